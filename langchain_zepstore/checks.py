@@ -1,0 +1,42 @@
+"""Checks of what a caller passes, before it goes anywhere: ids and counts."""
+
+from typing import Any
+
+from langchain_zepstore.errors import BadRequestError
+
+MAX_ID_BYTES = 1024
+
+
+def checked_id(value: Any, name: str) -> str:
+    """Return an id if it is one: a non-empty string of up to 1 kB of UTF-8 without NUL.
+
+    Raises:
+        BadRequestError: It is anything else, such as a map that would be a query operator.
+    """
+    if not isinstance(value, str):
+        raise BadRequestError(f"{name} must be a str, not {type(value).__name__}")
+    value = str.__str__(value)
+    if not value:
+        raise BadRequestError(f"{name} must not be empty")
+    if "\0" in value:
+        raise BadRequestError(f"{name} must not hold a NUL character")
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        raise BadRequestError(f"{name} holds a lone surrogate, which has no UTF-8 form") from None
+    if size > MAX_ID_BYTES:
+        raise BadRequestError(f"{name} has {size} bytes; at most {MAX_ID_BYTES} can be stored")
+    return value
+
+
+def checked_count(value: Any, name: str, *, least: int = 0) -> int:
+    """Return an int if it is one of at least ``least`` and at most 63 bits.
+
+    Raises:
+        BadRequestError: It is anything else; a bool is no int here.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BadRequestError(f"{name} must be an int, not {type(value).__name__}")
+    if not least <= value < 2**63:
+        raise BadRequestError(f"{name} must be at least {least} and below 2**63, not {value}")
+    return int(value)

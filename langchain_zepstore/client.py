@@ -1,0 +1,224 @@
+"""``ZepClient``: the URL decides what stands behind it."""
+
+import asyncio
+import atexit
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.managers import MemoryManager, MessageManager
+from langchain_zepstore.running import Operation
+from langchain_zepstore.store import Backend, Store
+
+if TYPE_CHECKING:
+    from langchain_zepstore.history import ZepChatMessageHistory
+
+T = TypeVar("T")
+
+_URL_VARIABLE = "ZEPSTORE_URL"
+_SCHEMES = "mongodb://…, mongodb+srv://…, embedded: or embedded:///some/dir"
+
+
+class ZepClient:
+    """A store of chat sessions, with the names of zep-python.
+
+    Building one does no I/O: connections, indexes and the embedded server come with the first call.
+    It works from many threads, from one event loop after another (not with an ``async_client``
+    passed in), and after a fork. It is a sync and an async context manager.
+
+    Args:
+        url: ``mongodb://…`` or ``mongodb+srv://…``; ``embedded:`` for a mongod of its own in the
+            user's data directory, ``embedded:///some/dir`` for one in that directory. Without one,
+            ``$ZEPSTORE_URL``, and without that ``embedded:``.
+        base_url: The same, as zep-python 1.x calls it.
+        api_url: The same, as zep-python 2.0 calls it.
+        api_key: Ignored for MongoDB.
+        database: The database's name; the URL's if not given, else ``zepstore``.
+        client: A ready ``pymongo.MongoClient`` for the synchronous calls; the caller closes it.
+        async_client: A ready ``motor.AsyncIOMotorClient`` or ``pymongo.AsyncMongoClient`` for the
+            asynchronous calls; the caller closes it.
+        async_driver: What to open for asynchronous calls: ``motor``, or ``pymongo`` for its
+            ``AsyncMongoClient``.
+        timeout: Seconds for each driver call. Options of the URL take precedence.
+
+    Attributes:
+        memory: The session manager.
+        message: The messages one by one.
+
+    Raises:
+        BadRequestError: The URL has a scheme that is not known, or arguments contradict each other.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        base_url: str | None = None,
+        api_url: str | None = None,
+        api_key: str | None = None,
+        database: str | None = None,
+        client: Any = None,
+        async_client: Any = None,
+        async_driver: Literal["motor", "pymongo"] = "motor",
+        timeout: float = 10.0,
+    ) -> None:
+        self.url = _one_url(url, base_url, api_url)
+        if self.url is None and client is None and async_client is None:
+            self.url = os.environ.get(_URL_VARIABLE) or "embedded:"
+        _check(self.url, async_driver, timeout)
+        self._api_key = api_key
+        self._options = {
+            "database": database,
+            "client": client,
+            "async_client": async_client,
+            "async_driver": async_driver,
+            "timeout": timeout,
+        }
+        self._backends: dict[str, Backend] = {}
+        self.memory = MemoryManager(self)
+        self.message = MessageManager(self)
+
+    def chat_history(self, session_id: str, **options: Any) -> "ZepChatMessageHistory":
+        """Return a LangChain chat history on a session; no I/O.
+
+        Fit to be given to ``RunnableWithMessageHistory`` as it is: ``client.chat_history``.
+
+        Args:
+            session_id: The session's id.
+            **options: ``lastn``, ``start_on``, ``user_id``, ``session_metadata``; see
+                ``ZepChatMessageHistory``.
+
+        Raises:
+            BadRequestError: The id is not a non-empty string of up to 1 kB.
+        """
+        from langchain_zepstore.history import ZepChatMessageHistory  # noqa: PLC0415 - a cycle
+
+        return ZepChatMessageHistory(session_id, client=self, **options)
+
+    def run(self, call: Callable[[Store], Operation[T]]) -> T:
+        """Run an operation of the store. For the package's own managers and adapters."""
+        return self._backend().run(call)
+
+    async def arun(self, call: Callable[[Store], Operation[T]]) -> T:
+        """Run an operation of the store. For the package's own managers and adapters."""
+        if not self._backends:
+            await asyncio.to_thread(self._backend)  # it imports the drivers
+        return await self._backend().arun(call)
+
+    def _backend(self) -> Backend:
+        if not self._backends:
+            self._backends.setdefault("opened", _backend(self.url, self._options))
+        return self._backends["opened"]
+
+    def close(self) -> None:
+        """Close the connections and leave the embedded server. May be called twice.
+
+        What belongs to a running event loop, an ``AsyncMongoClient`` for one, only ``aclose`` can
+        close.
+        """
+        self._backend().close()
+
+    async def aclose(self) -> None:
+        """Close the connections, also those of this event loop. May be called twice."""
+        await asyncio.to_thread(self._backend)
+        await self._backend().aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        url = urlsplit(self.url or "")
+        place = url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
+        return f"{type(self).__name__}({place!r})"
+
+
+def _one_url(*urls: str | None) -> str | None:
+    given = {url for url in urls if url is not None}
+    if len(given) > 1:
+        raise BadRequestError("url, base_url and api_url are three names of one thing; pass one")
+    for url in given:
+        if not isinstance(url, str):
+            raise BadRequestError(f"url must be a str, not {type(url).__name__}")
+    return given.pop() if given else None
+
+
+def _check(url: str | None, async_driver: str, timeout: float) -> None:
+    if url is not None and not url.startswith(("mongodb://", "mongodb+srv://")):
+        _embedded_directory(url)
+    if async_driver not in ("motor", "pymongo"):
+        raise BadRequestError(f"async_driver must be 'motor' or 'pymongo', not {async_driver!r}")
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not timeout > 0:
+        raise BadRequestError(f"timeout must be a number of seconds above 0, not {timeout!r}")
+
+
+def _embedded_directory(url: str) -> Path | None:
+    parts = urlsplit(url)
+    if parts.scheme != "embedded":
+        raise BadRequestError(f"a URL of the scheme {parts.scheme!r} is not known; use {_SCHEMES}")
+    path = unquote(parts.path)
+    if parts.netloc or parts.query or parts.fragment or (path and not path.startswith("/")):
+        raise BadRequestError(
+            f"{url!r} names no directory; use embedded:///some/dir, percent-encoded"
+        )
+    if os.name == "nt":
+        path = path.removeprefix("/")
+    return Path(path) if path.strip("/") else None
+
+
+def _backend(url: str | None, options: dict[str, Any]) -> Backend:
+    # Imported here: drivers cost more to import than everything else, and not everyone needs them.
+    from langchain_zepstore.embedded.server import EmbeddedServer  # noqa: PLC0415
+    from langchain_zepstore.mongo.backend import MongoBackend  # noqa: PLC0415
+    from langchain_zepstore.mongo.drivers import Settings  # noqa: PLC0415
+
+    embedded = None
+    if url is not None and url.startswith("embedded:"):
+        embedded = EmbeddedServer(_embedded_directory(url))
+        url = None
+    return MongoBackend(Settings(url=url, embedded=embedded, **options))
+
+
+_shared: dict[tuple[str | None, str | None, int], ZepClient] = {}
+
+
+def shared_client(url: str | None = None, api_key: str | None = None) -> ZepClient:
+    """Return the client that everything built from this URL shares in this process.
+
+    A chain builds a history per call; each with connections of its own would leak them. The client
+    is closed when the process ends.
+    """
+    url = url or os.environ.get(_URL_VARIABLE)
+    key = (url, api_key, os.getpid())
+    if key not in _shared:
+        _shared.setdefault(key, ZepClient(url, api_key=api_key))
+    return _shared[key]
+
+
+@atexit.register
+def _close_shared() -> None:
+    for (_, _, pid), client in _shared.items():
+        if pid == os.getpid():
+            client.close()

@@ -1,0 +1,275 @@
+"""The process that owns an embedded mongod: starts it, restarts it, stops it after its last user.
+
+It is run by file path with ``python -I -S``, so it uses the standard library only, and as little
+of that as it can. Its arguments are one JSON object; on standard output it reports one JSON line
+to its starter: that mongod is ready, or why it is not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING or __package__:
+    from typing import Any
+
+    from langchain_zepstore.embedded import locks
+else:
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+    import locks
+
+LINGER = 2.0
+POLL = 0.25
+PATIENCE = 60.0
+GRACE = 60.0
+QUICK = 10.0
+QUICK_CRASHES = 5
+LOG_LIMIT = 16 << 20
+
+
+def ask(address: str, command: str = "hello", timeout: float = 5.0) -> bool:
+    """Whether the mongod at an address answers a command that needs no arguments."""
+    fields = b"\x10" + command.encode() + b"\0" + struct.pack("<i", 1)
+    fields += b"\x02$db\0" + struct.pack("<i", 6) + b"admin\0"
+    document = struct.pack("<i", len(fields) + 5) + fields + b"\0"
+    op_msg = struct.pack("<iiiiiB", 21 + len(document), 1, 0, 2013, 0, 0) + document
+    local = address.startswith("/")
+    host, _, port = address.rpartition(":")
+    try:
+        family = getattr(socket, "AF_UNIX") if local else socket.AF_INET  # noqa: B009
+        with socket.socket(family) as connection:
+            connection.settimeout(timeout)
+            connection.connect(address if local else (host, int(port)))
+            connection.sendall(op_msg)
+            return bool(connection.recv(1))
+    except OSError:
+        return False
+
+
+class Supervisor:
+    """Runs one mongod until nobody uses it, a crash cannot be mended, or SIGTERM."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.options = options
+        self.address: str = options["address"]
+        self.users = locks.LockFile(options["users"])
+        self.leaving = False
+        self.reported = False
+        self.idle_since: float | None = None
+        self.log_start = 0
+        self.woken, self._waker = socket.socketpair()
+        self.woken.settimeout(0)
+        self._waker.settimeout(0)
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._leave)
+        if sys.platform != "win32":
+            signal.pthread_sigmask(signal.SIG_SETMASK, [])
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            signal.signal(signal.SIGCHLD, lambda *_: None)  # only so that it wakes us
+
+    def _leave(self, *_: object) -> None:
+        self.leaving = True
+
+    def supervise(self) -> None:
+        """Run mongod; come back when it is gone for good."""
+        quick_crashes = 0
+        try:
+            self._succeed()
+            while True:
+                started = time.monotonic()
+                self._launch()
+                try:
+                    if self._watch(started):
+                        return
+                finally:
+                    self._bury()
+                quick_crashes = quick_crashes + 1 if time.monotonic() - started < QUICK else 0
+                # A first start that fails is the starter's to explain; it would fail again.
+                if not self.reported or quick_crashes == QUICK_CRASHES:
+                    self._report(error=self._reason(), status=self.child.returncode)
+                    return
+                self._pause(0.2 * quick_crashes)
+        except OSError as error:  # such as a data directory that has been deleted
+            self._report(error=str(error), status=None)
+
+    def _succeed(self) -> None:
+        """Wait until the mongod of a supervisor that was killed is gone."""
+        # Only Linux kills it with its supervisor. A port may by now be a stranger's: not asked.
+        if self.address.startswith("/"):
+            ask(self.address, "shutdown")
+        try:
+            lock = os.open(os.path.join(self.options["data"], "mongod.lock"), os.O_RDWR)  # noqa: PTH118
+        except OSError:
+            return
+        try:
+            locks.wait_lock(lock, exclusive=True, seconds=10)
+        finally:
+            os.close(lock)
+
+    def _launch(self) -> None:
+        log = self.options["log"]
+        if os.path.exists(log) and os.path.getsize(log) > LOG_LIMIT:  # noqa: PTH110, PTH202
+            os.replace(log, log + ".old")  # noqa: PTH105
+        with open(log, "ab") as output:  # noqa: PTH123
+            self.log_start = output.seek(0, os.SEEK_END)
+            # There are no threads here that preexec_fn could meet halfway.
+            self.child = subprocess.Popen(  # noqa: S603
+                self.options["command"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **self.options["environment"]},
+                preexec_fn=_die_with_parent(),  # noqa: PLW1509
+            )
+
+    def _watch(self, started: float) -> bool:
+        """Look after the child; True when the work is done, False when it has to start again."""
+        ready = False
+        while True:
+            self._pause(POLL if ready else 0.02)
+            if self.child.poll() is not None:
+                return False
+            if self.leaving:
+                self._stop()
+                return True
+            if not self.users.is_at(self.options["users"]):  # deleted or moved
+                return True  # buried, not stopped: that would remove the socket of a successor
+            if not ready:
+                ready = ask(self.address, timeout=1)
+                if ready:
+                    self._report(ready=True)
+                elif time.monotonic() - started > PATIENCE:
+                    self._report(error=f"not ready after {PATIENCE:.0f} seconds", status=None)
+            elif self.address.startswith("/") and not os.path.exists(self.address):  # noqa: PTH110
+                self._stop()
+                return False
+            elif self._unused():
+                self._stop()
+                return True
+
+    def _unused(self) -> bool:
+        """Whether nobody has used the server for a while; if so, newcomers wait at the lock."""
+        if not locks.try_lock(self.users.fd, exclusive=True):
+            self.idle_since = None
+            return False
+        now = time.monotonic()
+        if self.idle_since is not None and now - self.idle_since >= LINGER:
+            return True
+        locks.unlock(self.users.fd)
+        self.idle_since = self.idle_since or now
+        return False
+
+    def _stop(self) -> None:
+        if sys.platform == "win32":
+            ask(self.address, "shutdown")
+        else:
+            self.child.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.child.wait(GRACE)
+
+    def _bury(self) -> None:
+        if self.child.poll() is None:
+            self.child.kill()
+            self.child.wait()
+
+    def _pause(self, seconds: float) -> None:
+        if select.select([self.woken], [], [], seconds)[0]:
+            self.woken.recv(4096)
+
+    def _report(self, **message: object) -> None:
+        if self.reported:
+            return
+        self.reported = True
+        with contextlib.suppress(OSError):  # the starter is dead; others may be waiting
+            os.write(1, json.dumps(message).encode() + b"\n")
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
+
+    def _reason(self) -> str:
+        """What mongod's log gives as the cause of its end: the first error of this run."""
+        said = ""
+        with open(self.options["log"], "rb") as log:  # noqa: PTH123
+            log.seek(self.log_start)
+            for line in log:
+                try:
+                    entry = json.loads(line)
+                except ValueError:  # what it says before it has opened its log
+                    said = said or line.decode(errors="replace").strip()
+                    continue
+                if isinstance(entry, dict) and entry.get("s") in {"F", "E"}:
+                    return _summary(entry)
+        status = self.child.returncode
+        return said or (f"killed by signal {-status}" if status < 0 else f"exit status {status}")
+
+
+def _summary(entry: dict[str, Any]) -> str:
+    parts = [entry.get("msg", "").strip()]
+    attributes = entry.get("attr", {})
+    for name in ("message", "error", "reason"):
+        detail = attributes.get(name)
+        if isinstance(detail, dict):
+            parts += [detail[key] for key in ("msg", "error_str", "errmsg") if key in detail]
+        elif isinstance(detail, str):
+            parts.append(detail.strip())
+    return ": ".join(part for part in parts if part)
+
+
+def _die_with_parent() -> Any:
+    """What the child runs before mongod, so that a killed supervisor leaves no mongod behind."""
+    if sys.platform != "linux":
+        return None
+    parent, libc, set_death_signal = os.getpid(), ctypes.CDLL(None), 1
+
+    def prepare() -> None:
+        libc.prctl(set_death_signal, int(signal.SIGKILL), 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return prepare
+
+
+def _raise_file_limit() -> None:
+    if sys.platform != "win32":
+        import resource  # noqa: PLC0415
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = 64000 if hard == resource.RLIM_INFINITY else min(hard, 64000)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def main() -> None:
+    """Become a supervisor, as the JSON on the command line says."""
+    options = json.loads(sys.argv[1])
+    if sys.platform != "win32":
+        if os.fork():
+            os._exit(0)  # the starter reaps us here, and never has to again
+        os.umask(0o077)
+    os.chdir("/")
+    lock = options["lock"]
+    if lock is None:  # Windows cannot hand a lock over
+        lock = os.open(options["server"], os.O_RDWR)
+        if not locks.try_lock(lock, exclusive=True):
+            return
+    _raise_file_limit()
+    supervisor = Supervisor(options)
+    supervisor.supervise()
+    # In this order: who gets in as a user must find the server's lock free.
+    os.close(lock)
+    supervisor.users.close()
+
+
+if __name__ == "__main__":
+    main()

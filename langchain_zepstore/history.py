@@ -1,0 +1,147 @@
+"""``ZepChatMessageHistory``: a session as LangChain's chat history."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from langchain_core.chat_history import BaseChatMessageHistory
+from langchain_core.messages import BaseMessage
+
+from langchain_zepstore.checks import checked_count, checked_id
+from langchain_zepstore.client import ZepClient, shared_client
+from langchain_zepstore.errors import BadRequestError, NotFoundError
+from langchain_zepstore.lc_messages import from_langchain
+from langchain_zepstore.models import Memory, Message
+from langchain_zepstore.running import Operation
+from langchain_zepstore.store import Newborn, Store
+
+
+class ZepChatMessageHistory(BaseChatMessageHistory):
+    """The messages of a session, for LangChain.
+
+    Building one does no I/O, and costs nothing: build one per call. Those built from a URL share
+    one client per URL in the process.
+
+    Every message class of langchain-core comes back equal to what went in, ids included. A message
+    without an id is stored with a new one; the object passed in is not touched.
+
+    Args:
+        session_id: The session's id; the session comes into being with its first message.
+        url: As for ``ZepClient``.
+        api_key: As for ``ZepClient``.
+        client: A client to use instead of a URL.
+        lastn: Read only the last so many messages; without it, all of them.
+        start_on: A message type (``"human"``), a message class, or several of these: what is read
+            begins with the first message of that kind, as in langchain-core's ``trim_messages``. So
+            a window never opens on a tool message whose call is out of sight.
+        user_id: Whose session it becomes if it has to be created.
+        session_metadata: Its metadata then.
+
+    Raises:
+        BadRequestError: An argument cannot be used.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        client: ZepClient | None = None,
+        lastn: int | None = None,
+        start_on: str | type[BaseMessage] | Sequence[str | type[BaseMessage]] | None = None,
+        user_id: str | None = None,
+        session_metadata: dict[str, Any] | None = None,
+    ) -> None:
+        if client is not None and url is not None:
+            raise BadRequestError("pass url or client, not both")
+        if client is not None and not isinstance(client, ZepClient):
+            raise BadRequestError(f"client must be a ZepClient, not {type(client).__name__}")
+        self.session_id = checked_id(session_id, "session_id")
+        self._client = client or shared_client(url, api_key)
+        self._lastn = None if lastn is None else checked_count(lastn, "lastn")
+        self._start_on = None if start_on is None else _kinds(start_on)
+        user_id = None if user_id is None else checked_id(user_id, "user_id")
+        self._newborn = Newborn(user_id, session_metadata)
+
+    @property
+    def messages(self) -> list[BaseMessage]:  # type: ignore[override]
+        """The messages, oldest first; read anew each time.
+
+        Raises:
+            StoreUnavailableError: The database cannot be reached.
+        """
+        return self._opened(self._client.run(self._reading()))
+
+    async def aget_messages(self) -> list[BaseMessage]:
+        """Return the messages, oldest first."""
+        return self._opened(await self._client.arun(self._reading()))
+
+    def add_messages(self, messages: Sequence[BaseMessage]) -> None:
+        """Add messages at the end of the session: one call, one insert.
+
+        A message whose id the session has already replaces that one in its place.
+
+        Args:
+            messages: Of any of langchain-core's message classes.
+
+        Raises:
+            BadRequestError: One of them cannot be stored; none is. The error says which and where.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        self._client.run(self._adding(messages))
+
+    async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
+        """Add messages at the end of the session; see ``add_messages``."""
+        await self._client.arun(self._adding(messages))
+
+    def clear(self) -> None:
+        """Soft-delete the session and its messages; ``undelete_session`` brings them back.
+
+        Clearing a session that does not exist, or is deleted, does nothing.
+
+        Raises:
+            StoreUnavailableError: The database cannot be reached.
+        """
+        with suppress(NotFoundError):
+            self._client.memory.delete_memory(self.session_id)
+
+    async def aclear(self) -> None:
+        """Soft-delete the session and its messages; see ``clear``."""
+        with suppress(NotFoundError):
+            await self._client.memory.adelete_memory(self.session_id)
+
+    def _adding(self, messages: Sequence[BaseMessage]) -> Callable[[Store], Operation[None]]:
+        converted = [
+            from_langchain(message, f"messages[{index}]") for index, message in enumerate(messages)
+        ]
+        # Not Memory(messages=…): pydantic would check what from_langchain just made.
+        memory = Memory.model_construct(messages=converted)
+        return lambda store: store.messages.add(self.session_id, memory, self._newborn)
+
+    def _reading(self) -> Callable[[Store], Operation[list[BaseMessage]]]:
+        return lambda store: store.messages.read_langchain(self.session_id, self._lastn)
+
+    def _opened(self, messages: list[BaseMessage]) -> list[BaseMessage]:
+        if self._start_on is None:
+            return messages
+        names, classes = self._start_on
+        for index, message in enumerate(messages):
+            if message.type in names or isinstance(message, classes):
+                return messages[index:]
+        return []
+
+
+def _kinds(
+    start_on: str | type[BaseMessage] | Sequence[str | type[BaseMessage]],
+) -> tuple[frozenset[str], tuple[type[BaseMessage], ...]]:
+    several = [start_on] if isinstance(start_on, str | type) else list(start_on)
+    names = frozenset(kind for kind in several if isinstance(kind, str))
+    classes = tuple(
+        kind for kind in several if isinstance(kind, type) and issubclass(kind, BaseMessage)
+    )
+    if len(names) + len(classes) != len(set(several)):
+        raise BadRequestError(
+            f"start_on must be message types or message classes, not {start_on!r}"
+        )
+    return names, classes

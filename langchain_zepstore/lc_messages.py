@@ -1,0 +1,209 @@
+"""LangChain messages to Zep messages and back, without loss. Pure functions.
+
+The shape of what a message holds beyond Zep's fields is that of langchain-core's
+``message_to_dict``, less what equals its default, the id, and a plain text content, which have
+fields of their own. Reading calls constructors of langchain-core's message classes only; an ``lc``
+key in the data is data.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, get_args
+
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ChatMessage,
+    ChatMessageChunk,
+    FunctionMessage,
+    FunctionMessageChunk,
+    HumanMessage,
+    HumanMessageChunk,
+    RemoveMessage,
+    SystemMessage,
+    SystemMessageChunk,
+    ToolMessage,
+    ToolMessageChunk,
+)
+from langchain_core.messages.utils import count_tokens_approximately
+
+from langchain_zepstore.errors import APIError, BadRequestError
+from langchain_zepstore.models import Message
+
+_CLASSES: dict[str, type[BaseMessage]] = {
+    str(get_args(cls.model_fields["type"].annotation)[0]): cls
+    for cls in (
+        AIMessage,
+        AIMessageChunk,
+        ChatMessage,
+        ChatMessageChunk,
+        FunctionMessage,
+        FunctionMessageChunk,
+        HumanMessage,
+        HumanMessageChunk,
+        RemoveMessage,
+        SystemMessage,
+        SystemMessageChunk,
+        ToolMessage,
+        ToolMessageChunk,
+    )
+}
+_ROLES = {
+    "AIMessageChunk": "ai",
+    "FunctionMessageChunk": "function",
+    "HumanMessageChunk": "human",
+    "SystemMessageChunk": "system",
+    "ToolMessageChunk": "tool",
+}
+_PLAIN: dict[str, type[BaseMessage]] = {
+    "ai": AIMessage,
+    "assistant": AIMessage,
+    "human": HumanMessage,
+    "system": SystemMessage,
+    "user": HumanMessage,
+}
+_CALLS = ("tool_calls", "invalid_tool_calls", "tool_call_chunks")
+
+
+@cache
+def _defaults(cls: type[BaseMessage]) -> dict[str, Any]:
+    return {
+        name: field.get_default(call_default_factory=True)
+        for name, field in cls.model_fields.items()
+        if not field.is_required()
+    }
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    # The type first: the == of an artifact may be anything, an array among others.
+    return type(value) is type(default) and bool(value == default)
+
+
+def from_langchain(message: BaseMessage, where: str = "message") -> Message:
+    """Turn a LangChain message into a Zep message that gives it back unchanged.
+
+    The values are not copied, and not yet checked for what the store can hold.
+
+    Args:
+        message: Any message of langchain-core's classes; it is not changed.
+        where: The message's place, for the error.
+
+    Returns:
+        The message, its tokens counted; its ``uuid`` is the LangChain id, ``None`` if it has none.
+
+    Raises:
+        BadRequestError: It is no LangChain message, or of a type langchain-core does not know.
+    """
+    if not isinstance(message, BaseMessage):
+        raise BadRequestError(
+            f"{where} is a {type(message).__name__}, not a LangChain message (BaseMessage)"
+        )
+    kind = message.type
+    if kind not in _CLASSES:
+        raise BadRequestError(
+            f"{where} is of type {kind!r}, which langchain-core cannot read back; "
+            f"known are {', '.join(sorted(_CLASSES))}"
+        )
+    defaults = _defaults(type(message))
+    fields: dict[str, Any] = {**vars(message), **(message.__pydantic_extra__ or {})}
+    content, uuid = fields.pop("content"), fields.pop("id")
+    del fields["type"]
+    role = fields.pop("role") if isinstance(message, ChatMessage) else _ROLES.get(kind, kind)
+    data = {
+        name: value
+        for name, value in fields.items()
+        if name not in defaults or not _is_default(value, defaults[name])
+    }
+    text = content if isinstance(content, str) else text_of(content)
+    if text is not content:
+        data["content"] = content
+    plain = not data and _PLAIN.get(role, ChatMessage) is _CLASSES[kind]
+    return Message.model_construct(
+        role=role,
+        content=text,
+        uuid=uuid,
+        token_count=_tokens(message),
+        langchain=None if plain else {"type": kind, "data": data},
+    )
+
+
+def to_langchain(message: Message) -> BaseMessage:
+    """Turn a Zep message into the LangChain message that it came from.
+
+    One that was written by others becomes a ``HumanMessage`` (roles ``user``, ``human``), an
+    ``AIMessage`` (``assistant``, ``ai``), a ``SystemMessage`` (``system``), or a ``ChatMessage``
+    with its role.
+
+    Raises:
+        APIError: What is stored is not a message of langchain-core's.
+    """
+    payload = message.langchain or {}
+    data = payload.get("data", {})
+    return build(
+        message.role, data.get("content", message.content), message.uuid, payload.get("type"), data
+    )
+
+
+def build(
+    role: str,
+    content: str | list[Any],
+    uuid: str | None,
+    kind: str | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> BaseMessage:
+    """Build a LangChain message from its parts.
+
+    Args:
+        role: The Zep message's role, which says the class if ``kind`` does not.
+        content: Its content as LangChain has it.
+        uuid: Its id.
+        kind: LangChain's ``type`` of the message.
+        data: Its other fields, those with default values left out.
+
+    Raises:
+        APIError: These are not the parts of a message of langchain-core's.
+    """
+    cls = _PLAIN.get(role, ChatMessage) if kind is None else _CLASSES.get(kind)
+    if cls is None:
+        raise APIError(f"message {uuid!r} is of type {kind!r}, which langchain-core does not know")
+    fields: dict[str, Any] = {**data, "content": content, "id": uuid} if data else {}
+    try:
+        if cls is ChatMessage or cls is ChatMessageChunk:
+            fields["role"] = role
+        if not fields:
+            return cls(content=content, id=uuid)
+        fields.update(content=content, id=uuid)
+        message = cls(**fields)
+    except (TypeError, ValueError) as error:
+        raise APIError(f"message {uuid!r} cannot be read as a {cls.__name__}: {error}") from error
+    if isinstance(message, AIMessageChunk) or (
+        isinstance(message, AIMessage) and "tool_calls" in message.additional_kwargs
+    ):
+        # The constructor derives calls from additional_kwargs and chunks; what was stored rules.
+        for name in _CALLS:
+            if name in vars(message):
+                vars(message)[name] = fields.get(name, [])
+    return message
+
+
+def text_of(content: str | Sequence[Any]) -> str:
+    """Return the text of a LangChain content: the string, or its text blocks joined."""
+    if isinstance(content, str):
+        return content
+    texts = (
+        block if isinstance(block, str) else block.get("text")
+        for block in content
+        if isinstance(block, str) or (isinstance(block, dict) and block.get("type") == "text")
+    )
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def approximate_tokens(message: Message) -> int:
+    """Count a message's tokens roughly, as langchain-core does."""
+    return _tokens(to_langchain(message))
+
+
+def _tokens(message: BaseMessage) -> int:
+    # A RemoveMessage says nothing to a model, and langchain-core refuses to count it.
+    return 0 if isinstance(message, RemoveMessage) else count_tokens_approximately([message])

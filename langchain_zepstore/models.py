@@ -1,0 +1,108 @@
+"""Zep's vocabulary as pydantic models: what goes into the store and what comes out of it.
+
+The field names are those of zep-python 1.5.0. Times are aware UTC datetimes, kept to the
+millisecond, which is what the database holds.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import uuid4
+
+from pydantic import AfterValidator, BaseModel, Field
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+UTCDatetime = Annotated[datetime, AfterValidator(_in_utc)]
+"""A datetime in UTC; a naive one is taken as UTC."""
+
+
+class Message(BaseModel):
+    """One message of a conversation.
+
+    Attributes:
+        role: Who speaks; free text. ``human``, ``ai``, ``system``, ``tool`` … for LangChain's types;
+            ``user`` and ``assistant`` are understood as well.
+        content: What was said, as text. Of a multimodal LangChain message, its text blocks.
+        uuid: Its id, unique within the session; any non-empty string up to 1 kB. The store gives
+            it a new one if there is none. A message added again under its id replaces the first.
+        created_at: When it was said; the time of storing if not given.
+        token_count: Number of tokens; langchain-core's approximation if not given.
+        metadata: The application's own data about the message.
+        langchain: What a LangChain message holds beyond the fields above, in the shape of
+            langchain-core's ``message_to_dict``; ``None`` for a plain one.
+    """
+
+    role: str
+    content: str
+    uuid: str | None = None
+    created_at: UTCDatetime | None = None
+    token_count: int | None = None
+    metadata: dict[str, Any] | None = None
+    langchain: dict[str, Any] | None = None
+
+
+class Summary(BaseModel):
+    """A summary of a session up to one of its messages.
+
+    Attributes:
+        uuid: Its id.
+        created_at: When it was written.
+        content: Its text.
+        recent_message_uuid: The last message that it covers.
+        token_count: Number of tokens.
+        metadata: Data about the summary.
+    """
+
+    uuid: str
+    created_at: UTCDatetime
+    content: str
+    recent_message_uuid: str
+    token_count: int
+    metadata: dict[str, Any] | None = None
+
+
+class Memory(BaseModel):
+    """Messages of a session, oldest first, with its summary.
+
+    Attributes:
+        messages: The messages, in the order in which they were said.
+        metadata: On adding, merged into the session's metadata.
+        summary: The session's summary, if there is one.
+        uuid: Unused; a field of zep-python.
+        created_at: Unused; a field of zep-python.
+        token_count: Unused; a field of zep-python.
+    """
+
+    messages: list[Message] = Field(default_factory=list)
+    metadata: dict[str, Any] | None = None
+    summary: Summary | None = None
+    uuid: str | None = None
+    created_at: UTCDatetime | None = None
+    token_count: int | None = None
+
+
+class Session(BaseModel):
+    """A conversation.
+
+    Attributes:
+        session_id: Its key: any non-empty string up to 1 kB; a new uuid if not given.
+        user_id: Whose conversation it is, if anyone's. A user has any number of sessions.
+        metadata: The application's own data about it; merged, never replaced.
+        uuid: Filled by the store; new whenever the id is used again after a purge.
+        id: Filled by the store: a small increasing int, the cursor of listings.
+        created_at: Filled by the store.
+        updated_at: Filled by the store: when metadata, user or deletion last changed.
+        deleted_at: Filled by the store: when it was soft-deleted; ``None`` while it lives.
+    """
+
+    session_id: str = Field(default_factory=lambda: uuid4().hex)
+    user_id: str | None = None
+    metadata: dict[str, Any] | None = None
+    uuid: str | None = None
+    id: int | None = None
+    created_at: UTCDatetime | None = None
+    updated_at: UTCDatetime | None = None
+    deleted_at: UTCDatetime | None = None

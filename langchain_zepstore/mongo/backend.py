@@ -1,0 +1,54 @@
+"""MongoDB as what stands behind a client."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from langchain_zepstore.mongo.collections import Database
+from langchain_zepstore.mongo.deletion import Deletion
+from langchain_zepstore.mongo.drivers import Drivers, Settings
+from langchain_zepstore.mongo.messages import Messages
+from langchain_zepstore.mongo.schema import ensure_indexes
+from langchain_zepstore.running import Operation, arun, run
+from langchain_zepstore.store import Store
+
+T = TypeVar("T")
+
+
+class MongoStore:
+    """The operations on one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.deletion = Deletion(database)
+        self.messages = Messages(database)
+
+
+class MongoBackend:
+    """Opens the drivers, and the indexes, with the first call."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._drivers = Drivers(settings)
+        self._prepared = False
+
+    def run(self, call: Callable[[Store], Operation[T]]) -> T:
+        """Run an operation with pymongo."""
+        database = self._drivers.open()
+        if not self._prepared:
+            run(ensure_indexes(database))
+            self._prepared = True
+        return run(call(MongoStore(database)))
+
+    async def arun(self, call: Callable[[Store], Operation[T]]) -> T:
+        """Run an operation with the asynchronous driver, on the running event loop."""
+        database = await self._drivers.aopen()
+        if not self._prepared:
+            await arun(ensure_indexes(database))
+            self._prepared = True
+        return await arun(call(MongoStore(database)))
+
+    def close(self) -> None:
+        """Close the clients, but for those that the caller passed in."""
+        self._drivers.close()
+
+    async def aclose(self) -> None:
+        """Close the clients, but for those that the caller passed in."""
+        await self._drivers.aclose()

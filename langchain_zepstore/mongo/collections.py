@@ -1,0 +1,214 @@
+"""The few verbs in which operations speak to MongoDB, over any of the drivers.
+
+A verb is an operation itself (``yield from`` it). It brings back plain values, raises errors of
+ours only, and runs once more when the connection was lost on the way: so every step of every
+operation must be harmless when it happens twice.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from pymongo import ReturnDocument, WriteConcern
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
+
+from langchain_zepstore.mongo.failures import (
+    DRIVER_ERRORS,
+    is_lost_connection,
+    is_unreachable,
+    translated,
+)
+from langchain_zepstore.running import Operation
+
+Document = dict[str, Any]
+Update = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+_ATTEMPTS = 5
+_BATCH = 10_000
+_CODEC: CodecOptions[Document] = CodecOptions(tz_aware=True)
+_DUPLICATE_KEY = 11000
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A document that was not inserted, since its ``_id`` or another unique key is taken."""
+
+    index: int
+    on_id: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a database is, how long a call to it may take, and how to bring it back.
+
+    Attributes:
+        name: For a reader, without credentials.
+        timeout: Seconds after which a lost call is no more repeated.
+        revive: Starts the server again if it is ours to start; yielded as a driver call.
+    """
+
+    name: str
+    timeout: float
+    revive: Callable[[], Any] | None = None
+
+
+class Collection:
+    """A collection of pymongo, motor or pymongo's asynchronous API.
+
+    Attributes:
+        name: Its name.
+    """
+
+    def __init__(self, raw: Any, place: Place) -> None:
+        self.name: str = raw.name
+        self._raw = raw
+        self._swift = raw.with_options(write_concern=WriteConcern(w=1))
+        self._place = place
+
+    def call(
+        self,
+        attempt: Callable[[], Any],
+        *,
+        repeat_on: type[BaseException] | tuple[()] = (),
+    ) -> Operation[Any]:
+        """Make a driver call; after a lost connection, make it again."""
+        deadline = time.monotonic() + self._place.timeout
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            try:
+                return (yield attempt())
+            except DRIVER_ERRORS as error:
+                revive = self._place.revive
+                repeat = (
+                    is_lost_connection(error)
+                    or (revive and is_unreachable(error))
+                    or isinstance(error, repeat_on)
+                )
+                if not repeat or not attempts_left or time.monotonic() > deadline:
+                    raise translated(error, self._place.name) from error
+            if revive:
+                yield revive()
+        raise AssertionError("unreachable")
+
+    def find(
+        self,
+        query: Document,
+        *,
+        sort: Mapping[str, int] | None = None,
+        limit: int = 0,
+        fields: Mapping[str, Any] | None = None,
+    ) -> Operation[list[Document]]:
+        """Return the documents that match, all of them unless there is a limit."""
+        return self.call(
+            lambda: self._raw.find(
+                query, fields, sort=sort, limit=limit, batch_size=limit or _BATCH
+            ).to_list(None)
+        )
+
+    def find_one(
+        self, query: Document, *, fields: Mapping[str, Any] | None = None
+    ) -> Operation[Document | None]:
+        """Return a document that matches, ``None`` if there is none."""
+        return self.call(lambda: self._raw.find_one(query, fields))
+
+    def find_one_and_update(
+        self,
+        query: Document,
+        update: Update,
+        *,
+        fields: Mapping[str, Any] | None = None,
+        upsert: bool = False,
+        swift: bool = False,
+    ) -> Operation[Document | None]:
+        """Update a document and return it as it is then; ``None`` if there was none.
+
+        Args:
+            query: Which document.
+            update: The update or pipeline.
+            fields: A projection.
+            upsert: Insert it if there is none.
+            swift: Do not wait for durability: a later write that does will carry this one's.
+        """
+        raw = self._swift if swift else self._raw
+        return self.call(
+            lambda: raw.find_one_and_update(
+                query,
+                update,
+                projection=fields,
+                upsert=upsert,
+                return_document=ReturnDocument.AFTER,
+            ),
+            repeat_on=DuplicateKeyError if upsert else (),
+        )
+
+    def update(self, query: Document, update: Update, *, many: bool = False) -> Operation[int]:
+        """Update a document, or all that match, and return how many matched."""
+        method = self._raw.update_many if many else self._raw.update_one
+        result = yield from self.call(lambda: method(query, update))
+        return int(result.matched_count)
+
+    def insert(self, documents: Sequence[Document]) -> Operation[list[Conflict]]:
+        """Insert documents in one command and return those that could not be, as conflicts."""
+
+        def attempt() -> Any:
+            return self._raw.insert_many(documents, ordered=False)
+
+        try:
+            yield from self.call(attempt)
+        except Exception as error:
+            cause = error.__cause__
+            if not isinstance(cause, BulkWriteError):
+                raise
+            failures = cause.details.get("writeErrors", [])
+            for failure in failures + cause.details.get("writeConcernErrors", []):
+                if failure["code"] != _DUPLICATE_KEY:
+                    told = OperationFailure(failure["errmsg"], failure["code"], failure)
+                    raise translated(told, self._place.name) from cause
+            return [Conflict(item["index"], "_id" in item["keyPattern"]) for item in failures]
+        return []
+
+    def replace(self, query: Document, document: Document) -> Operation[int]:
+        """Put a document in the place of one and return how many matched, 0 or 1."""
+        result = yield from self.call(lambda: self._raw.replace_one(query, document))
+        return int(result.matched_count)
+
+    def delete(self, query: Document) -> Operation[int]:
+        """Remove the documents that match and return how many there were."""
+        result = yield from self.call(lambda: self._raw.delete_many(query))
+        return int(result.deleted_count)
+
+    def count(self, query: Document, *, hint: str | None = None) -> Operation[int]:
+        """Return how many documents match."""
+        options = {"hint": hint} if hint else {}
+        return self.call(lambda: self._raw.count_documents(query, **options))
+
+    def create_indexes(self, models: Sequence[Any]) -> Operation[list[str]]:
+        """Make sure that the indexes exist and return their names."""
+        return self.call(lambda: self._raw.create_indexes(models))
+
+
+class Database:
+    """The package's collections in one database.
+
+    Attributes:
+        sessions: One document per session.
+        messages: One document per message.
+        users: One document per user.
+        counters: The last small int handed out, per kind.
+    """
+
+    def __init__(self, raw: Any, place: Place) -> None:
+        concern = raw.write_concern
+        if not concern.document:
+            concern = WriteConcern(w="majority", j=True)
+
+        def collection(name: str) -> Collection:
+            return Collection(
+                raw.get_collection(name, codec_options=_CODEC, write_concern=concern), place
+            )
+
+        self.sessions = collection("sessions")
+        self.messages = collection("messages")
+        self.users = collection("users")
+        self.counters = collection("counters")

@@ -1,0 +1,163 @@
+"""Operations on messages, but for deletion."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from langchain_core.messages import BaseMessage
+
+from langchain_zepstore.models import Memory, Message
+from langchain_zepstore.mongo import documents
+from langchain_zepstore.mongo.collections import Conflict, Database, Document
+from langchain_zepstore.mongo.sessions import reserve
+from langchain_zepstore.mongo.values import encoded_metadata
+from langchain_zepstore.running import Operation, Page
+from langchain_zepstore.store import Newborn
+
+T = TypeVar("T")
+
+_MAX_PART_MESSAGES = 1000
+_MAX_PART_BYTES = 8 * 1024 * 1024
+_HELD = {"seq": 1, "uuid": 1, "created_at": 1, "deleted_at": 1, "restored": 1}
+
+
+class Messages:
+    """Adds and reads messages."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._messages = database.messages
+
+    def add(
+        self, session_id: str, memory: Memory, newborn: Newborn | None = None
+    ) -> Operation[None]:
+        """Store messages at the end of a session.
+
+        What cannot be stored is refused before the first write. A call goes in one insert, or in
+        parts of up to 1,000 messages or 8 MB, in order.
+        """
+        metadata = encoded_metadata(memory.metadata, "memory.metadata") if memory.metadata else None
+        sized = documents.message_bodies(memory.messages)
+        if not sized and not metadata:
+            return
+        bodies = [body for body, _ in sized]
+        sizes = [size for _, size in sized]
+        session = yield from reserve(
+            self._database, session_id, len(bodies), metadata=metadata, newborn=newborn
+        )
+        while not (yield from self._insert(session, bodies, sizes)):
+            # A deletion has fenced these numbers. What has landed of the call falls under it, so
+            # the whole call moves behind it.
+            fence = session["seq"]
+            session = yield from reserve(self._database, session_id, len(bodies), newborn=newborn)
+            uuids = [body["uuid"] for body in bodies]
+            yield from self._messages.delete(
+                {"session_id": session_id, "uuid": {"$in": uuids}, "seq": {"$lte": fence}}
+            )
+
+    def _insert(
+        self, session: Document, bodies: Sequence[Document], sizes: Sequence[int]
+    ) -> Operation[bool]:
+        """Insert messages under reserved numbers; ``False`` if the numbers are fenced."""
+        for part in _parts(documents.numbered(session, bodies), sizes):
+            remaining: list[Document] | None = part
+            while remaining:
+                conflicts = yield from self._messages.insert(remaining)
+                if not conflicts:
+                    break
+                remaining = yield from self._settle(session, remaining, conflicts)
+                if remaining is None:
+                    return False
+        return True
+
+    def _settle(
+        self, session: Document, messages: Sequence[Document], conflicts: Sequence[Conflict]
+    ) -> Operation[list[Document] | None]:
+        """Deal with messages whose id or number is taken.
+
+        Returns:
+            Those that have to be inserted again; ``None`` if their numbers are fenced.
+        """
+        refused = [(messages[conflict.index], conflict.on_id) for conflict in conflicts]
+        uuids = [message["uuid"] for message, _ in refused]
+        found = yield from self._messages.find(
+            {"session_id": session["_id"], "uuid": {"$in": uuids}}, fields=_HELD
+        )
+        holders = {holder["uuid"]: holder for holder in found}
+        remaining = []
+        for message, on_id in refused:
+            holder = holders.get(message["uuid"])
+            if holder and holder["_id"] == message["_id"]:
+                continue  # it had landed, only the answer was lost
+            if on_id:
+                return None
+            if not (holder and (yield from self._replace(session, holder, message))):
+                remaining.append(message)
+        return remaining
+
+    def _replace(
+        self, session: Document, holder: Document, message: Document
+    ) -> Operation[bool]:
+        """Put a message in the place of the live one with its id; remove a deleted one."""
+        this = {"_id": holder["_id"], "uuid": holder["uuid"]}
+        if holder.get("deleted_at"):
+            yield from self._messages.delete({**this, "deleted_at": {"$ne": None}})
+            return False
+        kept = {name: holder[name] for name in ("_id", "seq", "restored") if name in holder}
+        if message["created_at"] is session["active_at"]:  # the caller gave none
+            kept["created_at"] = holder["created_at"]
+        replaced = yield from self._messages.replace(
+            {**this, "deleted_at": None}, {**message, **kept}
+        )
+        return bool(replaced)
+
+    def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
+        """Return the last messages of a session, oldest first; all of them without ``lastn``."""
+        return self._window(session_id, lastn, documents.to_message)
+
+    def read_langchain(
+        self, session_id: str, lastn: int | None = None
+    ) -> Operation[list[BaseMessage]]:
+        """Return the same as LangChain's messages, without a detour over Zep's."""
+        return self._window(session_id, lastn, documents.to_langchain)
+
+    def _window(
+        self, session_id: str, lastn: int | None, decode: Callable[[Document], T]
+    ) -> Operation[list[T]]:
+        if lastn == 0:
+            return []
+        found = yield from self._messages.find(
+            _live(session_id), sort={"seq": 1 if lastn is None else -1}, limit=lastn or 0
+        )
+        if lastn is not None:
+            found.reverse()
+        return [decode(document) for document in found]
+
+    def page(self, session_id: str, after: Any, limit: int) -> Operation[Page[Message]]:
+        """Return the next messages of a session after a page's cursor, oldest first."""
+        query = _live(session_id)
+        if after is not None:
+            query["seq"] = {"$gt": after}
+        found = yield from self._messages.find(query, sort={"seq": 1}, limit=limit)
+        items = [documents.to_message(document) for document in found]
+        return Page(items, found[-1]["seq"] if len(found) == limit else None)
+
+    def count(self, session_id: str) -> Operation[int]:
+        """Return how many messages a session has."""
+        return self._messages.count(_live(session_id))
+
+
+def _parts(messages: list[Document], sizes: Sequence[int]) -> Iterator[list[Document]]:
+    part: list[Document] = []
+    room = _MAX_PART_BYTES
+    for message, size in zip(messages, sizes, strict=True):
+        if part and (len(part) == _MAX_PART_MESSAGES or size > room):
+            yield part
+            part, room = [], _MAX_PART_BYTES
+        part.append(message)
+        room -= size
+    if part:
+        yield part
+
+
+def _live(session_id: str) -> dict[str, Any]:
+    return {"session_id": session_id, "deleted_at": None}

@@ -1,0 +1,75 @@
+"""What all tests share: databases to talk to, and fresh names."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from pymongo import MongoClient
+
+from langchain_zepstore import ZepClient
+from tests.support.mongod import Mongod
+
+TEST_URL_VARIABLE = "ZEPSTORE_TEST_URL"
+
+
+@pytest.fixture(scope="session")
+def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A standalone mongod, or what ``$ZEPSTORE_TEST_URL`` points to."""
+    if url := os.environ.get(TEST_URL_VARIABLE):
+        yield url
+        return
+    mongod = Mongod(tmp_path_factory.mktemp("standalone")).start()
+    yield mongod.url
+    mongod.stop()
+
+
+@pytest.fixture(scope="session")
+def replica_set_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A replica set of one."""
+    mongod = Mongod(tmp_path_factory.mktemp("replica-set"), replica_set="rs0").start()
+    mongod.initiate()
+    yield f"mongodb://{mongod.address}/?replicaSet=rs0"
+    mongod.stop()
+
+
+@pytest.fixture(scope="session")
+def embedded_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An embedded server on a directory of its own."""
+    return f"embedded://{tmp_path_factory.mktemp('embedded')}"
+
+
+@pytest.fixture
+def session_id() -> str:
+    """A session id that nobody has used."""
+    return f"session {uuid4()}"
+
+
+@pytest.fixture
+def user_id() -> str:
+    """A user id that nobody has used."""
+    return f"user {uuid4()}"
+
+
+@pytest.fixture
+def database_name(mongo_url: str) -> Iterator[str]:
+    """A database of the test's own, on the standalone mongod."""
+    name = f"test_{uuid4().hex}"
+    yield name
+    with MongoClient(mongo_url) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture
+def client(mongo_url: str) -> Iterator[ZepClient]:
+    """A client on the standalone mongod, in the database that tests share."""
+    with ZepClient(mongo_url) as client:
+        yield client
+
+
+@pytest.fixture
+def locomo_directory() -> Path | None:
+    """Real conversations, where they are at hand."""
+    directory = Path(__file__).parents[2] / "shared" / "data" / "locomo"
+    return directory if directory.is_dir() else None

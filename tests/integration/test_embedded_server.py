@@ -1,0 +1,395 @@
+"""The embedded server among its users: started once, shared, gone after the last. Real processes."""
+
+import contextlib
+import gc
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pymongo
+import pytest
+
+import langchain_zepstore
+from langchain_zepstore.embedded.server import EmbeddedServer
+from langchain_zepstore.errors import StoreUnavailableError
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX locks and signals")
+
+# Only the room under test: importing the rest takes a second per process.
+CHILD = """
+import os, signal, sys, time, types
+package = types.ModuleType("langchain_zepstore")
+package.__path__ = [sys.argv[1]]
+sys.modules["langchain_zepstore"] = package
+from langchain_zepstore.embedded.server import EmbeddedServer
+server = EmbeddedServer(sys.argv[2])
+"""
+
+
+def child(home: Path, body: str, **options) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-W", "error", "-c", CHILD + body),
+            *(langchain_zepstore.__path__[0], str(home)),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert err == ""
+    return out
+
+
+def until(condition, seconds: float = 20):
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.02)
+    return result
+
+
+def alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def mongods(home: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            arguments = process.cmdline()
+            if "--dbpath" in arguments and str(home / "db") in arguments and alive(process):
+                found.append(process)
+    return found
+
+
+def mongod(home: Path) -> psutil.Process:
+    [process] = mongods(home)
+    return process
+
+
+@pytest.fixture
+def root():
+    """A directory with a short path, where no server is left running."""
+    with tempfile.TemporaryDirectory(prefix="zs-") as name:
+        path = Path(name)
+        yield path
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                arguments = process.cmdline()
+                if str(path) in " ".join(arguments) and "--dbpath" in arguments:
+                    supervisor = process.parent()
+                    supervisor.terminate()
+                    until(lambda: not alive(supervisor))
+
+
+@pytest.fixture
+def home(root):
+    return root / "home"
+
+
+@contextlib.contextmanager
+def connected(uri: str):
+    with pymongo.MongoClient(uri, serverSelectionTimeoutMS=5000, w=1, journal=True) as client:
+        yield client.chat.messages
+
+
+def pid(uri: str) -> int:
+    with connected(uri) as messages:
+        return messages.database.client.admin.command("serverStatus")["pid"]
+
+
+def test_building_a_server_touches_nothing(home, monkeypatch, tmp_path):
+    server = EmbeddedServer(home)
+    assert server.directory == home
+    server.close()
+    assert not home.exists()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert EmbeddedServer().directory.name == "zepstore"
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.chdir(tmp_path)
+    assert EmbeddedServer("here").directory == tmp_path / "here"
+
+
+def test_twelve_processes_starting_at_once_share_one_mongod(home):
+    body = """
+import pymongo
+sys.stdin.read(1)
+with pymongo.MongoClient(server.open(), w=1, journal=True) as client:
+    for n in range(20):
+        client.chat.messages.insert_one({"_id": f"{os.getpid()}-{n}"})
+    print(client.admin.command("serverStatus")["pid"])
+"""
+    children = [child(home, body) for _ in range(12)]
+    for process in children:
+        process.stdin.write("!")
+        process.stdin.flush()
+    assert len({ended(process) for process in children}) == 1
+    server = EmbeddedServer(home)
+    with connected(server.open()) as messages:
+        assert messages.count_documents({}) == 240
+    server.close()
+
+
+def test_eight_threads_opening_one_server_get_the_same(home):
+    server = EmbeddedServer(home)
+    with ThreadPoolExecutor(8) as threads:
+        uris = set(threads.map(lambda _: server.open(), range(8)))
+    assert uris == {server.ensure()}
+    assert len(mongods(home)) == 1
+    server.close()
+    server.close()
+
+
+def test_a_second_run_right_after_the_first_pays_no_start(home):
+    body = "print(server.open())"
+    uri = ended(child(home, body)).strip()
+    first = mongod(home)
+    assert ended(child(home, body)).strip() == uri
+    assert mongod(home).pid == first.pid
+    server = EmbeddedServer(home)
+    started = time.perf_counter()
+    server.open()
+    assert time.perf_counter() - started < 0.2  # a start takes more than twice that
+    server.close()
+
+
+@pytest.mark.parametrize("way", ["close", "kill"])
+def test_everything_is_gone_two_seconds_after_the_last_user(home, way):
+    user = child(home, "server.open(); print('in', flush=True); sys.stdin.read(1); server.close()")
+    assert user.stdout.readline() == "in\n"
+    server = mongod(home)
+    supervisor = server.parent()
+    time.sleep(2.5)  # nothing may happen as long as there is a user
+    assert alive(server)
+    left = time.monotonic()
+    if way == "kill":
+        user.kill()
+        user.communicate()
+    else:
+        user.communicate("!")
+    until(lambda: not alive(server) and not alive(supervisor))
+    assert 1.5 < time.monotonic() - left < 8
+    assert not (home / "run/mongod.sock").exists()  # stopped, not killed
+
+
+def test_who_comes_while_the_server_stops_gets_a_fresh_one(home):
+    server = EmbeddedServer(home)
+    with connected(server.open()) as messages:
+        messages.insert_one({"_id": 1})
+    first = mongod(home)
+    server.close()
+    first.suspend()  # so that stopping takes as long as we like
+    time.sleep(3)
+    newcomer = threading.Thread(target=server.open)
+    newcomer.start()
+    newcomer.join(0.5)
+    assert newcomer.is_alive()
+    first.resume()
+    newcomer.join(20)
+    assert not newcomer.is_alive()
+    assert mongod(home).pid != first.pid
+    with connected(server.open()) as messages:
+        assert messages.count_documents({}) == 1
+    server.close()
+
+
+def test_a_server_that_nobody_closed_is_released_with_its_object(home):
+    body = "import gc; server.open(); del server; gc.collect(); print('out', flush=True); sys.stdin.read(1)"
+    user = child(home, body)
+    assert user.stdout.readline() == "out\n"
+    server = mongod(home)
+    until(lambda: not alive(server))  # although the process lives
+    assert user.poll() is None
+    assert user.communicate("!")[1] == ""
+    server = EmbeddedServer(home)
+    server.open()
+    lock = next(
+        f.fd for f in psutil.Process().open_files() if f.path == str(home / "run/users.lock")
+    )
+    del server
+    gc.collect()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(lock)
+
+
+def test_interrupting_the_process_group_of_the_user_leaves_mongod_alive(home):
+    user = child(
+        home, "server.open(); print('in', flush=True); sys.stdin.read()", start_new_session=True
+    )
+    assert user.stdout.readline() == "in\n"
+    server, supervisor = mongod(home), mongod(home).parent()
+    os.killpg(user.pid, signal.SIGINT)
+    assert "KeyboardInterrupt" in user.communicate(timeout=20)[1]
+    other = EmbeddedServer(home)
+    assert pid(other.open()) == server.pid
+    # Even sent to the supervisor itself, as a terminal does to its foreground group.
+    supervisor.send_signal(signal.SIGINT)
+    supervisor.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    assert pid(other.ensure()) == server.pid
+    other.close()
+
+
+@pytest.mark.parametrize("leaver", ["parent", "child"])
+def test_after_a_fork_the_server_stays_as_long_as_one_of_both(home, leaver):
+    body = f"""
+first = server.open()
+forked = os.fork()
+if bool(forked) == ({leaver!r} == "parent"):
+    server.close()
+    os._exit(0)
+time.sleep(3.5)
+assert server.open() == server.ensure() == first
+print("served", flush=True)
+sys.stdin.read(1)
+if forked:
+    os.waitpid(forked, 0)
+"""
+    user = child(home, body)
+    first = until(lambda: mongods(home))[0]
+    assert user.stdout.readline() == "served\n"
+    assert mongod(home).pid == first.pid
+    user.communicate("!")
+    until(lambda: not alive(first))
+
+
+def test_a_child_forked_while_the_server_starts_does_not_keep_its_lock(home):
+    body = """
+import threading
+threading.Thread(target=server.open).start()
+lock = sys.argv[2] + "/run/server.lock"
+holds = lambda: lock in [os.path.realpath(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd")]
+while not holds():
+    pass
+if os.fork() == 0:
+    print(holds(), server._mutex.locked(), server.open() != "", flush=True)
+    os._exit(0)
+os.wait()
+"""
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("needs /proc to see descriptors")
+    user = child(home, body)
+    user.wait(60)
+    assert user.stdout.readline() == "False False True\n"
+    user.communicate()
+
+
+def test_a_process_that_made_itself_a_daemon_comes_in_again(home):
+    body = """
+server.open()
+os.closerange(3, 100)
+mine = os.open(os.devnull, os.O_RDONLY)
+server.open()
+server.close()
+os.fstat(mine)
+print("ok")
+"""
+    assert ended(child(home, body)) == "ok\n"
+
+
+@pytest.mark.parametrize("name", ["with spaces", "Gespräche 对话", "100%25 a+b&c'd\"$"])
+def test_any_readable_path_can_hold_the_data(root, name):
+    server = EmbeddedServer(root / name)
+    with connected(server.open()) as messages:
+        messages.insert_one({"_id": 1})
+        assert messages.count_documents({}) == 1
+    assert (root / name / "run/mongod.sock").is_socket()
+    server.close()
+
+
+@pytest.mark.parametrize("name", ["long" * 40, "a,b:c[d]", "tab\tin", "\udcff"])
+def test_a_path_that_cannot_be_an_address_gets_a_private_one_that_all_agree_on(
+    root, name, monkeypatch
+):
+    (root / "tmp").mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(root / "tmp"))
+    server = EmbeddedServer(root / name)
+    with connected(server.open()) as messages:
+        messages.insert_one({"_id": 1})
+    [private] = (root / "tmp").iterdir()
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    assert (private / "mongod.sock").is_socket()
+    (root / "other").mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(root / "other"))
+    other = EmbeddedServer(root / name)
+    assert other.open() == server.open()
+    assert list((root / "other").iterdir()) == []
+    server.close()
+    other.close()
+
+
+def test_a_private_directory_of_somebody_else_is_not_trusted(root, monkeypatch):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a directory away")
+    (root / "tmp").mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(root / "tmp"))
+    server = EmbeddedServer(root / ("long" * 40))
+    server.open()
+    [private] = (root / "tmp").iterdir()
+    server.close()
+    stopping = mongod(server.directory).parent()
+    stopping.terminate()
+    until(lambda: not alive(stopping))
+    os.chown(private, 65534, 65534)
+    with pytest.raises(StoreUnavailableError, match="uid 65534") as caught:
+        server.open()
+    assert str(private) in str(caught.value)
+    private.rename(root / "away")
+    private.symlink_to(root / "away")
+    with pytest.raises(StoreUnavailableError, match="something else"):
+        server.open()
+
+
+def test_nobody_else_can_connect(home):
+    server = EmbeddedServer(home)
+    server.open()
+    assert stat.S_IMODE((home / "run").stat().st_mode) == 0o700
+    assert stat.S_IMODE((home / "db").stat().st_mode) == 0o700
+    assert [c.laddr for c in mongod(home).net_connections("unix") if c.laddr] == [
+        str(home / "run/mongod.sock")
+    ]
+    assert mongod(home).net_connections("inet") == []
+    server.close()
+
+
+def test_a_deleted_data_directory_ends_its_server_and_the_next_one_is_new(home):
+    server = EmbeddedServer(home)
+    with connected(server.open()) as messages:
+        messages.insert_one({"_id": 1})
+    first, supervisor = mongod(home), mongod(home).parent()
+    shutil.rmtree(home)
+    until(lambda: not alive(first) and not alive(supervisor))
+    with connected(server.ensure()) as messages:
+        assert messages.count_documents({}) == 0
+    assert server.open() == server.ensure()
+    server.close()
+
+
+def test_a_log_grown_large_is_put_aside_at_the_start(home):
+    home.mkdir()
+    with (home / "mongod.log").open("wb") as log:
+        log.truncate((16 << 20) + 1)
+    server = EmbeddedServer(home)
+    server.open()
+    assert (home / "mongod.log.old").stat().st_size > 16 << 20
+    assert 0 < (home / "mongod.log").stat().st_size < 1 << 20
+    server.close()
