@@ -2,9 +2,9 @@
 
 from langchain_zepstore.client import ZepClient
 from langchain_zepstore.errors import (
+    AlreadyExistsError,
     APIError,
     AuthError,
-    AlreadyExistsError,
     BadRequestError,
     NotFoundError,
     StoreUnavailableError,

@@ -15,18 +15,18 @@ def checked_id(value: Any, name: str) -> str:
     """
     if not isinstance(value, str):
         raise BadRequestError(f"{name} must be a str, not {type(value).__name__}")
-    value = str.__str__(value)
-    if not value:
+    text: str = str.__str__(value)
+    if not text:
         raise BadRequestError(f"{name} must not be empty")
-    if "\0" in value:
+    if "\0" in text:
         raise BadRequestError(f"{name} must not hold a NUL character")
     try:
-        size = len(value.encode())
+        size = len(text.encode())
     except UnicodeEncodeError:
         raise BadRequestError(f"{name} holds a lone surrogate, which has no UTF-8 form") from None
     if size > MAX_ID_BYTES:
         raise BadRequestError(f"{name} has {size} bytes; at most {MAX_ID_BYTES} can be stored")
-    return value
+    return text
 
 
 def checked_count(value: Any, name: str, *, least: int = 0) -> int:

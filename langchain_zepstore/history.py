@@ -11,7 +11,7 @@ from langchain_zepstore.checks import checked_count, checked_id
 from langchain_zepstore.client import ZepClient, shared_client
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.lc_messages import from_langchain
-from langchain_zepstore.models import Memory, Message
+from langchain_zepstore.models import Memory
 from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Newborn, Store
 

@@ -23,7 +23,7 @@ class Message(BaseModel):
     """One message of a conversation.
 
     Attributes:
-        role: Who speaks; free text. ``human``, ``ai``, ``system``, ``tool`` … for LangChain's types;
+        role: Who speaks; free text. ``human``, ``ai``, ``system``, ``tool`` … for LangChain's;
             ``user`` and ``assistant`` are understood as well.
         content: What was said, as text. Of a multimodal LangChain message, its text blocks.
         uuid: Its id, unique within the session; any non-empty string up to 1 kB. The store gives

@@ -3,9 +3,9 @@
 Each is an operation (see ``running``). Ids and counts come checked.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
-from collections.abc import Callable
 
 from langchain_core.messages import BaseMessage
 

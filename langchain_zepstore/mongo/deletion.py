@@ -18,7 +18,7 @@ from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Message, Session
 from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.collections import Database, Document
-from langchain_zepstore.mongo.sessions import CLOSED_DELETION
+from langchain_zepstore.mongo.reserving import CLOSED_DELETION
 from langchain_zepstore.running import Operation
 
 _GRACE = timedelta(hours=1)  # how long an add may take from reserving a number to using it
@@ -116,9 +116,7 @@ class Deletion:
         deleted_at = session["deletion"]["at"] + _GRACE
         for start in range(first, last, _CHUNK):
             end = min(start + _CHUNK, last)
-            held = yield from self._messages.find(
-                _numbers(session, start, end), fields={"_id": 1}
-            )
+            held = yield from self._messages.find(_numbers(session, start, end), fields={"_id": 1})
             free = set(range(start + 1, end + 1)) - {document["_id"]["q"] for document in held}
             if free:
                 # A conflict is a message that came first, or another's placeholder.

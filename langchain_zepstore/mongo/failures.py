@@ -13,10 +13,74 @@ from langchain_zepstore.errors import (
 
 DRIVER_ERRORS = (errors.PyMongoError, BSONError, OverflowError)
 
-_REFUSED = {13, 18, 8000}
-_TOO_LARGE = {10334, 17280, 17419, 17420}
-_OUT_OF_SPACE = 14031
-_FULL_HINT = "its disk is full; make room, then try again"
+UNAUTHORIZED = 13
+
+_BY_CODE: list[tuple[set[int], type[ZepStoreError], str]] = [
+    (
+        {UNAUTHORIZED, 18, 8000},
+        AuthError,
+        (
+            "{place} refused the credentials ({reason}); check user, password and authSource in the "
+            "URL, and the user's roles"
+        ),
+    ),
+    (
+        {10334, 17280, 17419, 17420},
+        BadRequestError,
+        "larger than a document of MongoDB can be (16 MB): {reason}",
+    ),
+    (
+        {14031},
+        StoreUnavailableError,
+        "{place} cannot write: its disk is full; make room, then try again",
+    ),
+]
+_TIMED_OUT = (
+    StoreUnavailableError,
+    "{place} did not answer in time ({reason}); try again, or give the client a longer timeout",
+)
+_BY_TYPE: list[tuple[tuple[type[Exception], ...], type[ZepStoreError], str]] = [
+    (
+        (errors.DocumentTooLarge, BSONError, OverflowError),
+        BadRequestError,
+        "MongoDB cannot hold this: {reason}",
+    ),
+    (
+        (errors.InvalidURI, errors.ConfigurationError, ValueError, TypeError),
+        BadRequestError,
+        "the URL of {place} cannot be used: {reason}",
+    ),
+    (
+        (errors.InvalidOperation,),
+        BadRequestError,
+        "the client for {place} cannot be used any more: {reason}",
+    ),
+    (
+        (errors.WTimeoutError, errors.WriteConcernError),
+        StoreUnavailableError,
+        (
+            "{place} could not confirm that the write is durable ({reason}); it may be stored; "
+            "repeating it with the same ids is safe"
+        ),
+    ),
+    (
+        (errors.ServerSelectionTimeoutError,),
+        StoreUnavailableError,
+        (
+            "cannot reach {place} ({reason}); check that MongoDB runs there, that host, port and "
+            "network are right, and that the replica set has a primary"
+        ),
+    ),
+    (
+        (errors.NotPrimaryError,),
+        StoreUnavailableError,
+        (
+            "{place} has no primary at the moment ({reason}); an election takes seconds: try again, "
+            "and name the replica set in the URL (replicaSet=…)"
+        ),
+    ),
+]
+_LOST = (StoreUnavailableError, "lost the connection to {place} ({reason}); try again")
 
 
 def is_lost_connection(error: BaseException) -> bool:
@@ -40,45 +104,21 @@ def translated(error: BaseException, place: str) -> ZepStoreError:
         error: What the driver raised.
         place: The database's name for a reader, without credentials.
     """
+    kind, message = _kind(error)
     reason = str(error).split(", Timeout:")[0].split(" (configured timeouts")[0]
+    return kind(message.format(place=place, reason=reason))
+
+
+def _kind(error: BaseException) -> tuple[type[ZepStoreError], str]:
     code = getattr(error, "code", None)
-    if isinstance(error, errors.OperationFailure):
-        if code in _REFUSED:
-            return AuthError(
-                f"{place} refused the credentials ({reason}); "
-                "check user, password and authSource in the URL, and the user's roles"
-            )
-        if code in _TOO_LARGE:
-            return BadRequestError(f"larger than a document of MongoDB can be (16 MB): {reason}")
-        if code == _OUT_OF_SPACE:
-            return StoreUnavailableError(f"{place} cannot write: {_FULL_HINT}")
-    match error:
-        case errors.DocumentTooLarge() | BSONError() | OverflowError():
-            return BadRequestError(f"MongoDB cannot hold this: {reason}")
-        case errors.InvalidURI() | errors.ConfigurationError() | ValueError() | TypeError():
-            return BadRequestError(f"the URL of {place} cannot be used: {reason}")
-        case errors.InvalidOperation():
-            return BadRequestError(f"the client for {place} cannot be used any more: {reason}")
-        case errors.WTimeoutError() | errors.WriteConcernError():
-            return StoreUnavailableError(
-                f"{place} could not confirm that the write is durable ({reason}); "
-                "it may be stored; repeating it with the same ids is safe"
-            )
-        case errors.ServerSelectionTimeoutError():
-            return StoreUnavailableError(
-                f"cannot reach {place} ({reason}); check that MongoDB runs there, that host, port "
-                "and network are right, and that the replica set has a primary"
-            )
-        case errors.NotPrimaryError():
-            return StoreUnavailableError(
-                f"{place} has no primary at the moment ({reason}); an election takes seconds: "
-                "try again, and name the replica set in the URL (replicaSet=…)"
-            )
-        case errors.PyMongoError() if error.timeout:
-            return StoreUnavailableError(
-                f"{place} did not answer in time ({reason}); try again, or give the client a "
-                "longer timeout"
-            )
-        case errors.ConnectionFailure():
-            return StoreUnavailableError(f"lost the connection to {place} ({reason}); try again")
-    return APIError(f"{place} answered: {reason}")
+    for codes, kind, message in _BY_CODE:
+        if code in codes:
+            return kind, message
+    for types, kind, message in _BY_TYPE:
+        if isinstance(error, types):
+            return kind, message
+    if isinstance(error, errors.PyMongoError) and error.timeout:
+        return _TIMED_OUT
+    if isinstance(error, errors.ConnectionFailure):
+        return _LOST
+    return APIError, "{place} answered: {reason}"

@@ -38,7 +38,9 @@ def merged(old: Expression, patch: dict[str, Any]) -> Expression:
     maps = {key: value for key, value in patch.items() if isinstance(value, dict)}
     layers: list[Expression] = ["$$old", literal(values)]
     if maps:
-        layers.append(_map((key, merged(field("$$old", key), value)) for key, value in maps.items()))
+        layers.append(
+            _map((key, merged(field("$$old", key), value)) for key, value in maps.items())
+        )
     return {
         "$let": {
             "vars": {"old": {"$cond": [is_map(old), old, {}]}},
@@ -65,7 +67,12 @@ def without(old: Expression, path: Sequence[str]) -> Expression:
             ]
         }
     else:
-        kept = {"$filter": {"input": {"$objectToArray": "$$old"}, "cond": {"$ne": ["$$this.k", literal(key)]}}}
+        kept = {
+            "$filter": {
+                "input": {"$objectToArray": "$$old"},
+                "cond": {"$ne": ["$$this.k", literal(key)]},
+            }
+        }
         changed = {"$arrayToObject": kept}
     return {"$let": {"vars": {"old": old}, "in": {"$cond": [is_map("$$old"), changed, "$$old"]}}}
 

@@ -8,7 +8,7 @@ from langchain_core.messages import BaseMessage
 from langchain_zepstore.models import Memory, Message
 from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.collections import Conflict, Database, Document
-from langchain_zepstore.mongo.sessions import reserve
+from langchain_zepstore.mongo.reserving import reserve
 from langchain_zepstore.mongo.values import encoded_metadata
 from langchain_zepstore.running import Operation, Page
 from langchain_zepstore.store import Newborn
@@ -94,15 +94,15 @@ class Messages:
                 remaining.append(message)
         return remaining
 
-    def _replace(
-        self, session: Document, holder: Document, message: Document
-    ) -> Operation[bool]:
+    def _replace(self, session: Document, holder: Document, message: Document) -> Operation[bool]:
         """Put a message in the place of the live one with its id; remove a deleted one."""
         this = {"_id": holder["_id"], "uuid": holder["uuid"]}
         if holder.get("deleted_at"):
             yield from self._messages.delete({**this, "deleted_at": {"$ne": None}})
             return False
-        kept = {name: holder[name] for name in ("_id", "seq", "restored") if name in holder}
+        kept: Document = {
+            name: holder[name] for name in ("_id", "seq", "restored") if name in holder
+        }
         if message["created_at"] is session["active_at"]:  # the caller gave none
             kept["created_at"] = holder["created_at"]
         replaced = yield from self._messages.replace(

@@ -1,6 +1,6 @@
 """Indexes: which there are, what each is for, and making sure of them."""
 
-from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo import ASCENDING, IndexModel
 
 from langchain_zepstore.mongo.collections import Database
 from langchain_zepstore.running import Operation

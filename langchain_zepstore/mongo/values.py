@@ -91,13 +91,12 @@ class Encoder:
     def _encode_key(self, key: Any) -> str:
         if not isinstance(key, str):
             raise _UnstorableError(f"a key must be a str, not {type(key).__name__}")
-        key = _checked_text(str.__str__(key))
-        if "\0" in key:
+        name = _checked_text(str.__str__(key))
+        if "\0" in name:
             raise _UnstorableError("a key cannot hold a NUL character")
-        if key.endswith("$ref") and _is_escapable(key):
-            self.escaped = True
-            return "$" + key
-        return key
+        stored = escape_key(name)
+        self.escaped |= stored != name
+        return stored
 
 
 def _encode_scalar(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Operations on sessions, but for deletion."""
+"""Handing out numbers: a session's next ones, which creates and revives it, and the dense ids."""
 
 from uuid import uuid4
 
@@ -46,7 +46,7 @@ def reserve(
         session = yield from database.sessions.find_one_and_update(
             query, [{"$set": birth}, *update], fields=_RESERVED, upsert=True
         )
-    assert session is not None  # noqa: S101 - an upsert always returns one
+    assert session is not None
     return session
 
 
@@ -99,5 +99,5 @@ def next_number(database: Database, kind: str) -> Operation[int]:
     counter = yield from database.counters.find_one_and_update(
         {"_id": kind}, {"$inc": {"last": 1}}, upsert=True
     )
-    assert counter is not None  # noqa: S101 - an upsert always returns one
+    assert counter is not None
     return int(counter["last"])
