@@ -11,19 +11,32 @@ from langchain_zepstore.errors import (
     ZepStoreError,
 )
 from langchain_zepstore.history import ZepChatMessageHistory
-from langchain_zepstore.models import Memory, Message, Session, Summary
+from langchain_zepstore.models import (
+    CreateUserRequest,
+    Memory,
+    Message,
+    Session,
+    SessionPage,
+    Summary,
+    UpdateUserRequest,
+    User,
+)
 
 __all__ = [
     "APIError",
     "AlreadyExistsError",
     "AuthError",
     "BadRequestError",
+    "CreateUserRequest",
     "Memory",
     "Message",
     "NotFoundError",
     "Session",
+    "SessionPage",
     "StoreUnavailableError",
     "Summary",
+    "UpdateUserRequest",
+    "User",
     "ZepChatMessageHistory",
     "ZepClient",
     "ZepStoreError",

@@ -1,5 +1,6 @@
 """Checks of what a caller passes, before it goes anywhere: ids and counts."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from langchain_zepstore.errors import BadRequestError
@@ -40,3 +41,35 @@ def checked_count(value: Any, name: str, *, least: int = 0) -> int:
     if not least <= value < 2**63:
         raise BadRequestError(f"{name} must be at least {least} and below 2**63, not {value}")
     return int(value)
+
+
+def checked_paths(value: Any, name: str) -> list[list[str]]:
+    """Return paths of keys, each a non-empty sequence of strings.
+
+    Raises:
+        BadRequestError: They are not; a bare string is no path.
+    """
+    paths = []
+    for path in value if isinstance(value, Iterable) and not isinstance(value, str) else [value]:
+        if isinstance(path, str) or not isinstance(path, Iterable):
+            raise BadRequestError(f"{name} must hold tuples of keys, not {path!r}")
+        keys = [checked_key(key, name) for key in path]
+        if not keys:
+            raise BadRequestError(f"{name} must not hold an empty path")
+        paths.append(keys)
+    return paths
+
+
+def checked_key(value: Any, name: str) -> str:
+    """Return a key of a map if it can be one: a string without NUL or lone surrogates.
+
+    Raises:
+        BadRequestError: It cannot.
+    """
+    if not isinstance(value, str) or "\0" in value:
+        raise BadRequestError(f"{name}: a key must be a str without NUL, not {value!r}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise BadRequestError(f"{name}: a key holds a lone surrogate") from None
+    return value

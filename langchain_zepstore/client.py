@@ -3,16 +3,18 @@
 import asyncio
 import atexit
 import os
-from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.managers import MemoryManager, MessageManager
-from langchain_zepstore.running import Operation
-from langchain_zepstore.store import Backend, Store
+from langchain_zepstore.managers.memory import MemoryManager
+from langchain_zepstore.managers.message import MessageManager
+from langchain_zepstore.managers.runner import Call
+from langchain_zepstore.managers.user import UserManager
+from langchain_zepstore.store import Backend
 
 if TYPE_CHECKING:
     from langchain_zepstore.history import ZepChatMessageHistory
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _URL_VARIABLE = "ZEPSTORE_URL"
+_LONGEST = timedelta(seconds=2**31 - 1) - timedelta(days=1)  # of a TTL index, sessions linger a day
 _SCHEMES = "mongodb://…, mongodb+srv://…, embedded: or embedded:///some/dir"
 
 
@@ -43,11 +46,14 @@ class ZepClient:
             asynchronous calls; the caller closes it.
         async_driver: What to open for asynchronous calls: ``motor``, or ``pymongo`` for its
             ``AsyncMongoClient``.
+        retention: How long the database keeps what is soft-deleted; ``None`` leaves its setting as
+            it is, which is 30 days when first made. A value given changes it for all.
         timeout: Seconds for each driver call. Options of the URL take precedence.
 
     Attributes:
         memory: The session manager.
         message: The messages one by one.
+        user: Those whose conversations the sessions are.
 
     Raises:
         BadRequestError: The URL has a scheme that is not known, or arguments contradict each other.
@@ -64,12 +70,13 @@ class ZepClient:
         client: Any = None,
         async_client: Any = None,
         async_driver: Literal["motor", "pymongo"] = "motor",
+        retention: timedelta | None = None,
         timeout: float = 10.0,
     ) -> None:
         self.url = _one_url(url, base_url, api_url)
         if self.url is None and client is None and async_client is None:
             self.url = os.environ.get(_URL_VARIABLE) or "embedded:"
-        _check(self.url, async_driver, timeout)
+        _check(self.url, async_driver, timeout, retention)
         self._api_key = api_key
         self._options = {
             "database": database,
@@ -77,10 +84,12 @@ class ZepClient:
             "async_client": async_client,
             "async_driver": async_driver,
             "timeout": timeout,
+            "retention": retention,
         }
         self._backends: dict[str, Backend] = {}
         self.memory = MemoryManager(self)
         self.message = MessageManager(self)
+        self.user = UserManager(self)
 
     def chat_history(self, session_id: str, **options: Any) -> "ZepChatMessageHistory":
         """Return a LangChain chat history on a session; no I/O.
@@ -99,11 +108,30 @@ class ZepClient:
 
         return ZepChatMessageHistory(session_id, client=self, **options)
 
-    def run(self, call: Callable[[Store], Operation[T]]) -> T:
+    def purge(self, older_than: timedelta | None = None) -> dict[str, int]:
+        """Remove for good, now, what the database would remove later.
+
+        Args:
+            older_than: Only what has been soft-deleted for so long; without it, all of it.
+
+        Returns:
+            How many were removed: ``{"messages": …, "sessions": …, "users": …}``.
+
+        Raises:
+            BadRequestError: ``older_than`` is no timedelta, or negative.
+            StoreUnavailableError: The database cannot be reached; repeating the call goes on.
+        """
+        return self.run(_purging(older_than))
+
+    async def apurge(self, older_than: timedelta | None = None) -> dict[str, int]:
+        """Remove for good, now, what the database would remove later; see ``purge``."""
+        return await self.arun(_purging(older_than))
+
+    def run(self, call: Call[T]) -> T:
         """Run an operation of the store. For the package's own managers and adapters."""
         return self._backend().run(call)
 
-    async def arun(self, call: Callable[[Store], Operation[T]]) -> T:
+    async def arun(self, call: Call[T]) -> T:
         """Run an operation of the store. For the package's own managers and adapters."""
         if not self._backends:
             await asyncio.to_thread(self._backend)  # it imports the drivers
@@ -165,13 +193,29 @@ def _one_url(*urls: str | None) -> str | None:
     return given.pop() if given else None
 
 
-def _check(url: str | None, async_driver: str, timeout: float) -> None:
+def _check(url: str | None, async_driver: str, timeout: float, retention: timedelta | None) -> None:
     if url is not None and not url.startswith(("mongodb://", "mongodb+srv://")):
         _embedded_directory(url)
     if async_driver not in ("motor", "pymongo"):
         raise BadRequestError(f"async_driver must be 'motor' or 'pymongo', not {async_driver!r}")
     if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not timeout > 0:
         raise BadRequestError(f"timeout must be a number of seconds above 0, not {timeout!r}")
+    if retention is not None:
+        _checked_period(retention, "retention")
+
+
+def _purging(older_than: timedelta | None) -> Call[dict[str, int]]:
+    if older_than is not None:
+        _checked_period(older_than, "older_than")
+    return lambda store: store.purging.purge(older_than)
+
+
+def _checked_period(value: timedelta, name: str) -> timedelta:
+    if not isinstance(value, timedelta) or not timedelta() <= value <= _LONGEST:
+        raise BadRequestError(
+            f"{name} must be a timedelta from 0 to {_LONGEST.days} days, not {value!r}"
+        )
+    return value
 
 
 def _embedded_directory(url: str) -> Path | None:

@@ -106,3 +106,61 @@ class Session(BaseModel):
     created_at: UTCDatetime | None = None
     updated_at: UTCDatetime | None = None
     deleted_at: UTCDatetime | None = None
+
+
+class SessionPage(BaseModel):
+    """A page of recent sessions.
+
+    Attributes:
+        sessions: The sessions, the most recently active first.
+        next_cursor: What to pass for the page after it; ``None`` if this was the last.
+    """
+
+    sessions: list[Session]
+    next_cursor: str | None = None
+
+
+class CreateUserRequest(BaseModel):
+    """A user to add.
+
+    Attributes:
+        user_id: The user's key: any non-empty string up to 1 kB.
+        email: An address.
+        first_name: The first name.
+        last_name: The last name.
+        metadata: The application's own data about the user.
+    """
+
+    user_id: str
+    email: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class UpdateUserRequest(CreateUserRequest):
+    """Changes to a user: fields that are not given stay, ``None`` clears, metadata is merged.
+
+    Attributes:
+        uuid: Unused; a field of zep-python.
+    """
+
+    uuid: str | None = None
+
+
+class User(CreateUserRequest):
+    """Someone who has sessions.
+
+    Attributes:
+        uuid: Filled by the store; new whenever the id is used again after a purge.
+        id: Filled by the store: a small increasing int, the cursor of listings.
+        created_at: Filled by the store.
+        updated_at: Filled by the store.
+        deleted_at: Filled by the store: when the user was soft-deleted; ``None`` while it lives.
+    """
+
+    uuid: str | None = None
+    id: int | None = None
+    created_at: UTCDatetime | None = None
+    updated_at: UTCDatetime | None = None
+    deleted_at: UTCDatetime | None = None

@@ -3,13 +3,21 @@
 Each is an operation (see ``running``). Ids and counts come checked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 from langchain_core.messages import BaseMessage
 
-from langchain_zepstore.models import Memory, Message, Session
+from langchain_zepstore.models import (
+    CreateUserRequest,
+    Memory,
+    Message,
+    Session,
+    UpdateUserRequest,
+    User,
+)
 from langchain_zepstore.running import Operation, Page
 
 T = TypeVar("T")
@@ -26,6 +34,70 @@ class Newborn:
 
     user_id: str | None = None
     metadata: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Which sessions a listing shows.
+
+    Attributes:
+        user_id: Those of one user.
+        metadata: Those whose metadata holds at least this.
+        include_deleted: Also the soft-deleted ones.
+    """
+
+    user_id: str | None = None
+    metadata: dict[str, Any] | None = None
+    include_deleted: bool = False
+
+
+class SessionOperations(Protocol):
+    """Creates, reads, updates and lists sessions."""
+
+    def create(self, session: Session) -> Operation[Session]:
+        """Create a session; ``AlreadyExistsError`` if a live one has the id."""
+
+    def get(self, session_id: str) -> Operation[Session]:
+        """Return a live session; ``NotFoundError`` if there is none."""
+
+    def update(self, session: Session, unset: Sequence[Sequence[str]]) -> Operation[Session]:
+        """Merge metadata and remove keys; ``NotFoundError`` if there never was a session."""
+
+    def listed(self, listing: Listing, limit: int, cursor: int) -> Operation[list[Session]]:
+        """Return sessions with ids above the cursor, by id; all of them with limit 0."""
+
+    def page(self, listing: Listing, limit: int, cursor: Any) -> Operation[Page[Session]]:
+        """Return the page after a page's cursor (``None``: the first), by id."""
+
+    def recent(
+        self, limit: int, cursor: str | None, user_id: str | None
+    ) -> Operation[Page[Session]]:
+        """Return live sessions, the most recently active first."""
+
+
+class UserOperations(Protocol):
+    """Creates, reads, updates, lists and deletes users."""
+
+    def create(self, request: CreateUserRequest) -> Operation[User]:
+        """Create a user; ``AlreadyExistsError`` if a live one has the id."""
+
+    def get(self, user_id: str) -> Operation[User]:
+        """Return a live user; ``NotFoundError`` if there is none."""
+
+    def update(self, request: UpdateUserRequest) -> Operation[User]:
+        """Change the fields that are given; ``NotFoundError`` if there is no live user."""
+
+    def delete(self, user_id: str) -> Operation[None]:
+        """Soft-delete a user and the user's sessions; ``NotFoundError`` if there is none."""
+
+    def listed(self, limit: int, cursor: int) -> Operation[list[User]]:
+        """Return live users with ids above the cursor, by id; all of them with limit 0."""
+
+    def page(self, limit: int, cursor: Any) -> Operation[Page[User]]:
+        """Return the page after a page's cursor (``None``: the first), by id."""
+
+    def sessions(self, user_id: str) -> Operation[list[Session]]:
+        """Return the live sessions of a user, by id."""
 
 
 class MessageOperations(Protocol):
@@ -47,6 +119,17 @@ class MessageOperations(Protocol):
     def page(self, session_id: str, after: Any, limit: int) -> Operation[Page[Message]]:
         """Return the next messages after a page's cursor (``None``: from the first)."""
 
+    def numbered_page(self, session_id: str, limit: int, number: int) -> Operation[list[Message]]:
+        """Return a page of messages by its number, from 1, oldest first."""
+
+    def get(self, session_id: str, uuid: str) -> Operation[Message]:
+        """Return one live message; ``NotFoundError`` if there is none."""
+
+    def update_metadata(
+        self, session_id: str, uuid: str, metadata: dict[str, Any]
+    ) -> Operation[Message]:
+        """Merge metadata into a live message's; ``NotFoundError`` if there is none."""
+
     def count(self, session_id: str) -> Operation[int]:
         """Return how many messages a session has."""
 
@@ -67,8 +150,27 @@ class DeletionOperations(Protocol):
         """Bring back a deleted message of a live session; ``NotFoundError`` if there is none."""
 
 
+class PurgeOperations(Protocol):
+    """Removes for good."""
+
+    def purge(self, older_than: timedelta | None) -> Operation[dict[str, int]]:
+        """Remove what has been soft-deleted for so long; return how many of each kind."""
+
+
 class Store(Protocol):
     """A place that holds sessions, over one synchronous or asynchronous connection."""
+
+    @property
+    def sessions(self) -> SessionOperations:
+        """Creates, reads, updates and lists sessions."""
+
+    @property
+    def users(self) -> UserOperations:
+        """Creates, reads, updates, lists and deletes users."""
+
+    @property
+    def purging(self) -> PurgeOperations:
+        """Removes for good."""
 
     @property
     def deletion(self) -> DeletionOperations:

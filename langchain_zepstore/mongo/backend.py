@@ -7,7 +7,10 @@ from langchain_zepstore.mongo.collections import Database
 from langchain_zepstore.mongo.deletion import Deletion
 from langchain_zepstore.mongo.drivers import Drivers, Settings
 from langchain_zepstore.mongo.messages import Messages
+from langchain_zepstore.mongo.purging import Purging
 from langchain_zepstore.mongo.schema import ensure_indexes
+from langchain_zepstore.mongo.sessions import Sessions
+from langchain_zepstore.mongo.users import Users
 from langchain_zepstore.running import Operation, arun, run
 from langchain_zepstore.store import Store
 
@@ -20,6 +23,9 @@ class MongoStore:
     def __init__(self, database: Database) -> None:
         self.deletion = Deletion(database)
         self.messages = Messages(database)
+        self.purging = Purging(database)
+        self.sessions = Sessions(database)
+        self.users = Users(database)
 
 
 class MongoBackend:
@@ -27,13 +33,14 @@ class MongoBackend:
 
     def __init__(self, settings: Settings) -> None:
         self._drivers = Drivers(settings)
+        self._retention = settings.retention
         self._prepared = False
 
     def run(self, call: Callable[[Store], Operation[T]]) -> T:
         """Run an operation with pymongo."""
         database = self._drivers.open()
         if not self._prepared:
-            run(ensure_indexes(database))
+            run(ensure_indexes(database, self._retention))
             self._prepared = True
         return run(call(MongoStore(database)))
 
@@ -41,7 +48,7 @@ class MongoBackend:
         """Run an operation with the asynchronous driver, on the running event loop."""
         database = await self._drivers.aopen()
         if not self._prepared:
-            await arun(ensure_indexes(database))
+            await arun(ensure_indexes(database, self._retention))
             self._prepared = True
         return await arun(call(MongoStore(database)))
 

@@ -96,13 +96,14 @@ class Collection:
         query: Document,
         *,
         sort: Mapping[str, int] | None = None,
+        skip: int = 0,
         limit: int = 0,
         fields: Mapping[str, Any] | None = None,
     ) -> Operation[list[Document]]:
         """Return the documents that match, all of them unless there is a limit."""
         return self.call(
             lambda: self._raw.find(
-                query, fields, sort=sort, limit=limit, batch_size=limit or _BATCH
+                query, fields, sort=sort, skip=skip, limit=limit, batch_size=limit or _BATCH
             ).to_list(None)
         )
 
@@ -186,6 +187,15 @@ class Collection:
     def create_indexes(self, models: Sequence[Any]) -> Operation[list[str]]:
         """Make sure that the indexes exist and return their names."""
         return self.call(lambda: self._raw.create_indexes(models))
+
+    def index_information(self) -> Operation[dict[str, Document]]:
+        """Return the indexes that there are, by name."""
+        return self.call(self._raw.index_information)
+
+    def set_expiry(self, index: str, seconds: int) -> Operation[Document]:
+        """Change after how long a TTL index removes documents."""
+        change = {"name": index, "expireAfterSeconds": seconds}
+        return self.call(lambda: self._raw.database.command("collMod", self.name, index=change))
 
 
 class Database:

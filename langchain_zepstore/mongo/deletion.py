@@ -23,6 +23,7 @@ from langchain_zepstore.running import Operation
 
 _GRACE = timedelta(hours=1)  # how long an add may take from reserving a number to using it
 _CHUNK = 1000
+_SPAN = 50_000
 
 _SETTLED = {"$or": [{"deletion": None}, {"deletion.settled": True}]}
 _BY_ID = "_id_"
@@ -76,16 +77,13 @@ class Deletion:
         """Complete a session's deletion, whoever began it."""
         deletion = session["deletion"]
         yield from self._fence(session, deletion["seq"])
-        yield from self._messages.update(
-            {
-                "session_id": session["_id"],
-                "deleted_at": None,
-                "seq": {"$lte": deletion["seq"]},
-                "restored": {"$not": {"$gte": deletion["id"]}},
-            },
-            {"$set": {"deleted_at": deletion["at"], "deletion": deletion["id"]}},
-            many=True,
-        )
+        marked: Document = {
+            "session_id": session["_id"],
+            "deleted_at": None,
+            "restored": {"$not": {"$gte": deletion["id"]}},
+        }
+        mark = {"$set": {"deleted_at": deletion["at"], "deletion": deletion["id"]}}
+        yield from self._update_messages(marked, mark, deletion["seq"])
         # An add since then has closed the deletion, and the session lives.
         ends = {"$eq": ["$deletion.open", True]}
         yield from self._sessions.update(
@@ -230,14 +228,20 @@ class Deletion:
         }
         if "message" in undeletion:
             query["uuid"] = undeletion["message"]
-        yield from self._messages.update(
-            query,
-            {"$unset": {"deleted_at": 1, "deletion": 1}, "$set": {"restored": undeletion["count"]}},
-            many=True,
-        )
+        unmark = {
+            "$unset": {"deleted_at": 1, "deletion": 1},
+            "$set": {"restored": undeletion["count"]},
+        }
+        yield from self._update_messages(query, unmark, session["seq"])
         yield from self._sessions.update(
             {**_this(session), "undeletion": undeletion}, {"$unset": {"undeletion": 1}}
         )
+
+    def _update_messages(self, query: Document, update: Document, last: int) -> Operation[None]:
+        # In spans: one command over millions of messages would outlast the timeout.
+        for start in range(0, last, _SPAN):
+            span = {"$gt": start, "$lte": min(start + _SPAN, last)}
+            yield from self._messages.update({**query, "seq": span}, update, many=True)
 
     def _tidy(self, session: Document) -> Operation[bool]:
         """Complete what another began on a session and perhaps will not; whether there was any."""

@@ -15,7 +15,7 @@ from langchain_core.messages import BaseMessage
 from langchain_zepstore import lc_messages
 from langchain_zepstore.checks import checked_count, checked_id
 from langchain_zepstore.errors import APIError, BadRequestError
-from langchain_zepstore.models import Message, Session
+from langchain_zepstore.models import Message, Session, User
 from langchain_zepstore.mongo.collections import Document
 from langchain_zepstore.mongo.values import Encoder, encoded_metadata, unescape
 
@@ -180,6 +180,23 @@ def to_session(document: Document) -> Session:
     return Session(
         session_id=document["_id"],
         user_id=document.get("user_id"),
+        metadata=None if metadata is None else unescape(metadata),
+        uuid=document["uuid"],
+        id=document["id"],
+        created_at=document["created_at"],
+        updated_at=document["updated_at"],
+        deleted_at=document.get("deleted_at"),
+    )
+
+
+def to_user(document: Document) -> User:
+    """Decode a user."""
+    metadata = document.get("metadata")
+    return User(
+        user_id=document["_id"],
+        email=document.get("email"),
+        first_name=document.get("first_name"),
+        last_name=document.get("last_name"),
         metadata=None if metadata is None else unescape(metadata),
         uuid=document["uuid"],
         id=document["id"],

@@ -8,6 +8,8 @@ import os
 import threading
 import warnings
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -17,7 +19,7 @@ from pymongo import AsyncMongoClient, MongoClient
 from pymongo.driver_info import DriverInfo
 
 from langchain_zepstore.embedded.server import EmbeddedServer
-from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.errors import BadRequestError, StoreUnavailableError
 from langchain_zepstore.mongo.collections import Database, Place
 from langchain_zepstore.mongo.failures import DRIVER_ERRORS, translated
 
@@ -40,6 +42,7 @@ class Settings:
         async_client: The caller's ``AsyncIOMotorClient`` or ``AsyncMongoClient``.
         async_driver: Which driver to open for asynchronous calls.
         timeout: Seconds for each driver call.
+        retention: How long soft-deleted data is kept; ``None``: as the database has it.
     """
 
     url: str | None
@@ -49,6 +52,7 @@ class Settings:
     async_client: Any
     async_driver: AsyncDriver
     timeout: float
+    retention: timedelta | None
 
     @property
     def place(self) -> str:
@@ -134,8 +138,19 @@ class Drivers:
             raise translated(error, settings.place) from error
         revive = None
         if embedded:
-            revive = _in_thread(embedded.ensure) if asynchronous else embedded.ensure
+            revive = partial(asyncio.to_thread, self._revive) if asynchronous else self._revive
         return client, Database(raw, Place(settings.place, settings.timeout, revive))
+
+    def _revive(self) -> None:
+        embedded = self.settings.embedded
+        assert embedded
+        address = embedded.open()
+        if embedded.ensure() != address:
+            self._clients.clear()
+            self._loops.clear()
+            raise StoreUnavailableError(
+                f"{self.settings.place} was started again at another address; repeat the call"
+            )
 
     def _client(
         self, url: str, *, asynchronous: bool, loop: asyncio.AbstractEventLoop | None
@@ -222,7 +237,3 @@ def check_passed(client: Any, async_client: Any) -> None:
 
 def _driver_info() -> DriverInfo:
     return DriverInfo("langchain-zepstore", version("langchain-zepstore"))
-
-
-def _in_thread(function: Any) -> Any:
-    return lambda: asyncio.to_thread(function)

@@ -20,8 +20,8 @@ _BY_CODE: list[tuple[set[int], type[ZepStoreError], str]] = [
         {UNAUTHORIZED, 18, 8000},
         AuthError,
         (
-            "{place} refused the credentials ({reason}); check user, password and authSource in the "
-            "URL, and the user's roles"
+            "{place} refused the credentials ({reason}); check user, password and authSource in "
+            "the URL, and the user's roles"
         ),
     ),
     (
@@ -75,8 +75,8 @@ _BY_TYPE: list[tuple[tuple[type[Exception], ...], type[ZepStoreError], str]] = [
         (errors.NotPrimaryError,),
         StoreUnavailableError,
         (
-            "{place} has no primary at the moment ({reason}); an election takes seconds: try again, "
-            "and name the replica set in the URL (replicaSet=…)"
+            "{place} has no primary at the moment ({reason}); an election takes seconds: try "
+            "again, and name the replica set in the URL (replicaSet=…)"
         ),
     ),
 ]

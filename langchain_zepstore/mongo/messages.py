@@ -5,11 +5,13 @@ from typing import Any, TypeVar
 
 from langchain_core.messages import BaseMessage
 
+from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Memory, Message
 from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.collections import Conflict, Database, Document
+from langchain_zepstore.mongo.merging import merged
 from langchain_zepstore.mongo.reserving import reserve
-from langchain_zepstore.mongo.values import encoded_metadata
+from langchain_zepstore.mongo.values import mergeable
 from langchain_zepstore.running import Operation, Page
 from langchain_zepstore.store import Newborn
 
@@ -35,7 +37,7 @@ class Messages:
         What cannot be stored is refused before the first write. A call goes in one insert, or in
         parts of up to 1,000 messages or 8 MB, in order.
         """
-        metadata = encoded_metadata(memory.metadata, "memory.metadata") if memory.metadata else None
+        metadata = mergeable(memory.metadata, "memory.metadata") if memory.metadata else None
         sized = documents.message_bodies(memory.messages)
         if not sized and not metadata:
             return
@@ -141,6 +143,29 @@ class Messages:
         items = [documents.to_message(document) for document in found]
         return Page(items, found[-1]["seq"] if len(found) == limit else None)
 
+    def numbered_page(self, session_id: str, limit: int, number: int) -> Operation[list[Message]]:
+        """Return a page of a session's messages by its number, from 1, oldest first."""
+        found = yield from self._messages.find(
+            _live(session_id), sort={"seq": 1}, skip=(number - 1) * limit, limit=limit
+        )
+        return [documents.to_message(document) for document in found]
+
+    def get(self, session_id: str, uuid: str) -> Operation[Message]:
+        """Return one message."""
+        found = yield from self._messages.find_one({**_live(session_id), "uuid": uuid})
+        return documents.to_message(_existing(found, session_id, uuid))
+
+    def update_metadata(
+        self, session_id: str, uuid: str, metadata: dict[str, Any]
+    ) -> Operation[Message]:
+        """Merge metadata into a message's, in one update."""
+        patch = mergeable(metadata, "metadata")
+        updated = yield from self._messages.find_one_and_update(
+            {**_live(session_id), "uuid": uuid},
+            [{"$set": {"metadata": merged("$metadata", patch)}}],
+        )
+        return documents.to_message(_existing(updated, session_id, uuid))
+
     def count(self, session_id: str) -> Operation[int]:
         """Return how many messages a session has."""
         return self._messages.count(_live(session_id))
@@ -161,3 +186,9 @@ def _parts(messages: list[Document], sizes: Sequence[int]) -> Iterator[list[Docu
 
 def _live(session_id: str) -> dict[str, Any]:
     return {"session_id": session_id, "deleted_at": None}
+
+
+def _existing(found: Document | None, session_id: str, uuid: str) -> Document:
+    if found is None:
+        raise NotFoundError(f"session {session_id!r} has no message {uuid!r}")
+    return found

@@ -1,4 +1,4 @@
-"""Handing out numbers: a session's next ones, which creates and revives it, and the dense ids."""
+"""Reserving a session's next numbers, which creates and revives it by the way."""
 
 from uuid import uuid4
 
@@ -6,6 +6,8 @@ from bson import Int64
 
 from langchain_zepstore.mongo.collections import Database, Document
 from langchain_zepstore.mongo.merging import literal, merged
+from langchain_zepstore.mongo.numbers import next_number
+from langchain_zepstore.mongo.owners import ensure_user
 from langchain_zepstore.mongo.values import encoded_metadata
 from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Newborn
@@ -42,9 +44,9 @@ def reserve(
         query, update, fields=_RESERVED, swift=True
     )
     if session is None:
-        birth = yield from _birth(database, newborn or Newborn())
+        fields = yield from _birth_of(database, newborn or Newborn())
         session = yield from database.sessions.find_one_and_update(
-            query, [{"$set": birth}, *update], fields=_RESERVED, upsert=True
+            query, [{"$set": fields}, *update], fields=_RESERVED, upsert=True
         )
     assert session is not None
     return session
@@ -73,31 +75,37 @@ CLOSED_DELETION = {
 """A session's deletion, closed if it was open: whoever adds to a session keeps it alive."""
 
 
-def _birth(database: Database, newborn: Newborn) -> Operation[Document]:
-    # Two may give birth at once; the fields of the first stay, the second's number is a gap.
-    number = yield from next_number(database, "sessions")
+def _birth_of(database: Database, newborn: Newborn) -> Operation[Document]:
+    metadata = None
+    if newborn.metadata is not None:
+        metadata = encoded_metadata(newborn.metadata, "session_metadata")
+    if newborn.user_id is not None:
+        yield from ensure_user(database, newborn.user_id)
+    return (yield from birth(database, str(uuid4()), newborn.user_id, metadata))
+
+
+def birth(
+    database: Database, token: str, user_id: str | None, metadata: Document | None
+) -> Operation[Document]:
+    """Return the fields with which a session comes into being, unless it is there already.
+
+    Two may give birth at once: the fields of the first stay, the second's ``id`` is a gap.
+
+    Args:
+        database: Where.
+        token: The session's ``uuid``.
+        user_id: Its user.
+        metadata: Its metadata, encoded.
+    """
     fields: Document = {
-        "uuid": str(uuid4()),
-        "id": number,
+        "uuid": token,
+        "id": (yield from next_number(database, "sessions")),
         "seq": Int64(0),
         "created_at": "$$NOW",
         "updated_at": "$$NOW",
+        "active_at": "$$NOW",
+        "user_id": literal(user_id),
+        "metadata": literal(metadata),
     }
-    metadata = newborn.metadata
-    if metadata is not None:
-        metadata = encoded_metadata(metadata, "session_metadata")
-    birth: Document = {name: {"$ifNull": [f"${name}", value]} for name, value in fields.items()}
-    for name, value in (("user_id", newborn.user_id), ("metadata", metadata)):
-        if value is not None:
-            is_new = {"$eq": [{"$type": "$uuid"}, "missing"]}
-            birth[name] = {"$cond": [is_new, literal(value), f"${name}"]}
-    return birth
-
-
-def next_number(database: Database, kind: str) -> Operation[int]:
-    """Hand out the next of the small dense numbers by which a kind of thing is listed."""
-    counter = yield from database.counters.find_one_and_update(
-        {"_id": kind}, {"$inc": {"last": 1}}, upsert=True
-    )
-    assert counter is not None
-    return int(counter["last"])
+    is_new = {"$eq": [{"$type": "$uuid"}, "missing"]}
+    return {name: {"$cond": [is_new, value, f"${name}"]} for name, value in fields.items()}

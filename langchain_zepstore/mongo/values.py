@@ -167,6 +167,13 @@ def encoded_metadata(value: Any, where: str) -> dict[str, Any]:
     return encoded
 
 
+def mergeable(metadata: dict[str, Any], where: str) -> dict[str, Any]:
+    """Encode metadata to be merged: what stands under ``system`` is Zep's own, and left out."""
+    encoded = encoded_metadata(metadata, where)
+    encoded.pop("system", None)
+    return encoded
+
+
 def _maps(value: Any) -> int:
     if isinstance(value, dict):
         return 1 + max(map(_maps, value.values()), default=0)

@@ -1,11 +1,353 @@
 """Adding memories."""
 
+import asyncio
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+from uuid import uuid4
+
+import pytest
+
 from langchain_zepstore import Memory, Message
 from tests.support.facade import Facade
 
+WRITERS = 32
+MEGABYTE = 1024 * 1024
 
-async def test_a_session_comes_into_being_with_its_first_memory(zep: Facade, session_id: str) -> None:
-    assert (await zep.memory.get_memory(session_id)).messages == []
-    answer = await zep.memory.add_memory(session_id, Memory(messages=[Message(role="user", content="hello")]))
-    assert answer == "OK"
-    assert [m.content for m in (await zep.memory.get_memory(session_id)).messages] == ["hello"]
+
+def said(*contents: str) -> Memory:
+    return Memory(messages=[Message(role="user", content=content) for content in contents])
+
+
+def one(content: str = "hello", **fields: object) -> Memory:
+    return Memory(messages=[Message(role="user", content=content, **fields)])
+
+
+async def read(zep: Facade, session_id: str) -> list[Message]:
+    return (await zep.memory.get_memory(session_id)).messages
+
+
+async def contents(zep: Facade, session_id: str) -> list[str]:
+    return [message.content for message in await read(zep, session_id)]
+
+
+async def add_all_at_once(zep: Facade, session_id: str, memories: list[Memory]) -> None:
+    """Add each memory from a thread, or for asynchronous backends a task, of its own."""
+    if zep.asynchronous:
+        await asyncio.gather(*(zep.memory.add_memory(session_id, memory) for memory in memories))
+        return
+    add, loop = zep.client.memory.add_memory, asyncio.get_running_loop()
+    with ThreadPoolExecutor(len(memories)) as threads:
+        calls = [loop.run_in_executor(threads, add, session_id, memory) for memory in memories]
+        await asyncio.gather(*calls)
+
+
+async def test_a_session_comes_into_being_with_its_first_memory(
+    zep: Facade, session_id: str
+) -> None:
+    assert await read(zep, session_id) == []
+    assert await zep.memory.add_memory(session_id, said("hello")) == "OK"
+    assert await contents(zep, session_id) == ["hello"]
+
+
+async def test_messages_come_back_in_the_order_of_the_call(zep: Facade, session_id: str) -> None:
+    await zep.memory.add_memory(session_id, said("b", "a", "c", "a"))
+    assert await contents(zep, session_id) == ["b", "a", "c", "a"]
+
+
+async def test_each_call_adds_at_the_end(zep: Facade, session_id: str) -> None:
+    await zep.memory.add_memory(session_id, said("1", "2"))
+    await zep.memory.add_memory(session_id, said("3"))
+    await zep.memory.add_memory(session_id, said("4", "5"))
+    assert await contents(zep, session_id) == ["1", "2", "3", "4", "5"]
+
+
+async def test_order_is_that_of_adding_not_of_created_at(zep: Facade, session_id: str) -> None:
+    days = [datetime(2024, 1, day, tzinfo=UTC) for day in (3, 1, 2, 1)]
+    messages = [Message(role="user", content=str(day), created_at=day) for day in days]
+    await zep.memory.add_memory(session_id, Memory(messages=messages))
+    assert [message.created_at for message in await read(zep, session_id)] == days
+
+
+async def test_an_id_given_is_kept_and_one_not_given_is_made(zep: Facade, session_id: str) -> None:
+    await zep.memory.add_memory(session_id, one(uuid="run--my own id"))
+    await zep.memory.add_memory(session_id, said("a", "b"))
+    given, first, second = [message.uuid for message in await read(zep, session_id)]
+    assert given == "run--my own id"
+    assert first
+    assert second
+    assert len({given, first, second}) == 3
+
+
+async def test_the_models_passed_in_are_not_touched(zep: Facade, session_id: str) -> None:
+    memory = Memory(
+        messages=[
+            Message(role="user", content="plain"),
+            Message(role="tool", content="full", uuid="id", metadata={"a": {"$ref": 1}}),
+        ],
+        metadata={"system": 1, "nested": {"b": [1]}},
+    )
+    before = memory.model_copy(deep=True)
+    await zep.memory.add_memory(session_id, memory)
+    assert memory == before
+    assert await zep.message.count(session_id) == 2
+
+
+async def test_the_same_models_can_be_added_to_two_sessions(zep: Facade, session_id: str) -> None:
+    memory = said("a", "b")
+    await zep.memory.add_memory(session_id, memory)
+    await zep.memory.add_memory(f"{session_id} too", memory)
+    assert await contents(zep, f"{session_id} too") == ["a", "b"]
+
+
+async def test_an_empty_memory_stores_nothing(zep: Facade, session_id: str) -> None:
+    assert await zep.memory.add_memory(session_id, Memory()) == "OK"
+    assert await read(zep, session_id) == []
+    await zep.memory.add_memory(session_id, said("a"))
+    await zep.memory.add_memory(session_id, Memory())
+    assert await contents(zep, session_id) == ["a"]
+
+
+async def test_metadata_of_the_memory_does_not_become_a_message_or_a_messages(
+    zep: Facade, session_id: str
+) -> None:
+    memory = said("a")
+    memory.metadata = {"topic": "greetings", "a.b": {"$set": None}}
+    await zep.memory.add_memory(session_id, memory)
+    await zep.memory.add_memory(session_id, Memory(metadata={"topic": "farewells"}))
+    (message,) = await read(zep, session_id)
+    assert (message.content, message.metadata) == ("a", None)
+
+
+async def test_created_at_is_kept_if_given(zep: Facade, session_id: str) -> None:
+    moments = {
+        "utc": datetime(2001, 2, 3, 4, 5, 6, 789_000, tzinfo=UTC),
+        "elsewhere": datetime(2001, 2, 3, 4, 5, 6, tzinfo=timezone(timedelta(hours=5.5))),
+        "before 1970": datetime(1903, 5, 1, tzinfo=UTC),
+    }
+    messages = [Message(role=name, content="x", created_at=at) for name, at in moments.items()]
+    await zep.memory.add_memory(session_id, Memory(messages=messages))
+    stored = {message.role: message.created_at for message in await read(zep, session_id)}
+    assert stored == moments
+    assert all(at and at.utcoffset() == timedelta() for at in stored.values())
+
+
+async def test_created_at_is_kept_to_the_millisecond(zep: Facade, session_id: str) -> None:
+    moment = datetime(2001, 2, 3, 4, 5, 6, 789_987, tzinfo=UTC)
+    await zep.memory.add_memory(session_id, one(created_at=moment))
+    (message,) = await read(zep, session_id)
+    assert message.created_at == moment.replace(microsecond=789_000)
+
+
+async def test_created_at_is_the_time_of_storing_if_not_given(
+    zep: Facade, session_id: str
+) -> None:
+    before = datetime.now(UTC)
+    await zep.memory.add_memory(session_id, said("a"))
+    (message,) = await read(zep, session_id)
+    assert message.created_at is not None
+    assert message.created_at.utcoffset() == timedelta()
+    assert message.created_at.microsecond % 1000 == 0
+    # The database's clock may be another machine's.
+    assert abs(message.created_at - before) < timedelta(minutes=1)
+
+
+async def test_token_count_is_kept_if_given_and_else_approximated(
+    zep: Facade, session_id: str
+) -> None:
+    messages = [
+        Message(role="user", content="word " * 100, token_count=7),
+        Message(role="user", content="word " * 100, token_count=0),
+        Message(role="user", content="word " * 100),
+        Message(role="user", content="word"),
+    ]
+    await zep.memory.add_memory(session_id, Memory(messages=messages))
+    given, zero, long, short = [message.token_count for message in await read(zep, session_id)]
+    assert (given, zero) == (7, 0)
+    assert 100 <= long <= 200
+    assert 1 <= short <= 10
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        None,
+        {},
+        {"null": None, "no": False, "zero": 0, "empty": "", "list": [1, [2.5, {"k": "v"}]]},
+        {"a.b": 1, "$set": {"$ne": 1}, "": 2, "_id": 3, "$ref": "x", "$id": "y", "$$ref": "z"},
+        {"int64": 2**63 - 1, "least": -(2**63), "text": "ß 漢字 🦜 \n \0", "bytes": b"\0\xff"},
+        {"when": datetime(2024, 2, 29, 12, 0, 0, 1000, tzinfo=UTC), "inf": float("inf")},
+    ],
+    ids=["none", "empty", "json", "odd keys", "extremes", "beyond json"],
+)
+async def test_metadata_comes_back_equal(
+    zep: Facade, session_id: str, metadata: dict[str, object] | None
+) -> None:
+    await zep.memory.add_memory(session_id, one(metadata=metadata))
+    (message,) = await read(zep, session_id)
+    assert message.metadata == metadata
+
+
+async def test_role_and_content_come_back_equal(zep: Facade, session_id: str) -> None:
+    texts = ["", " ", "a\nb\tc", "nul \0 in it", "ß e\u0301 漢字 🦜", "$where", '{"$ne": 1}']
+    messages = [Message(role=text, content=text) for text in texts]
+    await zep.memory.add_memory(session_id, Memory(messages=messages))
+    stored = [(message.role, message.content) for message in await read(zep, session_id)]
+    assert stored == [(text, text) for text in texts]
+
+
+async def test_a_message_added_again_by_id_is_replaced_in_its_place(
+    zep: Facade, session_id: str
+) -> None:
+    old = Message(role="user", content="old", uuid="b", token_count=99, metadata={"old": 1})
+    await zep.memory.add_memory(session_id, one("a", uuid="a"))
+    await zep.memory.add_memory(session_id, Memory(messages=[old]))
+    await zep.memory.add_memory(session_id, one("c", uuid="c"))
+    new = Message(role="ai", content="new", uuid="b", metadata={"new": 2})
+    await zep.memory.add_memory(session_id, Memory(messages=[new]))
+    first, second, third = await read(zep, session_id)
+    assert (first.content, third.content) == ("a", "c")
+    assert (second.role, second.content, second.metadata) == ("ai", "new", {"new": 2})
+    assert second.uuid == "b"
+    assert second.token_count is not None
+    assert second.token_count < 99
+    assert await zep.message.count(session_id) == 3
+
+
+async def test_a_replaced_message_keeps_its_created_at_unless_one_is_given(
+    zep: Facade, session_id: str
+) -> None:
+    first, second = datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
+    await zep.memory.add_memory(session_id, one("a", uuid="id", created_at=first))
+    await zep.memory.add_memory(session_id, one("b", uuid="id"))
+    (message,) = await read(zep, session_id)
+    assert (message.content, message.created_at) == ("b", first)
+    await zep.memory.add_memory(session_id, one("c", uuid="id", created_at=second))
+    (message,) = await read(zep, session_id)
+    assert (message.content, message.created_at) == ("c", second)
+
+
+async def test_of_an_id_twice_in_one_call_the_last_wins_at_the_firsts_place(
+    zep: Facade, session_id: str
+) -> None:
+    messages = [
+        Message(role="user", content=content, uuid=uuid)
+        for content, uuid in [("1", "x"), ("2", "y"), ("3", "x"), ("4", "z"), ("5", "x")]
+    ]
+    await zep.memory.add_memory(session_id, Memory(messages=messages))
+    assert await contents(zep, session_id) == ["5", "2", "4"]
+
+
+async def test_old_and_new_ids_in_one_call_each_find_their_place(
+    zep: Facade, session_id: str
+) -> None:
+    def call(*pairs: tuple[str, str]) -> Memory:
+        return Memory(messages=[Message(role="user", content=c, uuid=u) for u, c in pairs])
+
+    await zep.memory.add_memory(session_id, call(("a", "a1"), ("b", "b1"), ("c", "c1")))
+    again = call(("d", "d1"), ("b", "b2"), ("e", "e1"), ("d", "d2"), ("a", "a2"))
+    await zep.memory.add_memory(session_id, again)
+    assert await contents(zep, session_id) == ["a2", "b2", "c1", "d2", "e1"]
+
+
+async def test_a_call_with_ids_that_is_repeated_changes_nothing(
+    zep: Facade, session_id: str
+) -> None:
+    call = Memory(
+        messages=[
+            Message(role="user", content=str(number), uuid=f"id {number}", metadata={"n": number})
+            for number in range(20)
+        ]
+    )
+    await zep.memory.add_memory(session_id, call)
+    once = await read(zep, session_id)
+    await zep.memory.add_memory(session_id, call)
+    assert await read(zep, session_id) == once
+    assert await zep.message.count(session_id) == 20
+
+
+async def test_one_id_in_two_sessions_is_two_messages(zep: Facade, session_id: str) -> None:
+    other = f"{session_id} other"
+    await zep.memory.add_memory(session_id, one("here", uuid="same"))
+    await zep.memory.add_memory(other, one("there", uuid="same"))
+    await zep.memory.add_memory(other, one("there again", uuid="same"))
+    assert await contents(zep, session_id) == ["here"]
+    assert await contents(zep, other) == ["there again"]
+
+
+async def test_message_ids_are_told_apart_to_the_character(zep: Facade, session_id: str) -> None:
+    ids = ["id", "ID", "id ", "\u00e9", "e\u0301", "$id", "a.b", "a/b", "x" * 1024, "0", "00"]
+    messages = [Message(role="user", content=uuid, uuid=uuid) for uuid in ids]
+    await zep.memory.add_memory(session_id, Memory(messages=messages))
+    await zep.memory.add_memory(session_id, Memory(messages=messages))
+    assert [message.uuid for message in await read(zep, session_id)] == ids
+
+
+async def test_2500_messages_in_one_call_keep_their_order(zep: Facade, session_id: str) -> None:
+    numbers = [str(number) for number in range(2500)]
+    await zep.memory.add_memory(session_id, said(*numbers))
+    assert await contents(zep, session_id) == numbers
+
+
+async def test_a_call_over_8_megabytes_keeps_its_order(zep: Facade, session_id: str) -> None:
+    texts = [str(number) * (3 * MEGABYTE) for number in range(4)] + ["last"]
+    await zep.memory.add_memory(session_id, said(*texts))
+    assert await contents(zep, session_id) == texts
+
+
+async def test_one_message_of_almost_16_megabytes_is_stored(zep: Facade, session_id: str) -> None:
+    text = "x" * (16 * MEGABYTE - 16 * 1024)
+    await zep.memory.add_memory(session_id, said("before", text, "after"))
+    assert await contents(zep, session_id) == ["before", text, "after"]
+
+
+async def test_any_text_is_a_session_id(zep: Facade) -> None:
+    unique = uuid4().hex
+    ids = [
+        f"{unique}{end}"
+        for end in (" ", "/", "/../..", ".", "a.b.", "$", "\n", "\r\n", "%2F", "?a=b#c", "'\"", "🦜")
+    ]
+    ids += [f"{start}{unique}" for start in ("$", "$ne", ".", "/", " ", "\n", "\u202e", "漢字")]
+    ids += [unique + "x" * (1024 - len(unique)), unique + "é" * ((1024 - len(unique)) // 2)]
+    for session_id in ids:
+        await zep.memory.add_memory(session_id, said(session_id))
+    for session_id in ids:
+        assert await contents(zep, session_id) == [session_id]
+
+
+async def test_session_ids_are_told_apart_to_the_character(zep: Facade, session_id: str) -> None:
+    composed = f"café {session_id}"
+    ids = [
+        composed,
+        unicodedata.normalize("NFD", composed),
+        composed.upper(),
+        composed + " ",
+        " " + composed,
+        composed.replace("é", "e"),
+    ]
+    assert len(set(ids)) == len(ids)
+    for number, variant in enumerate(ids):
+        await zep.memory.add_memory(variant, said(str(number)))
+    assert [await contents(zep, variant) for variant in ids] == [
+        [str(number)] for number in range(len(ids))
+    ]
+
+
+async def test_first_writers_at_once_lose_nothing_and_each_call_stands_together(
+    zep: Facade, session_id: str
+) -> None:
+    calls = [[f"{writer}:{number}" for number in range(5)] for writer in range(WRITERS)]
+    await add_all_at_once(zep, session_id, [said(*call) for call in calls])
+    stored = await contents(zep, session_id)
+    assert len(stored) == 5 * WRITERS
+    together = [stored[start : start + 5] for start in range(0, len(stored), 5)]
+    assert sorted(together) == sorted(calls)
+
+
+async def test_retries_at_once_of_one_call_store_it_once(zep: Facade, session_id: str) -> None:
+    call = Memory(
+        messages=[Message(role="user", content=str(n), uuid=f"id {n}") for n in range(5)]
+    )
+    await add_all_at_once(zep, session_id, [call] * 8)
+    stored = await contents(zep, session_id)
+    assert sorted(stored) == ["0", "1", "2", "3", "4"]

@@ -1,4 +1,4 @@
-"""The embedded server among its users: started once, shared, gone after the last. Real processes."""
+"""The embedded server among its users: started once, shared, gone after the last of them."""
 
 import contextlib
 import gc
@@ -96,9 +96,9 @@ def root():
             with contextlib.suppress(psutil.Error):
                 arguments = process.cmdline()
                 if str(path) in " ".join(arguments) and "--dbpath" in arguments:
-                    supervisor = process.parent()
-                    supervisor.terminate()
-                    until(lambda: not alive(supervisor))
+                    owner = process.parent()
+                    owner.terminate()
+                    until(lambda owner=owner: not alive(owner))
 
 
 @pytest.fixture
@@ -213,11 +213,18 @@ def test_who_comes_while_the_server_stops_gets_a_fresh_one(home):
 
 
 def test_a_server_that_nobody_closed_is_released_with_its_object(home):
-    body = "import gc; server.open(); del server; gc.collect(); print('out', flush=True); sys.stdin.read(1)"
+    body = """
+import gc
+server.open()
+del server
+gc.collect()
+print('out', flush=True)
+sys.stdin.read(1)
+"""
     user = child(home, body)
     assert user.stdout.readline() == "out\n"
-    server = mongod(home)
-    until(lambda: not alive(server))  # although the process lives
+    process = mongod(home)
+    until(lambda: not alive(process))  # although the process lives
     assert user.poll() is None
     assert user.communicate("!")[1] == ""
     server = EmbeddedServer(home)
@@ -257,7 +264,7 @@ forked = os.fork()
 if bool(forked) == ({leaver!r} == "parent"):
     server.close()
     os._exit(0)
-time.sleep(3.5)
+time.sleep(3)
 assert server.open() == server.ensure() == first
 print("served", flush=True)
 sys.stdin.read(1)
@@ -277,13 +284,15 @@ def test_a_child_forked_while_the_server_starts_does_not_keep_its_lock(home):
 import threading
 threading.Thread(target=server.open).start()
 lock = sys.argv[2] + "/run/server.lock"
-holds = lambda: lock in [os.path.realpath(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd")]
+def holds():
+    return lock in [os.path.realpath(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd")]
 while not holds():
     pass
-if os.fork() == 0:
+forked = os.fork()
+if forked == 0:
     print(holds(), server._mutex.locked(), server.open() != "", flush=True)
     os._exit(0)
-os.wait()
+os.waitpid(forked, 0)
 """
     if not Path("/proc/self/fd").is_dir():
         pytest.skip("needs /proc to see descriptors")

@@ -11,7 +11,10 @@ import pytest
 from langchain_zepstore.embedded.binary import find_mongod
 from langchain_zepstore.errors import StoreUnavailableError
 
-LOADER = "mongod: error while loading shared libraries: {}: cannot open shared object file: No such file or directory"
+LOADER = (
+    "mongod: error while loading shared libraries: {}: cannot open shared object file: "
+    "No such file or directory"
+)
 GLIBC = "mongod: /lib/libc.so.6: version `GLIBC_2.34' not found (required by mongod)"
 
 

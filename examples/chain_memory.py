@@ -1,0 +1,75 @@
+"""A chain with memory: every turn is stored, and read back before the next one. No API key needed.
+
+    python examples/chain_memory.py
+
+Run it again: the chain knows what was said before. To use another database than the embedded one,
+set ZEPSTORE_URL.
+"""
+
+import sys
+import warnings
+
+# Not FakeMessagesListChatModel: it gives the same message, with the same id, more than once, and a
+# message stored again under its id replaces the first.
+from langchain_core.language_models import FakeListChatModel
+from langchain_core.prompt_values import PromptValue
+from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.history import RunnableWithMessageHistory
+
+from langchain_zepstore import ZepClient, ZepStoreError
+
+# langchain-core recommends agents instead since 1.6.4. The class stays until 2.0, and works.
+warnings.filterwarnings("ignore", message="RunnableWithMessageHistory is deprecated")
+
+SESSION = "chain-memory"
+TURNS = {
+    "My name is Ada.": "Nice to meet you, Ada.",
+    "I work on engines.": "Analytical ones, I suppose?",
+    "What is my name?": "You said that it is Ada.",
+}
+
+
+def main() -> None:
+    """Talk to a chain, then show what it has stored."""
+    prompt = ChatPromptTemplate.from_messages(
+        [
+            ("system", "You are a helpful assistant."),
+            MessagesPlaceholder("history"),
+            ("human", "{question}"),
+        ]
+    )
+    model = FakeListChatModel(responses=list(TURNS.values()))  # put yours here
+
+    with ZepClient() as client:
+        chain = RunnableWithMessageHistory(
+            prompt | told | model,
+            client.chat_history,
+            input_messages_key="question",
+            history_messages_key="history",
+        )
+        config: RunnableConfig = {"configurable": {"session_id": SESSION}}
+        for question in TURNS:
+            print(f"human: {question}")
+            answer = chain.invoke({"question": question}, config)
+            print(f"   ai: {answer.content}")
+
+        stored = client.chat_history(SESSION).messages
+        print(f"\n{len(stored)} messages are stored in session {SESSION!r}; the last two:")
+        for message in stored[-2:]:
+            print(f"  {message!r}")
+
+
+def told(prompt: PromptValue) -> PromptValue:
+    """Print what the model is given."""
+    print(f"       (the model is given {len(prompt.to_messages())} messages)")
+    return prompt
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except ZepStoreError as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")

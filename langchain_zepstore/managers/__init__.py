@@ -1,0 +1,1 @@
+"""``client.memory``, ``client.message`` and ``client.user``: each method checks and runs."""

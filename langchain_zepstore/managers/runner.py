@@ -1,0 +1,22 @@
+"""What a manager runs its operations with."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from langchain_zepstore.running import Operation
+from langchain_zepstore.store import Store
+
+T = TypeVar("T")
+
+Call = Callable[[Store], Operation[T]]
+"""An operation that waits for the store it is to be run on."""
+
+
+class Runner(Protocol):
+    """Runs operations: a ``ZepClient``, which managers cannot import."""
+
+    def run(self, call: Call[T]) -> T:
+        """Run an operation of the store."""
+
+    async def arun(self, call: Call[T]) -> T:
+        """Run an operation of the store on the running event loop."""

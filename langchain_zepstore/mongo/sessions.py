@@ -1,0 +1,178 @@
+"""Operations on sessions, but for deletion."""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from langchain_zepstore.errors import AlreadyExistsError, BadRequestError, NotFoundError
+from langchain_zepstore.models import Session
+from langchain_zepstore.mongo import documents
+from langchain_zepstore.mongo.collections import Database, Document
+from langchain_zepstore.mongo.merging import holds, literal, merged, without
+from langchain_zepstore.mongo.owners import require_user
+from langchain_zepstore.mongo.reserving import CLOSED_DELETION, birth
+from langchain_zepstore.mongo.values import encoded_metadata, mergeable
+from langchain_zepstore.running import Operation, Page
+from langchain_zepstore.store import Listing
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Sessions:
+    """Creates, reads, updates and lists sessions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sessions = database.sessions
+        self._messages = database.messages
+
+    def create(self, session: Session) -> Operation[Session]:
+        """Create a session, or bring a deleted one back without its messages."""
+        session_id, user_id = session.session_id, session.user_id
+        metadata = None
+        if session.metadata is not None:
+            metadata = encoded_metadata(session.metadata, "session.metadata")
+        if user_id is not None:
+            yield from require_user(self._database, user_id)
+        token = str(uuid4())
+        while True:
+            found = yield from self._sessions.find_one({"_id": session_id})
+            if found is None:
+                fields = yield from birth(self._database, token, user_id, metadata)
+                found = yield from self._sessions.find_one_and_update(
+                    {"_id": session_id}, [{"$set": fields}], upsert=True
+                )
+                assert found is not None
+            elif found.get("deleted_at"):
+                yield from self._revive(found, token, user_id, metadata)
+                continue
+            if token not in (found["uuid"], found.get("revival")):
+                raise AlreadyExistsError(f"session {session_id!r} exists already")
+            return documents.to_session(found)
+
+    def _revive(
+        self, session: Document, token: str, user_id: str | None, metadata: Document | None
+    ) -> Operation[None]:
+        changes: Document = {
+            "revival": token,
+            "updated_at": "$$NOW",
+            "active_at": "$$NOW",
+            "metadata": literal(metadata),
+        }
+        gone = ["deleted_at"]
+        if user_id != session.get("user_id"):
+            # Another's conversation now: what the former user said can never come back into it.
+            changes |= {"uuid": token, "user_id": literal(user_id), "created_at": "$$NOW"}
+            gone.append("deletion")
+        yield from self._sessions.update(
+            {
+                "_id": session["_id"],
+                "uuid": session["uuid"],
+                "deleted_at": session["deleted_at"],
+            },
+            [{"$set": changes}, {"$unset": gone}],
+        )
+
+    def get(self, session_id: str) -> Operation[Session]:
+        """Return a live session."""
+        session = yield from self._sessions.find_one({"_id": session_id, "deleted_at": None})
+        if session is None:
+            raise NotFoundError(f"there is no session {session_id!r}")
+        return documents.to_session(session)
+
+    def update(self, session: Session, unset: Sequence[Sequence[str]]) -> Operation[Session]:
+        """Merge metadata into a session's and remove keys, in one update; undeletes the session."""
+        session_id, user_id = session.session_id, session.user_id
+        metadata: Any = "$metadata"
+        if session.metadata is not None:
+            metadata = merged(metadata, mergeable(session.metadata, "session.metadata"))
+        for path in unset:
+            metadata = without(metadata, path)
+        changes = {
+            "metadata": metadata,
+            "updated_at": "$$NOW",
+            "deletion": CLOSED_DELETION,
+        }
+        query: Document = {"_id": session_id}
+        if user_id is not None:
+            yield from self._check_user(session_id, user_id)
+            query["user_id"] = {"$in": [None, user_id]}
+            changes["user_id"] = literal(user_id)
+        updated = yield from self._sessions.find_one_and_update(
+            query, [{"$set": changes}, {"$unset": "deleted_at"}]
+        )
+        if updated is None:
+            if user_id is not None:
+                yield from self._check_user(session_id, user_id)
+            raise NotFoundError(f"there is no session {session_id!r}")
+        if user_id is not None:
+            yield from self._messages.update(
+                {"session_id": session_id, "scope": documents.scope_of({"_id": session_id})},
+                {"$set": {"scope": documents.scope_of(updated)}},
+                many=True,
+            )
+        return documents.to_session(updated)
+
+    def _check_user(self, session_id: str, user_id: str) -> Operation[None]:
+        session = yield from self._sessions.find_one({"_id": session_id}, fields={"user_id": 1})
+        if session is None:
+            raise NotFoundError(f"there is no session {session_id!r}")
+        owner = session.get("user_id")
+        if owner is None:
+            yield from require_user(self._database, user_id)
+        elif owner != user_id:
+            raise BadRequestError(f"session {session_id!r} belongs to another user")
+
+    def listed(self, listing: Listing, limit: int, cursor: int) -> Operation[list[Session]]:
+        """Return sessions with ids above the cursor, by id; all of them with limit 0."""
+        query: Document = {"id": {"$gt": cursor}}
+        if not listing.include_deleted:
+            query["deleted_at"] = None
+        if listing.user_id is not None:
+            query["user_id"] = listing.user_id
+        if listing.metadata:
+            wanted = encoded_metadata(listing.metadata, "metadata")
+            query["$expr"] = {"$and": holds("$metadata", wanted)}
+        found = yield from self._sessions.find(query, sort={"id": 1}, limit=limit)
+        return [documents.to_session(session) for session in found]
+
+    def page(self, listing: Listing, limit: int, cursor: Any) -> Operation[Page[Session]]:
+        """Return the page of sessions after a page's cursor."""
+        sessions = yield from self.listed(listing, limit, cursor or 0)
+        return Page(sessions, sessions[-1].id if len(sessions) == limit else None)
+
+    def recent(
+        self, limit: int, cursor: str | None, user_id: str | None
+    ) -> Operation[Page[Session]]:
+        """Return live sessions, the most recently active first."""
+        query: Document = {"deleted_at": None}
+        if user_id is not None:
+            query["user_id"] = user_id
+        if cursor is not None:
+            active_at, number = _decoded(cursor)
+            query["active_at"] = {"$lte": active_at}
+            query["$or"] = [{"active_at": {"$lt": active_at}}, {"id": {"$lt": number}}]
+        found = yield from self._sessions.find(query, sort={"active_at": -1, "id": -1}, limit=limit)
+        sessions = [documents.to_session(session) for session in found]
+        return Page(sessions, _encoded(found[-1]) if len(found) == limit else None)
+
+
+def _encoded(session: Document) -> str:
+    milliseconds = (session["active_at"] - _EPOCH) // timedelta(milliseconds=1)
+    place = json.dumps([milliseconds, session["id"]])
+    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
+
+
+def _decoded(cursor: str) -> tuple[datetime, int]:
+    try:
+        place = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        milliseconds, number = json.loads(place)
+        if type(milliseconds) is int and type(number) is int and 0 <= number < 2**63:
+            return _EPOCH + timedelta(milliseconds=milliseconds), number
+    except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error):
+        pass
+    raise BadRequestError("cursor is none that recent_sessions gave as next_cursor")
