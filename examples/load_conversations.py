@@ -13,6 +13,7 @@ Every message has an id that is derived from the file, so a second run changes n
 
 import argparse
 import json
+import reprlib
 import sys
 import time
 from collections.abc import Iterator
@@ -128,15 +129,16 @@ class Reader:
         where = f"{at}.{name}" if at else name
         if name not in parent:
             raise MalformedFileError(f"{self.path}: {where} is missing")
-        if not isinstance(parent[name], kind):
+        if not isinstance(parent[name], kind) or isinstance(parent[name], bool):
             names = {str: "a string", int: "a number", list: "a list"}
             raise self.malformed(where, names[kind], parent[name])
         return parent[name]
 
     def malformed(self, where: str, expected: str, found: Any) -> MalformedFileError:
         """Return the error that says what stands where."""
-        shown = repr(found) if len(repr(found)) <= 60 else f"{repr(found)[:60]}..."
-        return MalformedFileError(f"{self.path}: {where} must be {expected}, not {shown}")
+        return MalformedFileError(
+            f"{self.path}: {where} must be {expected}, not {reprlib.repr(found)}"
+        )
 
 
 def read_directory(directory: Path) -> list[Conversation]:

@@ -47,7 +47,7 @@ def main() -> None:
         for message in memory.messages:
             print(f"  {message.created_at:%Y-%m-%d %H:%M:%S}  {message.role:>5}: {message.content}")
 
-        print(f"\nThe data lives in {place(client)}")
+        print(f"\nThe data lives in {place(client)}.")
         print("Run this again: it finds what it left, and goes on.")
 
 
@@ -55,8 +55,8 @@ def place(client: ZepClient) -> str:
     """Say where a client's data lives."""
     if client.url == "embedded:":
         directory = user_data_path("zepstore", appauthor=False)
-        return f"{directory} (a MongoDB of its own; remove the directory to forget everything)"
-    return repr(client)  # it shows the URL without credentials
+        return f"{directory}, kept by a MongoDB of its own"
+    return f"the store of {client!r}"  # which shows the URL, without credentials
 
 
 if __name__ == "__main__":

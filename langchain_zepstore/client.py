@@ -87,9 +87,23 @@ class ZepClient:
             "retention": retention,
         }
         self._backends: dict[str, Backend] = {}
+        self._closed = False
         self.memory = MemoryManager(self)
         self.message = MessageManager(self)
         self.user = UserManager(self)
+
+    @property
+    def location(self) -> str:
+        """Where the data is: the embedded server's directory, or the URL without credentials."""
+        if self.url is None:
+            return "a client passed in"
+        if not self.url.startswith("embedded:"):
+            scheme, _, rest = self.url.partition("://")
+            hosts, slash, path = rest.partition("/")
+            return f"{scheme}://{hosts.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
+        from langchain_zepstore.embedded.server import EmbeddedServer  # noqa: PLC0415 - see _backend
+
+        return str(EmbeddedServer(_embedded_directory(self.url)).directory)
 
     def chat_history(self, session_id: str, **options: Any) -> "ZepChatMessageHistory":
         """Return a LangChain chat history on a session; no I/O.
@@ -138,6 +152,8 @@ class ZepClient:
         return await self._backend().arun(call)
 
     def _backend(self) -> Backend:
+        if self._closed:
+            raise BadRequestError("this ZepClient is closed; build a new one")
         if not self._backends:
             self._backends.setdefault("opened", _backend(self.url, self._options))
         return self._backends["opened"]
@@ -148,12 +164,15 @@ class ZepClient:
         What belongs to a running event loop, an ``AsyncMongoClient`` for one, only ``aclose`` can
         close.
         """
-        self._backend().close()
+        self._closed = True
+        for backend in self._backends.values():
+            backend.close()
 
     async def aclose(self) -> None:
         """Close the connections, also those of this event loop. May be called twice."""
-        await asyncio.to_thread(self._backend)
-        await self._backend().aclose()
+        self._closed = True
+        for backend in self._backends.values():
+            await backend.aclose()
 
     def __enter__(self) -> Self:
         return self
@@ -178,9 +197,7 @@ class ZepClient:
         await self.aclose()
 
     def __repr__(self) -> str:
-        url = urlsplit(self.url or "")
-        place = url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
-        return f"{type(self).__name__}({place!r})"
+        return f"{type(self).__name__}({self.location!r})"
 
 
 def _one_url(*urls: str | None) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from langchain_zepstore.errors import NotFoundError
+from langchain_zepstore.errors import AlreadyExistsError, NotFoundError
 from langchain_zepstore.models import Message, Session
 from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.collections import Database, Document
@@ -135,8 +135,7 @@ class Deletion:
                 return documents.to_session(session)
             if not session.get("deletion"):
                 raise NotFoundError(f"session {session_id!r} has no deletion to take back")
-            if not session["deletion"].get("settled"):
-                yield from self._settle(session)
+            yield from self.settle_pending(session)
             claimed = yield from self._claim(
                 session,
                 {"id": session["deletion"]["id"]},
@@ -170,9 +169,10 @@ class Deletion:
         this = {"session_id": session_id, "uuid": uuid}
         restoring = False
         while True:
-            message = yield from self._messages.find_one({**this, "placeholder": None})
-            if message is None:
+            found = yield from self._messages.find({**this, "placeholder": None})
+            if not found:
                 raise NotFoundError(f"session {session_id!r} has no message {uuid!r}")
+            message = min(found, key=lambda document: "superseded" in document)
             if not message.get("deleted_at"):
                 if restoring:
                     return documents.to_message(message)
@@ -229,13 +229,27 @@ class Deletion:
         if "message" in undeletion:
             query["uuid"] = undeletion["message"]
         unmark = {
-            "$unset": {"deleted_at": 1, "deletion": 1},
+            "$unset": {"deleted_at": 1, "deletion": 1, "superseded": 1},
             "$set": {"restored": undeletion["count"]},
         }
-        yield from self._update_messages(query, unmark, session["seq"])
+        yield from self._update_messages({**query, "superseded": None}, unmark, session["seq"])
+        yield from self._restore_superseded({**query, "superseded": {"$ne": None}}, unmark)
         yield from self._sessions.update(
             {**_this(session), "undeletion": undeletion}, {"$unset": {"undeletion": 1}}
         )
+
+    def _restore_superseded(self, query: Document, unmark: Document) -> Operation[None]:
+        """Bring back messages that gave way to one that never came; remove the others."""
+        for message in (yield from self._messages.find(query, fields={"uuid": 1})):
+            this = {**query, "_id": message["_id"]}
+            try:
+                yield from self._messages.update(this, unmark)
+            except AlreadyExistsError:
+                yield from self.forget(this)
+
+    def forget(self, query: Document) -> Operation[None]:
+        """Turn deleted messages into placeholders: their numbers stay taken until the purge."""
+        yield from self._messages.update(query, documents.FORGETTING, many=True)
 
     def _update_messages(self, query: Document, update: Document, last: int) -> Operation[None]:
         # In spans: one command over millions of messages would outlast the timeout.
@@ -243,15 +257,19 @@ class Deletion:
             span = {"$gt": start, "$lte": min(start + _SPAN, last)}
             yield from self._messages.update({**query, "seq": span}, update, many=True)
 
+    def settle_pending(self, session: Document) -> Operation[bool]:
+        """Complete a deletion that is not settled yet; whether there was one."""
+        if session.get("deletion") and not session["deletion"].get("settled"):
+            yield from self._settle(session)
+            return True
+        return False
+
     def _tidy(self, session: Document) -> Operation[bool]:
         """Complete what another began on a session and perhaps will not; whether there was any."""
         if session.get("undeletion"):
             yield from self._restore(session)
             return True
-        if session.get("deletion") and not session["deletion"].get("settled"):
-            yield from self._settle(session)
-            return True
-        return False
+        return (yield from self.settle_pending(session))
 
     def _present(self, session_id: str) -> Operation[Document]:
         session = yield from self._sessions.find_one({"_id": session_id})

@@ -136,6 +136,15 @@ def placeholders(session: Document, numbers: Iterable[int], deleted_at: datetime
     ]
 
 
+FORGETTING = {
+    "$set": {"placeholder": True},
+    "$unset": dict.fromkeys(
+        ("content", "langchain", "metadata", "deletion", "restored", "role", "scope"), 1
+    ),
+}
+"""What makes a placeholder of a deleted message."""
+
+
 def scope_of(session: Document) -> str:
     """Return whose messages a session's are: its user's, or its own."""
     user_id = session.get("user_id")

@@ -76,7 +76,6 @@ class Drivers:
         self._clients: dict[int, tuple[Any, Database]] = {}
         self._loops: dict[tuple[int, asyncio.AbstractEventLoop], asyncio.Task[Any]] = {}
         self._locks: dict[int, threading.Lock] = {}
-        self._closed = False
 
     def open(self) -> Database:
         """Return the database for synchronous calls."""
@@ -109,8 +108,6 @@ class Drivers:
     def _connect(
         self, *, asynchronous: bool, loop: asyncio.AbstractEventLoop | None = None
     ) -> tuple[Any, Database]:
-        if self._closed:
-            raise BadRequestError("this ZepClient is closed; build a new one")
         settings = self.settings
         embedded = settings.embedded
         passed = settings.async_client if asynchronous else settings.client
@@ -189,7 +186,6 @@ class Drivers:
 
     def close(self) -> None:
         """Close what can be closed without an event loop. May be called twice."""
-        self._closed = True
         opened = self._clients.pop(os.getpid(), None)
         if opened and opened[0] is not self.settings.client:
             opened[0].close()

@@ -4,6 +4,7 @@ from bson.errors import BSONError
 from pymongo import errors
 
 from langchain_zepstore.errors import (
+    AlreadyExistsError,
     APIError,
     AuthError,
     BadRequestError,
@@ -50,6 +51,7 @@ _BY_TYPE: list[tuple[tuple[type[Exception], ...], type[ZepStoreError], str]] = [
         BadRequestError,
         "the URL of {place} cannot be used: {reason}",
     ),
+    ((errors.DuplicateKeyError,), AlreadyExistsError, "{place} has it already: {reason}"),
     (
         (errors.InvalidOperation,),
         BadRequestError,

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from bson import ObjectId
 from langchain_core.messages import BaseMessage
 
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Memory, Message
 from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.collections import Conflict, Database, Document
+from langchain_zepstore.mongo.deletion import Deletion
 from langchain_zepstore.mongo.merging import merged
 from langchain_zepstore.mongo.reserving import reserve
 from langchain_zepstore.mongo.values import mergeable
@@ -28,6 +30,7 @@ class Messages:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._messages = database.messages
+        self._deletion = Deletion(database)
 
     def add(
         self, session_id: str, memory: Memory, newborn: Newborn | None = None
@@ -46,18 +49,23 @@ class Messages:
         session = yield from reserve(
             self._database, session_id, len(bodies), metadata=metadata, newborn=newborn
         )
-        while not (yield from self._insert(session, bodies, sizes)):
-            # A deletion has fenced these numbers. What has landed of the call falls under it, so
-            # the whole call moves behind it.
-            fence = session["seq"]
+        replaced: list[str] = []
+        while not (yield from self._insert(session, bodies, sizes, replaced)):
+            # A deletion has fenced these numbers. What has landed under them it takes, so that the
+            # whole call comes after it.
             session = yield from reserve(self._database, session_id, len(bodies), newborn=newborn)
-            uuids = [body["uuid"] for body in bodies]
-            yield from self._messages.delete(
-                {"session_id": session_id, "uuid": {"$in": uuids}, "seq": {"$lte": fence}}
+            yield from self._deletion.settle_pending(session)
+        if replaced:
+            yield from self._deletion.forget(
+                {"session_id": session_id, "uuid": {"$in": replaced}, "superseded": {"$ne": None}}
             )
 
     def _insert(
-        self, session: Document, bodies: Sequence[Document], sizes: Sequence[int]
+        self,
+        session: Document,
+        bodies: Sequence[Document],
+        sizes: Sequence[int],
+        replaced: list[str],
     ) -> Operation[bool]:
         """Insert messages under reserved numbers; ``False`` if the numbers are fenced."""
         for part in _parts(documents.numbered(session, bodies), sizes):
@@ -69,6 +77,7 @@ class Messages:
                 remaining = yield from self._settle(session, remaining, conflicts)
                 if remaining is None:
                     return False
+                replaced.extend(message["uuid"] for message in remaining)
         return True
 
     def _settle(
@@ -82,7 +91,8 @@ class Messages:
         refused = [(messages[conflict.index], conflict.on_id) for conflict in conflicts]
         uuids = [message["uuid"] for message, _ in refused]
         found = yield from self._messages.find(
-            {"session_id": session["_id"], "uuid": {"$in": uuids}}, fields=_HELD
+            {"session_id": session["_id"], "uuid": {"$in": uuids}, "superseded": None},
+            fields=_HELD,
         )
         holders = {holder["uuid"]: holder for holder in found}
         remaining = []
@@ -97,20 +107,25 @@ class Messages:
         return remaining
 
     def _replace(self, session: Document, holder: Document, message: Document) -> Operation[bool]:
-        """Put a message in the place of the live one with its id; remove a deleted one."""
+        """Put a message in the place of the live one with its id; let a deleted one give way.
+
+        That one lets go of the id and stays until the new one is there: it must not be lost with a
+        writer that dies in between.
+        """
         this = {"_id": holder["_id"], "uuid": holder["uuid"]}
         if holder.get("deleted_at"):
-            yield from self._messages.delete({**this, "deleted_at": {"$ne": None}})
+            yield from self._messages.update(
+                {**this, "deleted_at": {"$ne": None}}, {"$set": {"superseded": ObjectId()}}
+            )
             return False
         kept: Document = {
             name: holder[name] for name in ("_id", "seq", "restored") if name in holder
         }
         if message["created_at"] is session["active_at"]:  # the caller gave none
             kept["created_at"] = holder["created_at"]
-        replaced = yield from self._messages.replace(
-            {**this, "deleted_at": None}, {**message, **kept}
-        )
-        return bool(replaced)
+        # Deleted and restored since it was read, it would lose the memory of that.
+        unchanged = {"deleted_at": None, "restored": holder.get("restored")}
+        return bool((yield from self._messages.replace({**this, **unchanged}, {**message, **kept})))
 
     def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
         """Return the last messages of a session, oldest first; all of them without ``lastn``."""

@@ -23,8 +23,9 @@ MESSAGE_INDEXES = [
         partialFilterExpression=_LIVE,
     ),
     IndexModel(
-        [("session_id", ASCENDING), ("uuid", ASCENDING)],
-        name="by_uuid",  # a message id exists once per session
+        # A message id exists once per session, but for deleted messages that gave way to another.
+        [("session_id", ASCENDING), ("uuid", ASCENDING), ("superseded", ASCENDING)],
+        name="by_uuid",
         unique=True,
     ),
     IndexModel(

@@ -27,7 +27,9 @@ class Facade:
         return await Caller(self.client, asynchronous=self.asynchronous).purge(*args, **options)
 
     def chat_history(self, session_id: str, **options: Any) -> "HistoryFacade":
-        return HistoryFacade(self.client.chat_history(session_id, **options), asynchronous=self.asynchronous)
+        return HistoryFacade(
+            self.client.chat_history(session_id, **options), asynchronous=self.asynchronous
+        )
 
 
 class Caller:

@@ -17,7 +17,9 @@ from langchain_zepstore.embedded.binary import find_mongod
 class Mongod:
     """A mongod on loopback TCP; with ``replica_set``, one that can be a member of a set."""
 
-    def __init__(self, directory: Path, *, replica_set: str | None = None, options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, directory: Path, *, replica_set: str | None = None, options: tuple[str, ...] = ()
+    ) -> None:
         self.directory = directory
         self.replica_set = replica_set
         self.options = options
@@ -37,31 +39,57 @@ class Mongod:
         data.mkdir(parents=True, exist_ok=True)
         binary = find_mongod(scratch=self.directory)
         command = [
-            str(binary.path), "--dbpath", str(data), "--port", str(self.port), "--bind_ip", "127.0.0.1",
-            "--nounixsocket", "--logpath", str(self.directory / "mongod.log"), "--logappend",
-            "--wiredTigerCacheSizeGB", "0.25", "--setParameter", "diagnosticDataCollectionEnabled=false",
-            "--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=16MB)", *self.options,
+            str(binary.path),
+            "--dbpath",
+            str(data),
+            "--port",
+            str(self.port),
+            "--bind_ip",
+            "127.0.0.1",
+            "--nounixsocket",
+            "--logpath",
+            str(self.directory / "mongod.log"),
+            "--logappend",
+            "--wiredTigerCacheSizeGB",
+            "0.25",
+            "--setParameter",
+            "diagnosticDataCollectionEnabled=false",
+            "--wiredTigerEngineConfigString",
+            "log=(prealloc=false,file_max=16MB)",
+            *self.options,
         ]
         if self.replica_set:
             command += ["--replSet", self.replica_set, "--oplogSize", "64"]
-        self.process = subprocess.Popen(command, env={**os.environ, **binary.environment}, stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            command, env={**os.environ, **binary.environment}, stdout=subprocess.DEVNULL
+        )
         self.wait_until_ready()
         return self
 
     def wait_until_ready(self, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("127.0.0.1", self.port), 1),
+            ):
                 return
-            assert self.process and self.process.poll() is None, (self.directory / "mongod.log").read_text()[-2000:]
+            assert self.process and self.process.poll() is None, (
+                self.directory / "mongod.log"
+            ).read_text()[-2000:]
             time.sleep(0.02)
         raise TimeoutError("mongod did not start")
 
     def initiate(self, members: "list[Mongod] | None" = None, **settings: int) -> None:
-        hosts = [{"_id": index, "host": member.address} for index, member in enumerate(members or [self])]
+        hosts = [
+            {"_id": index, "host": member.address} for index, member in enumerate(members or [self])
+        ]
         with MongoClient(self.url) as client:
             with contextlib.suppress(OperationFailure):
-                client.admin.command("replSetInitiate", {"_id": self.replica_set, "members": hosts, "settings": settings})
+                client.admin.command(
+                    "replSetInitiate",
+                    {"_id": self.replica_set, "members": hosts, "settings": settings},
+                )
             deadline = time.monotonic() + 30
             while not client.admin.command("hello")["isWritablePrimary"]:
                 assert time.monotonic() < deadline, "no primary"

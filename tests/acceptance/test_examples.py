@@ -1,0 +1,304 @@
+"""The examples, as a user runs them: programs of their own, on data directories of their own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+needs_signals = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """An environment in which the examples store in a directory of the test's own."""
+    return {
+        **os.environ,
+        "ZEPSTORE_URL": f"embedded://{quote(str(tmp_path / 'store'))}",
+        "COLUMNS": "200",
+        "PYTHONIOENCODING": "utf-8",
+    }
+
+
+def start(
+    environment: dict[str, str], example: str, *arguments: str | Path
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(EXAMPLES / example), *map(str, arguments)],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+
+def run(environment: dict[str, str], example: str, *arguments: str | Path) -> tuple[int, str, str]:
+    process = start(environment, example, *arguments)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def succeed(environment: dict[str, str], example: str, *arguments: str | Path) -> str:
+    code, out, err = run(environment, example, *arguments)
+    assert (code, err) == (0, ""), out + err
+    return out
+
+
+def fail(environment: dict[str, str], example: str, *arguments: str | Path) -> str:
+    code, out, err = run(environment, example, *arguments)
+    assert code == 1, out + err
+    assert "Traceback" not in err
+    return err
+
+
+# quickstart.py
+
+
+def test_the_quickstart_finds_what_it_left_and_goes_on(environment: dict[str, str]) -> None:
+    first = succeed(environment, "quickstart.py")
+    assert "2 messages" in first
+    assert "this is visit 1" in first
+    second = succeed(environment, "quickstart.py")
+    assert "4 messages" in second
+    assert "this is visit 1" in second
+    assert "this is visit 2" in second
+    assert "I remember 1 earlier visit(s)" in second
+
+
+def test_the_quickstart_says_where_the_data_lives(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    assert str(tmp_path / "store") in succeed(environment, "quickstart.py")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="XDG_DATA_HOME is for Linux")
+def test_without_a_url_the_quickstart_stores_in_the_users_data_directory(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    del environment["ZEPSTORE_URL"]
+    environment["XDG_DATA_HOME"] = str(tmp_path / "data home")
+    out = succeed(environment, "quickstart.py")
+    said = re.search(r"The data lives in (.*), kept by", out)
+    assert said, out
+    assert Path(said[1]).is_relative_to(tmp_path / "data home")
+    assert (Path(said[1]) / "db").is_dir()
+
+
+def test_the_quickstart_shows_only_the_end_of_a_long_conversation(
+    environment: dict[str, str],
+) -> None:
+    for _ in range(5):
+        out = succeed(environment, "quickstart.py")
+    assert "10 messages" in out
+    assert "2 earlier ones" in out
+    assert "this is visit 1." not in out
+    assert "this is visit 5." in out
+
+
+@needs_signals
+def test_an_interrupted_quickstart_ends_quietly_and_runs_again(
+    environment: dict[str, str],
+) -> None:
+    for seconds in (0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3):
+        process = start(environment, "quickstart.py")
+        assert process.stdout
+        process.stdout.readline()  # it has begun
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert err == ""
+        # 0: it was faster; -SIGINT: Python was shutting down, and had taken its handler away.
+        assert process.returncode in {130, 0, -signal.SIGINT}
+    out = succeed(environment, "quickstart.py")
+    found = re.search(r"(\d+) messages", out)
+    assert found, out
+    assert int(found[1]) % 2 == 0, "half a turn was left"
+    assert f"this is visit {int(found[1]) // 2}." in out
+
+
+@needs_signals
+def test_ctrl_c_in_the_quickstart_is_exit_code_130(environment: dict[str, str]) -> None:
+    process = start(environment, "quickstart.py")
+    assert process.stdout
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "")
+
+
+@pytest.mark.parametrize("example", ["quickstart.py", "chain_memory.py"])
+@pytest.mark.parametrize("url", ["ftp://nowhere", "embedded:///dev/null"])
+def test_an_error_is_one_line_and_exit_code_1(
+    environment: dict[str, str], example: str, url: str
+) -> None:
+    err = fail({**environment, "ZEPSTORE_URL": url}, example)
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+
+
+# chain_memory.py
+
+
+def test_a_chain_remembers_within_a_run_and_after_it(environment: dict[str, str]) -> None:
+    first = succeed(environment, "chain_memory.py")
+    assert re.findall(r"given (\d+) messages", first) == ["2", "4", "6"]
+    assert "6 messages are stored" in first
+    second = succeed(environment, "chain_memory.py")
+    assert re.findall(r"given (\d+) messages", second) == ["8", "10", "12"]
+    assert "12 messages are stored" in second
+
+
+# load_conversations.py
+
+
+def conversation(sessions: int = 3, turns: int = 5) -> dict:
+    return {
+        "speaker_a": "Ann",
+        "speaker_b": "Ben",
+        "sessions": [
+            {
+                "session": number,
+                "date_time": f"12:0{number} am on {number} February, 2024",
+                "turns": [
+                    {
+                        "dia_id": f"D{number}:{turn}",
+                        "speaker": "Ann" if turn % 2 else "Ben",
+                        "text": f"[bold]{turn}[/nothing] ünïcode 🙂\n$where.is{turn}",
+                        **({"image_caption": "a photo of [a] dog"} if turn == 2 else {}),
+                    }
+                    for turn in range(1, turns + 1)
+                ],
+            }
+            for number in range(1, sessions + 1)
+        ],
+        "qa": [],
+    }
+
+
+@pytest.fixture
+def small_directory(tmp_path: Path) -> Path:
+    """Two conversations of LoCoMo's shape: three sessions of five turns, one of one."""
+    directory = tmp_path / "conversations"
+    directory.mkdir()
+    for name, data in (("7", conversation()), ("[b] 8", conversation(1, 1))):
+        (directory / f"{name}.json").write_text(json.dumps(data), encoding="utf-8")
+    (directory / "README.md").write_text("not a conversation")
+    return directory
+
+
+def rows(out: str) -> list[list[str]]:
+    lines = (re.split(r"[│┃]", line) for line in out.splitlines() if line.startswith("│"))
+    return [[cell.strip() for cell in line[1:4]] for line in lines]
+
+
+def test_loaded_conversations_come_back_equal_however_often(
+    environment: dict[str, str], small_directory: Path
+) -> None:
+    for _ in range(2):
+        out = succeed(environment, "load_conversations.py", small_directory)
+        assert rows(out) == [["7", "3", "15"], ["[b] 8", "1", "1"], ["total", "4", "16"]]
+
+
+def test_loading_locomo_gives_back_every_message(
+    environment: dict[str, str], locomo_directory: Path | None
+) -> None:
+    if locomo_directory is None:
+        pytest.skip("LoCoMo is not at hand")
+    files = sorted(locomo_directory.glob("*.json"))
+    expected = []
+    for path in files:
+        sessions = json.loads(path.read_text(encoding="utf-8"))["sessions"]
+        turns = sum(len(session["turns"]) for session in sessions)
+        expected.append([path.stem, f"{len(sessions)}", f"{turns:,}"])
+    assert expected
+    for _ in range(2):
+        out = succeed(environment, "load_conversations.py", locomo_directory)
+        assert rows(out)[:-1] == expected
+
+
+def test_the_url_can_be_given(
+    environment: dict[str, str], small_directory: Path, tmp_path: Path
+) -> None:
+    url = environment.pop("ZEPSTORE_URL")
+    environment["XDG_DATA_HOME"] = str(tmp_path / "unused")
+    succeed(environment, "load_conversations.py", small_directory, "--url", url)
+    assert not (tmp_path / "unused").exists()
+    environment["ZEPSTORE_URL"] = url
+    succeed(environment, "load_conversations.py", small_directory)
+
+
+ALTER = """
+from langchain_zepstore import Memory, Message, ZepClient
+with ZepClient() as client:
+    memory = Memory(messages=[Message(role="user", content="x")])
+    client.memory.add_memory("locomo/7/session-2", memory)
+"""
+
+
+def test_a_difference_is_shown_and_is_exit_code_1(
+    environment: dict[str, str], small_directory: Path
+) -> None:
+    succeed(environment, "load_conversations.py", small_directory)
+    subprocess.run([sys.executable, "-c", ALTER], env=environment, check=True)
+    err = fail(environment, "load_conversations.py", small_directory)
+    assert "locomo/7/session-2: 5 messages in the file, 6 in the store" in err
+
+
+def broken(change: str) -> str:
+    data = conversation()
+    exec(change, {"data": data})
+    return json.dumps(data)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("{", "JSON"),
+        ("[]", "the file must be an object"),
+        ("\xff", "JSON"),
+        (broken("del data['speaker_b']"), "speaker_b is missing"),
+        (broken("data['sessions'] = {}"), "sessions must be a list"),
+        (broken("data['sessions'][1] = 4"), "sessions[1] must be an object, not 4"),
+        (broken("data['sessions'][1]['session'] = 1"), "sessions[1].session: 1 is there twice"),
+        (broken("data['sessions'][2]['date_time'] = 'x'"), "sessions[2].date_time must be a date"),
+        (broken("del data['sessions'][0]['turns']"), "sessions[0].turns is missing"),
+        (
+            broken("data['sessions'][0]['turns'][3]['text'] = None"),
+            "sessions[0].turns[3].text must be a string, not None",
+        ),
+        (
+            broken("data['sessions'][0]['turns'][3]['speaker'] = 'Eve'"),
+            "sessions[0].turns[3].speaker must be speaker_a or speaker_b (Ann or Ben), not 'Eve'",
+        ),
+        (
+            broken("data['sessions'][0]['turns'][3]['dia_id'] = 'D1:1'"),
+            "sessions[0].turns[3].dia_id: 'D1:1' is there twice",
+        ),
+    ],
+)
+def test_a_malformed_file_is_named_with_the_field_and_stores_nothing(
+    environment: dict[str, str], small_directory: Path, tmp_path: Path, text: str, named: str
+) -> None:
+    path = small_directory / "z.json"
+    path.write_text(text, encoding="latin-1" if text == "\xff" else "utf-8")
+    err = fail(environment, "load_conversations.py", small_directory)
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert str(path) in err
+    assert named in err
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_directory_without_conversations_is_an_error(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    assert "no *.json files" in fail(environment, "load_conversations.py", tmp_path)
+    assert "no *.json files" in fail(environment, "load_conversations.py", tmp_path / "absent")

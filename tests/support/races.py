@@ -1,0 +1,274 @@
+"""Many hands on one session, pausing and dying between any two steps.
+
+Run it: ``python -m tests.support.races --rounds 1000``. Each round forks two processes with four
+threads each, which add, delete and undelete at random on one session; between the driver calls of
+every operation they pause, and in about half of the rounds a process dies at one of them. Then the
+raw documents are checked.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from langchain_zepstore import Memory, Message, NotFoundError, Session, ZepClient
+from langchain_zepstore.running import Operation
+from tests.support.invariants import Story, violations
+from tests.support.mongod import Mongod
+
+PROCESSES = 2
+THREADS = 4
+LONGEST_PAUSE = 0.006
+
+
+class Stepper:
+    """Runs operations step by step, with a pause or a death after any of them."""
+
+    def __init__(self, client: ZepClient, chance: random.Random, log: "Log", dies_at: int) -> None:
+        self.client = client
+        self._chance = chance
+        self._log = log
+        self._steps_left = dies_at
+
+    def run(self, call: Callable[[Any], Operation[Any]], name: str, **what: Any) -> Any:
+        self._log.write(begin=name, **what)
+        try:
+            result = self.client.run(lambda store: self._stepwise(call(store), name))
+        except NotFoundError:
+            self._log.write(end=name, missing=True, **what)
+            return None
+        self._log.write(end=name, **what)
+        return result
+
+    def _stepwise(self, operation: Operation[Any], name: str) -> Operation[Any]:
+        result = None
+        while True:
+            try:
+                yielded = operation.send(result)
+            except StopIteration as stop:
+                return stop.value
+            result = yield yielded
+            self._witness(name, result)
+            self._steps_left -= 1
+            if self._steps_left == 0:
+                os._exit(9)
+            if self._chance.random() < 0.6:
+                time.sleep(self._chance.uniform(0, LONGEST_PAUSE))
+
+    def _witness(self, name: str, result: Any) -> None:
+        if not isinstance(result, dict):
+            return
+        if name == "undelete" and "message" not in (undeletion := result.get("undeletion") or {}):
+            if "id" in undeletion:
+                self._log.write(claimed=undeletion["id"])
+        if name == "delete" and (result.get("deletion") or {}).get("open"):
+            deletion = result["deletion"]
+            self._log.write(opened=[deletion["id"], deletion["seq"]])
+
+
+class Log:
+    """What a thread did, line by line, readable after its death."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def write(self, **line: Any) -> None:
+        os.write(self._file, json.dumps(line).encode() + b"\n")
+
+
+def act(stepper: Stepper, session_id: str, chance: random.Random, name: str) -> None:
+    """Do a few random things to a session."""
+    mine: list[list[str]] = []
+    for number in range(chance.randint(3, 7)):
+        kind = chance.choices(
+            ["add", "again", "delete", "undelete", "delete_message", "undelete_message", "rename"],
+            [10, 3, 4, 4, 1, 1, 1],
+        )[0]
+        if kind == "add" or (kind != "delete" and kind != "undelete" and not mine):
+            uuids = [f"{name}.{number}.{index}" for index in range(chance.randint(1, 3))]
+            mine.append(uuids)
+            stepper.run(adding(session_id, uuids), "add", uuids=uuids)
+        elif kind == "again":
+            uuids = chance.choice(mine)
+            stepper.run(adding(session_id, uuids), "again", uuids=uuids)
+        elif kind == "delete":
+            stepper.run(lambda store: store.deletion.delete_session(session_id), "delete")
+        elif kind == "undelete":
+            stepper.run(lambda store: store.deletion.undelete_session(session_id), "undelete")
+        elif kind == "rename":
+            rename = Session(session_id=session_id, metadata={name: number})
+            stepper.run(lambda store: store.sessions.update(rename, ()), "rename")
+        else:
+            uuid = chance.choice(chance.choice(mine))
+            stepper.run(
+                lambda store: getattr(store.deletion, kind)(session_id, uuid), kind, uuids=[uuid]
+            )
+
+
+def adding(session_id: str, uuids: list[str]) -> Callable[[Any], Operation[None]]:
+    memory = Memory(messages=[Message(role="user", content=uuid, uuid=uuid) for uuid in uuids])
+    return lambda store: store.messages.add(session_id, memory)
+
+
+def work(url: str, session_id: str, seed: str, directory: Path, name: str) -> None:
+    """One process of a round."""
+    chance = random.Random(seed)
+    dies_at = chance.randint(1, 60) if chance.random() < 0.3 else 0
+    with ZepClient(url) as client:
+        client.message.count(session_id)
+        threads = []
+        for index in range(THREADS):
+            its = random.Random(f"{seed} {index}")
+            stepper = Stepper(client, its, Log(directory / f"{name}{index}"), dies_at // THREADS)
+            threads.append(
+                threading.Thread(target=act, args=(stepper, session_id, its, f"{name}{index}"))
+            )
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+def play(url: str, client: ZepClient, seed: str) -> tuple[list[str], Counter[str]]:
+    """Play one round and return the violations, and what happened how often."""
+    session_id = f"race {uuid4()}"
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        children = []
+        for index in range(PROCESSES):
+            pid = os.fork()
+            if not pid:
+                status = 1
+                with contextlib.suppress(BaseException):
+                    work(url, session_id, f"{seed} {index}", directory, "pq"[index])
+                    status = 0
+                os._exit(status)
+            children.append(pid)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+        story, counts = told(directory)
+    counts["deaths"] += codes.count(9)
+    wrong = [f"a process ended with {code}" for code in codes if code not in (0, 9)]
+    wrong += check(client, session_id, story)
+    wrong += check_after(client, session_id, story)
+    return wrong, counts
+
+
+def told(directory: Path) -> tuple[Story, Counter[str]]:
+    """Read the logs of a round."""
+    story, counts = Story(), Counter[str]()
+    for path in sorted(directory.iterdir()):
+        pending: dict[str, Any] | None = None
+        opened: list[int] | None = None
+        for line in map(json.loads, path.read_text().splitlines()):
+            if "begin" in line:
+                pending, opened = line, None
+                if line["begin"] not in ("add", "delete", "undelete", "rename"):
+                    story.touched.update(line["uuids"])
+            elif "claimed" in line:
+                story.taken_back.add(line["claimed"])
+            elif "opened" in line:
+                opened = line["opened"]
+            else:
+                pending = None
+                counts[line["end"]] += not line.get("missing")
+                if line["end"] == "add":
+                    story.acknowledged.append(line["uuids"])
+                if opened and not line.get("missing"):
+                    story.deletions.append((opened[0], opened[1]))
+        if pending and pending["begin"] == "add":
+            story.abandoned.append(pending["uuids"])
+            counts["abandoned adds"] += 1
+    return story, counts
+
+
+def check(client: ZepClient, session_id: str, story: Story) -> list[str]:
+    """Check what the database holds of a session now."""
+    database = client.run(_raw)
+    session = database["sessions"].find_one({"_id": session_id})
+    messages = database["messages"].find({"session_id": session_id}).to_list()
+    visible = [message.uuid or "" for message in client.memory.get_memory(session_id).messages]
+    return violations(session, messages, visible, story)
+
+
+def _raw(store: Any) -> Operation[Any]:
+    return store.messages._messages._raw.database
+    yield
+
+
+def check_after(client: ZepClient, session_id: str, story: Story) -> list[str]:
+    """Finish what the dead have begun, then delete and undelete once more, exactly."""
+    for uuids in story.abandoned:
+        client.run(adding(session_id, uuids))
+    story.touched.update(uuid for uuids in story.abandoned for uuid in uuids)
+    story.acknowledged += story.abandoned
+    story.abandoned = []
+    with contextlib.suppress(NotFoundError):
+        client.memory.undelete_session(session_id)
+    with contextlib.suppress(NotFoundError):
+        client.memory.delete_memory(session_id)
+    before = check(client, session_id, story)
+    hidden = client.memory.get_memory(session_id).messages
+    with contextlib.suppress(NotFoundError):
+        client.memory.undelete_session(session_id)
+    story.deletions = []
+    restored = [message.uuid for message in client.memory.get_memory(session_id).messages]
+    client.memory.add_memory(session_id, Memory(messages=[Message(role="user", content="!")]))
+    client.memory.delete_memory(session_id)
+    client.memory.undelete_session(session_id)
+    again = [message.uuid for message in client.memory.get_memory(session_id).messages]
+    wrong = [f"after the round: {violation}" for violation in before]
+    if hidden:
+        wrong.append(f"a deleted session shows {hidden}")
+    if again[:-1] != restored:
+        wrong.append(f"undelete brought back {again}, deleted were {restored}")
+    return wrong + check(client, session_id, story)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=1000)
+    parser.add_argument("--seed", default=str(time.time()))
+    parser.add_argument("--url", help="a MongoDB to use instead of a mongod of its own")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as directory:
+        mongod = None if options.url else Mongod(Path(directory)).start()
+        url = options.url or (mongod.url if mongod else "")
+        try:
+            return race(url, options.rounds, options.seed)
+        finally:
+            if mongod:
+                mongod.stop()
+
+
+def race(url: str, rounds: int, seed: str) -> int:
+    """Play rounds and print what happened; return the number of violations."""
+    begun, total, found = time.monotonic(), Counter[str](), 0
+    with ZepClient(url) as client:
+        client.message.count("warm")
+        for number in range(1, rounds + 1):
+            wrong, counts = play(url, client, f"{seed} {number}")
+            total += counts
+            found += len(wrong)
+            for violation in wrong:
+                print(f"round {number} (seed {seed!r}): {violation}", flush=True)
+            if number % 100 == 0 or number == rounds:
+                seconds = time.monotonic() - begun
+                print(
+                    f"{number} rounds, {found} violations, {seconds:.0f} s: {dict(total)}",
+                    flush=True,
+                )
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(bool(main()))
