@@ -1,5 +1,6 @@
 """Checks of what a caller passes, before it goes anywhere: ids and counts."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -73,3 +74,29 @@ def checked_key(value: Any, name: str) -> str:
     except UnicodeEncodeError:
         raise BadRequestError(f"{name}: a key holds a lone surrogate") from None
     return value
+
+
+_HOSTS = re.compile(r"([\w.%-]+|\[[\da-fA-F:.]+\])(:\d+)?(,([\w.%-]+|\[[\da-fA-F:.]+\])(:\d+)?)*")
+_PATH = re.compile(r"(/[\w.%-]*)?")
+
+
+def without_credentials(url: str) -> str:
+    """Return what of a URL may be shown: its scheme, hosts and path.
+
+    Credentials with characters that should have been percent-encoded stay hidden, too; what cannot
+    be told from them is left out.
+    """
+    scheme, separator, rest = url.partition("://")
+    before_options = rest.partition("?")[0]
+    if "@" in rest and not ("/" in before_options and _shown(before_options)):
+        rest = before_options if "@" in before_options else rest
+        before_options = rest.rpartition("@")[2].partition("?")[0]
+    return f"{scheme}{separator}{_shown(before_options) or '…'}"
+
+
+def _shown(place: str) -> str:
+    hosts = _HOSTS.match(place)
+    if not hosts:
+        return ""
+    path = _PATH.fullmatch(place, hosts.end())
+    return place if path else ""

@@ -3,12 +3,14 @@
 import asyncio
 import atexit
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from langchain_zepstore.checks import without_credentials
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.managers.memory import MemoryManager
 from langchain_zepstore.managers.message import MessageManager
@@ -23,6 +25,7 @@ T = TypeVar("T")
 
 _URL_VARIABLE = "ZEPSTORE_URL"
 _LONGEST = timedelta(seconds=2**31 - 1) - timedelta(days=1)  # of a TTL index, sessions linger a day
+_LONGEST_TIMEOUT = 24 * 60 * 60
 _SCHEMES = "mongodb://…, mongodb+srv://…, embedded: or embedded:///some/dir"
 
 
@@ -74,10 +77,15 @@ class ZepClient:
         timeout: float = 10.0,
     ) -> None:
         self.url = _one_url(url, base_url, api_url)
+        url_given = self.url is not None
         if self.url is None and client is None and async_client is None:
             self.url = os.environ.get(_URL_VARIABLE) or "embedded:"
         _check(self.url, async_driver, timeout, retention)
         self._api_key = api_key
+        if url_given and (client is not None or async_client is not None):
+            raise BadRequestError("pass a URL, or clients, not both")
+        if database is not None:
+            _check_database(database)
         self._options = {
             "database": database,
             "client": client,
@@ -98,9 +106,7 @@ class ZepClient:
         if self.url is None:
             return "a client passed in"
         if not self.url.startswith("embedded:"):
-            scheme, _, rest = self.url.partition("://")
-            hosts, slash, path = rest.partition("/")
-            return f"{scheme}://{hosts.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
+            return without_credentials(self.url)
         from langchain_zepstore.embedded.server import EmbeddedServer  # noqa: PLC0415 - see _backend
 
         return str(EmbeddedServer(_embedded_directory(self.url)).directory)
@@ -197,17 +203,19 @@ class ZepClient:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.location!r})"
+        url = self.url or ""
+        shown = url if url.startswith("embedded:") else without_credentials(url)
+        return f"{type(self).__name__}({shown!r})"
 
 
 def _one_url(*urls: str | None) -> str | None:
-    given = {url for url in urls if url is not None}
-    if len(given) > 1:
-        raise BadRequestError("url, base_url and api_url are three names of one thing; pass one")
+    given = [url for url in urls if url is not None]
     for url in given:
         if not isinstance(url, str):
             raise BadRequestError(f"url must be a str, not {type(url).__name__}")
-    return given.pop() if given else None
+    if len(set(given)) > 1:
+        raise BadRequestError("url, base_url and api_url are three names of one thing; pass one")
+    return given[0] if given else None
 
 
 def _check(url: str | None, async_driver: str, timeout: float, retention: timedelta | None) -> None:
@@ -215,10 +223,19 @@ def _check(url: str | None, async_driver: str, timeout: float, retention: timede
         _embedded_directory(url)
     if async_driver not in ("motor", "pymongo"):
         raise BadRequestError(f"async_driver must be 'motor' or 'pymongo', not {async_driver!r}")
-    if not isinstance(timeout, int | float) or isinstance(timeout, bool) or not timeout > 0:
-        raise BadRequestError(f"timeout must be a number of seconds above 0, not {timeout!r}")
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not is_number or not 0 < timeout <= _LONGEST_TIMEOUT:
+        raise BadRequestError(
+            f"timeout must be a number of seconds above 0, up to a day, not {timeout!r}"
+        )
     if retention is not None:
         _checked_period(retention, "retention")
+
+
+def _check_database(name: str) -> None:
+    # MongoDB's rule for every platform.
+    if not isinstance(name, str) or not re.fullmatch(r"[^/\\. \"$*<>:|?\0]{1,63}", name):
+        raise BadRequestError(f"{name!r} cannot be the name of a database of MongoDB")
 
 
 def _purging(older_than: timedelta | None) -> Call[dict[str, int]]:
@@ -236,11 +253,11 @@ def _checked_period(value: timedelta, name: str) -> timedelta:
 
 
 def _embedded_directory(url: str) -> Path | None:
-    parts = urlsplit(url)
-    if parts.scheme != "embedded":
-        raise BadRequestError(f"a URL of the scheme {parts.scheme!r} is not known; use {_SCHEMES}")
-    path = unquote(parts.path)
-    if parts.netloc or parts.query or parts.fragment or (path and not path.startswith("/")):
+    scheme, _, rest = url.partition(":")
+    if scheme != "embedded":
+        raise BadRequestError(f"a URL of the scheme {scheme!r} is not known; use {_SCHEMES}")
+    path = unquote(rest.removeprefix("//"))
+    if (path and not path.startswith("/")) or {"?", "#"} & set(rest) or "\0" in path:
         raise BadRequestError(
             f"{url!r} names no directory; use embedded:///some/dir, percent-encoded"
         )
@@ -271,7 +288,7 @@ def shared_client(url: str | None = None, api_key: str | None = None) -> ZepClie
     A chain builds a history per call; each with connections of its own would leak them. The client
     is closed when the process ends.
     """
-    url = url or os.environ.get(_URL_VARIABLE)
+    url = _one_url(url) or os.environ.get(_URL_VARIABLE)
     key = (url, api_key, os.getpid())
     if key not in _shared:
         _shared.setdefault(key, ZepClient(url, api_key=api_key))

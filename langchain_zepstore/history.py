@@ -1,6 +1,6 @@
 """``ZepChatMessageHistory``: a session as LangChain's chat history."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +14,7 @@ from langchain_zepstore.lc_messages import from_langchain
 from langchain_zepstore.models import Memory
 from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Newborn, Store
+from langchain_zepstore.values import encoded_metadata
 
 
 class ZepChatMessageHistory(BaseChatMessageHistory):
@@ -62,6 +63,8 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
         self._lastn = None if lastn is None else checked_count(lastn, "lastn")
         self._start_on = None if start_on is None else _kinds(start_on)
         user_id = None if user_id is None else checked_id(user_id, "user_id")
+        if session_metadata is not None:
+            encoded_metadata(session_metadata, "session_metadata")
         self._newborn = Newborn(user_id, session_metadata)
 
     @property
@@ -112,6 +115,8 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
             await self._client.memory.adelete_memory(self.session_id)
 
     def _adding(self, messages: Sequence[BaseMessage]) -> Callable[[Store], Operation[None]]:
+        if not isinstance(messages, Iterable):
+            raise BadRequestError(f"messages must be a list, not {type(messages).__name__}")
         converted = [
             from_langchain(message, f"messages[{index}]") for index, message in enumerate(messages)
         ]
@@ -135,12 +140,12 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
 def _kinds(
     start_on: str | type[BaseMessage] | Sequence[str | type[BaseMessage]],
 ) -> tuple[frozenset[str], tuple[type[BaseMessage], ...]]:
-    several = [start_on] if isinstance(start_on, str | type) else list(start_on)
+    several = list(start_on) if isinstance(start_on, list | tuple | set | frozenset) else [start_on]
     names = frozenset(kind for kind in several if isinstance(kind, str))
     classes = tuple(
         kind for kind in several if isinstance(kind, type) and issubclass(kind, BaseMessage)
     )
-    if len(names) + len(classes) != len(set(several)):
+    if not all(isinstance(kind, str) or kind in classes for kind in several):
         raise BadRequestError(
             f"start_on must be message types or message classes, not {start_on!r}"
         )

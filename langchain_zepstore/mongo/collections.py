@@ -27,6 +27,7 @@ Update = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 _ATTEMPTS = 5
 _BATCH = 10_000
+_MOST = 2**31 - 1  # no collection's session holds more, and no driver takes more everywhere
 _CODEC: CodecOptions[Document] = CodecOptions(tz_aware=True)
 _DUPLICATE_KEY = 11000
 
@@ -101,6 +102,7 @@ class Collection:
         fields: Mapping[str, Any] | None = None,
     ) -> Operation[list[Document]]:
         """Return the documents that match, all of them unless there is a limit."""
+        limit, skip = min(limit, _MOST), min(skip, _MOST)
         return self.call(
             lambda: self._raw.find(
                 query, fields, sort=sort, skip=skip, limit=limit, batch_size=limit or _BATCH

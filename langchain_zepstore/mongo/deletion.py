@@ -136,6 +136,8 @@ class Deletion:
             if not session.get("deletion"):
                 raise NotFoundError(f"session {session_id!r} has no deletion to take back")
             yield from self.settle_pending(session)
+            if not session.get("deleted_at"):
+                yield from self._require_taken(session)
             claimed = yield from self._claim(
                 session,
                 {"id": session["deletion"]["id"]},
@@ -144,6 +146,18 @@ class Deletion:
             if claimed:
                 yield from self._restore(claimed)
                 return documents.to_session(claimed)
+
+    def _require_taken(self, session: Document) -> Operation[None]:
+        taken = yield from self._messages.find_one(
+            {
+                "session_id": session["_id"],
+                "deletion": session["deletion"]["id"],
+                "_id.s": session["uuid"],
+            },
+            fields={"_id": 1},
+        )
+        if taken is None:
+            raise NotFoundError(f"session {session['_id']!r} has no messages to bring back")
 
     def delete_message(self, session_id: str, uuid: str) -> Operation[None]:
         """Soft-delete one message.
@@ -182,6 +196,8 @@ class Deletion:
                 raise NotFoundError(
                     f"session {session_id!r} is deleted; undelete_session brings it back"
                 )
+            if message["_id"]["s"] != session["uuid"]:
+                raise NotFoundError(f"message {uuid!r} was said before {session_id!r} began anew")
             if (yield from self._tidy(session)):
                 continue
             claimed = yield from self._claim(

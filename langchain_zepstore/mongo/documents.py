@@ -17,7 +17,7 @@ from langchain_zepstore.checks import checked_count, checked_id
 from langchain_zepstore.errors import APIError, BadRequestError
 from langchain_zepstore.models import Message, Session, User
 from langchain_zepstore.mongo.collections import Document
-from langchain_zepstore.mongo.values import Encoder, encoded_metadata, unescape
+from langchain_zepstore.values import Encoder, encoded_metadata, unescape
 
 _MAX_DOCUMENT = 16 * 1024 * 1024
 _HEADROOM = 8 * 1024  # for the fields that a body does not hold yet; two of them carry a 1 kB id
@@ -44,10 +44,12 @@ def message_body(message: Message, where: str) -> tuple[Document, int]:
         "uuid": str(uuid4()) if message.uuid is None else checked_id(message.uuid, f"{where}.uuid"),
         "role": encoder.encode(message.role, f"{where}.role"),
     }
-    body["content"] = encoder.encode(content, f"{where}.content")
     if message.langchain is not None:
         body["langchain"] = payload = _payload(message, encoder, where)
-        body["content"] = payload["data"].pop("content", body["content"])
+        content = payload["data"].pop("content", content)
+    if content is message.content:
+        content = encoder.encode(content, f"{where}.content")
+    body["content"] = content
     body["token_count"] = (
         lc_messages.approximate_tokens(message)
         if message.token_count is None
@@ -87,8 +89,11 @@ def _payload(message: Message, encoder: Encoder, where: str) -> Document:
 def _moment(value: Any, where: str) -> datetime:
     if not isinstance(value, datetime):
         raise BadRequestError(f"{where} must be a datetime, not {type(value).__name__}")
-    moment = value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    moment = value if value.tzinfo else value.replace(tzinfo=UTC)
+    whole: datetime = Encoder().encode(
+        moment.replace(microsecond=moment.microsecond // 1000 * 1000), where
+    )
+    return whole
 
 
 def message_bodies(messages: Sequence[Message]) -> list[tuple[Document, int]]:
@@ -97,6 +102,8 @@ def message_bodies(messages: Sequence[Message]) -> list[tuple[Document, int]]:
     Raises:
         BadRequestError: As ``message_body``, with the message's index.
     """
+    if not isinstance(messages, Sequence) or isinstance(messages, str | bytes):
+        raise BadRequestError(f"messages must be a list, not {type(messages).__name__}")
     bodies: dict[str, tuple[Document, int]] = {}
     for index, message in enumerate(messages):
         body, size = message_body(message, f"messages[{index}]")

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
+from math import ceil
 from typing import Any, Literal
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient, MongoClient
 from pymongo.driver_info import DriverInfo
 
+from langchain_zepstore.checks import without_credentials
 from langchain_zepstore.embedded.server import EmbeddedServer
-from langchain_zepstore.errors import BadRequestError, StoreUnavailableError
+from langchain_zepstore.errors import BadRequestError, StoreUnavailableError, ZepStoreError
 from langchain_zepstore.mongo.collections import Database, Place
 from langchain_zepstore.mongo.failures import DRIVER_ERRORS, translated
 
@@ -61,7 +63,7 @@ class Settings:
             return f"the embedded mongod in {self.embedded.directory}"
         if not self.url:
             return "MongoDB"
-        return f"MongoDB at {urlsplit(self.url).netloc.rpartition('@')[2]}"
+        return f"MongoDB at {without_credentials(self.url).partition('://')[2]}"
 
 
 class Drivers:
@@ -117,22 +119,23 @@ class Drivers:
             )
             raise BadRequestError(f"{kind} call needs the argument {argument} of ZepClient")
         try:
-            if passed is not None:
-                client = passed
-            else:
+            client = passed
+            if client is None:
                 url = embedded.open() if embedded else settings.url
                 client = self._client(str(url), asynchronous=asynchronous, loop=loop)
-            name = settings.database
-            raw = client[name] if name else client.get_default_database(_DEFAULT_DATABASE)
-            if not raw.write_concern.acknowledged:
-                raise BadRequestError(
-                    f"the write concern w=0 of {settings.place} cannot be used: "
-                    "an unacknowledged write may be lost without a word"
-                )
+            if settings.database:
+                raw = client[settings.database]
+            else:
+                raw = client.get_default_database(_DEFAULT_DATABASE)
+        except ZepStoreError:
+            raise
         except (*DRIVER_ERRORS, ValueError, TypeError) as error:
-            if isinstance(error, BadRequestError):
-                raise
             raise translated(error, settings.place) from error
+        if not raw.write_concern.acknowledged:
+            raise BadRequestError(
+                f"the write concern w=0 of {settings.place} cannot be used: "
+                "an unacknowledged write may be lost without a word"
+            )
         revive = None
         if embedded:
             revive = partial(asyncio.to_thread, self._revive) if asynchronous else self._revive
@@ -160,11 +163,11 @@ class Drivers:
         return AsyncMongoClient(url, driver=_driver_info(), **options)
 
     def _options(self, url: str) -> dict[str, Any]:
-        options: dict[str, Any] = {"timeoutMS": round(self.settings.timeout * 1000)}
+        options: dict[str, Any] = {"timeoutMS": ceil(self.settings.timeout * 1000)}
         if self.settings.embedded:
             options["serverSelectionTimeoutMS"] = _REVIVAL_PATIENCE_MS
             options["directConnection"] = True
-        given = {name.lower() for name, _ in parse_qsl(urlsplit(url).query)}
+        given = {name.lower() for name, _ in parse_qsl(url.partition("?")[2])}
         return {name: value for name, value in options.items() if name.lower() not in given}
 
     def _drop_closed_loops(self) -> None:
@@ -206,10 +209,10 @@ class Drivers:
         task = self._loops.pop((os.getpid(), loop), None)
         if task:
             client, _ = await task
-            if client is not self.settings.async_client:
-                closing = client.close()
-                if closing is not None:
-                    await closing
+            if isinstance(client, AsyncMongoClient) and client is not self.settings.async_client:
+                await client.close()
+            else:
+                await asyncio.to_thread(self._abandon, client)
         await asyncio.to_thread(self.close)
 
 

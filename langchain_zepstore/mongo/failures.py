@@ -47,7 +47,13 @@ _BY_TYPE: list[tuple[tuple[type[Exception], ...], type[ZepStoreError], str]] = [
         "MongoDB cannot hold this: {reason}",
     ),
     (
-        (errors.InvalidURI, errors.ConfigurationError, ValueError, TypeError),
+        (
+            errors.InvalidURI,
+            errors.InvalidName,
+            errors.ConfigurationError,
+            ValueError,
+            TypeError,
+        ),
         BadRequestError,
         "the URL of {place} cannot be used: {reason}",
     ),

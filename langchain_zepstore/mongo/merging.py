@@ -7,7 +7,7 @@ becomes a path or an operator.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from langchain_zepstore.mongo.values import escape_key
+from langchain_zepstore.values import MAX_METADATA_MAPS, escape_key
 
 Expression = Any
 
@@ -49,32 +49,40 @@ def merged(old: Expression, patch: dict[str, Any]) -> Expression:
     }
 
 
-def without(old: Expression, path: Sequence[str]) -> Expression:
-    """Return an expression for ``old`` without the key at the end of a path of keys.
+def without(old: Expression, paths: Iterable[Sequence[str]]) -> Expression:
+    """Return an expression for ``old`` without the keys at the ends of paths of keys.
 
-    A path that leads nowhere changes nothing.
+    A path that leads nowhere changes nothing, as one that is deeper than metadata can be.
     """
-    key, *rest = path
-    key = escape_key(key)
-    changed: Expression
-    if rest:
-        inner = field("$$old", key)
-        changed = {
-            "$cond": [
-                is_map(inner),
-                {"$mergeObjects": ["$$old", _map([(key, without(inner, rest))])]},
-                "$$old",
-            ]
+    tree: dict[str, Any] = {}
+    for path in paths:
+        if len(path) > MAX_METADATA_MAPS:
+            continue
+        *parents, last = map(escape_key, path)
+        node: dict[str, Any] | None = tree
+        for key in parents:
+            node = None if node is None else node.setdefault(key, {})
+        if node is not None:
+            node[last] = None  # with all that stands below it
+    return _pruned(old, tree)
+
+
+def _pruned(old: Expression, tree: dict[str, Any]) -> Expression:
+    gone = [key for key, below in tree.items() if below is None]
+    others = {"$not": [{"$in": ["$$this.k", literal(gone)]}]}
+    pruned: list[Expression] = [
+        {"$arrayToObject": {"$filter": {"input": {"$objectToArray": "$$old"}, "cond": others}}}
+    ]
+    for key, below in tree.items():
+        if below is not None:
+            inner = field("$$old", key)
+            pruned.append({"$cond": [is_map(inner), _map([(key, _pruned(inner, below))]), {}]})
+    return {
+        "$let": {
+            "vars": {"old": old},
+            "in": {"$cond": [is_map("$$old"), {"$mergeObjects": pruned}, "$$old"]},
         }
-    else:
-        kept = {
-            "$filter": {
-                "input": {"$objectToArray": "$$old"},
-                "cond": {"$ne": ["$$this.k", literal(key)]},
-            }
-        }
-        changed = {"$arrayToObject": kept}
-    return {"$let": {"vars": {"old": old}, "in": {"$cond": [is_map("$$old"), changed, "$$old"]}}}
+    }
 
 
 def holds(value: Expression, wanted: dict[str, Any]) -> list[Expression]:

@@ -13,9 +13,9 @@ from langchain_zepstore.mongo.collections import Conflict, Database, Document
 from langchain_zepstore.mongo.deletion import Deletion
 from langchain_zepstore.mongo.merging import merged
 from langchain_zepstore.mongo.reserving import reserve
-from langchain_zepstore.mongo.values import mergeable
 from langchain_zepstore.running import Operation, Page
 from langchain_zepstore.store import Newborn
+from langchain_zepstore.values import mergeable
 
 T = TypeVar("T")
 
@@ -156,7 +156,8 @@ class Messages:
             query["seq"] = {"$gt": after}
         found = yield from self._messages.find(query, sort={"seq": 1}, limit=limit)
         items = [documents.to_message(document) for document in found]
-        return Page(items, found[-1]["seq"] if len(found) == limit else None)
+        # Not at a short page: what is added meanwhile still comes.
+        return Page(items, found[-1]["seq"] if found else None)
 
     def numbered_page(self, session_id: str, limit: int, number: int) -> Operation[list[Message]]:
         """Return a page of a session's messages by its number, from 1, oldest first."""

@@ -8,9 +8,9 @@ from langchain_zepstore.mongo.collections import Database, Document
 from langchain_zepstore.mongo.merging import literal, merged
 from langchain_zepstore.mongo.numbers import next_number
 from langchain_zepstore.mongo.owners import ensure_user
-from langchain_zepstore.mongo.values import encoded_metadata
 from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Newborn
+from langchain_zepstore.values import encoded_metadata
 
 _RESERVED = {"uuid": 1, "seq": 1, "user_id": 1, "active_at": 1, "fenced": 1, "deletion": 1}
 

@@ -15,9 +15,9 @@ from langchain_zepstore.mongo.collections import Database, Document
 from langchain_zepstore.mongo.merging import holds, literal, merged, without
 from langchain_zepstore.mongo.owners import require_user
 from langchain_zepstore.mongo.reserving import CLOSED_DELETION, birth
-from langchain_zepstore.mongo.values import encoded_metadata, mergeable
 from langchain_zepstore.running import Operation, Page
 from langchain_zepstore.store import Listing
+from langchain_zepstore.values import encoded_metadata, mergeable
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -90,8 +90,8 @@ class Sessions:
         metadata: Any = "$metadata"
         if session.metadata is not None:
             metadata = merged(metadata, mergeable(session.metadata, "session.metadata"))
-        for path in unset:
-            metadata = without(metadata, path)
+        if unset:
+            metadata = without(metadata, unset)
         changes = {
             "metadata": metadata,
             "updated_at": "$$NOW",
@@ -156,9 +156,11 @@ class Sessions:
             active_at, number = _decoded(cursor)
             query["active_at"] = {"$lte": active_at}
             query["$or"] = [{"active_at": {"$lt": active_at}}, {"id": {"$lt": number}}]
-        found = yield from self._sessions.find(query, sort={"active_at": -1, "id": -1}, limit=limit)
-        sessions = [documents.to_session(session) for session in found]
-        return Page(sessions, _encoded(found[-1]) if len(found) == limit else None)
+        found = yield from self._sessions.find(
+            query, sort={"active_at": -1, "id": -1}, limit=limit + 1
+        )
+        sessions = [documents.to_session(session) for session in found[:limit]]
+        return Page(sessions, _encoded(found[limit - 1]) if len(found) > limit else None)
 
 
 def _encoded(session: Document) -> str:

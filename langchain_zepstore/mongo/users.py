@@ -3,15 +3,15 @@
 from typing import Any
 from uuid import uuid4
 
-from langchain_zepstore.errors import AlreadyExistsError, NotFoundError
+from langchain_zepstore.errors import AlreadyExistsError, BadRequestError, NotFoundError
 from langchain_zepstore.models import CreateUserRequest, Session, UpdateUserRequest, User
 from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.collections import Database, Document
 from langchain_zepstore.mongo.deletion import Deletion
 from langchain_zepstore.mongo.merging import literal, merged
 from langchain_zepstore.mongo.owners import upsert_user
-from langchain_zepstore.mongo.values import Encoder, encoded_metadata, mergeable
 from langchain_zepstore.running import Operation, Page
+from langchain_zepstore.values import Encoder, encoded_metadata, mergeable
 
 _TEXTS = ("email", "first_name", "last_name")
 
@@ -122,4 +122,7 @@ class Users:
 
 
 def _texts(given: Document) -> Document:
+    for name, text in given.items():
+        if not isinstance(text, str | None):
+            raise BadRequestError(f"user.{name} must be a str, not {type(text).__name__}")
     return {name: Encoder().encode(text, f"user.{name}") for name, text in given.items()}

@@ -69,9 +69,16 @@ def _of_adds(documents: list[Document], story: Story) -> Iterator[str]:
     for document in documents:
         if document.get("placeholder"):
             continue
-        if document["uuid"] in found:
-            yield f"{document['uuid']} is there twice"
-        found[document["uuid"]] = document
+        uuid = document["uuid"]
+        if "superseded" in document:
+            # It gave way to a new one, which may not have come yet.
+            if "deleted_at" not in document:
+                yield f"{uuid} has given way and is live"
+            found.setdefault(uuid, document)
+            continue
+        if uuid in found and "superseded" not in found[uuid]:
+            yield f"{uuid} is there twice"
+        found[uuid] = document
     numbers = [document["seq"] for document in documents]
     if len(numbers) != len(set(numbers)):
         yield "two messages share a number"

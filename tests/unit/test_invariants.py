@@ -42,6 +42,11 @@ def test_a_sound_restored_session_has_no_violations() -> None:
     assert violations(LIVE, [message(1, restored=1)], ["m1"], story) == []
 
 
+def test_a_deleted_message_that_gave_way_is_no_double() -> None:
+    documents = [deleted(1, uuid="m2", superseded=1), message(2)]
+    assert violations(LIVE, documents, ["m2"], Story(acknowledged=[["m2"]], touched={"m2"})) == []
+
+
 BROKEN = {
     "a live message in a deleted session": (
         DELETED,
@@ -62,6 +67,13 @@ BROKEN = {
         "lost: ['m2']",
     ),
     "a double": (LIVE, [message(1), message(2, uuid="m1")], ["m1", "m1"], Story(), "there twice"),
+    "a live message that has given way": (
+        LIVE,
+        [message(1, superseded=1)],
+        ["m1"],
+        Story(),
+        "has given way and is live",
+    ),
     "a shared number": (
         LIVE,
         [message(1), message(1, uuid="x")],

@@ -6,14 +6,13 @@ under another name, since drivers turn a map with the keys ``$ref`` and ``$id`` 
 when they read it: ``$ref`` gets one more ``$``, and loses it on the way back.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from langchain_zepstore.errors import BadRequestError
 
 MAX_METADATA_MAPS = 16
 _MAX_LEVELS = 100
-_INT64 = range(-(2**63), 2**63)
 
 
 class _UnstorableError(Exception):
@@ -102,7 +101,7 @@ class Encoder:
 def _encode_scalar(value: Any) -> Any:
     match value:
         case int():
-            if value not in _INT64:
+            if not -(2**63) <= value < 2**63:
                 raise _UnstorableError("an int beyond 64 bits cannot be stored; use a str")
             return int(value)
         case float():
@@ -116,11 +115,18 @@ def _encode_scalar(value: Any) -> Any:
                 raise _UnstorableError(
                     "only aware datetimes in whole milliseconds are stored unchanged; use a str"
                 )
-            return value
+            return _in_utc(value)
     raise _UnstorableError(
         f"a {type(value).__name__} cannot be stored unchanged; use dict, list, str, int, float, "
         "bool, bytes or None"
     )
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise _UnstorableError("a datetime must be in the years 1 to 9999 of UTC") from None
 
 
 def _checked_text(text: str) -> str:

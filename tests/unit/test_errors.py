@@ -1,0 +1,148 @@
+"""The tree of errors, and which of them a driver's errors become."""
+
+from dataclasses import fields
+
+import pytest
+from bson.errors import InvalidDocument
+from pymongo import errors as driver
+from pymongo.uri_parser import parse_uri
+
+from langchain_zepstore import errors
+from langchain_zepstore.errors import (
+    AlreadyExistsError,
+    APIError,
+    AuthError,
+    BadRequestError,
+    NotFoundError,
+    StoreUnavailableError,
+    ZepStoreError,
+)
+from langchain_zepstore.mongo.drivers import Settings
+from langchain_zepstore.mongo.failures import is_lost_connection, is_unreachable, translated
+
+TREE = {
+    ZepStoreError: (Exception,),
+    NotFoundError: (ZepStoreError,),
+    AlreadyExistsError: (ZepStoreError,),
+    BadRequestError: (ZepStoreError, ValueError),
+    AuthError: (ZepStoreError,),
+    APIError: (ZepStoreError,),
+    StoreUnavailableError: (ZepStoreError, ConnectionError),
+}
+PLACE = "MongoDB at db.example:27017"
+SETTINGS = [field.name for field in fields(Settings)]
+
+
+def test_the_tree_is_the_one_that_the_module_draws() -> None:
+    assert {cls: cls.__bases__ for cls in TREE} == TREE
+    made = {cls for cls in vars(errors).values() if isinstance(cls, type)}
+    assert made == set(TREE)
+    assert all(cls.__name__ in (errors.__doc__ or "") for cls in TREE)
+
+
+@pytest.mark.parametrize("cls", TREE)
+def test_the_message_is_the_docstring_unless_one_is_given(cls) -> None:
+    assert str(cls()) == cls.__doc__.strip()
+    assert str(cls("what was wrong")) == "what was wrong"
+
+
+def failure(code, message="it failed"):
+    return driver.OperationFailure(message, code, {"code": code, "errmsg": message})
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "advice"),
+    [
+        (failure(18, "Authentication failed."), AuthError, "check user, password and authSource"),
+        (failure(13, "not authorized on x"), AuthError, "roles"),
+        (failure(8000, "bad auth"), AuthError, "check user"),
+        (failure(10334, "BSONObj size"), BadRequestError, "16 MB"),
+        (failure(17280, "key too large"), BadRequestError, "16 MB"),
+        (failure(17419, "too large"), BadRequestError, "16 MB"),
+        (failure(14031, "out of disk"), StoreUnavailableError, "make room"),
+        (failure(1, "internal"), APIError, "internal"),
+        (driver.ExecutionTimeout("exceeded", 50), StoreUnavailableError, "longer timeout"),
+        (driver.NetworkTimeout("timed out"), StoreUnavailableError, "longer timeout"),
+        (driver.WaitQueueTimeoutError("no socket"), StoreUnavailableError, "longer timeout"),
+        (driver.WTimeoutError("waiting", 64), StoreUnavailableError, "same ids is safe"),
+        (driver.WriteConcernError("no nodes", 100), StoreUnavailableError, "may be stored"),
+        (driver.ServerSelectionTimeoutError("refused"), StoreUnavailableError, "MongoDB runs"),
+        (driver.NotPrimaryError("stepped down"), StoreUnavailableError, "replicaSet="),
+        (driver.AutoReconnect("closed"), StoreUnavailableError, "try again"),
+        (driver.ConnectionFailure("closed"), StoreUnavailableError, "try again"),
+        (driver.DocumentTooLarge("17 MB"), BadRequestError, "cannot hold this"),
+        (InvalidDocument("cannot encode"), BadRequestError, "cannot hold this"),
+        (OverflowError("8-byte ints"), BadRequestError, "cannot hold this"),
+        (driver.InvalidURI("no host"), BadRequestError, "URL"),
+        (driver.ConfigurationError("unknown option"), BadRequestError, "URL"),
+        (ValueError("port"), BadRequestError, "URL"),
+        (driver.InvalidName("no spaces"), BadRequestError, "no spaces"),
+        (driver.InvalidOperation("closed"), BadRequestError, "any more"),
+        (driver.ProtocolError("what?"), APIError, "what?"),
+        (driver.DuplicateKeyError("E11000", 11000), AlreadyExistsError, "already"),
+    ],
+    ids=lambda value: f"{type(value).__name__}-{getattr(value, 'code', '')}",
+)
+def test_a_drivers_error_becomes_ours_and_says_what_to_do(error, expected, advice) -> None:
+    ours = translated(error, PLACE)
+    assert type(ours) is expected
+    assert advice in str(ours)
+
+
+@pytest.mark.parametrize(
+    "error", [failure(18), driver.AutoReconnect("x"), driver.InvalidURI("x")], ids=repr
+)
+def test_an_error_names_the_place(error) -> None:
+    assert PLACE in str(translated(error, PLACE))
+
+
+def test_the_topology_that_the_driver_dumps_is_left_out() -> None:
+    dumped = "refused (configured timeouts: 1ms), Timeout: 1s, Topology Description: <T>"
+    said = str(translated(driver.ServerSelectionTimeoutError(dumped), PLACE))
+    assert "refused" in said
+    assert "Topology" not in said
+    assert "configured timeouts" not in said
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mongodb://ada:S3CRET:S3CRET@host",
+        "mongodb://ada:S3CRET@S3CRET@host",
+        "mongodb://ada:S3CRET%zz@host",
+        "mongodb://ada:S3CRET@host:99999",
+        "mongodb://ada:S3CRET@host:port",
+        "mongodb://ada:S3CRET@/",
+        "mongodb://ada:S3CRET@host/?authMechanism=none",
+        "mongodb://ada:S3CRET@host/?w=1&directConnection=perhaps&replicaSet",
+        "mongodb://ada:S3CRET/S3CRET@host",
+        "mongodb://ada:S3CRET?S3CRET@host",
+        "mongodb://ada:S3CRET@[host",
+    ],
+)
+def test_the_password_of_a_url_that_cannot_be_used_is_never_shown(url) -> None:
+    settings = Settings(**{**dict.fromkeys(SETTINGS), "url": url, "timeout": 1.0})
+    with pytest.raises((driver.PyMongoError, ValueError)) as caught:
+        parse_uri(url, warn=False)
+    ours = translated(caught.value, settings.place)
+    assert type(ours) is BadRequestError
+    assert "S3CRET" not in str(ours)
+
+
+@pytest.mark.parametrize(
+    ("error", "lost", "unreachable"),
+    [
+        (driver.AutoReconnect("closed"), True, False),
+        (driver.NotPrimaryError("stepped down"), True, False),
+        (driver.NetworkTimeout("timed out"), False, False),
+        (driver.ServerSelectionTimeoutError("refused"), False, True),
+        (driver.ConfigurationError("no"), False, False),
+        (failure(18), False, False),
+        (OverflowError(), False, False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_call_is_repeated_when_the_connection_was_lost_and_not_when_time_ran_out(
+    error, lost, unreachable
+) -> None:
+    assert (is_lost_connection(error), is_unreachable(error)) == (lost, unreachable)

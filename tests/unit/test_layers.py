@@ -1,0 +1,128 @@
+"""Imports point down. Each room names those that it may know; what is not named is refused."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import langchain_zepstore
+
+PACKAGE = Path(langchain_zepstore.__file__).parent
+SHARED = "checks errors models running store values"
+
+# From the bottom up: a room may import what is named behind it, and itself.
+ROOMS = {
+    "errors": "",
+    "running": "",
+    "models": "",
+    "checks": "errors",
+    "values": "errors",
+    "store": "models running",
+    "lc_messages": "errors models",
+    "embedded": "errors",
+    "managers": SHARED,
+    "mongo": f"{SHARED} lc_messages embedded",
+    "http": f"{SHARED} lc_messages",
+    "client": f"{SHARED} managers embedded mongo http",
+    "history": f"{SHARED} lc_messages client",
+    "retriever": f"{SHARED} lc_messages client",
+    "middleware": f"{SHARED} lc_messages client history",
+    "adapters": f"{SHARED} lc_messages client history",
+    "server": f"{SHARED} client",
+    "cli": f"{SHARED} client embedded server",
+    "__init__": "errors models client history retriever",
+}
+UPWARD = {("client", "history")}  # chat_history, when it is called
+
+# Who may import a driver, a format or a protocol: rooms, or files of a room.
+OUTSIDE = {
+    "motor": ["mongo/drivers"],
+    "pymongo": [
+        "mongo/drivers",
+        "mongo/collections",
+        "mongo/failures",
+        "mongo/schema",
+        "mongo/backend",
+    ],
+    "bson": ["mongo"],
+    "httpx": ["http"],
+    "starlette": ["server"],
+    "uvicorn": ["server", "cli"],
+}
+CLIENTS = {"MongoClient", "AsyncMongoClient", "AsyncIOMotorClient"}
+
+
+def imports(path: Path) -> set[str]:
+    """Return the dotted names of all that a file imports, also inside functions."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+FILES = {
+    path.relative_to(PACKAGE).with_suffix("").as_posix(): imports(path)
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+
+def room(file: str) -> str:
+    return file.partition("/")[0]
+
+
+def rooms_known_to(file: str) -> set[str]:
+    return {
+        name.split(".")[1]
+        for name in FILES[file]
+        if name.startswith("langchain_zepstore.") and name.split(".")[1] != room(file)
+    }
+
+
+def test_every_file_is_in_a_room_of_the_table() -> None:
+    assert {room(file) for file in FILES} <= set(ROOMS)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_imports_point_down(file) -> None:
+    upward = {to for of, to in UPWARD if of == file}
+    assert rooms_known_to(file) - upward <= set(ROOMS[room(file)].split())
+
+
+def test_the_table_has_no_circles() -> None:
+    below: set[str] = set()
+    for name, known in ROOMS.items():
+        assert set(known.split()) <= below, name
+        below.add(name)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_drivers_and_protocols_stay_where_they_belong(file) -> None:
+    known = {name.partition(".")[0] for name in FILES[file]} & set(OUTSIDE)
+    assert {name for name in known if not {room(file), file} & set(OUTSIDE[name])} == set()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_only_the_drivers_module_can_make_clients(file) -> None:
+    made = {name.rpartition(".")[2] for name in FILES[file]} & CLIENTS
+    assert made == (CLIENTS if file == "mongo/drivers" else set())
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if room(file) == "mongo"])
+def test_operations_speak_through_collections_only(file) -> None:
+    if file in {"mongo/drivers", "mongo/backend"}:
+        return
+    known = {name for name in FILES[file] if name.startswith("langchain_zepstore.mongo.drivers")}
+    assert known == set()
+
+
+def test_importing_the_package_loads_no_driver_and_no_server() -> None:
+    heavy = ["motor", "pymongo", "bson", "starlette", "fastapi", "uvicorn", "numpy", "rich"]
+    code = f"import sys, langchain_zepstore; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

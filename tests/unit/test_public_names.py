@@ -1,0 +1,113 @@
+"""What a user can import and call: listed, documented, and there twice, sync and async."""
+
+import inspect
+
+import pytest
+
+import langchain_zepstore
+from langchain_zepstore import ZepChatMessageHistory, ZepClient
+
+PUBLIC = [
+    "APIError",
+    "AlreadyExistsError",
+    "AuthError",
+    "BadRequestError",
+    "CreateUserRequest",
+    "Memory",
+    "Message",
+    "NotFoundError",
+    "Session",
+    "SessionPage",
+    "StoreUnavailableError",
+    "Summary",
+    "UpdateUserRequest",
+    "User",
+    "ZepChatMessageHistory",
+    "ZepClient",
+    "ZepStoreError",
+]
+MANAGERS = [
+    type(value) for value in vars(ZepClient("mongodb://h")).values() if "Manager" in repr(value)
+]
+CLASSES = [ZepClient, ZepChatMessageHistory, *MANAGERS]
+NO_TWIN = {
+    (ZepClient, "chat_history"),  # does no I/O
+    (ZepChatMessageHistory, "aget_messages"),  # the twin of the property messages
+}
+
+
+def methods(cls):
+    return {
+        name: member
+        for name, member in vars(cls).items()
+        if not name.startswith("_") and inspect.isfunction(member)
+    }
+
+
+def is_async(method) -> bool:
+    returned = str(method.__annotations__.get("return", ""))
+    return inspect.iscoroutinefunction(method) or "Async" in returned
+
+
+EVERY_METHOD = [
+    pytest.param(cls, name, method, id=f"{cls.__name__}.{name}")
+    for cls in CLASSES
+    for name, method in methods(cls).items()
+]
+every_method = pytest.mark.parametrize(("cls", "name", "method"), EVERY_METHOD)
+
+
+def test_the_public_names_are_these_in_order() -> None:
+    assert langchain_zepstore.__all__ == PUBLIC
+    assert sorted(PUBLIC) == PUBLIC
+
+
+def test_the_managers_are_found() -> None:
+    assert {"MemoryManager", "MessageManager", "UserManager"} <= {cls.__name__ for cls in MANAGERS}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_is_documented_where_it_is_made(name) -> None:
+    assert vars(getattr(langchain_zepstore, name))["__doc__"].strip()
+
+
+@pytest.mark.parametrize("manager", MANAGERS)
+def test_every_manager_is_documented(manager) -> None:
+    assert vars(manager)["__doc__"].strip()
+
+
+@every_method
+def test_every_method_is_documented(cls, name, method) -> None:
+    assert (method.__doc__ or "").strip().endswith((".", '"'))
+
+
+def test_every_property_is_documented() -> None:
+    properties = [
+        member for cls in CLASSES for member in vars(cls).values() if isinstance(member, property)
+    ]
+    assert properties
+    assert all((member.__doc__ or "").strip() for member in properties)
+
+
+@every_method
+def test_every_method_has_a_twin_with_the_same_parameters(cls, name, method) -> None:
+    if (cls, name) in NO_TWIN:
+        return
+    twin_name = name.removeprefix("a") if is_async(method) else f"a{name}"
+    twin = methods(cls).get(twin_name)
+    assert twin, f"{cls.__name__} has no {twin_name}"
+    assert is_async(twin) != is_async(method)
+    assert parameters(twin) == parameters(method)
+
+
+def parameters(method):
+    return list(inspect.signature(method).parameters.values())
+
+
+@every_method
+def test_twins_return_the_same(cls, name, method) -> None:
+    twin = methods(cls).get(f"a{name}")
+    if twin is None or is_async(method):
+        return
+    returned, awaited = (str(m.__annotations__["return"]) for m in (method, twin))
+    assert awaited.replace("AsyncIterator", "Iterator") == returned
