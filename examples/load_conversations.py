@@ -8,7 +8,8 @@ DIR holds files of the shape of LoCoMo (Maharana et al., ACL 2024), one conversa
      "sessions": [{"session": 1, "date_time": "1:56 pm on 8 May, 2023",
                    "turns": [{"dia_id": "D1:1", "speaker": "Ann", "text": "Hello!"}]}]}
 
-Every message has an id that is derived from the file, so a second run changes nothing.
+A conversation becomes a user with dated sessions, a turn a message. All ids are derived from the
+file, so a second run changes nothing.
 """
 
 import argparse
@@ -17,12 +18,21 @@ import reprlib
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from langchain_zepstore import Memory, Message, ZepClient, ZepStoreError
+from langchain_zepstore import (
+    AlreadyExistsError,
+    CreateUserRequest,
+    Memory,
+    Message,
+    Session,
+    ZepClient,
+    ZepStoreError,
+)
 
 try:
     from rich.console import Console
@@ -40,22 +50,24 @@ class MalformedFileError(Exception):
 
 
 class DifferenceError(Exception):
-    """A session did not come back as it went in."""
+    """A user or a session did not come back as it went in."""
 
 
 @dataclass
 class Conversation:
-    """A file: the sessions of two people."""
+    """A file: a user with dated sessions, and what was said in each."""
 
     name: str
-    sessions: dict[str, Memory]
+    user: CreateUserRequest
+    sessions: dict[str, Session] = field(default_factory=dict)
+    memories: dict[str, Memory] = field(default_factory=dict)
     add_seconds: float = 0.0
     read_seconds: float = 0.0
 
     @property
     def size(self) -> int:
         """The number of messages."""
-        return sum(len(memory.messages) for memory in self.sessions.values())
+        return sum(len(memory.messages) for memory in self.memories.values())
 
 
 class Reader:
@@ -77,18 +89,22 @@ class Reader:
             self.field(data, "speaker_a", str, ""): "user",
             self.field(data, "speaker_b", str, ""): "assistant",
         }
-        conversation = Conversation(name, {})
+        user_id = f"locomo/{name}"
+        user = CreateUserRequest(user_id=user_id, metadata={"speakers": list(roles)})
+        conversation = Conversation(name, user)
         seen: set[str] = set()
         for index, session in enumerate(self.field(data, "sessions", list, "")):
             at = f"sessions[{index}]"
             number = self.field(session, "session", int, at)
-            session_id = f"locomo/{name}/session-{number}"
+            session_id = f"{user_id}/session-{number}"
             if session_id in conversation.sessions:
                 raise MalformedFileError(f"{self.path}: {at}.session: {number} is there twice")
             date = self.field(session, "date_time", str, at)
-            conversation.sessions[session_id] = Memory(
-                messages=list(self.messages(session, at, date, roles, seen)),
-                metadata={"conversation": name, "date": date, "speakers": list(roles)},
+            conversation.sessions[session_id] = Session(
+                session_id=session_id, user_id=user_id, metadata={"date": date}
+            )
+            conversation.memories[session_id] = Memory(
+                messages=list(self.messages(session, at, date, roles, seen))
             )
         return conversation
 
@@ -150,9 +166,13 @@ def read_directory(directory: Path) -> list[Conversation]:
 
 
 def load(client: ZepClient, conversation: Conversation, progress: Progress) -> None:
-    """Store the sessions of a conversation, each with one call."""
+    """Store the user, then the sessions, the messages of each with one call."""
     bar = progress.add_task(f"{conversation.name}: adding", total=conversation.size)
-    for session_id, memory in conversation.sessions.items():
+    with suppress(AlreadyExistsError):
+        client.user.add(conversation.user)
+    for session_id, memory in conversation.memories.items():
+        with suppress(AlreadyExistsError):
+            client.memory.add_session(conversation.sessions[session_id])
         started = time.perf_counter()
         client.memory.add_memory(session_id, memory)
         conversation.add_seconds += time.perf_counter() - started
@@ -160,14 +180,31 @@ def load(client: ZepClient, conversation: Conversation, progress: Progress) -> N
 
 
 def check(client: ZepClient, conversation: Conversation, progress: Progress) -> None:
-    """Read the sessions back and compare them with what the file holds."""
+    """Read everything back and compare it with what the file holds."""
     bar = progress.add_task(f"{conversation.name}: checking", total=conversation.size)
-    for session_id, memory in conversation.sessions.items():
+    check_user(client, conversation)
+    for session_id, memory in conversation.memories.items():
         started = time.perf_counter()
         found = client.memory.get_memory(session_id).messages
         conversation.read_seconds += time.perf_counter() - started
         compare(session_id, memory.messages, found)
         progress.advance(bar, len(memory.messages))
+
+
+def check_user(client: ZepClient, conversation: Conversation) -> None:
+    """Raise a ``DifferenceError`` unless the user has the sessions of the file, and no others."""
+    user_id = conversation.user.user_id
+    found = {session.session_id: session for session in client.user.get_sessions(user_id)}
+    for session_id in sorted(conversation.sessions.keys() ^ found.keys()):
+        where = "store" if session_id in found else "file"
+        raise DifferenceError(f"{user_id}: session {session_id} is only in the {where}")
+    for session_id, session in conversation.sessions.items():
+        if session.metadata != found[session_id].metadata:
+            raise DifferenceError(
+                f"{session_id}, metadata:\n"
+                f"  in the file:  {session.metadata!r}\n"
+                f"  in the store: {found[session_id].metadata!r}"
+            )
 
 
 def compare(session_id: str, expected: list[Message], found: list[Message]) -> None:
@@ -192,9 +229,10 @@ def table(conversations: list[Conversation]) -> Table:
     table.add_column("conversation")
     for title in ("sessions", "messages", "added/s", "read/s"):
         table.add_column(title, justify="right")
-    total = Conversation("total", {})
+    total = Conversation("total", CreateUserRequest(user_id="all of them"))
     for conversation in conversations:
         total.sessions |= conversation.sessions
+        total.memories |= conversation.memories
         total.add_seconds += conversation.add_seconds
         total.read_seconds += conversation.read_seconds
         table.add_row(*row(conversation))

@@ -1,4 +1,4 @@
-"""A first session: add a turn, read the conversation back. Run it again, and it goes on.
+"""A first session: add a turn, read it back, name it, delete it, undelete it. Run it again.
 
     python examples/quickstart.py
 
@@ -6,18 +6,10 @@ Without a URL the data lives in your data directory, in a MongoDB that the packa
 To use another, set ZEPSTORE_URL, to mongodb://localhost for one.
 """
 
-import os
-import signal
 import sys
+from contextlib import suppress
 
-# From here on Ctrl-C ends the program at once. There is nothing to tidy up: what was acknowledged
-# is on disk, and the embedded server leaves by itself when nobody uses it.
-signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-print("Opening the chat store ...", flush=True)
-
-from platformdirs import user_data_path  # noqa: E402 - imports take a second; Ctrl-C may come then
-
-from langchain_zepstore import Memory, Message, ZepClient, ZepStoreError  # noqa: E402
+from langchain_zepstore import Memory, Message, NotFoundError, Session, ZepClient, ZepStoreError
 
 SESSION = "quickstart"
 SHOWN = 8
@@ -25,7 +17,12 @@ SHOWN = 8
 
 def main() -> None:
     """Pay the session a visit."""
+    print("Opening the chat store ...", flush=True)
     with ZepClient() as client:
+        # Only an earlier run that was interrupted after its delete leaves something to undelete.
+        with suppress(NotFoundError):
+            client.memory.undelete_session(SESSION)
+
         visit = client.message.count(SESSION) // 2 + 1
         if visit == 1:
             answer = "Nice to meet you. Run me again, and I will remember this."
@@ -38,29 +35,39 @@ def main() -> None:
             Message(role="ai", content=answer),
         ]
         client.memory.add_memory(SESSION, Memory(messages=turn))
+        show(client)
 
-        total = client.message.count(SESSION)
-        memory = client.memory.get_memory(SESSION, lastn=SHOWN)
-        print(f"\nSession {SESSION!r}, {total} messages:")
-        if total > len(memory.messages):
-            print(f"  ... {total - len(memory.messages)} earlier ones")
-        for message in memory.messages:
-            print(f"  {message.created_at:%Y-%m-%d %H:%M:%S}  {message.role:>5}: {message.content}")
+        # Metadata is merged: keys that are not mentioned here would stay as they are.
+        metadata = {"name": "My first conversation", "visits": visit}
+        client.memory.update_session(Session(session_id=SESSION, metadata=metadata))
+        print("\nThe sessions:")
+        for session in client.memory.list_sessions(limit=10):
+            print(f"  {session.id}. {session.session_id}: {session.metadata}")
 
-        print(f"\nThe data lives in {place(client)}.")
+        client.memory.delete_memory(SESSION)
+        print(f"\nDeleted: {client.message.count(SESSION)} messages to be seen.")
+        client.memory.undelete_session(SESSION)
+        print(f"Undeleted: {client.message.count(SESSION)} messages, all back.")
+
+        print(f"\nThe data lives in {client.location}.")
         print("Run this again: it finds what it left, and goes on.")
 
 
-def place(client: ZepClient) -> str:
-    """Say where a client's data lives."""
-    if client.url == "embedded:":
-        directory = user_data_path("zepstore", appauthor=False)
-        return f"{directory}, kept by a MongoDB of its own"
-    return f"the store of {client!r}"  # which shows the URL, without credentials
+def show(client: ZepClient) -> None:
+    """Print the end of the conversation."""
+    total = client.message.count(SESSION)
+    memory = client.memory.get_memory(SESSION, lastn=SHOWN)
+    print(f"\nSession {SESSION!r}, {total} messages:")
+    if total > len(memory.messages):
+        print(f"  ... {total - len(memory.messages)} earlier ones")
+    for message in memory.messages:
+        print(f"  {message.created_at:%Y-%m-%d %H:%M:%S}  {message.role:>5}: {message.content}")
 
 
 if __name__ == "__main__":
     try:
         main()
+    except KeyboardInterrupt:
+        sys.exit(130)
     except ZepStoreError as error:
         sys.exit(f"error: {' '.join(str(error).split())}")

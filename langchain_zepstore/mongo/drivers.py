@@ -28,7 +28,7 @@ from langchain_zepstore.mongo.failures import DRIVER_ERRORS, translated
 AsyncDriver = Literal["motor", "pymongo"]
 
 _DEFAULT_DATABASE = "zepstore"
-_REVIVAL_PATIENCE_MS = 2000  # an embedded server that is gone this long is started again
+_REVIVAL_PATIENCE_MS = 1000  # an embedded server that is gone this long is started again
 
 
 @dataclass(frozen=True)
@@ -163,10 +163,16 @@ class Drivers:
         return AsyncMongoClient(url, driver=_driver_info(), **options)
 
     def _options(self, url: str) -> dict[str, Any]:
-        options: dict[str, Any] = {"timeoutMS": ceil(self.settings.timeout * 1000)}
+        limit = ceil(self.settings.timeout * 1000)
+        options: dict[str, Any] = {"timeoutMS": limit}
         if self.settings.embedded:
-            options["serverSelectionTimeoutMS"] = _REVIVAL_PATIENCE_MS
-            options["directConnection"] = True
+            # Not timeoutMS, with which a driver looks for a dead server until the time is up.
+            options = {
+                "directConnection": True,
+                "serverSelectionTimeoutMS": min(limit, _REVIVAL_PATIENCE_MS),
+                "socketTimeoutMS": limit,
+                "waitQueueTimeoutMS": limit,
+            }
         given = {name.lower() for name, _ in parse_qsl(url.partition("?")[2])}
         return {name: value for name, value in options.items() if name.lower() not in given}
 

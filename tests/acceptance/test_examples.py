@@ -59,6 +59,19 @@ def fail(environment: dict[str, str], example: str, *arguments: str | Path) -> s
     return err
 
 
+HEAD = """
+from langchain_zepstore import Memory, Message, Session, ZepClient
+def session(session_id, **metadata):
+    return Session(session_id=session_id, metadata=metadata)
+with ZepClient() as client:
+    """
+
+
+def elsewhere(environment: dict[str, str], statement: str) -> None:
+    """Let another program do something to the same store."""
+    subprocess.run([sys.executable, "-c", HEAD + statement], env=environment, check=True)
+
+
 # quickstart.py
 
 
@@ -103,18 +116,46 @@ def test_the_quickstart_shows_only_the_end_of_a_long_conversation(
     assert "this is visit 5." in out
 
 
+def test_the_quickstart_names_lists_deletes_and_undeletes_its_session(
+    environment: dict[str, str],
+) -> None:
+    for visit in (1, 2):
+        out = succeed(environment, "quickstart.py")
+        assert f"1. quickstart: {{'name': 'My first conversation', 'visits': {visit}}}" in out
+        assert "Deleted: 0 messages" in out
+        assert f"Undeleted: {2 * visit} messages" in out
+
+
+def test_metadata_that_others_gave_the_quickstarts_session_stays(
+    environment: dict[str, str],
+) -> None:
+    succeed(environment, "quickstart.py")
+    elsewhere(environment, "client.memory.update_session(session('quickstart', mine=1))")
+    assert "'mine': 1" in succeed(environment, "quickstart.py")
+
+
+def test_what_an_interrupted_quickstart_deleted_is_found_again(
+    environment: dict[str, str],
+) -> None:
+    succeed(environment, "quickstart.py")
+    elsewhere(environment, "client.memory.delete_memory('quickstart')")
+    out = succeed(environment, "quickstart.py")
+    assert "this is visit 1." in out
+    assert "4 messages" in out
+
+
 @needs_signals
 def test_an_interrupted_quickstart_ends_quietly_and_runs_again(
     environment: dict[str, str],
 ) -> None:
-    for seconds in (0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3):
+    for seconds in (0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3):
         process = start(environment, "quickstart.py")
         assert process.stdout
         process.stdout.readline()  # it has begun
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
-        assert err == ""
+        assert "Error" not in err
         # 0: it was faster; -SIGINT: Python was shutting down, and had taken its handler away.
         assert process.returncode in {130, 0, -signal.SIGINT}
     out = succeed(environment, "quickstart.py")
@@ -125,8 +166,9 @@ def test_an_interrupted_quickstart_ends_quietly_and_runs_again(
 
 
 @needs_signals
-def test_ctrl_c_in_the_quickstart_is_exit_code_130(environment: dict[str, str]) -> None:
-    process = start(environment, "quickstart.py")
+@pytest.mark.parametrize("example", ["quickstart.py", "sessions.py"])
+def test_ctrl_c_in_an_example_is_exit_code_130(environment: dict[str, str], example: str) -> None:
+    process = start(environment, example)
     assert process.stdout
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
@@ -134,7 +176,7 @@ def test_ctrl_c_in_the_quickstart_is_exit_code_130(environment: dict[str, str]) 
     assert (process.returncode, err) == (130, "")
 
 
-@pytest.mark.parametrize("example", ["quickstart.py", "chain_memory.py"])
+@pytest.mark.parametrize("example", ["quickstart.py", "chain_memory.py", "sessions.py"])
 @pytest.mark.parametrize("url", ["ftp://nowhere", "embedded:///dev/null"])
 def test_an_error_is_one_line_and_exit_code_1(
     environment: dict[str, str], example: str, url: str
@@ -235,21 +277,53 @@ def test_the_url_can_be_given(
     succeed(environment, "load_conversations.py", small_directory)
 
 
-ALTER = """
-from langchain_zepstore import Memory, Message, ZepClient
-with ZepClient() as client:
-    memory = Memory(messages=[Message(role="user", content="x")])
-    client.memory.add_memory("locomo/7/session-2", memory)
-"""
+SESSION = "'locomo/7/session-2'"
 
 
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (
+            f"client.memory.add_memory({SESSION}, Memory(messages=[Message(role='', content='')]))",
+            "locomo/7/session-2: 5 messages in the file, 6 in the store",
+        ),
+        (
+            f"client.memory.update_session(session({SESSION}, more=1))",
+            "locomo/7/session-2, metadata:",
+        ),
+        (
+            "client.memory.add_session(Session(session_id='another', user_id='locomo/7'))",
+            "locomo/7: session another is only in the store",
+        ),
+    ],
+)
 def test_a_difference_is_shown_and_is_exit_code_1(
+    environment: dict[str, str], small_directory: Path, statement: str, said: str
+) -> None:
+    succeed(environment, "load_conversations.py", small_directory)
+    elsewhere(environment, statement)
+    assert said in fail(environment, "load_conversations.py", small_directory)
+
+
+def test_a_conversation_is_a_user_with_dated_sessions(
     environment: dict[str, str], small_directory: Path
 ) -> None:
     succeed(environment, "load_conversations.py", small_directory)
-    subprocess.run([sys.executable, "-c", ALTER], env=environment, check=True)
-    err = fail(environment, "load_conversations.py", small_directory)
-    assert "locomo/7/session-2: 5 messages in the file, 6 in the store" in err
+    elsewhere(
+        environment,
+        "assert client.user.get('locomo/7').metadata == {'speakers': ['Ann', 'Ben']}; "
+        "found = client.user.get_sessions('locomo/7'); "
+        "assert [s.session_id for s in found] == [f'locomo/7/session-{n}' for n in (1, 2, 3)]; "
+        "assert found[1].metadata == {'date': '12:02 am on 2 February, 2024'}",
+    )
+
+
+def test_what_was_deleted_meanwhile_is_loaded_again(
+    environment: dict[str, str], small_directory: Path
+) -> None:
+    succeed(environment, "load_conversations.py", small_directory)
+    elsewhere(environment, "client.user.delete('locomo/7')")
+    succeed(environment, "load_conversations.py", small_directory)
 
 
 def broken(change: str) -> str:
@@ -302,3 +376,34 @@ def test_a_directory_without_conversations_is_an_error(
 ) -> None:
     assert "no *.json files" in fail(environment, "load_conversations.py", tmp_path)
     assert "no *.json files" in fail(environment, "load_conversations.py", tmp_path / "absent")
+
+
+# sessions.py
+
+
+def test_the_sessions_example_shows_the_life_of_a_session_however_often(
+    environment: dict[str, str],
+) -> None:
+    for _ in range(2):
+        out = succeed(environment, "sessions.py")
+        assert "created:   {'lang': 'en', 'ui': {'theme': 'dark'}}" in out
+        assert "{'lang': 'en', 'ui': {'theme': 'dark', 'font': 'large'}, 'name': 'Trains'}" in out
+        assert "unset:     {'ui': {'font': 'large'}, 'name': 'Trains'}" in out
+        assert "talked in: 2 messages" in out
+        assert "deleted:   there is no session" in out
+        assert "revived:   1 message\n" in out
+        assert "['Which trains go to Kyoto?', 'The Hikari, at 9.', 'And back?']" in out
+        assert "A page of 4 sessions" in out
+        assert "All of them: 4" in out
+        assert "Those with the number 2: 1" in out
+        assert "  ['Engines', 'Poetry']\n  ['Numbers']\n" in out
+        assert "of her sessions 3 are in the trash" in out
+        assert "Purged: {'messages': 4, 'sessions': 7, 'users': 1}" in out
+
+
+def test_the_sessions_example_leaves_other_sessions_alone(environment: dict[str, str]) -> None:
+    succeed(environment, "quickstart.py")
+    elsewhere(environment, "client.memory.delete_memory('quickstart')")
+    succeed(environment, "sessions.py")
+    elsewhere(environment, "client.memory.undelete_session('quickstart')")
+    assert "4 messages" in succeed(environment, "quickstart.py")

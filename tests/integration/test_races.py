@@ -1,7 +1,22 @@
 """A short form of the race; ``python -m tests.support.races --rounds 1000`` is the long one."""
 
+import pytest
+
+from langchain_zepstore.mongo.deletion import Deletion
+from langchain_zepstore.running import Operation
 from tests.support.races import race
 
 
 def test_many_hands_that_pause_and_die_leave_every_session_sound(mongo_url: str) -> None:
-    assert race(f"{mongo_url}".replace("/?", "/races?"), rounds=12, seed="pytest") == 0
+    assert race(mongo_url.replace("/?", "/races?"), rounds=12, seed="pytest") == 0
+
+
+def test_the_race_finds_a_delete_that_does_not_fence(
+    mongo_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(*_: object) -> Operation[None]:
+        return
+        yield
+
+    monkeypatch.setattr(Deletion, "_fence", nothing)
+    assert race(mongo_url.replace("/?", "/races?"), rounds=4, seed="broken") > 0

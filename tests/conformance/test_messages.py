@@ -1,0 +1,312 @@
+"""Messages one by one: pages of them, their metadata, deleting, and ids that come again."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from langchain_zepstore import BadRequestError, Memory, Message, NotFoundError
+from tests.support.facade import Facade
+
+HUGE = 2**63 - 1
+
+
+def one(uuid: str, content: str | None = None, **fields: Any) -> Message:
+    return Message(role="user", content=uuid if content is None else content, uuid=uuid, **fields)
+
+
+async def add(zep: Facade, session_id: str, *uuids: str) -> None:
+    await zep.memory.add_memory(session_id, Memory(messages=[one(uuid) for uuid in uuids]))
+
+
+async def ids(zep: Facade, session_id: str) -> list[str]:
+    return [message.uuid for message in (await zep.memory.get_memory(session_id)).messages]
+
+
+async def page(zep: Facade, session_id: str, *args: Any, **options: Any) -> list[str]:
+    found = await zep.message.get_session_messages(session_id, *args, **options)
+    return [message.uuid for message in found]
+
+
+async def test_pages_are_counted_from_1(zep: Facade, session_id: str) -> None:
+    await add(zep, session_id, *"abcdefg")
+    assert await page(zep, session_id, 3) == ["a", "b", "c"]
+    assert await page(zep, session_id, 3, 1) == ["a", "b", "c"]
+    assert await page(zep, session_id, limit=3, cursor=2) == ["d", "e", "f"]
+    assert await page(zep, session_id, limit=3, cursor=3) == ["g"]
+    assert await page(zep, session_id, limit=3, cursor=4) == []
+    assert await page(zep, session_id, limit=7, cursor=1) == list("abcdefg")
+    assert await page(zep, session_id, limit=7, cursor=2) == []
+
+
+async def test_a_page_has_100_messages_unless_told(zep: Facade, session_id: str) -> None:
+    uuids = [str(number) for number in range(120)]
+    await add(zep, session_id, *uuids)
+    assert await page(zep, session_id) == uuids[:100]
+    assert await page(zep, session_id, cursor=2) == uuids[100:]
+    assert await page(zep, session_id, 110) == uuids[:110]
+
+
+async def test_pages_and_numbers_of_any_size_are_understood(zep: Facade, session_id: str) -> None:
+    await add(zep, session_id, "a", "b")
+    assert await page(zep, session_id, 2**31) == ["a", "b"]
+    assert await page(zep, session_id, HUGE) == ["a", "b"]
+    assert await page(zep, session_id, 1, HUGE) == []
+    assert await page(zep, session_id, HUGE, HUGE) == []
+    assert await page(zep, session_id, 100, 2**62) == []
+
+
+async def test_pages_hold_what_reading_returns(zep: Facade, session_id: str) -> None:
+    await add(zep, session_id, *"abcd")
+    await zep.message.delete_message(session_id, "b")
+    read = (await zep.memory.get_memory(session_id)).messages
+    assert await zep.message.get_session_messages(session_id, 2, 1) == read[:2]
+    assert await zep.message.get_session_messages(session_id, 2, 2) == read[2:]
+
+
+async def test_a_session_that_is_not_there_has_no_pages(zep: Facade, session_id: str) -> None:
+    assert await page(zep, session_id) == []
+
+
+async def test_one_message_comes_back_whole(zep: Facade, session_id: str) -> None:
+    moment = datetime(2024, 2, 29, tzinfo=UTC)
+    full = one("b", "text", created_at=moment, token_count=7, metadata={"a": {"$b": None}})
+    await zep.memory.add_memory(session_id, Memory(messages=[one("a"), full, one("c")]))
+    assert await zep.message.get_session_message(session_id, "b") == full
+
+
+async def test_a_message_that_is_not_there_is_not_found(zep: Facade, session_id: str) -> None:
+    other = f"{session_id} other"
+    with pytest.raises(NotFoundError, match=session_id):
+        await zep.message.get_session_message(session_id, "a")
+    await add(zep, session_id, "a")
+    await add(zep, other, "b")
+    for call in (
+        zep.message.get_session_message(session_id, "b"),
+        zep.message.update_message_metadata(session_id, "b", {"a": 1}),
+        zep.message.delete_message(session_id, "b"),
+        zep.message.undelete_message(session_id, "b"),
+        zep.message.undelete_message(f"{session_id} none", "b"),
+    ):
+        with pytest.raises(NotFoundError, match="'b'"):
+            await call
+    assert await ids(zep, other) == ["b"]
+
+
+async def test_metadata_of_a_message_is_merged_by_the_rules_of_sessions(
+    zep: Facade, session_id: str
+) -> None:
+    old = {"map": {"a": 1, "b": [1, 2]}, "x.y": 1, "text": "x", "$ref": {"$id": 1}}
+    await zep.memory.add_memory(session_id, Memory(messages=[one("a", metadata=old), one("b")]))
+    patch = {
+        "map": {"b": [3], "$c": None},
+        "x.y": {"z": 1},
+        "text": "",
+        "$ref": {"$ref": 2},
+        "system": "dropped",
+    }
+    merged = {
+        "map": {"a": 1, "b": [3], "$c": None},
+        "x.y": {"z": 1},
+        "text": "",
+        "$ref": {"$id": 1, "$ref": 2},
+    }
+    updated = await zep.message.update_message_metadata(session_id, "a", patch)
+    assert updated.metadata == merged
+    assert await zep.message.get_session_message(session_id, "a") == updated
+    none = await zep.message.update_message_metadata(session_id, "b", {"a": {"b": 1}})
+    assert none.metadata == {"a": {"b": 1}}
+    assert (await zep.message.update_message_metadata(session_id, "a", {})).metadata == merged
+
+
+async def test_merging_metadata_leaves_the_rest_of_a_message(zep: Facade, session_id: str) -> None:
+    moment = datetime(2024, 2, 29, tzinfo=UTC)
+    given = one("a", "text", created_at=moment, token_count=4321, metadata={"a": 1})
+    counted = one("b", "word " * 50)
+    await zep.memory.add_memory(session_id, Memory(messages=[given, counted]))
+    before = (await zep.memory.get_memory(session_id)).messages
+    for message in before:
+        await zep.message.update_message_metadata(session_id, message.uuid, {"b": 2})
+    after = (await zep.memory.get_memory(session_id)).messages
+    assert [m.metadata for m in after] == [{"a": 1, "b": 2}, {"b": 2}]
+    assert [m.token_count for m in after] == [4321, before[1].token_count]
+    rest = {"metadata"}
+    assert [m.model_dump(exclude=rest) for m in after] == [
+        m.model_dump(exclude=rest) for m in before
+    ]
+
+
+async def test_metadata_of_a_message_that_cannot_be_stored_changes_nothing(
+    zep: Facade, session_id: str
+) -> None:
+    await zep.memory.add_memory(session_id, Memory(messages=[one("a", metadata={"a": 1})]))
+    deep: dict[str, Any] = {}
+    for _ in range(16):
+        deep = {"deeper": deep}
+    for bad in (None, 5, "text", [], {"a": {1, 2}}, {1: 2}, {"a": 2**64}, {"a": "\ud800"}, deep):
+        with pytest.raises(BadRequestError, match="metadata"):
+            await zep.message.update_message_metadata(session_id, "a", bad)
+    with pytest.raises(BadRequestError):
+        await zep.message.update_message_metadata(session_id, "a", {"big": "x" * 17_000_000})
+    assert (await zep.message.get_session_message(session_id, "a")).metadata == {"a": 1}
+
+
+async def test_a_deleted_message_is_in_no_read(zep: Facade, session_id: str) -> None:
+    await add(zep, session_id, *"abc")
+    assert await zep.message.delete_message(session_id, "b") == "OK"
+    assert await ids(zep, session_id) == ["a", "c"]
+    assert await zep.message.count(session_id) == 2
+    assert await page(zep, session_id, 1, 2) == ["c"]
+    assert [m.uuid async for m in zep.message.each("iter_messages", session_id, 1)] == ["a", "c"]
+    assert [m.id for m in await zep.chat_history(session_id).messages()] == ["a", "c"]
+    assert [m.id for m in await zep.chat_history(session_id, lastn=2).messages()] == ["a", "c"]
+    for call in (
+        zep.message.get_session_message(session_id, "b"),
+        zep.message.update_message_metadata(session_id, "b", {"a": 1}),
+        zep.message.delete_message(session_id, "b"),
+    ):
+        with pytest.raises(NotFoundError, match="'b'"):
+            await call
+
+
+async def test_a_session_whose_messages_are_all_deleted_lives(zep: Facade, session_id: str) -> None:
+    await add(zep, session_id, "a")
+    await zep.message.delete_message(session_id, "a")
+    assert await ids(zep, session_id) == []
+    assert (await zep.memory.get_session(session_id)).deleted_at is None
+
+
+async def test_an_undeleted_message_is_back_in_its_old_place(zep: Facade, session_id: str) -> None:
+    await add(zep, session_id, *"abc")
+    before = await zep.memory.get_memory(session_id)
+    await zep.message.delete_message(session_id, "b")
+    await add(zep, session_id, "d")
+    undeleted = await zep.message.undelete_message(session_id, "b")
+    assert undeleted == before.messages[1]
+    assert await ids(zep, session_id) == ["a", "b", "c", "d"]
+    assert (await zep.memory.get_memory(session_id)).messages[:3] == before.messages
+
+
+async def test_a_message_is_deleted_and_undeleted_again_and_again(
+    zep: Facade, session_id: str
+) -> None:
+    await add(zep, session_id, *"ab")
+    for _ in range(3):
+        await zep.message.delete_message(session_id, "a")
+        assert await ids(zep, session_id) == ["b"]
+        await zep.message.undelete_message(session_id, "a")
+        assert await ids(zep, session_id) == ["a", "b"]
+
+
+async def test_a_message_that_is_not_deleted_cannot_be_undeleted(
+    zep: Facade, session_id: str
+) -> None:
+    await add(zep, session_id, "a")
+    with pytest.raises(NotFoundError, match="not deleted"):
+        await zep.message.undelete_message(session_id, "a")
+    await zep.message.delete_message(session_id, "a")
+    await zep.message.undelete_message(session_id, "a")
+    with pytest.raises(NotFoundError, match="not deleted"):
+        await zep.message.undelete_message(session_id, "a")
+    assert await ids(zep, session_id) == ["a"]
+
+
+async def test_a_message_of_a_deleted_session_cannot_be_undeleted_alone(
+    zep: Facade, session_id: str
+) -> None:
+    await add(zep, session_id, *"abc")
+    await zep.message.delete_message(session_id, "b")
+    await zep.memory.delete_memory(session_id)
+    for uuid in "abc":
+        with pytest.raises(NotFoundError, match="undelete_session"):
+            await zep.message.undelete_message(session_id, uuid)
+    assert await ids(zep, session_id) == []
+    await zep.memory.undelete_session(session_id)
+    assert await ids(zep, session_id) == ["a", "c"]
+
+
+async def test_a_message_that_fell_with_its_session_can_be_undeleted_after_a_revival(
+    zep: Facade, session_id: str
+) -> None:
+    await add(zep, session_id, *"abc")
+    await zep.memory.delete_memory(session_id)
+    await add(zep, session_id, "new")
+    undeleted = await zep.message.undelete_message(session_id, "b")
+    assert undeleted.uuid == "b"
+    assert await ids(zep, session_id) == ["b", "new"]
+    # The rest of that deletion can still come back.
+    await zep.memory.undelete_session(session_id)
+    assert await ids(zep, session_id) == ["a", "b", "c", "new"]
+
+
+async def test_a_message_of_an_earlier_deletion_can_be_undeleted_too(
+    zep: Facade, session_id: str
+) -> None:
+    await add(zep, session_id, "first")
+    await zep.memory.delete_memory(session_id)
+    await add(zep, session_id, "second")
+    await zep.memory.delete_memory(session_id)
+    await add(zep, session_id, "third")
+    await zep.message.undelete_message(session_id, "first")
+    assert await ids(zep, session_id) == ["first", "third"]
+
+
+async def test_a_message_brought_back_alone_falls_with_the_next_deletion(
+    zep: Facade, session_id: str
+) -> None:
+    await add(zep, session_id, "a", "b")
+    await zep.memory.delete_memory(session_id)
+    await add(zep, session_id, "new")
+    await zep.message.undelete_message(session_id, "a")
+    await zep.memory.delete_memory(session_id)
+    assert await ids(zep, session_id) == []
+    await zep.memory.undelete_session(session_id)
+    assert await ids(zep, session_id) == ["a", "new"]
+
+
+async def test_a_live_id_that_comes_again_is_replaced_in_its_place(
+    zep: Facade, session_id: str
+) -> None:
+    await zep.memory.add_memory(
+        session_id, Memory(messages=[one("a"), one("b", metadata={"old": 1}), one("c")])
+    )
+    await zep.memory.add_memory(session_id, Memory(messages=[one("d"), one("b", "replaced")]))
+    assert await ids(zep, session_id) == ["a", "b", "c", "d"]
+    message = await zep.message.get_session_message(session_id, "b")
+    assert (message.content, message.metadata) == ("replaced", None)
+
+
+async def test_a_deleted_id_that_comes_again_lives_at_the_end(zep: Facade, session_id: str) -> None:
+    await add(zep, session_id, *"abc")
+    await zep.message.delete_message(session_id, "a")
+    await zep.memory.add_memory(session_id, Memory(messages=[one("d"), one("a", "again")]))
+    assert await ids(zep, session_id) == ["b", "c", "d", "a"]
+    assert (await zep.message.get_session_message(session_id, "a")).content == "again"
+    with pytest.raises(NotFoundError, match="not deleted"):
+        await zep.message.undelete_message(session_id, "a")
+
+
+async def test_ids_of_every_kind_come_again_in_one_call(zep: Facade, session_id: str) -> None:
+    await add(zep, session_id, *"abcd")
+    await zep.message.delete_message(session_id, "b")
+    again = [one("new"), one("b", "b1"), one("c", "c1"), one("b", "b2"), one("d", "d1")]
+    await zep.memory.add_memory(session_id, Memory(messages=[*again, one("new", "new2")]))
+    read = (await zep.memory.get_memory(session_id)).messages
+    assert [(m.uuid, m.content) for m in read] == [
+        ("a", "a"),
+        ("c", "c1"),
+        ("d", "d1"),
+        ("new", "new2"),
+        ("b", "b2"),
+    ]
+
+
+async def test_a_replaced_message_is_deleted_and_undeleted_as_it_is_then(
+    zep: Facade, session_id: str
+) -> None:
+    await add(zep, session_id, "a", "b")
+    await zep.memory.add_memory(session_id, Memory(messages=[one("a", "replaced")]))
+    await zep.message.delete_message(session_id, "a")
+    undeleted = await zep.message.undelete_message(session_id, "a")
+    assert undeleted.content == "replaced"
+    assert await ids(zep, session_id) == ["a", "b"]

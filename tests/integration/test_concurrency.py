@@ -1,0 +1,363 @@
+"""Many writers on one session, and answers that are lost on the way."""
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+from pymongo import MongoClient
+
+from langchain_zepstore import (
+    CreateUserRequest,
+    Memory,
+    Message,
+    Session,
+    UpdateUserRequest,
+    ZepClient,
+)
+from tests.support.facade import Facade
+
+DRIVERS = {
+    "sync": (False, {}),
+    "motor": (True, {"async_driver": "motor"}),
+    "pymongo-async": (True, {"async_driver": "pymongo"}),
+}
+WRITERS = 8
+CALLS = 12
+
+
+def said(*contents: str, **fields: object) -> Memory:
+    return Memory(
+        messages=[Message(role="user", content=content, **fields) for content in contents]
+    )
+
+
+def with_ids(*contents: str) -> Memory:
+    return Memory(messages=[Message(role="user", content=c, uuid=f"id {c}") for c in contents])
+
+
+async def contents(zep: Facade, session_id: str) -> list[str]:
+    return [message.content for message in (await zep.memory.get_memory(session_id)).messages]
+
+
+# Many writers
+
+
+@pytest.mark.parametrize("url_fixture", ["mongo_url", "replica_set_url"])
+async def test_threads_and_tasks_of_separate_clients_add_whole_calls_in_one_order(
+    url_fixture, request, session_id
+):
+    url = request.getfixturevalue(url_fixture)
+    batches = [
+        [f"{writer} {call} {n}" for n in range(3)] for writer in range(16) for call in range(CALLS)
+    ]
+    by_writer = [batches[writer * CALLS : (writer + 1) * CALLS] for writer in range(16)]
+
+    def in_thread(mine: list[list[str]]) -> None:
+        with ZepClient(url) as client:
+            for batch in mine:
+                client.memory.add_memory(session_id, said(*batch))
+
+    async def in_task(number: int, mine: list[list[str]]) -> None:
+        driver = ("motor", "pymongo")[number % 2]
+        async with ZepClient(url, async_driver=driver) as client:
+            for batch in mine:
+                await client.memory.aadd_memory(session_id, said(*batch))
+
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(WRITERS) as threads:
+        await asyncio.gather(
+            *(loop.run_in_executor(threads, in_thread, mine) for mine in by_writer[:WRITERS]),
+            *(in_task(number, mine) for number, mine in enumerate(by_writer[WRITERS:])),
+        )
+    with MongoClient(url) as raw:
+        found = list(raw.zepstore.messages.find({"session_id": session_id}, sort={"seq": 1}))
+        session = raw.zepstore.sessions.find_one({"_id": session_id})
+    assert [message["seq"] for message in found] == list(range(1, 3 * len(batches) + 1))
+    assert [message["_id"] for message in found] == [
+        {"s": session["uuid"], "q": message["seq"]} for message in found
+    ]
+    assert session["seq"] == len(found)
+    said_in_order = [message["content"] for message in found]
+    calls = [said_in_order[start : start + 3] for start in range(0, len(said_in_order), 3)]
+    assert sorted(calls) == sorted(batches), "each call's messages stand together, all of them"
+    for mine in by_writer:
+        assert [call for call in calls if call in mine] == mine, "a writer's calls keep their order"
+
+
+async def test_writers_that_repeat_their_calls_with_ids_leave_no_doubles(mongo_url, session_id):
+    memories = [with_ids(*(f"{call} {n}" for n in range(3))) for call in range(CALLS)]
+
+    def add(memory: Memory) -> None:
+        with ZepClient(mongo_url) as client:
+            client.memory.add_memory(session_id, memory)
+
+    with ThreadPoolExecutor(WRITERS) as threads:
+        list(threads.map(add, memories * 4))
+    with ZepClient(mongo_url) as client:
+        found = await contents(Facade(client, asynchronous=False), session_id)
+    assert Counter(found) == Counter(m.content for memory in memories for m in memory.messages)
+
+
+# Lost answers
+
+
+class LossyProxy:
+    """Forwards to a server, and loses answers: the command is carried out, nobody hears of it.
+
+    Attributes:
+        lose: Decides by a command's name and collection whether its answer is lost.
+        lost: The commands whose answers were.
+    """
+
+    def __init__(self, url: str) -> None:
+        host, port = urlsplit(url).netloc.rpartition("@")[2].split(":")
+        self._server = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets: list[socket.socket] = []
+        self.lose: Callable[[str, str], bool] = lambda name, collection: False
+        self.lost: list[str] = []
+        self.url = f"mongodb://127.0.0.1:{self._listener.getsockname()[1]}/?directConnection=true"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._server)
+                self._sockets += [client, server]
+                threading.Thread(target=self._converse, args=(client, server), daemon=True).start()
+
+    def _converse(self, client: socket.socket, server: socket.socket) -> None:
+        # One thread per direction would do for any protocol; here a request has its answers, and
+        # only the heartbeat gets more than one to a request, until its connection ends.
+        with contextlib.suppress(OSError), client, server:
+            while request := read_message(client):
+                server.sendall(request)
+                answer = read_message(server)
+                name, collection = command_of(request)
+                if name and self.lose(name, collection):
+                    self.lost.append(f"{name} {collection}")
+                    return
+                client.sendall(answer)
+                while flags_of(answer) & MORE_TO_COME:
+                    answer = read_message(server)
+                    client.sendall(answer)
+
+    def close(self) -> None:
+        self._listener.close()
+        for each in self._sockets:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+
+OP_MSG = 2013
+MORE_TO_COME = 2
+
+
+def read_message(source: socket.socket) -> bytes:
+    head = read_exactly(source, 4)
+    return head + read_exactly(source, struct.unpack("<i", head)[0] - 4) if head else b""
+
+
+def read_exactly(source: socket.socket, size: int) -> bytes:
+    read = b""
+    while len(read) < size:
+        part = source.recv(size - len(read))
+        if not part:
+            return b""
+        read += part
+    return read
+
+
+def flags_of(message: bytes) -> int:
+    is_message = len(message) > 20 and struct.unpack_from("<i", message, 12)[0] == OP_MSG
+    return struct.unpack_from("<i", message, 16)[0] if is_message else 0
+
+
+def command_of(message: bytes) -> tuple[str, str]:
+    """The first element of the body: its name is the command, its value the collection."""
+    if struct.unpack_from("<i", message, 12)[0] != OP_MSG or message[25] != 2:
+        return "", ""
+    name, rest = message[26:].split(b"\0", 1)
+    size = struct.unpack_from("<i", rest)[0]
+    return name.decode(), rest[4 : 3 + size].decode()
+
+
+@pytest.fixture(params=["mongo_url", "replica_set_url"], ids=["standalone", "replica-set"])
+def proxy(request) -> Iterator[LossyProxy]:
+    proxy = LossyProxy(request.getfixturevalue(request.param))
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture(params=DRIVERS)
+async def zep(request, proxy, monkeypatch):
+    # After a lost connection the driver waits so long before it looks at the server again.
+    monkeypatch.setattr("pymongo.common.MIN_HEARTBEAT_INTERVAL", 0.01)
+    asynchronous, options = DRIVERS[request.param]
+    client = ZepClient(proxy.url, database="lossy", **options)
+    yield Facade(client, asynchronous=asynchronous)
+    await client.aclose()
+
+
+def answers_to(*commands: str) -> Callable[[str, str], bool]:
+    """Lose one answer to each of these commands, in this order."""
+    left = list(commands)
+
+    def lose(name: str, collection: str) -> bool:
+        if left and f"{name} {collection}" == left[0]:
+            del left[0]
+            return True
+        return False
+
+    return lose
+
+
+RESERVATION = "findAndModify sessions"
+INSERT = "insert messages"
+LOSSES = {
+    "insert": [INSERT],
+    "insert, three times": [INSERT] * 3,
+    "reservation": [RESERVATION],
+    "reservation and insert": [RESERVATION, INSERT],
+}
+
+
+@pytest.mark.parametrize("losses", LOSSES)
+async def test_an_add_whose_answers_are_lost_is_completed_without_doubles(
+    losses, proxy, zep, session_id
+):
+    await zep.memory.add_memory(session_id, said("before"))
+    proxy.lose = answers_to(*LOSSES[losses])
+    await zep.memory.add_memory(session_id, said("one", "two", "three"))
+    assert proxy.lost == LOSSES[losses]
+    await zep.memory.add_memory(session_id, said("after"))
+    assert await contents(zep, session_id) == ["before", "one", "two", "three", "after"]
+
+
+@pytest.mark.parametrize("losses", ["reservation and insert"])
+async def test_an_add_again_with_ids_whose_answers_are_lost_replaces_in_place(
+    losses, proxy, zep, session_id
+):
+    await zep.memory.add_memory(session_id, with_ids("one", "two", "three"))
+    again = with_ids("two", "new")
+    again.messages[0].content = "two, again"
+    proxy.lose = answers_to(*LOSSES[losses])
+    await zep.memory.add_memory(session_id, again)
+    assert proxy.lost == LOSSES[losses]
+    assert await contents(zep, session_id) == ["one", "two, again", "three", "new"]
+
+
+@pytest.mark.parametrize("losses", ["reservation"])
+async def test_a_session_comes_into_being_once_though_answers_are_lost(
+    losses, proxy, zep, session_id
+):
+    await zep.message.count(session_id)
+    proxy.lose = answers_to(*LOSSES[losses])
+    await zep.memory.add_memory(session_id, said("one", "two"))
+    assert proxy.lost == LOSSES[losses]
+    assert await contents(zep, session_id) == ["one", "two"]
+    assert (await zep.memory.get_session(session_id)).session_id == session_id
+
+
+async def test_a_call_in_parts_survives_the_loss_of_an_answer_to_each(proxy, zep, session_id):
+    proxy.lose = answers_to(INSERT, INSERT, INSERT)
+    expected = [str(number) for number in range(2500)]
+    await zep.memory.add_memory(session_id, said(*expected))
+    assert len(proxy.lost) == 3
+    assert await contents(zep, session_id) == expected
+
+
+# Every operation
+
+
+async def delete_and_undelete(zep: Facade, name: str) -> object:
+    await zep.memory.add_memory(name, with_ids("one", "two"))
+    await zep.memory.delete_memory(name)
+    deleted = await contents(zep, name)
+    await zep.memory.undelete_session(name)
+    return deleted, await contents(zep, name)
+
+
+async def delete_one_and_undelete_it(zep: Facade, name: str) -> object:
+    await zep.memory.add_memory(name, with_ids("one", "two", "three"))
+    await zep.message.delete_message(name, "id two")
+    deleted = await contents(zep, name)
+    await zep.message.undelete_message(name, "id two")
+    await zep.message.update_message_metadata(name, "id two", {"a": 1})
+    messages = (await zep.memory.get_memory(name)).messages
+    return deleted, [(message.content, message.metadata) for message in messages]
+
+
+async def add_again_what_was_deleted(zep: Facade, name: str) -> object:
+    await zep.memory.add_memory(name, with_ids("one", "two", "three"))
+    await zep.message.delete_message(name, "id two")
+    await zep.memory.add_memory(name, with_ids("two"))
+    return await contents(zep, name), await zep.message.count(name)
+
+
+async def create_update_and_revive(zep: Facade, name: str) -> object:
+    await zep.user.add(CreateUserRequest(user_id=name, email="a@example.org"))
+    await zep.memory.add_session(Session(session_id=name, user_id=name, metadata={"a": 1}))
+    await zep.memory.update_session(Session(session_id=name, metadata={"b": 2}))
+    updated = (await zep.memory.get_session(name)).metadata
+    await zep.memory.delete_memory(name)
+    await zep.memory.add_session(Session(session_id=name, user_id=name, metadata={"c": 3}))
+    return updated, (await zep.memory.get_session(name)).metadata
+
+
+async def delete_a_user(zep: Facade, name: str) -> object:
+    await zep.user.add(CreateUserRequest(user_id=name))
+    for number in range(1):
+        await zep.memory.add_session(Session(session_id=f"{name} {number}", user_id=name))
+    await zep.user.update(UpdateUserRequest(user_id=name, first_name="A"))
+    sessions = len(await zep.user.get_sessions(name))
+    await zep.user.delete(name)
+    await zep.user.add(CreateUserRequest(user_id=name))
+    return sessions, len(await zep.user.get_sessions(name))
+
+
+@pytest.mark.parametrize("zep", ["sync"], indirect=True)
+@pytest.mark.parametrize("proxy", ["mongo_url"], indirect=True, ids=["standalone"])
+@pytest.mark.parametrize(
+    ("story", "expected"),
+    [
+        (delete_and_undelete, ([], ["one", "two"])),
+        (
+            delete_one_and_undelete_it,
+            (["one", "three"], [("one", None), ("two", {"a": 1}), ("three", None)]),
+        ),
+        (add_again_what_was_deleted, (["one", "three", "two"], 3)),
+        (create_update_and_revive, ({"a": 1, "b": 2}, {"c": 3})),
+        (delete_a_user, (1, 0)),
+    ],
+)
+async def test_every_operation_survives_the_loss_of_any_one_answer(story, expected, proxy, zep):
+    await zep.message.count("nobody")
+    wrong = []
+    for victim in range(100):
+        seen: list[str] = []
+
+        def lose(name: str, collection: str, seen: list[str] = seen, victim: int = victim) -> bool:
+            seen.append(f"{name} {collection}")
+            return len(seen) == victim + 1
+
+        proxy.lose = lose
+        try:
+            outcome = await story(zep, f"story {uuid4()}")
+        except Exception as error:  # noqa: BLE001 - it is told below, with the lost answer
+            outcome = error
+        if len(seen) <= victim:
+            break
+        if outcome != expected:
+            wrong.append(f"without the answer to {seen[victim]!r} ({victim}): {outcome!r}")
+    assert victim > 5
+    assert not wrong, "\n".join(wrong)

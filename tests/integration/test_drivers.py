@@ -1,0 +1,629 @@
+"""Drivers: which are opened, shared, closed and left alone; threads, event loops and forks."""
+
+import asyncio
+import gc
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from uuid import uuid4
+
+import pytest
+from langchain_core.messages import HumanMessage
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import AsyncMongoClient, MongoClient
+from pymongo.monitoring import CommandListener
+
+from langchain_zepstore import (
+    BadRequestError,
+    Memory,
+    Message,
+    StoreUnavailableError,
+    ZepChatMessageHistory,
+    ZepClient,
+)
+from tests.support.facade import Facade
+
+MANY = 64
+CLOSED = "closed"
+
+
+def said(*contents: str) -> Memory:
+    return Memory(messages=[Message(role="user", content=content) for content in contents])
+
+
+def contents(client: ZepClient, session_id: str) -> list[str]:
+    return [message.content for message in client.memory.get_memory(session_id).messages]
+
+
+async def acontents(client: ZepClient, session_id: str) -> list[str]:
+    memory = await client.memory.aget_memory(session_id)
+    return [message.content for message in memory.messages]
+
+
+def named(url: str, name: str) -> str:
+    """The URL under an application's name, by which the server tells its connections apart."""
+    return f"{url}{'&' if '?' in url else '/?'}appName={name}"
+
+
+def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.05)
+
+
+class Server:
+    """What the server itself says about the connections of an application."""
+
+    def __init__(self, url: str) -> None:
+        self._client = MongoClient(url)
+        self.app = f"app-{uuid4().hex}"
+        self.url = named(url, self.app)
+
+    def operations(self) -> list[dict]:
+        stage = {"$currentOp": {"allUsers": True, "idleConnections": True, "localOps": True}}
+        found = self._client.admin.aggregate([stage, {"$match": {"appName": self.app}}])
+        return list(found)
+
+    def connections(self) -> int:
+        return len({operation["client"] for operation in self.operations()})
+
+    def clients(self) -> int:
+        """How many clients: each watches the server by one hello that the server holds back."""
+        watching = [
+            operation
+            for operation in self.operations()
+            if operation.get("active") and "topologyVersion" in operation.get("command", {})
+        ]
+        return len(watching)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+@pytest.fixture
+def server(mongo_url: str) -> Iterator[Server]:
+    server = Server(mongo_url)
+    yield server
+    server.close()
+
+
+class Commands(CommandListener):
+    """The commands that a client sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict] = []
+
+    def started(self, event) -> None:
+        self.sent.append(dict(event.command))
+
+    def succeeded(self, event) -> None: ...
+
+    def failed(self, event) -> None: ...
+
+    def named(self, name: str, collection: str) -> list[dict]:
+        return [command for command in self.sent if command.get(name) == collection]
+
+
+# Which driver is opened
+
+
+def opened_drivers(server: Server) -> set[str]:
+    return {
+        operation["clientMetadata"]["driver"]["name"]
+        for operation in server.operations()
+        if "clientMetadata" in operation
+    }
+
+
+async def test_asynchronous_calls_go_over_motor_by_default(server, session_id):
+    async with ZepClient(server.url) as client:
+        await client.memory.aadd_memory(session_id, said("hello"))
+        assert await acontents(client, session_id) == ["hello"]
+        assert {name.split("|")[-1] for name in opened_drivers(server)} == {"Motor"}
+
+
+async def test_asynchronous_calls_go_over_pymongo_when_asked_for(server, session_id):
+    async with ZepClient(server.url, async_driver="pymongo") as client:
+        await client.memory.aadd_memory(session_id, said("hello"))
+        assert await acontents(client, session_id) == ["hello"]
+        names = opened_drivers(server)
+        assert not [name for name in names if "Motor" in name]
+        assert [name for name in names if "async" in name], names
+
+
+def test_another_async_driver_is_refused(mongo_url):
+    with pytest.raises(BadRequestError, match="async_driver"):
+        ZepClient(mongo_url, async_driver="asyncio")
+
+
+def test_building_a_client_opens_no_connection(server):
+    with ZepClient(server.url):
+        time.sleep(0.2)
+        assert server.connections() == 0
+
+
+# Clients passed in
+
+ASYNC_CLIENTS = {"motor": AsyncIOMotorClient, "pymongo-async": AsyncMongoClient}
+
+
+async def closed(client) -> None:
+    closing = client.close()
+    if closing is not None:
+        await closing
+
+
+def test_a_client_passed_in_is_used_and_never_closed(mongo_url, session_id):
+    commands = Commands()
+    with MongoClient(mongo_url, event_listeners=[commands]) as passed:
+        with ZepClient(client=passed) as client:
+            client.memory.add_memory(session_id, said("hello"))
+            assert contents(client, session_id) == ["hello"]
+        client.close()
+        assert commands.named("insert", "messages")
+        assert passed.zepstore.messages.count_documents({"session_id": session_id}) == 1
+
+
+@pytest.mark.parametrize("kind", ASYNC_CLIENTS)
+async def test_an_async_client_passed_in_is_used_and_never_closed(kind, mongo_url, session_id):
+    commands = Commands()
+    passed = ASYNC_CLIENTS[kind](mongo_url, event_listeners=[commands])
+    async with ZepClient(async_client=passed) as client:
+        await client.memory.aadd_memory(session_id, said("hello"))
+        assert await acontents(client, session_id) == ["hello"]
+    client.close()
+    await client.aclose()
+    assert commands.named("insert", "messages")
+    assert await passed.zepstore.messages.count_documents({"session_id": session_id}) == 1
+    await closed(passed)
+
+
+@pytest.mark.parametrize("kind", ASYNC_CLIENTS)
+async def test_both_clients_passed_in_serve_each_its_calls(kind, mongo_url, session_id):
+    passed, sync_commands, async_commands = None, Commands(), Commands()
+    passed = ASYNC_CLIENTS[kind](mongo_url, event_listeners=[async_commands])
+    with MongoClient(mongo_url, event_listeners=[sync_commands]) as sync_passed:
+        client = ZepClient(client=sync_passed, async_client=passed)
+        await client.memory.aadd_memory(session_id, said("asynchronous"))
+        client.memory.add_memory(session_id, said("synchronous"))
+        assert contents(client, session_id) == ["asynchronous", "synchronous"]
+    await closed(passed)
+    assert len(async_commands.named("insert", "messages")) == 1
+    assert len(sync_commands.named("insert", "messages")) == 1
+
+
+async def test_an_asynchronous_call_without_its_driver_names_the_argument(mongo_url, session_id):
+    with MongoClient(mongo_url) as passed:
+        client = ZepClient(client=passed)
+        with pytest.raises(BadRequestError, match=r"\basync_client\b"):
+            await client.memory.aget_memory(session_id)
+        assert contents(client, session_id) == []
+
+
+@pytest.mark.parametrize("kind", ASYNC_CLIENTS)
+async def test_a_synchronous_call_without_its_driver_names_the_argument(
+    kind, mongo_url, session_id
+):
+    passed = ASYNC_CLIENTS[kind](mongo_url)
+    client = ZepClient(async_client=passed)
+    with pytest.raises(BadRequestError, match=r"\bargument client\b"):
+        client.memory.get_memory(session_id)
+    assert await acontents(client, session_id) == []
+    await closed(passed)
+
+
+async def test_objects_that_are_no_clients_are_refused(mongo_url, session_id):
+    with MongoClient(mongo_url) as sync_client:
+        motor = AsyncIOMotorClient(mongo_url)
+        wrong = [
+            ({"client": mongo_url}, "client"),
+            ({"client": motor}, "client"),
+            ({"client": sync_client.zepstore}, "client"),
+            ({"async_client": sync_client}, "async_client"),
+            ({"async_client": motor.zepstore}, "async_client"),
+            ({"async_client": object()}, "async_client"),
+        ]
+        for arguments, name in wrong:
+            with pytest.raises(BadRequestError, match=rf"\b{name} must be"):
+                await ZepClient(**arguments).memory.aget_memory(session_id)
+        motor.close()
+
+
+# Event loops
+
+ASYNC_DRIVERS = ["motor", "pymongo"]
+
+
+@pytest.mark.parametrize("driver", ASYNC_DRIVERS)
+def test_one_event_loop_after_another_uses_one_client_and_leaks_nothing(driver, server, session_id):
+    client = ZepClient(server.url, async_driver=driver)
+
+    async def turn(content: str) -> list[str]:
+        await client.memory.aadd_memory(session_id, said(content))
+        return await acontents(client, session_id)
+
+    asyncio.run(turn("0"))
+    gc.collect()
+    until(lambda: server.clients() <= 1)
+    first = server.connections()
+    for number in range(1, 8):
+        assert asyncio.run(turn(str(number))) == [str(n) for n in range(number + 1)]
+        gc.collect()
+    until(lambda: server.connections() <= first + 1, 3)
+
+    async def end() -> None:
+        await client.aclose()
+
+    asyncio.run(end())
+    gc.collect()
+    until(lambda: server.connections() == 0)
+
+
+SEVERAL_LOOPS = """
+import asyncio, gc, sys
+from langchain_zepstore import Memory, Message, ZepClient
+
+url, driver = sys.argv[1:]
+client = ZepClient(url, async_driver=driver)
+
+async def turn(number):
+    memory = Memory(messages=[Message(role="user", content=str(number))])
+    await client.memory.aadd_memory("loops " + driver, memory)
+    return len((await client.memory.aget_memory("loops " + driver)).messages)
+
+print([asyncio.run(turn(number)) for number in range(3)])
+asyncio.run(client.aclose())
+gc.collect()
+"""
+
+
+@pytest.mark.parametrize("driver", ASYNC_DRIVERS)
+def test_several_loops_and_the_close_in_one_of_its_own_end_without_a_warning(
+    driver, mongo_url, database_name
+):
+    url = with_database(mongo_url, database_name)
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", SEVERAL_LOOPS, url, driver],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "[1, 2, 3]\n", done.stderr
+    assert "ResourceWarning" not in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+
+
+def with_database(url: str, name: str) -> str:
+    base, question, query = url.partition("?")
+    scheme, _, hosts = base.rstrip("/").partition("://")
+    return f"{scheme}://{hosts}/{name}{question}{query}"
+
+
+# Threads and tasks
+
+
+def test_many_threads_on_a_fresh_client_open_one_driver_and_lose_nothing(server, session_id):
+    together = Barrier(MANY)
+    with ZepClient(server.url) as client:
+
+        def add(number: int) -> None:
+            together.wait()
+            client.memory.add_memory(session_id, said(str(number)))
+
+        with ThreadPoolExecutor(MANY) as threads:
+            list(threads.map(add, range(MANY)))
+        until(lambda: server.clients() >= 1)
+        assert server.clients() == 1
+        assert sorted(contents(client, session_id), key=int) == [str(n) for n in range(MANY)]
+
+
+@pytest.mark.parametrize("driver", ASYNC_DRIVERS)
+async def test_many_tasks_on_a_fresh_client_open_one_driver_and_lose_nothing(
+    driver, server, session_id
+):
+    async with ZepClient(server.url, async_driver=driver) as client:
+        await asyncio.gather(
+            *(client.memory.aadd_memory(session_id, said(str(number))) for number in range(MANY))
+        )
+        until(lambda: server.clients() >= 1)
+        assert server.clients() == 1
+        found = await acontents(client, session_id)
+        assert sorted(found, key=int) == [str(n) for n in range(MANY)]
+
+
+@pytest.mark.parametrize("driver", ASYNC_DRIVERS)
+async def test_threads_and_tasks_share_one_client(driver, mongo_url, session_id):
+    async with ZepClient(mongo_url, async_driver=driver) as client:
+        calls = []
+        for number in range(0, MANY, 2):
+            calls.append(client.memory.aadd_memory(session_id, said(str(number))))
+            call = asyncio.to_thread(client.memory.add_memory, session_id, said(str(number + 1)))
+            calls.append(call)
+        await asyncio.gather(*calls)
+        found = contents(client, session_id)
+        assert await acontents(client, session_id) == found
+        assert sorted(found, key=int) == [str(n) for n in range(MANY)]
+
+
+@pytest.mark.parametrize("driver", ASYNC_DRIVERS)
+def test_event_loops_in_several_threads_share_one_client(driver, mongo_url, session_id):
+    client = ZepClient(mongo_url, async_driver=driver)
+
+    async def work(number: int) -> None:
+        await client.memory.aadd_memory(session_id, said(str(number)))
+
+    def run(number: int) -> None:
+        asyncio.run(work(number))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(run, range(16)))
+    assert sorted(contents(client, session_id), key=int) == [str(n) for n in range(16)]
+    asyncio.run(client.aclose())
+    gc.collect()
+
+
+# Forks
+
+FORKING = """
+import asyncio, multiprocessing, os, sys, traceback
+from langchain_core.messages import HumanMessage
+from langchain_zepstore import Memory, Message, ZepChatMessageHistory, ZepClient
+
+url, driver, way = sys.argv[1:]
+client = ZepClient(url, async_driver=driver)
+session_id = "forked"
+
+def said(content):
+    return Memory(messages=[Message(role="user", content=content)])
+
+async def turn(content):
+    await client.memory.aadd_memory(session_id, said(content))
+    return [message.content for message in (await client.memory.aget_memory(session_id)).messages]
+
+def history():
+    return ZepChatMessageHistory(session_id, url)
+
+def child():
+    assert [m.content for m in client.memory.get_memory(session_id).messages] == ["a", "b", "c"]
+    client.memory.add_memory(session_id, said("d"))
+    assert asyncio.run(turn("e")) == ["a", "b", "c", "d", "e"]
+    history().add_messages([HumanMessage("f")])
+    client.close()
+
+client.memory.add_memory(session_id, said("a"))
+asyncio.run(turn("b"))
+history().add_messages([HumanMessage("c")])
+if way == "os.fork":
+    pid = os.fork()
+    if not pid:
+        try:
+            child()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+else:
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+client.memory.add_memory(session_id, said("g"))
+print(*asyncio.run(turn("h")))
+print(*[message.content for message in history().messages])
+asyncio.run(client.aclose())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+@pytest.mark.parametrize("driver", ASYNC_DRIVERS)
+@pytest.mark.parametrize("way", ["os.fork", "multiprocessing"])
+def test_after_a_fork_the_child_works_and_the_parent_goes_on(way, driver, mongo_url, database_name):
+    url = with_database(mongo_url, database_name)
+    # Python's own advice against forking a process with threads is not what is tested here.
+    warnings = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
+    done = subprocess.run(
+        [sys.executable, *warnings, "-c", FORKING, url, driver, way],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "a b c d e f g h\n" * 2, done.stderr
+    assert "Warning" not in done.stderr, done.stderr
+
+
+# Closing
+
+DRIVERS = {
+    "sync": (False, {}),
+    "motor": (True, {"async_driver": "motor"}),
+    "pymongo-async": (True, {"async_driver": "pymongo"}),
+}
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_closing_twice_is_fine_and_using_after_it_is_refused(driver, server, session_id):
+    asynchronous, options = DRIVERS[driver]
+    client = ZepClient(server.url, **options)
+    zep = Facade(client, asynchronous=asynchronous)
+    await zep.memory.add_memory(session_id, said("hello"))
+    for _ in range(2):
+        if asynchronous:
+            await client.aclose()
+        else:
+            client.close()
+    until(lambda: server.connections() == 0)
+    with pytest.raises(BadRequestError, match=CLOSED):
+        await zep.memory.get_memory(session_id)
+    with pytest.raises(BadRequestError, match=CLOSED):
+        client.memory.get_memory(session_id)
+    with pytest.raises(BadRequestError, match=CLOSED):
+        await client.memory.aget_memory(session_id)
+    assert server.connections() == 0
+
+
+@pytest.mark.parametrize("driver", ASYNC_DRIVERS)
+async def test_the_synchronous_close_refuses_asynchronous_calls_too(driver, mongo_url, session_id):
+    client = ZepClient(mongo_url, async_driver=driver)
+    await client.memory.aadd_memory(session_id, said("hello"))
+    client.close()
+    try:
+        with pytest.raises(BadRequestError, match=CLOSED):
+            await client.memory.aget_memory(session_id)
+    finally:
+        await client.aclose()
+
+
+async def test_a_client_that_was_never_used_can_be_closed(mongo_url, session_id):
+    client = ZepClient(mongo_url)
+    client.close()
+    await client.aclose()
+    with pytest.raises(BadRequestError, match=CLOSED):
+        client.memory.get_memory(session_id)
+
+
+async def test_a_client_is_a_context_manager_of_both_kinds(server, session_id):
+    with ZepClient(server.url) as client:
+        client.memory.add_memory(session_id, said("synchronous"))
+    until(lambda: server.connections() == 0)
+    for driver in ASYNC_DRIVERS:
+        async with ZepClient(server.url, async_driver=driver) as client:
+            await client.memory.aadd_memory(session_id, said(driver))
+        until(lambda: server.connections() == 0)
+    with ZepClient(server.url) as client:
+        assert contents(client, session_id) == ["synchronous", *ASYNC_DRIVERS]
+
+
+async def test_leaving_the_context_does_not_hide_what_was_raised_in_it(mongo_url):
+    with pytest.raises(ZeroDivisionError), ZepClient(mongo_url):
+        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        async with ZepClient(mongo_url):
+            raise ZeroDivisionError
+
+
+# Sharing
+
+
+async def test_histories_built_from_a_url_share_one_client_and_its_connections(server, session_id):
+    ZepChatMessageHistory(session_id, server.url).add_messages([HumanMessage("0")])
+    await ZepChatMessageHistory(session_id, server.url).aget_messages()
+    until(lambda: server.clients() == 2)
+    await asyncio.sleep(0.2)  # a driver's second watching connection comes a moment later
+    connections = server.connections()
+    for number in range(1, 50):
+        history = ZepChatMessageHistory(session_id, server.url)
+        history.add_messages([HumanMessage(str(number))])
+        assert len(await history.aget_messages()) == number + 1
+    assert server.clients() == 2, "one for the synchronous calls, one for the asynchronous"
+    assert server.connections() <= connections + 1
+    ZepChatMessageHistory(session_id, server.url)._client.close()
+
+
+# Databases
+
+
+def databases_with(mongo_url: str, session_id: str) -> list[str]:
+    with MongoClient(mongo_url) as client:
+        names = [name for name in client.list_database_names() if name not in ("admin", "local")]
+        return [name for name in names if client[name].sessions.find_one({"_id": session_id})]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_the_database_is_the_argument_else_the_one_of_the_url_else_zepstore(
+    driver, mongo_url, database_name
+):
+    asynchronous, options = DRIVERS[driver]
+    other = f"{database_name}_argument"
+    of_url = with_database(mongo_url, database_name)
+    cases = [
+        (of_url, {"database": other}, other),
+        (of_url, {}, database_name),
+        (mongo_url, {}, "zepstore"),
+    ]
+    for url, arguments, expected in cases:
+        client = ZepClient(url, **arguments, **options)
+        session_id = f"session {uuid4()}"
+        await Facade(client, asynchronous=asynchronous).memory.add_memory(session_id, said("hi"))
+        await client.aclose()
+        assert databases_with(mongo_url, session_id) == [expected]
+    with MongoClient(mongo_url) as client:
+        client.drop_database(other)
+
+
+def test_a_client_passed_in_brings_the_database_of_its_url(mongo_url, database_name, session_id):
+    with MongoClient(with_database(mongo_url, database_name)) as passed:
+        ZepClient(client=passed).memory.add_memory(session_id, said("hello"))
+    assert databases_with(mongo_url, session_id) == [database_name]
+
+
+# Write concern and timeouts
+
+CONCERNS = {
+    "": {"w": "majority", "j": True},
+    "w=1": {"w": 1},
+    "w=majority": {"w": "majority"},
+    "journal=false": {"j": False},
+    "w=1&journal=true": {"w": 1, "j": True},
+    "wTimeoutMS=5000": {"w": "majority", "j": True},
+}
+
+
+@pytest.mark.parametrize("options", CONCERNS)
+def test_writes_are_durable_unless_the_url_says_otherwise(options, mongo_url, session_id):
+    commands = Commands()
+    url = f"{mongo_url}{'&' if '?' in mongo_url else '/?'}{options}".rstrip("&?")
+    with MongoClient(url, event_listeners=[commands]) as passed:
+        ZepClient(client=passed).memory.add_memory(session_id, said("hello"))
+    (insert,) = commands.named("insert", "messages")
+    concern = dict(insert["writeConcern"])
+    concern.pop("wtimeout", None)
+    assert concern == CONCERNS[options]
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_unacknowledged_writes_are_refused(driver, mongo_url, database_name):
+    asynchronous, options = DRIVERS[driver]
+    url = with_database(mongo_url, database_name)
+    client = ZepClient(f"{url}{'&' if '?' in url else '?'}w=0", **options)
+    zep = Facade(client, asynchronous=asynchronous)
+    for _ in range(2):
+        with pytest.raises(BadRequestError, match="w=0"):
+            await zep.memory.add_memory("a session", said("hello"))
+    await client.aclose()
+    with MongoClient(mongo_url) as raw:
+        assert database_name not in raw.list_database_names()
+
+
+NOBODY = "mongodb://127.0.0.1:1/"
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("option", ["timeoutMS=300", "serverSelectionTimeoutMS=300"])
+async def test_a_timeout_in_the_url_is_respected(option, driver):
+    asynchronous, options = DRIVERS[driver]
+    client = ZepClient(f"{NOBODY}?{option}", timeout=5, **options)
+    await asyncio.to_thread(client._backend)  # imports
+    start = time.monotonic()
+    with pytest.raises(StoreUnavailableError):
+        await Facade(client, asynchronous=asynchronous).message.count("a session")
+    assert time.monotonic() - start < 2.5
+    await client.aclose()
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+async def test_the_timeout_argument_holds_without_one_in_the_url(driver):
+    asynchronous, options = DRIVERS[driver]
+    client = ZepClient(NOBODY, timeout=0.5, **options)
+    await asyncio.to_thread(client._backend)  # imports
+    start = time.monotonic()
+    with pytest.raises(StoreUnavailableError):
+        await Facade(client, asynchronous=asynchronous).message.count("a session")
+    assert 0.3 < time.monotonic() - start < 3
+    await client.aclose()

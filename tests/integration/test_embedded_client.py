@@ -1,0 +1,105 @@
+"""A client on the embedded server goes on when the server dies under it."""
+
+import asyncio
+import signal
+import threading
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import pytest
+
+from langchain_zepstore import Memory, Message, ZepClient
+from tests.support.facade import Facade
+
+
+def mongod_of(directory: Path) -> psutil.Process:
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if "--dbpath" in command and str(directory / "db") in command:
+            return process
+    raise LookupError(f"no mongod on {directory}")
+
+
+@pytest.fixture(params=["sync", "motor", "pymongo"])
+async def zep(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Facade]:
+    options = {} if request.param == "sync" else {"async_driver": request.param}
+    client = ZepClient(f"embedded://{tmp_path}", **options)
+    yield Facade(client, asynchronous=request.param != "sync")
+    await client.aclose()
+
+
+async def add(zep: Facade, session_id: str, text: str) -> None:
+    await zep.memory.add_memory(session_id, Memory(messages=[Message(role="user", content=text)]))
+
+
+@pytest.mark.parametrize("victim", ["mongod", "supervisor", "both"])
+async def test_the_next_call_works_after_a_death(zep: Facade, tmp_path: Path, victim: str) -> None:
+    await add(zep, "s", "before")
+    mongod = mongod_of(tmp_path)
+    supervisor = mongod.parent()
+    assert supervisor is not None
+    if victim in ("mongod", "both"):
+        mongod.send_signal(signal.SIGKILL)
+    if victim in ("supervisor", "both"):
+        supervisor.send_signal(signal.SIGKILL)
+    await add(zep, "s", "after")
+    found = (await zep.memory.get_memory("s")).messages
+    assert [message.content for message in found] == ["before", "after"]
+    assert mongod_of(tmp_path).pid != mongod.pid
+
+
+async def test_a_server_that_died_unnoticed_is_there_for_the_next_call(
+    zep: Facade, tmp_path: Path
+) -> None:
+    await add(zep, "s", "before")
+    mongod = mongod_of(tmp_path)
+    supervisor = mongod.parent()
+    assert supervisor is not None
+    supervisor.send_signal(signal.SIGKILL)
+    await asyncio.to_thread(psutil.wait_procs, [mongod], 10)
+    await asyncio.sleep(1.5)  # the driver's monitor finds out that there is no server
+    await add(zep, "s", "after")
+    assert await zep.message.count("s") == 2
+
+
+def test_nothing_acknowledged_is_lost_or_doubled_under_kills(tmp_path: Path) -> None:
+    stop = threading.Event()
+    acknowledged: dict[str, list[str]] = {f"session {number}": [] for number in range(4)}
+    failures: list[BaseException] = []
+
+    def write(client: ZepClient, session_id: str) -> None:
+        while not stop.is_set():
+            turn = [Message(role="user", content="x", uuid=str(uuid4())) for _ in range(2)]
+            try:
+                client.memory.add_memory(session_id, Memory(messages=turn))
+            except BaseException as error:
+                failures.append(error)
+                raise
+            acknowledged[session_id] += [message.uuid or "" for message in turn]
+
+    with ZepClient(f"embedded://{tmp_path}") as client:
+        threads = [threading.Thread(target=write, args=(client, name)) for name in acknowledged]
+        client.message.count("warm")
+        for thread in threads:
+            thread.start()
+        for kill_supervisor in (False, True, False):
+            time.sleep(0.5)
+            mongod = mongod_of(tmp_path)
+            victim = mongod.parent() if kill_supervisor else mongod
+            assert victim is not None
+            victim.send_signal(signal.SIGKILL)
+            psutil.wait_procs([mongod], 10)
+            deadline, before = time.monotonic() + 30, sum(map(len, acknowledged.values()))
+            while sum(map(len, acknowledged.values())) < before + 8:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert not failures
+        for session_id, uuids in acknowledged.items():
+            found = client.memory.get_memory(session_id).messages
+            assert [message.uuid for message in found] == uuids

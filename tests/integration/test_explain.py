@@ -1,0 +1,256 @@
+"""Every query that the package sends is served by an index, as the server itself explains it."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.monitoring import CommandListener
+
+from langchain_zepstore import (
+    CreateUserRequest,
+    Memory,
+    Message,
+    Session,
+    UpdateUserRequest,
+    ZepClient,
+)
+
+EXPLAINABLE = {"find", "aggregate", "count", "update", "delete", "findAndModify"}
+UNEXPLAINED = {"lsid", "txnNumber", "$db", "$clusterTime", "$readPreference", "writeConcern"}
+BY_INDEX = {"IXSCAN", "IDHACK", "COUNT_SCAN", "EXPRESS_IXSCAN", "EXPRESS_CLUSTERED_IXSCAN"}
+LIVE = DEAD = 2000
+BIG = "a long session"
+
+
+class Commands(CommandListener):
+    """What the package sends, in order."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+
+    def started(self, event) -> None:
+        self.sent.append(dict(event.command))
+
+    def succeeded(self, event) -> None: ...
+
+    def failed(self, event) -> None: ...
+
+
+class Watched:
+    """A client with what it sends, and the database to explain it."""
+
+    def __init__(self, client: ZepClient, raw: Database, commands: Commands) -> None:
+        self.client = client
+        self.raw = raw
+        self._commands = commands
+
+    def sent_by(self, call) -> list[dict[str, Any]]:
+        """The commands of one call that have a plan."""
+        self._commands.sent.clear()
+        call()
+        return [command for command in self._commands.sent if next(iter(command)) in EXPLAINABLE]
+
+    def explain(self, command: dict[str, Any], verbosity: str = "executionStats") -> dict[str, Any]:
+        told = {name: value for name, value in command.items() if name not in UNEXPLAINED}
+        return self.raw.command("explain", told, verbosity=verbosity)
+
+
+def said(*contents: str, start: str = "") -> Memory:
+    return Memory(
+        messages=[Message(role="user", content=c, uuid=f"{start}{c}" or None) for c in contents]
+    )
+
+
+@pytest.fixture(scope="module")
+def watched(mongo_url: str) -> Iterator[Watched]:
+    commands, name = Commands(), f"explain_{uuid4().hex}"
+    with (
+        MongoClient(mongo_url, event_listeners=[commands]) as driver,
+        MongoClient(mongo_url) as raw,
+    ):
+        client = ZepClient(client=driver, database=name)
+        # The dead stand before the living, where a scan in order would meet them first.
+        client.memory.add_memory(BIG, said(*map(str, range(DEAD)), start="dead "))
+        client.memory.delete_memory(BIG)
+        client.memory.add_memory(BIG, said(*map(str, range(LIVE)), start="live "))
+        for number in range(20):
+            client.user.add(CreateUserRequest(user_id=f"user {number}"))
+        for number in range(300):
+            client.memory.add_session(
+                Session(
+                    session_id=f"session {number}",
+                    user_id=f"user {number % 20}",
+                    metadata={"kind": number % 10},
+                )
+            )
+        for number in range(0, 300, 3):
+            client.memory.delete_memory(f"session {number}")
+        yield Watched(client, raw[name], commands)
+        raw.drop_database(name)
+
+
+def stages(plan: Any) -> list[str]:
+    """The names of the stages of a winning plan, the outermost first."""
+    if isinstance(plan, list):
+        return [stage for item in plan for stage in stages(item)]
+    if not isinstance(plan, dict):
+        return []
+    own = [plan["stage"]] if isinstance(plan.get("stage"), str) else []
+    return own + [
+        stage
+        for name, value in plan.items()
+        if name not in ("rejectedPlans", "parsedQuery")
+        for stage in stages(value)
+    ]
+
+
+def winning(explained: Any) -> list[dict[str, Any]]:
+    """Each winning plan, wherever the command's answer carries it."""
+    if isinstance(explained, list):
+        return [plan for item in explained for plan in winning(item)]
+    if not isinstance(explained, dict):
+        return []
+    here = [explained["winningPlan"]] if "winningPlan" in explained else []
+    return here + [plan for value in explained.values() for plan in winning(value)]
+
+
+def figures(explained: Any) -> dict[str, int]:
+    """The examined keys and documents, and what was returned."""
+    if isinstance(explained, dict):
+        if "totalDocsExamined" in explained:
+            return explained
+        explained = list(explained.values())
+    if isinstance(explained, list):
+        for item in explained:
+            if found := figures(item):
+                return found
+    return {}
+
+
+def index_names(plan: Any) -> set[str]:
+    if isinstance(plan, list):
+        return {name for item in plan for name in index_names(item)}
+    if not isinstance(plan, dict):
+        return set()
+    own = {plan["indexName"]} if "indexName" in plan else set()
+    return own.union(*(index_names(value) for value in plan.values()))
+
+
+def last_id(client: ZepClient) -> str:
+    return client.memory.get_memory(BIG, 1).messages[0].uuid
+
+
+def each(generator) -> list:
+    return list(generator)
+
+
+def second_page_of_recent(client: ZepClient, **options) -> None:
+    page = client.memory.recent_sessions(20, **options)
+    client.memory.recent_sessions(5, cursor=page.next_cursor, **options)
+
+
+CALLS = {
+    "add": lambda c: c.memory.add_memory("session 1", said("a", "b")),
+    "re-add": lambda c: c.memory.add_memory("session 1", said("a", "b")),
+    "add to a new session": lambda c: c.memory.add_memory("new", said("a")),
+    "read the last": lambda c: c.memory.get_memory(BIG, 20),
+    "read all": lambda c: c.memory.get_memory(BIG),
+    "count": lambda c: c.message.count(BIG),
+    "page": lambda c: c.message.get_session_messages(BIG, 20, 2),
+    "iterate": lambda c: each(c.message.iter_messages(BIG, 500)),
+    "get a message": lambda c: c.message.get_session_message(BIG, "live 1000"),
+    "update a message": lambda c: c.message.update_message_metadata(BIG, "live 1000", {"a": 1}),
+    "delete a message": lambda c: c.message.delete_message(BIG, "live 1500"),
+    "undelete a message": lambda c: c.message.undelete_message(BIG, "live 1500"),
+    "create a session": lambda c: c.memory.add_session(Session(session_id="created")),
+    "revive a session": lambda c: c.memory.add_session(Session(session_id="session 3")),
+    "get a session": lambda c: c.memory.get_session("session 1"),
+    "update a session": lambda c: c.memory.update_session(
+        Session(session_id="session 1", metadata={"a": 1})
+    ),
+    "give a session its user": lambda c: c.memory.update_session(
+        Session(session_id="created", user_id="user 1", metadata={"a": 1})
+    ),
+    "list": lambda c: c.memory.list_sessions(50, 100),
+    "list all at once": lambda c: c.memory.list_sessions(),
+    "list of a user": lambda c: c.memory.list_sessions(5, 1, user_id="user 1"),
+    "list by metadata": lambda c: c.memory.list_sessions(5, 1, metadata={"kind": 1}),
+    "list with the deleted": lambda c: c.memory.list_sessions(50, 100, include_deleted=True),
+    "list with the deleted of a user": lambda c: c.memory.list_sessions(
+        5, 1, user_id="user 1", include_deleted=True
+    ),
+    "list in chunks": lambda c: each(c.memory.list_all_sessions(50)),
+    "recent": second_page_of_recent,
+    "recent of a user": lambda c: second_page_of_recent(c, user_id="user 1"),
+    "delete a session": lambda c: c.memory.delete_memory("session 2"),
+    "undelete a session": lambda c: c.memory.undelete_session("session 2"),
+    "add a user": lambda c: c.user.add(CreateUserRequest(user_id="new")),
+    "get a user": lambda c: c.user.get("user 1"),
+    "update a user": lambda c: c.user.update(UpdateUserRequest(user_id="user 1", email="a@b.c")),
+    "list users": lambda c: c.user.list(5, 2),
+    "list users in chunks": lambda c: each(c.user.list_chunked(5)),
+    "sessions of a user": lambda c: c.user.get_sessions("user 1"),
+    "delete a user": lambda c: c.user.delete("user 2"),
+    "purge": lambda c: c.purge(),
+}
+
+
+def test_the_last_messages_are_read_without_looking_at_the_deleted(watched):
+    (find,) = watched.sent_by(lambda: watched.client.memory.get_memory(BIG, 20))
+    assert watched.raw.messages.count_documents({"session_id": BIG}) >= LIVE + DEAD
+    assert figures(watched.explain(find))["totalDocsExamined"] <= 21
+
+
+NARROW = {  # how many documents each may look at, whatever else there is
+    "get a message": 1,
+    "update a message": 1,
+    "delete a message": 1,
+    "undelete a message": 2,
+    "page": 41,
+    "get a session": 1,
+    "update a session": 1,
+    "list of a user": 15,
+    "list with the deleted of a user": 6,
+    "recent": 21,
+    "recent of a user": 21,
+    "list": 51,
+    "list users": 6,
+    "get a user": 1,
+}
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_a_call_looks_at_no_more_documents_than_it_needs(name, watched):
+    for command in watched.sent_by(lambda: CALLS[name](watched.client)):
+        examined = figures(watched.explain(command)).get("totalDocsExamined", 0)
+        assert examined <= NARROW[name], command
+
+
+def test_the_free_metadata_filter_walks_in_the_order_of_ids(watched):
+    client = watched.client
+    (find,) = watched.sent_by(lambda: client.memory.list_sessions(5, metadata={"kind": 1}))
+    (plan,) = winning(watched.explain(find))
+    assert index_names(plan) <= {"live_by_id", "by_id"}
+    assert index_names(plan)
+
+
+# The last of the file: it purges what the others want to find in the way.
+@pytest.mark.parametrize("name", CALLS)
+def test_every_command_is_served_by_an_index_and_sorts_nothing(name, watched):
+    commands = watched.sent_by(lambda: CALLS[name](watched.client))
+    assert commands
+    for command in commands:
+        explained = watched.explain(command, "queryPlanner")
+        plans = winning(explained)
+        assert plans, explained
+        for plan in plans:
+            names = stages(plan)
+            if names == ["EOF"] or next(iter(command.values())) == "counters":
+                continue
+            told = f"{command} is served by {names}"
+            assert BY_INDEX & set(names), told
+            assert "COLLSCAN" not in names, told
+            assert "SORT" not in names, told

@@ -1,0 +1,422 @@
+"""What goes wrong between us and a database, and what the user is told."""
+
+import asyncio
+import re
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import quote_plus
+
+import pytest
+from pymongo import MongoClient
+
+from langchain_zepstore import (
+    AuthError,
+    BadRequestError,
+    Memory,
+    Message,
+    Session,
+    StoreUnavailableError,
+    ZepClient,
+    ZepStoreError,
+)
+from tests.support.facade import Facade
+from tests.support.mongod import Mongod, free_port
+
+DRIVERS = {
+    "sync": (False, {}),
+    "motor": (True, {"async_driver": "motor"}),
+    "pymongo-async": (True, {"async_driver": "pymongo"}),
+}
+SECRET = "hunter2-secret"
+TIMEOUT = 1.0
+MEGABYTE = 1024 * 1024
+
+
+@pytest.fixture(params=DRIVERS)
+def driver(request) -> str:
+    return request.param
+
+
+@asynccontextmanager
+async def zep_on(url: str, driver: str, patience: float = 10.0) -> AsyncIterator[Facade]:
+    asynchronous, options = DRIVERS[driver]
+    client = ZepClient(url, timeout=patience, **options)
+    await asyncio.to_thread(client._backend)  # what the first import costs is not what is timed
+    try:
+        yield Facade(client, asynchronous=asynchronous)
+    finally:
+        await client.aclose()
+
+
+def said(content: str = "hello") -> Memory:
+    return Memory(messages=[Message(role="user", content=content)])
+
+
+async def contents(zep: Facade, session_id: str) -> list[str]:
+    return [message.content for message in (await zep.memory.get_memory(session_id)).messages]
+
+
+def check(error: BaseException) -> None:
+    """It is ours, it has a cause, and it gives no secret away."""
+    assert type(error).__module__ == "langchain_zepstore.errors"
+    assert isinstance(error, ZepStoreError)
+    assert isinstance(error.__cause__, Exception)
+    assert SECRET not in f"{error} {error!r}"
+    assert "Topology Description" not in str(error)
+
+
+async def calls(zep: Facade, session_id: str) -> list:
+    """A read and a write, to be awaited."""
+    return [zep.memory.get_memory(session_id), zep.memory.add_memory(session_id, said())]
+
+
+@pytest.fixture
+def mongod(tmp_path: Path) -> Iterator[Mongod]:
+    mongod = Mongod(tmp_path).start()
+    yield mongod
+    mongod.stop(signal.SIGKILL)
+
+
+# Nobody there
+
+
+async def test_when_nothing_listens_it_says_so_in_time_and_what_to_check(driver):
+    port = free_port()
+    url = f"mongodb://someone:{SECRET}@127.0.0.1:{port}/"
+    async with zep_on(url, driver, TIMEOUT) as zep:
+        assert SECRET not in repr(zep.client)
+        for call in await calls(zep, "a session"):
+            start = time.monotonic()
+            with pytest.raises(StoreUnavailableError, match="check that MongoDB runs") as caught:
+                await call
+            assert time.monotonic() - start < TIMEOUT + 1.5
+            check(caught.value)
+            assert f"127.0.0.1:{port}" in str(caught.value)
+            assert isinstance(caught.value, ConnectionError)
+
+
+async def test_a_host_that_does_not_exist_is_an_unreachable_store(driver):
+    async with zep_on("mongodb://no-such-host.invalid/", driver, TIMEOUT) as zep:
+        with pytest.raises(StoreUnavailableError, match=r"no-such-host\.invalid") as caught:
+            await zep.message.count("a session")
+        check(caught.value)
+
+
+async def test_a_server_that_accepts_and_never_answers_is_given_up_in_time(driver):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        url = f"mongodb://127.0.0.1:{listener.getsockname()[1]}/"
+        async with zep_on(url, driver, TIMEOUT) as zep:
+            for call in await calls(zep, "a session"):
+                start = time.monotonic()
+                with pytest.raises(StoreUnavailableError) as caught:
+                    await call
+                assert time.monotonic() - start < TIMEOUT + 1.5
+                check(caught.value)
+
+
+async def test_a_server_that_speaks_something_else_is_an_unreachable_store(driver):
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        await reader.read(1)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"mongodb://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+    def work() -> None:
+        # On another thread and loop, so that the server above can answer the synchronous driver.
+        async def read() -> None:
+            async with zep_on(url, driver, TIMEOUT) as zep:
+                with pytest.raises(StoreUnavailableError) as caught:
+                    await zep.message.count("a session")
+                check(caught.value)
+
+        asyncio.run(read())
+
+    await asyncio.to_thread(work)
+    server.close()
+
+
+# Credentials
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory) -> Iterator[Mongod]:
+    """A mongod that asks for credentials."""
+    mongod = Mongod(tmp_path_factory.mktemp("auth"), options=("--auth",)).start()
+    with MongoClient(mongod.url) as client:
+        client.admin.command("createUser", "root", pwd=SECRET, roles=["root"])
+    with MongoClient(mongod.url, username="root", password=SECRET) as client:
+        client.admin.command(
+            "createUser", "reader", pwd=SECRET, roles=[{"role": "read", "db": "zepstore"}]
+        )
+        client.zepstore.messages.create_index("session_id")
+    yield mongod
+    mongod.stop()
+
+
+async def test_wrong_credentials_are_an_auth_error_that_says_what_to_check(driver, guarded):
+    for user, password in (("root", f"{SECRET}!"), ("nobody", SECRET)):
+        url = f"mongodb://{user}:{quote_plus(password)}@{guarded.address}/"
+        async with zep_on(url, driver, 3) as zep:
+            for call in await calls(zep, "a session"):
+                start = time.monotonic()
+                with pytest.raises(AuthError, match="refused the credentials") as caught:
+                    await call
+                assert time.monotonic() - start < 2
+                check(caught.value)
+                assert "authSource" in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:these credentials may not create indexes")
+async def test_no_credentials_where_some_are_needed_are_an_auth_error(driver, guarded):
+    async with zep_on(guarded.url, driver) as zep:
+        for call in await calls(zep, "a session"):
+            with pytest.raises(AuthError) as caught:
+                await call
+            check(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:these credentials may not create indexes")
+async def test_credentials_that_may_only_read_read_and_may_not_write(driver, guarded):
+    url = f"mongodb://reader:{SECRET}@{guarded.address}/?authSource=admin"
+    async with zep_on(url, driver) as zep:
+        assert await contents(zep, "a session") == []
+        with pytest.raises(AuthError, match="roles") as caught:
+            await zep.memory.add_memory("a session", said())
+        check(caught.value)
+
+
+async def test_right_credentials_work(driver, guarded, session_id):
+    url = f"mongodb://root:{SECRET}@{guarded.address}/"
+    async with zep_on(url, driver) as zep:
+        await zep.memory.add_memory(session_id, said())
+        assert await contents(zep, session_id) == ["hello"]
+
+
+# A server that hangs, dies, comes back
+
+
+async def test_a_hanging_server_is_given_up_in_time_and_works_when_it_goes_on(driver, mongod):
+    async with zep_on(mongod.url, driver, TIMEOUT) as zep:
+        await zep.memory.add_memory("a session", said("before"))
+        mongod.send(signal.SIGSTOP)
+        try:
+            for call in await calls(zep, "a session"):
+                start = time.monotonic()
+                with pytest.raises(StoreUnavailableError) as caught:
+                    await call
+                assert time.monotonic() - start < 2 * TIMEOUT + 1.5
+                check(caught.value)
+        finally:
+            mongod.send(signal.SIGCONT)
+        await zep.memory.add_memory("a session", said("after"))
+        found = await contents(zep, "a session")
+        assert (found[0], found[-1]) == ("before", "after")
+
+
+async def test_a_server_restarted_between_two_calls_goes_unnoticed(driver, mongod):
+    async with zep_on(mongod.url, driver) as zep:
+        for number in range(3):
+            await zep.memory.add_memory("a session", said(str(number)))
+            mongod.stop(signal.SIGKILL)
+            mongod.start()
+        assert await contents(zep, "a session") == ["0", "1", "2"]
+
+
+async def test_a_killed_server_is_an_unreachable_store_until_it_is_back(driver, mongod):
+    async with zep_on(mongod.url, driver, TIMEOUT) as zep:
+        await zep.memory.add_memory("a session", said("before"))
+        mongod.stop(signal.SIGKILL)
+        for call in await calls(zep, "a session"):
+            start = time.monotonic()
+            with pytest.raises(StoreUnavailableError) as caught:
+                await call
+            assert time.monotonic() - start < 2 * TIMEOUT + 1.5
+            check(caught.value)
+        mongod.start()
+        await zep.memory.add_memory("a session", said("after"))
+        assert await contents(zep, "a session") == ["before", "after"]
+
+
+async def test_a_client_built_before_its_server_runs_works_once_it_does(driver, tmp_path):
+    mongod = Mongod(tmp_path)
+    try:
+        async with zep_on(mongod.url, driver, TIMEOUT) as zep:
+            with pytest.raises(StoreUnavailableError):
+                await zep.message.count("a session")
+            mongod.start()
+            await zep.memory.add_memory("a session", said())
+            assert await contents(zep, "a session") == ["hello"]
+    finally:
+        mongod.stop(signal.SIGKILL)
+
+
+async def test_closing_does_not_wait_for_a_server_that_is_gone(driver, mongod):
+    async with zep_on(mongod.url, driver, TIMEOUT) as zep:
+        await zep.memory.add_memory("a session", said())
+        mongod.stop(signal.SIGKILL)
+        with pytest.raises(StoreUnavailableError):
+            await contents(zep, "a session")
+        start = time.monotonic()
+    assert time.monotonic() - start < TIMEOUT + 1.5
+
+
+# No primary
+
+
+@pytest.fixture(scope="module")
+def never_initiated(tmp_path_factory) -> Iterator[Mongod]:
+    mongod = Mongod(tmp_path_factory.mktemp("never"), replica_set="never").start()
+    yield mongod
+    mongod.stop(signal.SIGKILL)
+
+
+@pytest.mark.parametrize("query", ["directConnection=true", "replicaSet=never"])
+async def test_a_replica_set_without_a_primary_is_an_unavailable_store(
+    query, driver, never_initiated
+):
+    url = f"mongodb://{never_initiated.address}/?{query}"
+    async with zep_on(url, driver, TIMEOUT) as zep:
+        for call in await calls(zep, "a session"):
+            start = time.monotonic()
+            with pytest.raises(StoreUnavailableError, match="primary") as caught:
+                await call
+            assert time.monotonic() - start < 2 * TIMEOUT + 1.5
+            check(caught.value)
+
+
+@pytest.fixture(scope="module")
+def stepping(tmp_path_factory) -> Iterator[Mongod]:
+    mongod = Mongod(tmp_path_factory.mktemp("stepping"), replica_set="rs0").start()
+    mongod.initiate()
+    yield mongod
+    mongod.stop(signal.SIGKILL)
+
+
+@pytest.mark.parametrize("query", ["directConnection=true", "replicaSet=rs0"])
+async def test_after_the_primary_steps_down_calls_fail_as_unavailable_and_then_work(
+    query, driver, stepping, session_id
+):
+    url = f"mongodb://{stepping.address}/?{query}"
+    async with zep_on(url, driver, TIMEOUT) as zep:
+        await zep.memory.add_memory(session_id, said("before"))
+        with MongoClient(stepping.url) as admin:
+            admin.admin.command("replSetStepDown", 60, force=True)
+            with pytest.raises(StoreUnavailableError, match="primary") as caught:
+                await zep.memory.add_memory(session_id, said("meanwhile"))
+            check(caught.value)
+            admin.admin.command("replSetFreeze", 0)
+            deadline = time.monotonic() + 20
+            while not admin.admin.command("hello")["isWritablePrimary"]:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.05)
+        await zep.memory.add_memory(session_id, said("after"))
+        assert await contents(zep, session_id) == ["before", "after"]
+
+
+# URLs that cannot be used
+
+BAD_URLS = [
+    "mongodb://",
+    "mongodb://:bad",
+    "mongodb://[::1",
+    "mongodb://host:99999/",
+    "mongodb://host:port/",
+    f"mongodb://user:{SECRET}@@host/",
+    "mongodb://host/?replicaSet",
+    "mongodb://host/?tls=true&tlsInsecure=true&tlsAllowInvalidCertificates=true",
+    "mongodb://host/?tls=true&tlsCAFile=/no/such/file",
+    "mongodb://one,two/?directConnection=true",
+    "mongodb://127.0.0.1/?authMechanism=MONGODB-X509&authSource=other",
+    "mongodb+srv://one.example.org,two.example.org/",
+    "mongodb+srv://host.example.org:27017/",
+]
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+async def test_a_url_that_cannot_be_used_is_a_bad_request(url, driver):
+    with pytest.raises(BadRequestError) as caught:  # noqa: PT012 - building it may be refused too
+        async with zep_on(url, driver, TIMEOUT) as zep:
+            assert SECRET not in repr(zep.client)
+            await zep.message.count("a session")
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("character", ["/", "?", "#", "@", ":", "%"])
+def test_a_password_that_was_not_escaped_is_not_shown(character):
+    half, other_half = "hunter2", "secret"
+    url = f"mongodb://user:{half}{character}{other_half}@no-such-host.invalid/"
+    shown = ""
+    try:
+        with ZepClient(url, timeout=0.5) as client:
+            shown += repr(client)
+            client.message.count("a session")
+    except ZepStoreError as error:
+        shown += str(error)
+    assert shown
+    assert not re.search(f"{half}|{other_half}", shown), shown
+
+
+async def test_an_srv_name_that_does_not_exist_is_told_quickly(driver):
+    start = time.monotonic()
+    async with zep_on(f"mongodb+srv://u:{SECRET}@no.such.host.invalid/", driver, TIMEOUT) as zep:
+        with pytest.raises(ZepStoreError, match=r"no\.such\.host\.invalid") as caught:
+            await zep.message.count("a session")
+        check(caught.value)
+    assert time.monotonic() - start < 10
+
+
+async def test_a_database_name_that_mongodb_refuses_is_a_bad_request(driver, mongo_url):
+    asynchronous, options = DRIVERS[driver]
+    for name in ("a b", "a.b", "a/b", "a$b", "x" * 64):
+        with pytest.raises(BadRequestError):  # noqa: PT012 - building it may be refused too
+            client = ZepClient(mongo_url, database=name, **options)
+            try:
+                await Facade(client, asynchronous=asynchronous).memory.add_memory("s", said())
+            finally:
+                await client.aclose()
+
+
+async def test_a_client_that_its_owner_closed_says_so(mongo_url):
+    passed = MongoClient(mongo_url)
+    client = ZepClient(client=passed)
+    client.message.count("a session")
+    passed.close()
+    with pytest.raises(BadRequestError, match="cannot be used any more") as caught:
+        client.message.count("a session")
+    check(caught.value)
+
+
+# Too large
+
+
+async def test_what_is_larger_than_a_document_is_a_bad_request_and_nothing_is_stored(
+    driver, mongo_url, session_id
+):
+    async with zep_on(mongo_url, driver) as zep:
+        with pytest.raises(BadRequestError, match=r"messages\[0\]"):
+            await zep.memory.add_memory(session_id, said("x" * 17 * MEGABYTE))
+        assert await zep.message.count(session_id) == 0
+        big = Session(session_id=session_id, metadata={"a": "x" * 17 * MEGABYTE})
+        with pytest.raises(BadRequestError):
+            await zep.memory.add_session(big)
+        assert session_id not in [s.session_id for s in await zep.memory.list_sessions()]
+
+
+async def test_metadata_that_grows_beyond_a_document_is_refused_and_stays_as_it_was(
+    driver, mongo_url, session_id
+):
+    async with zep_on(mongo_url, driver) as zep:
+        large = "x" * 9 * MEGABYTE
+        await zep.memory.add_session(Session(session_id=session_id, metadata={"a": large}))
+        with pytest.raises(BadRequestError) as caught:
+            await zep.memory.update_session(Session(session_id=session_id, metadata={"b": large}))
+        check(caught.value)
+        assert set((await zep.memory.get_session(session_id)).metadata) == {"a"}

@@ -1,0 +1,320 @@
+"""Indexes: made once, kept as they are, and what happens without the right to make them."""
+
+import asyncio
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+from uuid import uuid4
+
+import pytest
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import AsyncMongoClient, MongoClient
+from pymongo.monitoring import CommandListener
+
+from langchain_zepstore import CreateUserRequest, Memory, Message, Session, ZepClient
+from tests.support.mongod import Mongod
+
+DAY = 24 * 3600
+COLLECTIONS = {"messages", "sessions", "users"}
+
+
+def said(*contents: str) -> Memory:
+    return Memory(messages=[Message(role="user", content=content) for content in contents])
+
+
+class Commands(CommandListener):
+    """The names of the commands that a client sent, with their collections."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, object]] = []
+
+    def started(self, event) -> None:
+        self.sent.append((event.command_name, event.command[event.command_name]))
+
+    def succeeded(self, event) -> None: ...
+
+    def failed(self, event) -> None: ...
+
+    def count(self, name: str) -> int:
+        return sum(sent == name for sent, _ in self.sent)
+
+
+def expiries(mongo_url: str, database_name: str) -> dict[str, int]:
+    with MongoClient(mongo_url) as client:
+        return {
+            name: index["expireAfterSeconds"]
+            for name in COLLECTIONS
+            for index in client[database_name][name].list_indexes()
+            if "expireAfterSeconds" in index
+        }
+
+
+def opened(mongo_url: str, database_name: str, retention: timedelta | None = None) -> None:
+    with ZepClient(mongo_url, database=database_name, retention=retention) as client:
+        client.message.count("nobody")
+
+
+# Made once
+
+
+def test_indexes_are_made_with_the_first_call_and_once_per_client(mongo_url, database_name):
+    commands = Commands()
+    with MongoClient(mongo_url, event_listeners=[commands]) as passed:
+        client = ZepClient(client=passed, database=database_name)
+        assert commands.sent == []
+        client.message.count("nobody")
+        made = commands.count("createIndexes")
+        assert 3 <= made <= 6
+        for _ in range(5):
+            client.memory.add_memory("a session", said("hello"))
+            client.memory.get_memory("a session")
+        assert commands.count("createIndexes") == made
+
+
+@pytest.mark.parametrize("kind", [AsyncIOMotorClient, AsyncMongoClient])
+async def test_tasks_at_once_make_the_indexes_once(kind, mongo_url, database_name):
+    opened(mongo_url, database_name)
+    commands = Commands()
+    passed = kind(mongo_url, event_listeners=[commands])
+    client = ZepClient(async_client=passed, database=database_name)
+    await asyncio.gather(
+        *(client.memory.aadd_memory("a session", said(str(number))) for number in range(16))
+    )
+    closing = passed.close()
+    if closing is not None:
+        await closing
+    assert commands.count("createIndexes") == 3
+
+
+def test_threads_at_once_make_the_indexes_once(mongo_url, database_name):
+    opened(mongo_url, database_name)
+    commands, together = Commands(), Barrier(16)
+    with MongoClient(mongo_url, event_listeners=[commands]) as passed:
+        client = ZepClient(client=passed, database=database_name)
+
+        def add(number: int) -> None:
+            together.wait()
+            client.memory.add_memory("a session", said(str(number)))
+
+        with ThreadPoolExecutor(16) as threads:
+            list(threads.map(add, range(16)))
+    assert commands.count("createIndexes") == 3
+
+
+def test_fresh_clients_at_once_on_a_fresh_database_all_work(mongo_url, database_name):
+    together = Barrier(16)
+
+    def work(number: int) -> None:
+        with ZepClient(mongo_url, database=database_name, retention=timedelta(days=7)) as client:
+            together.wait()
+            client.memory.add_memory("a session", said(str(number)))
+
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(work, range(16)))
+    with ZepClient(mongo_url, database=database_name) as client:
+        assert client.message.count("a session") == 16
+    assert expiries(mongo_url, database_name) == {
+        "messages": 7 * DAY,
+        "sessions": 8 * DAY,
+        "users": 8 * DAY,
+    }
+
+
+async def test_sync_and_async_calls_of_one_client_make_the_indexes_once(mongo_url, database_name):
+    opened(mongo_url, database_name)
+    commands = Commands()
+    motor = AsyncIOMotorClient(mongo_url, event_listeners=[commands])
+    with MongoClient(mongo_url, event_listeners=[commands]) as passed:
+        client = ZepClient(client=passed, async_client=motor, database=database_name)
+        client.message.count("nobody")
+        await client.message.acount("nobody")
+    motor.close()
+    assert commands.count("createIndexes") == 3
+
+
+# Retention
+
+
+def test_deleted_data_is_kept_for_thirty_days_and_sessions_for_a_day_longer(
+    mongo_url, database_name
+):
+    opened(mongo_url, database_name)
+    assert expiries(mongo_url, database_name) == {
+        "messages": 30 * DAY,
+        "sessions": 31 * DAY,
+        "users": 31 * DAY,
+    }
+
+
+async def test_a_retention_given_changes_the_setting_for_all(mongo_url, database_name):
+    opened(mongo_url, database_name)
+    opened(mongo_url, database_name, timedelta(days=2))
+    assert expiries(mongo_url, database_name) == {
+        "messages": 2 * DAY,
+        "sessions": 3 * DAY,
+        "users": 3 * DAY,
+    }
+    for driver, days in (("motor", 3), ("pymongo", 4)):
+        async with ZepClient(
+            mongo_url,
+            database=database_name,
+            async_driver=driver,
+            retention=timedelta(days=days),
+        ) as client:
+            await client.message.acount("nobody")
+        assert expiries(mongo_url, database_name)["messages"] == days * DAY
+        assert expiries(mongo_url, database_name)["sessions"] == (days + 1) * DAY
+
+
+def test_a_retention_that_is_set_already_changes_nothing(mongo_url, database_name):
+    opened(mongo_url, database_name, timedelta(days=2))
+    commands = Commands()
+    with MongoClient(mongo_url, event_listeners=[commands]) as passed:
+        client = ZepClient(client=passed, database=database_name, retention=timedelta(days=2))
+        client.message.count("nobody")
+    assert commands.count("collMod") == 0
+
+
+def test_without_a_retention_the_setting_stays(mongo_url, database_name):
+    opened(mongo_url, database_name, timedelta(days=2))
+    opened(mongo_url, database_name)
+    assert expiries(mongo_url, database_name)["messages"] == 2 * DAY
+
+
+def test_a_retention_of_nothing_is_a_retention(mongo_url, database_name):
+    opened(mongo_url, database_name, timedelta())
+    assert expiries(mongo_url, database_name) == {"messages": 0, "sessions": DAY, "users": DAY}
+    opened(mongo_url, database_name, timedelta(days=1))
+    opened(mongo_url, database_name, timedelta())
+    assert expiries(mongo_url, database_name) == {"messages": 0, "sessions": DAY, "users": DAY}
+
+
+# Without the right to make them
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory) -> Iterator[Mongod]:
+    """A mongod that asks for credentials."""
+    mongod = Mongod(tmp_path_factory.mktemp("auth"), options=("--auth",)).start()
+    with MongoClient(mongod.url) as client:
+        client.admin.command("createUser", "root", pwd="root", roles=["root"])
+    yield mongod
+    mongod.stop()
+
+
+def url_of(guarded: Mongod, user: str) -> str:
+    return f"mongodb://{user}:{user}@{guarded.address}/?directConnection=true&authSource=admin"
+
+
+@pytest.fixture
+def poor_database(guarded: Mongod) -> str:
+    """A database in which the user of the same name may read and write, and nothing else."""
+    name = f"poor_{uuid4().hex}"
+    with MongoClient(url_of(guarded, "root")) as client:
+        actions = ["find", "insert", "update", "remove"]
+        privilege = {"resource": {"db": name, "collection": ""}, "actions": actions}
+        client.admin.command("createRole", name, privileges=[privilege], roles=[])
+        client.admin.command("createUser", name, pwd=name, roles=[name])
+    return name
+
+
+def exercise(client: ZepClient) -> None:
+    client.user.add(CreateUserRequest(user_id="a user"))
+    client.memory.add_session(Session(session_id="a session", user_id="a user"))
+    client.memory.add_memory("a session", said("one", "two"))
+    assert [m.content for m in client.memory.get_memory("a session", 1).messages] == ["two"]
+    assert [s.session_id for s in client.memory.list_sessions(user_id="a user")] == ["a session"]
+    assert len(client.memory.recent_sessions().sessions) == 1
+    client.memory.delete_memory("a session")
+    client.memory.undelete_session("a session")
+    assert client.message.count("a session") == 2
+    client.memory.delete_memory("a session")
+    assert client.purge() == {"messages": 2, "sessions": 1, "users": 0}
+
+
+def test_without_the_right_there_is_one_warning_and_everything_works(guarded, poor_database):
+    with ZepClient(url_of(guarded, poor_database), database=poor_database) as client:
+        with pytest.warns(UserWarning, match="createIndex") as caught:
+            exercise(client)
+        assert len(caught) == 1
+    with MongoClient(url_of(guarded, "root")) as root:
+        assert set(root[poor_database].messages.index_information()) == {"_id_"}
+
+
+@pytest.mark.parametrize("driver", ["motor", "pymongo"])
+async def test_without_the_right_asynchronous_calls_warn_once_and_work(
+    driver, guarded, poor_database
+):
+    url = url_of(guarded, poor_database)
+    async with ZepClient(url, database=poor_database, async_driver=driver) as client:
+        with pytest.warns(UserWarning, match="createIndex") as caught:  # noqa: PT031 - once for all
+            for number in range(3):
+                await client.memory.aadd_memory("a session", said(str(number)))
+        assert len((await client.memory.aget_memory("a session")).messages) == 3
+        assert len(caught) == 1
+
+
+def test_without_the_right_threads_at_once_are_warned_once(guarded, poor_database):
+    together = Barrier(8)
+    with ZepClient(url_of(guarded, poor_database), database=poor_database) as client:
+
+        def add(number: int) -> None:
+            together.wait()
+            client.memory.add_memory("a session", said(str(number)))
+
+        with (
+            pytest.warns(UserWarning, match="createIndex") as caught,
+            ThreadPoolExecutor(8) as threads,
+        ):
+            list(threads.map(add, range(8)))
+        assert len(caught) == 1
+
+
+def test_each_client_without_the_right_warns(guarded, poor_database):
+    for _ in range(2):
+        with (
+            ZepClient(url_of(guarded, poor_database), database=poor_database) as client,
+            warnings.catch_warnings(record=True) as caught,
+        ):
+            warnings.simplefilter("always")
+            client.message.count("nobody")
+            assert len(caught) == 1
+
+
+def test_once_an_administrator_has_made_the_indexes_nothing_warns(guarded, poor_database):
+    # What the warning advises must make it go away.
+    with MongoClient(url_of(guarded, "root")) as root:
+        root.admin.command(
+            "updateRole",
+            poor_database,
+            privileges=[
+                {
+                    "resource": {"db": poor_database, "collection": ""},
+                    "actions": ["find", "insert", "update", "remove", "listIndexes"],
+                }
+            ],
+        )
+    opened(url_of(guarded, "root"), poor_database)
+    with (
+        ZepClient(url_of(guarded, poor_database), database=poor_database) as client,
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        warnings.simplefilter("always")
+        exercise(client)
+    assert [str(warning.message) for warning in caught] == []
+
+
+def test_a_reader_and_writer_may_make_indexes_but_not_change_the_retention(guarded):
+    name = f"writer_{uuid4().hex}"
+    with MongoClient(url_of(guarded, "root")) as root:
+        roles = [{"role": "readWrite", "db": name}]
+        root.admin.command("createUser", name, pwd=name, roles=roles)
+    url = url_of(guarded, name)
+    opened(url, name, timedelta(days=2))
+    with ZepClient(url, database=name, retention=timedelta(days=1)) as client:
+        with pytest.warns(UserWarning, match="collMod") as caught:
+            exercise(client)
+        assert len(caught) == 1
+    assert expiries(url_of(guarded, "root"), name)["messages"] == 2 * DAY
