@@ -1,6 +1,7 @@
 """MongoDB as what stands behind a client."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from langchain_zepstore.mongo.collections import Database
@@ -32,25 +33,15 @@ class MongoBackend:
     """Opens the drivers, and the indexes, with the first call."""
 
     def __init__(self, settings: Settings) -> None:
-        self._drivers = Drivers(settings)
-        self._retention = settings.retention
-        self._prepared = False
+        self._drivers = Drivers(settings, partial(ensure_indexes, retention=settings.retention))
 
     def run(self, call: Callable[[Store], Operation[T]]) -> T:
         """Run an operation with pymongo."""
-        database = self._drivers.open()
-        if not self._prepared:
-            run(ensure_indexes(database, self._retention))
-            self._prepared = True
-        return run(call(MongoStore(database)))
+        return run(call(MongoStore(self._drivers.open())))
 
     async def arun(self, call: Callable[[Store], Operation[T]]) -> T:
         """Run an operation with the asynchronous driver, on the running event loop."""
-        database = await self._drivers.aopen()
-        if not self._prepared:
-            await arun(ensure_indexes(database, self._retention))
-            self._prepared = True
-        return await arun(call(MongoStore(database)))
+        return await arun(call(MongoStore(await self._drivers.aopen())))
 
     def close(self) -> None:
         """Close the clients, but for those that the caller passed in."""

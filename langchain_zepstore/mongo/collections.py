@@ -211,9 +211,10 @@ class Database:
     """
 
     def __init__(self, raw: Any, place: Place) -> None:
-        concern = raw.write_concern
-        if not concern.document:
-            concern = WriteConcern(w="majority", j=True)
+        given = raw.write_concern
+        concern = WriteConcern(**{"w": "majority", "j": True, **given.document})
+        if not given.acknowledged:
+            concern = given
 
         def collection(name: str) -> Collection:
             return Collection(

@@ -199,6 +199,9 @@ class Deletion:
             if message["_id"]["s"] != session["uuid"]:
                 raise NotFoundError(f"message {uuid!r} was said before {session_id!r} began anew")
             if (yield from self._tidy(session)):
+                # It may have been our own undeletion, with the answer lost.
+                begun = session.get("undeletion") or {}
+                restoring = restoring or begun.get("message") == uuid
                 continue
             claimed = yield from self._claim(
                 session,

@@ -6,7 +6,7 @@ The only module that makes clients of theirs.
 import asyncio
 import os
 import threading
-import warnings
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -24,6 +24,7 @@ from langchain_zepstore.embedded.server import EmbeddedServer
 from langchain_zepstore.errors import BadRequestError, StoreUnavailableError, ZepStoreError
 from langchain_zepstore.mongo.collections import Database, Place
 from langchain_zepstore.mongo.failures import DRIVER_ERRORS, translated
+from langchain_zepstore.running import Operation, arun, run
 
 AsyncDriver = Literal["motor", "pymongo"]
 
@@ -63,83 +64,125 @@ class Settings:
             return f"the embedded mongod in {self.embedded.directory}"
         if not self.url:
             return "MongoDB"
-        return f"MongoDB at {without_credentials(self.url).partition('://')[2]}"
+        return f"MongoDB at {without_credentials(self.url).partition('://')[2].rstrip('/')}"
+
+
+@dataclass
+class _Opened:
+    client: Any
+    database: Database
+    is_ours: bool
+    keeper: AsyncGenerator[None, None] | None = None
 
 
 class Drivers:
     """The clients of one ``ZepClient``: a synchronous one, and one per event loop.
 
     Each process opens its own; those that a fork left behind are neither used nor closed.
+
+    Args:
+        settings: How to reach the database.
+        prepare: What is done on the database when it is first opened.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, prepare: Callable[[Database], Operation[None]]) -> None:
         check_passed(settings.client, settings.async_client)
         self.settings = settings
-        self._clients: dict[int, tuple[Any, Database]] = {}
-        self._loops: dict[tuple[int, asyncio.AbstractEventLoop], asyncio.Task[Any]] = {}
+        self._prepare = prepare
+        self._prepared = False
+        self._clients: dict[int, _Opened] = {}
+        self._loops: dict[tuple[int, asyncio.AbstractEventLoop], asyncio.Task[_Opened]] = {}
         self._locks: dict[int, threading.Lock] = {}
 
     def open(self) -> Database:
         """Return the database for synchronous calls."""
         opened = self._clients.get(os.getpid())
         if opened:
-            return opened[1]
+            return opened.database
         with self._locks.setdefault(os.getpid(), threading.Lock()):
             opened = self._clients.get(os.getpid())
             if not opened:
-                opened = self._connect(asynchronous=False)
+                opened = self._connect(None)
+                try:
+                    if not self._prepared:
+                        run(self._prepare(opened.database))
+                        self._prepared = True
+                except BaseException:
+                    self._close(opened)
+                    raise
                 self._clients[os.getpid()] = opened
-        return opened[1]
+        return opened.database
 
     async def aopen(self) -> Database:
         """Return the database for calls on the running event loop."""
-        loop = asyncio.get_running_loop()
-        task = self._loops.get((os.getpid(), loop))
+        key = os.getpid(), asyncio.get_running_loop()
+        task = self._loops.get(key)
         if task is None:
             self._drop_closed_loops()
-            # Off the loop: TLS, SRV look-ups and the embedded server's start would block it.
-            task = loop.create_task(asyncio.to_thread(self._connect, asynchronous=True, loop=loop))
-            self._loops[os.getpid(), loop] = task
+            task = self._loops[key] = key[1].create_task(self._open(key[1]))
         try:
-            return (await asyncio.shield(task))[1]  # type: ignore[no-any-return]
+            return (await asyncio.shield(task)).database
         except BaseException:
             if task.done() and (task.cancelled() or task.exception()):
-                self._loops.pop((os.getpid(), loop), None)
+                self._loops.pop(key, None)
             raise
 
-    def _connect(
-        self, *, asynchronous: bool, loop: asyncio.AbstractEventLoop | None = None
-    ) -> tuple[Any, Database]:
+    async def _open(self, loop: asyncio.AbstractEventLoop) -> _Opened:
+        # In a thread: TLS, SRV look-ups and the embedded server's start would block the loop.
+        opened = await asyncio.to_thread(self._connect, loop)
+        opened.keeper = self._keep(opened)
+        await anext(opened.keeper)
+        try:
+            if not self._prepared:
+                await arun(self._prepare(opened.database))
+                self._prepared = True
+        except BaseException:
+            await opened.keeper.aclose()
+            raise
+        return opened
+
+    async def _keep(self, opened: _Opened) -> AsyncGenerator[None, None]:
+        # asyncio.run closes what generators are left before it closes the loop: the only moment at
+        # which an AsyncMongoClient that nobody closed can be.
+        try:
+            yield
+        finally:
+            if isinstance(opened.client, AsyncMongoClient) and opened.is_ours:
+                await opened.client.close()
+            else:
+                await asyncio.to_thread(self._close, opened)
+
+    def _connect(self, loop: asyncio.AbstractEventLoop | None) -> _Opened:
         settings = self.settings
-        embedded = settings.embedded
-        passed = settings.async_client if asynchronous else settings.client
+        passed = settings.client if loop is None else settings.async_client
         if passed is None and (settings.client or settings.async_client) is not None:
             kind, argument = (
-                ("an asynchronous", "async_client") if asynchronous else ("a synchronous", "client")
+                ("a synchronous", "client") if loop is None else ("an asynchronous", "async_client")
             )
             raise BadRequestError(f"{kind} call needs the argument {argument} of ZepClient")
         try:
-            client = passed
-            if client is None:
-                url = embedded.open() if embedded else settings.url
-                client = self._client(str(url), asynchronous=asynchronous, loop=loop)
-            if settings.database:
-                raw = client[settings.database]
-            else:
-                raw = client.get_default_database(_DEFAULT_DATABASE)
+            client = passed or self._client(loop)
         except ZepStoreError:
             raise
-        except (*DRIVER_ERRORS, ValueError, TypeError) as error:
+        except (*DRIVER_ERRORS, ValueError, TypeError, OSError) as error:
             raise translated(error, settings.place) from error
+        raw = (
+            client[settings.database]
+            if settings.database
+            else client.get_default_database(_DEFAULT_DATABASE)
+        )
+        revive = None
+        if settings.embedded:
+            revive = self._revive if loop is None else partial(asyncio.to_thread, self._revive)
+        place = Place(settings.place, settings.timeout, revive)
+        opened = _Opened(client, Database(raw, place), is_ours=passed is None)
         if not raw.write_concern.acknowledged:
+            self._close(opened)
             raise BadRequestError(
                 f"the write concern w=0 of {settings.place} cannot be used: "
                 "an unacknowledged write may be lost without a word"
             )
-        revive = None
-        if embedded:
-            revive = partial(asyncio.to_thread, self._revive) if asynchronous else self._revive
-        return client, Database(raw, Place(settings.place, settings.timeout, revive))
+        return opened
 
     def _revive(self) -> None:
         embedded = self.settings.embedded
@@ -152,74 +195,71 @@ class Drivers:
                 f"{self.settings.place} was started again at another address; repeat the call"
             )
 
-    def _client(
-        self, url: str, *, asynchronous: bool, loop: asyncio.AbstractEventLoop | None
-    ) -> Any:
-        options = self._options(url)
-        if not asynchronous:
+    def _client(self, loop: asyncio.AbstractEventLoop | None) -> Any:
+        settings = self.settings
+        url = settings.embedded.open() if settings.embedded else str(settings.url)
+        options = _options(settings, url)
+        if loop is None:
             return MongoClient(url, driver=_driver_info(), **options)
-        if self.settings.async_driver == "motor":
+        if settings.async_driver == "motor":
             return AsyncIOMotorClient(url, io_loop=loop, **options)
         return AsyncMongoClient(url, driver=_driver_info(), **options)
 
-    def _options(self, url: str) -> dict[str, Any]:
-        limit = ceil(self.settings.timeout * 1000)
-        options: dict[str, Any] = {"timeoutMS": limit}
-        if self.settings.embedded:
-            # Not timeoutMS, with which a driver looks for a dead server until the time is up.
-            options = {
-                "directConnection": True,
-                "serverSelectionTimeoutMS": min(limit, _REVIVAL_PATIENCE_MS),
-                "socketTimeoutMS": limit,
-                "waitQueueTimeoutMS": limit,
-            }
-        given = {name.lower() for name, _ in parse_qsl(url.partition("?")[2])}
-        return {name: value for name, value in options.items() if name.lower() not in given}
+    def _close(self, opened: _Opened) -> None:
+        """Close a client unless it is the caller's, or one that only its own loop can close."""
+        if opened.is_ours and not isinstance(opened.client, AsyncMongoClient):
+            opened.client.close()
 
     def _drop_closed_loops(self) -> None:
-        for key in [key for key in self._loops if key[1].is_closed()]:
-            task = self._loops.pop(key)
-            if key[0] == os.getpid() and not task.cancelled() and not task.exception():
-                self._abandon(task.result()[0])
+        for key in [key for key in list(self._loops) if key[1].is_closed()]:
+            self._drop(key)
 
-    def _abandon(self, client: Any) -> None:
-        if client is self.settings.async_client:
-            return
-        if isinstance(client, AsyncIOMotorClient):
-            client.close()
-            return
-        with warnings.catch_warnings():
-            # An AsyncMongoClient can only be closed on its own loop, and that one has ended.
-            warnings.simplefilter("ignore", ResourceWarning)
-            del client
+    def _drop(self, key: tuple[int, asyncio.AbstractEventLoop]) -> None:
+        task = self._loops.pop(key, None)
+        if task and task.done() and not task.cancelled() and not task.exception():
+            self._close(task.result())
 
     def close(self) -> None:
         """Close what can be closed without an event loop. May be called twice."""
         opened = self._clients.pop(os.getpid(), None)
-        if opened and opened[0] is not self.settings.client:
-            opened[0].close()
-        self._drop_closed_loops()
-        for key in [key for key in self._loops if key[0] == os.getpid()]:
-            task = self._loops[key]
-            if task.done() and not task.cancelled() and not task.exception():
-                client = task.result()[0]
-                if isinstance(client, AsyncIOMotorClient):
-                    del self._loops[key]
-                    self._abandon(client)
+        if opened:
+            self._close(opened)
+        for key in [key for key in list(self._loops) if key[0] == os.getpid()]:
+            self._drop(key)
         if self.settings.embedded:
             self.settings.embedded.close()
 
     async def aclose(self) -> None:
         """Close everything. May be called twice."""
-        loop = asyncio.get_running_loop()
-        task = self._loops.pop((os.getpid(), loop), None)
+        task = self._loops.pop((os.getpid(), asyncio.get_running_loop()), None)
         if task:
-            client, _ = await task
-            if isinstance(client, AsyncMongoClient) and client is not self.settings.async_client:
-                await client.close()
-            else:
-                await asyncio.to_thread(self._abandon, client)
+            keeper = (await task).keeper
+            assert keeper
+            await keeper.aclose()
         await asyncio.to_thread(self.close)
+
+
+def _options(settings: Settings, url: str) -> dict[str, Any]:
+    limit = ceil(settings.timeout * 1000)
+    several = {
+        "serverSelectionTimeoutMS": limit,
+        "socketTimeoutMS": limit,
+        "waitQueueTimeoutMS": limit,
+    }
+    given = {name.lower() for name, _ in parse_qsl(url.partition("?")[2])}
+    options: dict[str, Any]
+    if settings.embedded:
+        # Not timeoutMS, with which a driver looks for a dead server until the time is up.
+        patience = min(limit, _REVIVAL_PATIENCE_MS)
+        options = {**several, "serverSelectionTimeoutMS": patience, "directConnection": True}
+    elif "timeoutms" in given:
+        options = {}
+    elif given.intersection(name.lower() for name in several):
+        options = several  # a timeoutMS would make drivers ignore those that the URL gives
+    else:
+        # The second is what closing a client waits for when the server is gone.
+        options = {"timeoutMS": limit, "serverSelectionTimeoutMS": limit}
+    return {name: value for name, value in options.items() if name.lower() not in given}
 
 
 def check_passed(client: Any, async_client: Any) -> None:

@@ -15,6 +15,7 @@ from langchain_zepstore.errors import (
 DRIVER_ERRORS = (errors.PyMongoError, BSONError, OverflowError)
 
 UNAUTHORIZED = 13
+_NO_ENTRY = "Authentication failed"
 
 _BY_CODE: list[tuple[set[int], type[ZepStoreError], str]] = [
     (
@@ -53,6 +54,7 @@ _BY_TYPE: list[tuple[tuple[type[Exception], ...], type[ZepStoreError], str]] = [
             errors.ConfigurationError,
             ValueError,
             TypeError,
+            OSError,
         ),
         BadRequestError,
         "the URL of {place} cannot be used: {reason}",
@@ -122,6 +124,8 @@ def _kind(error: BaseException) -> tuple[type[ZepStoreError], str]:
     for codes, kind, message in _BY_CODE:
         if code in codes:
             return kind, message
+    if isinstance(error, errors.ServerSelectionTimeoutError) and _NO_ENTRY in str(error):
+        return _BY_CODE[0][1:]  # the driver remembers it from the call before
     for types, kind, message in _BY_TYPE:
         if isinstance(error, types):
             return kind, message

@@ -60,42 +60,51 @@ def ensure_indexes(database: Database, retention: timedelta | None) -> Operation
     Without the right to do so, a warning; everything works without, if more slowly, but for the
     purge and the uniqueness of message ids under concurrent writers.
     """
-    try:
-        for collection, indexes, linger in (
-            (database.messages, MESSAGE_INDEXES, timedelta()),
-            (database.sessions, SESSION_INDEXES, SESSIONS_LINGER),
-            (database.users, USER_INDEXES, SESSIONS_LINGER),
-        ):
-            yield from collection.create_indexes(indexes)
-            yield from _ensure_expiry(collection, retention, linger)
-    except AuthError as error:
-        if getattr(error.__cause__, "code", None) != UNAUTHORIZED:
-            raise
+    refusals = []
+    for collection, indexes, linger in (
+        (database.messages, MESSAGE_INDEXES, timedelta()),
+        (database.sessions, SESSION_INDEXES, SESSIONS_LINGER),
+        (database.users, USER_INDEXES, SESSIONS_LINGER),
+    ):
+        try:
+            yield from _ensure(collection, indexes, retention, linger)
+        except AuthError as error:
+            cause = error.__cause__
+            if getattr(cause, "code", None) != UNAUTHORIZED or "authentication" in str(cause):
+                raise
+            refusals.append(str(cause))
+    if refusals:
         warnings.warn(
             "these credentials may not create indexes; let an administrator run the application "
-            f"once, or grant createIndex and collMod ({error.__cause__})",
+            f"once, or grant createIndex and collMod ({refusals[0]})",
             stacklevel=2,
         )
 
 
-def _ensure_expiry(
-    collection: Collection, retention: timedelta | None, linger: timedelta
+def _ensure(
+    collection: Collection,
+    indexes: list[IndexModel],
+    retention: timedelta | None,
+    linger: timedelta,
 ) -> Operation[None]:
-    """Let the database remove what has been deleted for the retention.
-
-    Without one, the setting of the database stays: a second program cannot shorten it by accident.
-    """
-    indexes = yield from collection.index_information()
-    if _EXPIRY not in indexes:
-        seconds = round(((retention or DEFAULT_RETENTION) + linger).total_seconds())
-        index = IndexModel(
+    # Without a retention the setting of the database stays: a second program cannot shorten it by
+    # accident.
+    expiry = DEFAULT_RETENTION if retention is None else retention
+    seconds = round((expiry + linger).total_seconds())
+    there = yield from collection.index_information()
+    wanted = [
+        *indexes,
+        IndexModel(
             [("deleted_at", ASCENDING)],
             name=_EXPIRY,
             expireAfterSeconds=seconds,
             partialFilterExpression={"deleted_at": {"$exists": True}},
-        )
-        yield from collection.create_indexes([index])
-    elif retention is not None:
-        seconds = round((retention + linger).total_seconds())
-        if indexes[_EXPIRY].get("expireAfterSeconds") != seconds:
+        ),
+    ]
+    missing = [index for index in wanted if index.document["name"] not in there]
+    if missing:
+        yield from collection.create_indexes(missing)
+    if _EXPIRY in there and retention is not None:
+        current = there[_EXPIRY].get("expireAfterSeconds")
+        if current != seconds:
             yield from collection.set_expiry(_EXPIRY, seconds)

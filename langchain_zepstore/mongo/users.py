@@ -82,8 +82,10 @@ class Users:
         if user is None:
             raise NotFoundError(f"there is no user {user_id!r}")
         last = 0
-        while sessions := (yield from self._live_sessions(user_id, last)):
+        while sessions := (yield from self._sessions_after(user_id, last)):
             for session in sessions:
+                if session.get("deleted_at"):
+                    continue
                 try:
                     yield from self._deletion.delete_session(session["_id"])
                 except NotFoundError:
@@ -93,12 +95,12 @@ class Users:
             {"_id": user_id, "uuid": user["uuid"]}, {"$unset": {"deleting": 1}}
         )
 
-    def _live_sessions(self, user_id: str, after: int) -> Operation[list[Document]]:
+    def _sessions_after(self, user_id: str, after: int) -> Operation[list[Document]]:
         return self._sessions.find(
-            {"user_id": user_id, "deleted_at": None, "id": {"$gt": after}},
+            {"user_id": user_id, "id": {"$gt": after}},
             sort={"id": 1},
             limit=100,
-            fields={"id": 1},
+            fields={"id": 1, "deleted_at": 1},
         )
 
     def listed(self, limit: int, cursor: int) -> Operation[list[User]]:

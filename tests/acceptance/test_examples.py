@@ -99,7 +99,7 @@ def test_without_a_url_the_quickstart_stores_in_the_users_data_directory(
     del environment["ZEPSTORE_URL"]
     environment["XDG_DATA_HOME"] = str(tmp_path / "data home")
     out = succeed(environment, "quickstart.py")
-    said = re.search(r"The data lives in (.*), kept by", out)
+    said = re.search(r"The data lives in (.*)\.\n", out)
     assert said, out
     assert Path(said[1]).is_relative_to(tmp_path / "data home")
     assert (Path(said[1]) / "db").is_dir()
@@ -155,7 +155,7 @@ def test_an_interrupted_quickstart_ends_quietly_and_runs_again(
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
-        assert "Error" not in err
+        assert err == ""
         # 0: it was faster; -SIGINT: Python was shutting down, and had taken its handler away.
         assert process.returncode in {130, 0, -signal.SIGINT}
     out = succeed(environment, "quickstart.py")

@@ -28,7 +28,7 @@ METADATA = st.recursive(
     | st.booleans()
     | st.integers(-3, 3)
     | st.just("")
-    | st.lists(st.integers(), max_size=2),
+    | st.lists(st.integers(0, 9), max_size=2),
     lambda inner: st.dictionaries(KEYS, inner, max_size=3),
     max_leaves=5,
 )

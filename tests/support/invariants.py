@@ -65,39 +65,44 @@ def _of_marks(
 
 
 def _of_adds(documents: list[Document], story: Story) -> Iterator[str]:
-    found: dict[str, Document] = {}
-    for document in documents:
-        if document.get("placeholder"):
-            continue
-        uuid = document["uuid"]
-        if "superseded" in document:
-            # It gave way to a new one, which may not have come yet.
-            if "deleted_at" not in document:
-                yield f"{uuid} has given way and is live"
-            found.setdefault(uuid, document)
-            continue
-        if uuid in found and "superseded" not in found[uuid]:
-            yield f"{uuid} is there twice"
-        found[uuid] = document
     numbers = [document["seq"] for document in documents]
     if len(numbers) != len(set(numbers)):
         yield "two messages share a number"
+    found: dict[str, Document] = {}
+    for document in documents:
+        if not document.get("placeholder"):
+            yield from _taken_in(document, found)
     for call in story.acknowledged:
         if missing := [uuid for uuid in call if uuid not in found]:
             yield f"lost: {missing} of {call}"
-    for call in story.abandoned:
-        there = [uuid for uuid in call if uuid in found]
-        if there and there != call and not story.touched.intersection(call):
-            yield f"half a turn: {there} of {call}"
     for call in story.acknowledged + story.abandoned:
-        turn = [found[uuid] for uuid in call if uuid in found]
-        if not turn or story.touched.intersection(call):
-            continue
-        first = turn[0]["seq"]
-        if [message["seq"] for message in turn] != list(range(first, first + len(turn))):
-            yield f"{call} does not stand together"
-        if len({message.get("deletion") for message in turn}) > 1:
-            yield f"half of {call} is deleted"
+        if not story.touched.intersection(call):
+            yield from _of_turn(call, [found[uuid] for uuid in call if uuid in found])
+
+
+def _taken_in(document: Document, found: dict[str, Document]) -> Iterator[str]:
+    uuid = document["uuid"]
+    if "superseded" in document:
+        # It gave way to a new one, which may not have come yet.
+        if "deleted_at" not in document:
+            yield f"{uuid} has given way and is live"
+        found.setdefault(uuid, document)
+        return
+    if uuid in found and "superseded" not in found[uuid]:
+        yield f"{uuid} is there twice"
+    found[uuid] = document
+
+
+def _of_turn(call: list[str], turn: list[Document]) -> Iterator[str]:
+    if not turn:
+        return
+    if len(turn) < len(call):
+        yield f"half a turn: {[message['uuid'] for message in turn]} of {call}"
+    first = turn[0]["seq"]
+    if [message["seq"] for message in turn] != list(range(first, first + len(turn))):
+        yield f"{call} does not stand together"
+    if len({message.get("deletion") for message in turn}) > 1:
+        yield f"half of {call} is deleted"
 
 
 def _of_deletions(

@@ -71,7 +71,8 @@ class Model:
 
     def undelete(self, session_id: str) -> None:
         session = self._session(session_id)
-        if not session.deletion:
+        taken = [message for message in session.messages if message.deletion is session.deletion]
+        if not session.deletion or (session.live and not taken):
             raise NotFoundError
         for message in session.messages:
             if message.deletion is session.deletion:

@@ -74,11 +74,13 @@ class Mongod:
                 socket.create_connection(("127.0.0.1", self.port), 1),
             ):
                 return
-            assert self.process and self.process.poll() is None, (
-                self.directory / "mongod.log"
-            ).read_text()[-2000:]
+            assert self.process
+            assert self.process.poll() is None, self._log_end()
             time.sleep(0.02)
         raise TimeoutError("mongod did not start")
+
+    def _log_end(self) -> str:
+        return (self.directory / "mongod.log").read_text()[-2000:]
 
     def initiate(self, members: "list[Mongod] | None" = None, **settings: int) -> None:
         hosts = [

@@ -29,6 +29,16 @@ from tests.support.mongod import Mongod
 PROCESSES = 2
 THREADS = 4
 LONGEST_PAUSE = 0.006
+KINDS = {
+    "add": 10,
+    "again": 3,
+    "delete": 4,
+    "undelete": 4,
+    "delete_message": 1,
+    "undelete_message": 1,
+    "rename": 1,
+}
+ON_MINE = ("again", "delete_message", "undelete_message")
 
 
 class Stepper:
@@ -68,11 +78,10 @@ class Stepper:
     def _witness(self, name: str, result: Any) -> None:
         if not isinstance(result, dict):
             return
-        if name == "undelete" and "message" not in (undeletion := result.get("undeletion") or {}):
-            if "id" in undeletion:
-                self._log.write(claimed=undeletion["id"])
-        if name == "delete" and (result.get("deletion") or {}).get("open"):
-            deletion = result["deletion"]
+        undeletion, deletion = result.get("undeletion") or {}, result.get("deletion") or {}
+        if name == "undelete" and "id" in undeletion and "message" not in undeletion:
+            self._log.write(claimed=undeletion["id"])
+        if name == "delete" and deletion.get("open"):
             self._log.write(opened=[deletion["id"], deletion["seq"]])
 
 
@@ -90,29 +99,29 @@ def act(stepper: Stepper, session_id: str, chance: random.Random, name: str) -> 
     """Do a few random things to a session."""
     mine: list[list[str]] = []
     for number in range(chance.randint(3, 7)):
-        kind = chance.choices(
-            ["add", "again", "delete", "undelete", "delete_message", "undelete_message", "rename"],
-            [10, 3, 4, 4, 1, 1, 1],
-        )[0]
-        if kind == "add" or (kind != "delete" and kind != "undelete" and not mine):
-            uuids = [f"{name}.{number}.{index}" for index in range(chance.randint(1, 3))]
-            mine.append(uuids)
-            stepper.run(adding(session_id, uuids), "add", uuids=uuids)
+        kind = chance.choices(list(KINDS), list(KINDS.values()))[0]
+        if kind == "add" or (kind in ON_MINE and not mine):
+            mine.append([f"{name}.{number}.{index}" for index in range(chance.randint(1, 3))])
+            stepper.run(adding(session_id, mine[-1]), "add", uuids=mine[-1])
         elif kind == "again":
             uuids = chance.choice(mine)
             stepper.run(adding(session_id, uuids), "again", uuids=uuids)
-        elif kind == "delete":
-            stepper.run(lambda store: store.deletion.delete_session(session_id), "delete")
-        elif kind == "undelete":
-            stepper.run(lambda store: store.deletion.undelete_session(session_id), "undelete")
         elif kind == "rename":
-            rename = Session(session_id=session_id, metadata={name: number})
-            stepper.run(lambda store: store.sessions.update(rename, ()), "rename")
-        else:
+            stepper.run(renaming(session_id, {name: number}), "rename")
+        elif kind in ON_MINE:
             uuid = chance.choice(chance.choice(mine))
-            stepper.run(
-                lambda store: getattr(store.deletion, kind)(session_id, uuid), kind, uuids=[uuid]
-            )
+            stepper.run(deleting(kind, session_id, uuid), kind, uuids=[uuid])
+        else:
+            stepper.run(deleting(f"{kind}_session", session_id), kind)
+
+
+def renaming(session_id: str, metadata: dict[str, Any]) -> Callable[[Any], Operation[Session]]:
+    rename = Session(session_id=session_id, metadata=metadata)
+    return lambda store: store.sessions.update(rename, ())
+
+
+def deleting(method: str, *ids: str) -> Callable[[Any], Operation[Any]]:
+    return lambda store: getattr(store.deletion, method)(*ids)
 
 
 def adding(session_id: str, uuids: list[str]) -> Callable[[Any], Operation[None]]:
