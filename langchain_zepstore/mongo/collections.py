@@ -211,10 +211,7 @@ class Database:
     """
 
     def __init__(self, raw: Any, place: Place) -> None:
-        given = raw.write_concern
-        concern = WriteConcern(**{"w": "majority", "j": True, **given.document})
-        if not given.acknowledged:
-            concern = given
+        concern = WriteConcern(**{"w": "majority", "j": True, **raw.write_concern.document})
 
         def collection(name: str) -> Collection:
             return Collection(

@@ -171,18 +171,18 @@ class Drivers:
             if settings.database
             else client.get_default_database(_DEFAULT_DATABASE)
         )
-        revive = None
-        if settings.embedded:
-            revive = self._revive if loop is None else partial(asyncio.to_thread, self._revive)
-        place = Place(settings.place, settings.timeout, revive)
-        opened = _Opened(client, Database(raw, place), is_ours=passed is None)
         if not raw.write_concern.acknowledged:
-            self._close(opened)
+            if passed is None and not isinstance(client, AsyncMongoClient):
+                client.close()
             raise BadRequestError(
                 f"the write concern w=0 of {settings.place} cannot be used: "
                 "an unacknowledged write may be lost without a word"
             )
-        return opened
+        revive = None
+        if settings.embedded:
+            revive = self._revive if loop is None else partial(asyncio.to_thread, self._revive)
+        place = Place(settings.place, settings.timeout, revive)
+        return _Opened(client, Database(raw, place), is_ours=passed is None)
 
     def _revive(self) -> None:
         embedded = self.settings.embedded

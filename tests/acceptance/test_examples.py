@@ -155,9 +155,10 @@ def test_an_interrupted_quickstart_ends_quietly_and_runs_again(
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
-        assert err == ""
-        # 0: it was faster; -SIGINT: Python was shutting down, and had taken its handler away.
+        # 0: it was faster; -SIGINT: Python was shutting down, and had taken its handler away. Then
+        # it may say that something at its exit was interrupted.
         assert process.returncode in {130, 0, -signal.SIGINT}
+        assert err == "" or process.returncode != 130
     out = succeed(environment, "quickstart.py")
     found = re.search(r"(\d+) messages", out)
     assert found, out

@@ -567,9 +567,10 @@ def test_a_client_passed_in_brings_the_database_of_its_url(mongo_url, database_n
 
 CONCERNS = {
     "": {"w": "majority", "j": True},
-    "w=1": {"w": 1},
-    "w=majority": {"w": "majority"},
-    "journal=false": {"j": False},
+    "w=1": {"w": 1, "j": True},
+    "w=majority": {"w": "majority", "j": True},
+    "journal=false": {"w": "majority", "j": False},
+    "w=1&journal=false": {"w": 1, "j": False},
     "w=1&journal=true": {"w": 1, "j": True},
     "wTimeoutMS=5000": {"w": "majority", "j": True},
 }

@@ -1,4 +1,4 @@
-"""The tables of behaviour in tests/README.md name tests that are there, at least one in each row."""
+"""The tables in tests/README.md name tests that are there, at least one in each row."""
 
 import ast
 import re
