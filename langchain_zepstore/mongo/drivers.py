@@ -259,6 +259,9 @@ def _options(settings: Settings, url: str) -> dict[str, Any]:
     else:
         # The second is what closing a client waits for when the server is gone.
         options = {"timeoutMS": limit, "serverSelectionTimeoutMS": limit}
+    # Collection.call repeats what was lost, on every kind of server; a driver would do so without
+    # a pause while there is no primary.
+    options |= {"retryReads": False, "retryWrites": False}
     return {name: value for name, value in options.items() if name.lower() not in given}
 
 

@@ -57,8 +57,8 @@ USER_INDEXES = [
 def ensure_indexes(database: Database, retention: timedelta | None) -> Operation[None]:
     """Create the indexes that are missing, and set the retention if one is given.
 
-    Without the right to do so, a warning; everything works without, if more slowly, but for the
-    purge and the uniqueness of message ids under concurrent writers.
+    Without the right to do so, a warning; what works without them works more slowly. Nothing is
+    purged then, and a message added again under its id is stored twice.
     """
     refusals = []
     for collection, indexes, linger in (
@@ -75,8 +75,9 @@ def ensure_indexes(database: Database, retention: timedelta | None) -> Operation
             refusals.append(str(cause))
     if refusals:
         warnings.warn(
-            "these credentials may not create indexes; let an administrator run the application "
-            f"once, or grant createIndex and collMod ({refusals[0]})",
+            "these credentials may not create indexes, without which reads are slow, nothing is "
+            "purged, and a message added again is stored twice; let an administrator run the "
+            f"application once, or grant createIndex and collMod ({refusals[0]})",
             stacklevel=2,
         )
 
