@@ -208,9 +208,12 @@ class Database:
         messages: One document per message.
         users: One document per user.
         counters: The last small int handed out, per kind.
+        era: Tells the life of the server that answers now from any other, before or after; ``None``
+            if it stands behind a router.
     """
 
-    def __init__(self, raw: Any, place: Place) -> None:
+    def __init__(self, raw: Any, place: Place, era: Callable[[], object]) -> None:
+        self.era = era
         concern = WriteConcern(**{"w": "majority", "j": True, **raw.write_concern.document})
 
         def collection(name: str) -> Collection:

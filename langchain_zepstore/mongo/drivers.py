@@ -182,7 +182,7 @@ class Drivers:
         if settings.embedded:
             revive = self._revive if loop is None else partial(asyncio.to_thread, self._revive)
         place = Place(settings.place, settings.timeout, revive)
-        return _Opened(client, Database(raw, place), is_ours=passed is None)
+        return _Opened(client, Database(raw, place, partial(_era, client)), is_ours=passed is None)
 
     def _revive(self) -> None:
         embedded = self.settings.embedded
@@ -281,6 +281,18 @@ def check_passed(client: Any, async_client: Any) -> None:
             "async_client must be a motor.AsyncIOMotorClient or a pymongo.AsyncMongoClient, "
             f"not {type(async_client).__name__}"
         )
+
+
+def _era(client: Any) -> object:
+    known = client.delegate if isinstance(client, AsyncIOMotorClient) else client
+    servers = known.topology_description.server_descriptions().values()
+    writable = [server for server in servers if server.is_writable]
+    if any(server.mongos for server in writable):
+        return None
+    if len(writable) != 1:
+        return object()  # as good as another one
+    process = (writable[0].topology_version or {}).get("processId")
+    return writable[0].address, process, writable[0].election_id
 
 
 def _driver_info() -> DriverInfo:

@@ -10,9 +10,9 @@ from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Memory, Message
 from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.collections import Conflict, Database, Document
-from langchain_zepstore.mongo.deletion import Deletion
+from langchain_zepstore.mongo.marking import Marking
 from langchain_zepstore.mongo.merging import merged
-from langchain_zepstore.mongo.reserving import reserve
+from langchain_zepstore.mongo.reserving import reserve, secure
 from langchain_zepstore.running import Operation, Page
 from langchain_zepstore.store import Newborn
 from langchain_zepstore.values import mergeable
@@ -30,7 +30,7 @@ class Messages:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._messages = database.messages
-        self._deletion = Deletion(database)
+        self._marking = Marking(database)
 
     def add(
         self, session_id: str, memory: Memory, newborn: Newborn | None = None
@@ -46,17 +46,22 @@ class Messages:
             return
         bodies = [body for body, _ in sized]
         sizes = [size for _, size in sized]
-        session = yield from reserve(
-            self._database, session_id, len(bodies), metadata=metadata, newborn=newborn
-        )
         replaced: list[str] = []
-        while not (yield from self._insert(session, bodies, sizes, replaced)):
+        while True:
+            era = self._database.era()
+            session = yield from reserve(
+                self._database, session_id, len(bodies), metadata=metadata, newborn=newborn
+            )
+            if (yield from self._insert(session, bodies, sizes, replaced)):
+                break
             # A deletion has fenced these numbers. What has landed under them it takes, so that the
             # whole call comes after it.
-            session = yield from reserve(self._database, session_id, len(bodies), newborn=newborn)
-            yield from self._deletion.settle_pending(session)
+            metadata = None
+            yield from self._marking.settle_last(session_id)
+        if self._database.era() != era:
+            yield from secure(self._database, session)
         if replaced:
-            yield from self._deletion.forget(
+            yield from self._marking.forget(
                 {"session_id": session_id, "uuid": {"$in": replaced}, "superseded": {"$ne": None}}
             )
 

@@ -25,8 +25,9 @@ def reserve(
 ) -> Operation[Document]:
     """Hand out the next numbers of a session, which it creates, revives and stamps by the way.
 
-    The update does not wait for durability: the insert that follows does, and carries it. Only a
-    creation waits, since on a sharded cluster the messages may be on another machine.
+    The update does not wait for durability: the insert that follows does, and carries it, unless
+    the server dies in between (see ``secure``). A creation and a merge wait, and so does all behind
+    a router, where the insert may go to another machine.
 
     Args:
         database: Where.
@@ -41,7 +42,7 @@ def reserve(
     query = {"_id": session_id}
     update = _reserving(count, metadata)
     session = yield from database.sessions.find_one_and_update(
-        query, update, fields=_RESERVED, swift=True
+        query, update, fields=_RESERVED, swift=not metadata and database.era() is not None
     )
     if session is None:
         fields = yield from _birth_of(database, newborn or Newborn())
@@ -50,6 +51,23 @@ def reserve(
         )
     assert session is not None
     return session
+
+
+def secure(database: Database, session: Document) -> Operation[None]:
+    """Make a reservation again that a server took with it when it died, after it has been used."""
+    yield from database.sessions.update(
+        {"_id": session["_id"], "uuid": session["uuid"], "seq": {"$lt": session["seq"]}},
+        [
+            {
+                "$set": {
+                    "seq": Int64(session["seq"]),
+                    "active_at": "$$NOW",
+                    "deletion": CLOSED_DELETION,
+                }
+            },
+            {"$unset": "deleted_at"},
+        ],
+    )
 
 
 def _reserving(count: int, metadata: Document | None) -> list[Document]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from langchain_zepstore.mongo.deletion import Deletion
+from langchain_zepstore.mongo.marking import Marking
 from langchain_zepstore.running import Operation
 from tests.support.races import race
 
@@ -18,5 +18,5 @@ def test_the_race_finds_a_delete_that_does_not_fence(
         return
         yield
 
-    monkeypatch.setattr(Deletion, "_fence", nothing)
+    monkeypatch.setattr(Marking, "_fence", nothing)
     assert race(mongo_url.replace("/?", "/races?"), rounds=4, seed="broken") > 0
