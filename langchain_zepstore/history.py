@@ -11,7 +11,7 @@ from langchain_zepstore.checks import checked_count, checked_id
 from langchain_zepstore.client import ZepClient, shared_client
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.lc_messages import from_langchain
-from langchain_zepstore.models import Memory
+from langchain_zepstore.models import Memory, Message
 from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Newborn, Store
 from langchain_zepstore.values import encoded_metadata
@@ -113,6 +113,17 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
         """Soft-delete the session and its messages; see ``clear``."""
         with suppress(NotFoundError):
             await self._client.memory.adelete_memory(self.session_id)
+
+    @property
+    def zep_messages(self) -> list[Message]:
+        """The messages as Zep's, with their times, token counts and metadata, oldest first.
+
+        The name is that of LangChain's class for Zep; ``lastn`` holds, ``start_on`` does not.
+
+        Raises:
+            StoreUnavailableError: The database cannot be reached.
+        """
+        return self._client.memory.get_memory(self.session_id, self._lastn).messages
 
     def _adding(self, messages: Sequence[BaseMessage]) -> Callable[[Store], Operation[None]]:
         if not isinstance(messages, Iterable):

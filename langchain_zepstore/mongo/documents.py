@@ -192,31 +192,29 @@ def _langchain_parts(document: Document) -> tuple[str | None, Document, Any]:
 
 def to_session(document: Document) -> Session:
     """Decode a session."""
-    metadata = document.get("metadata")
     return Session(
-        session_id=document["_id"],
-        user_id=document.get("user_id"),
-        metadata=None if metadata is None else unescape(metadata),
-        uuid=document["uuid"],
-        id=document["id"],
-        created_at=document["created_at"],
-        updated_at=document["updated_at"],
-        deleted_at=document.get("deleted_at"),
+        session_id=document["_id"], user_id=document.get("user_id"), **_kept_by_store(document)
     )
 
 
 def to_user(document: Document) -> User:
     """Decode a user."""
-    metadata = document.get("metadata")
     return User(
         user_id=document["_id"],
         email=document.get("email"),
         first_name=document.get("first_name"),
         last_name=document.get("last_name"),
-        metadata=None if metadata is None else unescape(metadata),
-        uuid=document["uuid"],
-        id=document["id"],
-        created_at=document["created_at"],
-        updated_at=document["updated_at"],
-        deleted_at=document.get("deleted_at"),
+        **_kept_by_store(document),
     )
+
+
+def _kept_by_store(document: Document) -> dict[str, Any]:
+    metadata = document.get("metadata")
+    return {
+        "metadata": None if metadata is None else unescape(metadata),
+        "uuid": document["uuid"],
+        "id": document["id"],
+        "created_at": document["created_at"],
+        "updated_at": document["updated_at"],
+        "deleted_at": document.get("deleted_at"),
+    }

@@ -12,15 +12,8 @@ import psutil
 import pytest
 
 from langchain_zepstore import Memory, Message, ZepClient
+from tests.support.embedded import mongod
 from tests.support.facade import Facade
-
-
-def mongod_of(directory: Path) -> psutil.Process:
-    for process in psutil.process_iter(["cmdline"]):
-        command = process.info["cmdline"] or []
-        if "--dbpath" in command and str(directory / "db") in command:
-            return process
-    raise LookupError(f"no mongod on {directory}")
 
 
 @pytest.fixture(params=["sync", "motor", "pymongo"])
@@ -38,28 +31,28 @@ async def add(zep: Facade, session_id: str, text: str) -> None:
 @pytest.mark.parametrize("victim", ["mongod", "supervisor", "both"])
 async def test_the_next_call_works_after_a_death(zep: Facade, tmp_path: Path, victim: str) -> None:
     await add(zep, "s", "before")
-    mongod = mongod_of(tmp_path)
-    supervisor = mongod.parent()
+    server = mongod(tmp_path)
+    supervisor = server.parent()
     assert supervisor is not None
     if victim in ("mongod", "both"):
-        mongod.send_signal(signal.SIGKILL)
+        server.send_signal(signal.SIGKILL)
     if victim in ("supervisor", "both"):
         supervisor.send_signal(signal.SIGKILL)
     await add(zep, "s", "after")
     found = (await zep.memory.get_memory("s")).messages
     assert [message.content for message in found] == ["before", "after"]
-    assert mongod_of(tmp_path).pid != mongod.pid
+    assert mongod(tmp_path).pid != server.pid
 
 
 async def test_a_server_that_died_unnoticed_is_there_for_the_next_call(
     zep: Facade, tmp_path: Path
 ) -> None:
     await add(zep, "s", "before")
-    mongod = mongod_of(tmp_path)
-    supervisor = mongod.parent()
+    server = mongod(tmp_path)
+    supervisor = server.parent()
     assert supervisor is not None
     supervisor.send_signal(signal.SIGKILL)
-    await asyncio.to_thread(psutil.wait_procs, [mongod], 10)
+    await asyncio.to_thread(psutil.wait_procs, [server], 10)
     await asyncio.sleep(1.5)  # the driver's monitor finds out that there is no server
     await add(zep, "s", "after")
     assert await zep.message.count("s") == 2
@@ -87,11 +80,11 @@ def test_nothing_acknowledged_is_lost_or_doubled_under_kills(tmp_path: Path) -> 
             thread.start()
         for kill_supervisor in (False, True, False):
             time.sleep(0.5)
-            mongod = mongod_of(tmp_path)
-            victim = mongod.parent() if kill_supervisor else mongod
+            server = mongod(tmp_path)
+            victim = server.parent() if kill_supervisor else server
             assert victim is not None
             victim.send_signal(signal.SIGKILL)
-            psutil.wait_procs([mongod], 10)
+            psutil.wait_procs([server], 10)
             deadline, before = time.monotonic() + 30, sum(map(len, acknowledged.values()))
             while sum(map(len, acknowledged.values())) < before + 8:
                 assert time.monotonic() < deadline

@@ -6,47 +6,30 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 from importlib import metadata
 from pathlib import Path
 
-import psutil
 import pymongo
 import pymongo.errors
 import pytest
 
-import langchain_zepstore
 from langchain_zepstore.embedded import supervisor as supervisor_module
 from langchain_zepstore.embedded.server import EmbeddedServer
 from langchain_zepstore.errors import StoreUnavailableError
+from tests.support.embedded import (
+    alive,
+    child,
+    connected,
+    mongod,
+    mongods,
+    stopped,
+    supervisors,
+    until,
+)
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX locks and signals")
-
-# Only the room under test: importing the rest takes a second per process.
-CHILD = """
-import os, subprocess, sys, types
-package = types.ModuleType("langchain_zepstore")
-package.__path__ = [sys.argv[1]]
-sys.modules["langchain_zepstore"] = package
-from langchain_zepstore.embedded.server import EmbeddedServer
-from langchain_zepstore.errors import StoreUnavailableError
-server = EmbeddedServer(sys.argv[2])
-"""
-
-
-def child(home: Path, body: str, *before: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [
-            *(*before, sys.executable, "-W", "error", "-c", CHILD + body),
-            *(langchain_zepstore.__path__[0], str(home)),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 def in_private_mounts(home: Path, body: str) -> str:
@@ -58,68 +41,6 @@ def in_private_mounts(home: Path, body: str) -> str:
     )
     assert err == ""
     return out
-
-
-def until(condition, seconds: float = 20):
-    deadline = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.02)
-    return result
-
-
-def alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def processes(home: Path, mark: str) -> list[psutil.Process]:
-    """Living processes of this server: mark is an argument that only they have."""
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            arguments = process.cmdline()
-            if mark in arguments and str(home) in " ".join(arguments) and alive(process):
-                found.append(process)
-    return found
-
-
-def mongods(home: Path) -> list[psutil.Process]:
-    return processes(home, "--dbpath")
-
-
-def supervisors(home: Path) -> list[psutil.Process]:
-    return processes(home, supervisor_module.__file__)
-
-
-def mongod(home: Path) -> psutil.Process:
-    [process] = until(lambda: mongods(home))
-    return process
-
-
-@pytest.fixture
-def home():
-    """A directory with a short path, where no server is left running."""
-    with tempfile.TemporaryDirectory(prefix="zs-") as name:
-        home = Path(name) / "home"
-        yield home
-        for process in supervisors(home):
-            process.terminate()
-        until(lambda: not mongods(home) and not supervisors(home))
-
-
-@contextlib.contextmanager
-def connected(uri: str):
-    with pymongo.MongoClient(uri, serverSelectionTimeoutMS=300, w=1, journal=True) as client:
-        yield client.chat.messages
-
-
-def stopped(home: Path) -> None:
-    for process in supervisors(home):
-        process.terminate()
-    until(lambda: not mongods(home) and not supervisors(home))
 
 
 def filled(home: Path) -> EmbeddedServer:

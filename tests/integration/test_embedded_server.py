@@ -1,115 +1,23 @@
 """The embedded server among its users: started once, shared, gone after the last of them."""
 
-import contextlib
 import gc
 import os
 import shutil
 import signal
 import stat
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
-import pymongo
 import pytest
 
-import langchain_zepstore
 from langchain_zepstore.embedded.server import EmbeddedServer
 from langchain_zepstore.errors import StoreUnavailableError
+from tests.support.embedded import alive, child, connected, ended, mongod, mongods, until
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX locks and signals")
-
-# Only the room under test: importing the rest takes a second per process.
-CHILD = """
-import os, signal, sys, time, types
-package = types.ModuleType("langchain_zepstore")
-package.__path__ = [sys.argv[1]]
-sys.modules["langchain_zepstore"] = package
-from langchain_zepstore.embedded.server import EmbeddedServer
-server = EmbeddedServer(sys.argv[2])
-"""
-
-
-def child(home: Path, body: str, **options) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-W", "error", "-c", CHILD + body),
-            *(langchain_zepstore.__path__[0], str(home)),
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-
-
-def ended(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    assert err == ""
-    return out
-
-
-def until(condition, seconds: float = 20):
-    deadline = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.02)
-    return result
-
-
-def alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def mongods(home: Path) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            arguments = process.cmdline()
-            if "--dbpath" in arguments and str(home / "db") in arguments and alive(process):
-                found.append(process)
-    return found
-
-
-def mongod(home: Path) -> psutil.Process:
-    [process] = mongods(home)
-    return process
-
-
-@pytest.fixture
-def root():
-    """A directory with a short path, where no server is left running."""
-    with tempfile.TemporaryDirectory(prefix="zs-") as name:
-        path = Path(name)
-        yield path
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                arguments = process.cmdline()
-                if str(path) in " ".join(arguments) and "--dbpath" in arguments:
-                    owner = process.parent()
-                    owner.terminate()
-                    until(lambda owner=owner: not alive(owner))
-
-
-@pytest.fixture
-def home(root):
-    return root / "home"
-
-
-@contextlib.contextmanager
-def connected(uri: str):
-    with pymongo.MongoClient(uri, serverSelectionTimeoutMS=5000, w=1, journal=True) as client:
-        yield client.chat.messages
 
 
 def pid(uri: str) -> int:
