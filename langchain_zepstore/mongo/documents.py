@@ -176,6 +176,10 @@ def to_message(document: Document) -> Message:
     )
 
 
+LANGCHAIN_FIELDS = {"_id": 0, "role": 1, "content": 1, "uuid": 1, "langchain": 1, "escaped": 1}
+"""What ``to_langchain`` needs."""
+
+
 def to_langchain(document: Document) -> BaseMessage:
     """Decode a message as LangChain's."""
     kind, data, content = _langchain_parts(document)

@@ -134,21 +134,29 @@ class Messages:
 
     def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
         """Return the last messages of a session, oldest first; all of them without ``lastn``."""
-        return self._window(session_id, lastn, documents.to_message)
+        return self._window(session_id, lastn, documents.to_message, None)
 
     def read_langchain(
         self, session_id: str, lastn: int | None = None
     ) -> Operation[list[BaseMessage]]:
         """Return the same as LangChain's messages, without a detour over Zep's."""
-        return self._window(session_id, lastn, documents.to_langchain)
+        fields = documents.LANGCHAIN_FIELDS
+        return self._window(session_id, lastn, documents.to_langchain, fields)
 
     def _window(
-        self, session_id: str, lastn: int | None, decode: Callable[[Document], T]
+        self,
+        session_id: str,
+        lastn: int | None,
+        decode: Callable[[Document], T],
+        fields: Document | None,
     ) -> Operation[list[T]]:
         if lastn == 0:
             return []
         found = yield from self._messages.find(
-            _live(session_id), sort={"seq": 1 if lastn is None else -1}, limit=lastn or 0
+            _live(session_id),
+            sort={"seq": 1 if lastn is None else -1},
+            limit=lastn or 0,
+            fields=fields,
         )
         if lastn is not None:
             found.reverse()
