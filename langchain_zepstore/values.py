@@ -12,6 +12,7 @@ from typing import Any
 from langchain_zepstore.errors import BadRequestError
 
 MAX_METADATA_MAPS = 16
+_MAX_METADATA_LEVELS = 80  # with its lists; merging needs some of MongoDB's 200 for itself
 _MAX_LEVELS = 100
 
 
@@ -33,22 +34,25 @@ class Encoder:
     def __init__(self) -> None:
         self.escaped = False
 
-    def encode(self, value: Any, where: str) -> Any:
+    def encode(self, value: Any, where: str, levels: int = _MAX_LEVELS) -> Any:
         """Return the value for BSON.
 
         Args:
             value: ``None``, bools, ints of 64 bits, floats, strings, bytes, aware datetimes in
                 whole milliseconds, and lists and dicts of these; of subclasses, the plain value.
             where: The value's place, for the error.
+            levels: How deeply maps and lists may nest.
 
         Raises:
             BadRequestError: BSON cannot hold the value, or not without changing it.
         """
         try:
-            return self._encode(value, _MAX_LEVELS)
+            return self._encode(value, levels)
         except _UnstorableError as error:
             place = where + "".join(reversed(error.path))
-            raise BadRequestError(f"{place}: {error.reason}") from None
+            raise BadRequestError(
+                f"{place}: {error.reason.replace('{levels}', str(levels))}"
+            ) from None
 
     def _encode(self, value: Any, levels: int) -> Any:
         kind = type(value)
@@ -64,7 +68,7 @@ class Encoder:
 
     def _encode_dict(self, value: dict[Any, Any], levels: int) -> dict[str, Any]:
         if not levels:
-            raise _UnstorableError(f"nested deeper than {_MAX_LEVELS} levels")
+            raise _UnstorableError("nested deeper than {levels} levels")
         encoded = {}
         for key, item in value.items():
             try:
@@ -77,7 +81,7 @@ class Encoder:
 
     def _encode_list(self, value: list[Any], levels: int) -> list[Any]:
         if not levels:
-            raise _UnstorableError(f"nested deeper than {_MAX_LEVELS} levels")
+            raise _UnstorableError("nested deeper than {levels} levels")
         encoded = []
         for index, item in enumerate(value):
             try:
@@ -167,7 +171,7 @@ def encoded_metadata(value: Any, where: str) -> dict[str, Any]:
     """
     if not isinstance(value, dict):
         raise BadRequestError(f"{where} must be a dict, not {type(value).__name__}")
-    encoded: dict[str, Any] = Encoder().encode(value, where)
+    encoded: dict[str, Any] = Encoder().encode(value, where, _MAX_METADATA_LEVELS)
     if _maps(encoded) > MAX_METADATA_MAPS:
         raise BadRequestError(f"{where} nests more than {MAX_METADATA_MAPS} maps")
     return encoded

@@ -5,7 +5,7 @@ blocks, and ``langchain`` only what has no field of its own.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -143,12 +143,18 @@ def placeholders(session: Document, numbers: Iterable[int], deleted_at: datetime
     ]
 
 
-FORGETTING = {
-    "$set": {"placeholder": True},
-    "$unset": dict.fromkeys(
-        ("content", "langchain", "metadata", "deletion", "restored", "role", "scope"), 1
-    ),
-}
+GRACE = timedelta(hours=1)
+"""How long an add may take from reserving a number to using it; so long placeholders stay."""
+
+FORGETTING: list[Document] = [
+    {
+        "$set": {
+            "placeholder": True,
+            "deleted_at": {"$add": ["$$NOW", GRACE // timedelta(milliseconds=1)]},
+        }
+    },
+    {"$unset": ["content", "langchain", "metadata", "deletion", "restored", "role", "scope"]},
+]
 """What makes a placeholder of a deleted message."""
 
 

@@ -9,7 +9,6 @@ back remembers the count of that moment (``restored``), and marks of deletions u
 And no deletion is replaced by the next, or taken back, before all its marks are set (``settled``).
 """
 
-from datetime import timedelta
 from typing import Any
 
 from langchain_zepstore.errors import AlreadyExistsError
@@ -17,7 +16,6 @@ from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.collections import Database, Document
 from langchain_zepstore.running import Operation
 
-_GRACE = timedelta(hours=1)  # how long an add may take from reserving a number to using it
 _CHUNK = 1000
 _SPAN = 50_000
 
@@ -57,6 +55,7 @@ class Marking:
         yield from self._fence(session, deletion["seq"])
         marked: Document = {
             "session_id": session["_id"],
+            "_id.s": session["uuid"],
             "deleted_at": None,
             "restored": {"$not": {"$gte": deletion["id"]}},
         }
@@ -89,7 +88,7 @@ class Marking:
         numbers = numbers_of(session, first, last)
         if last - first == (yield from self._messages.count(numbers, hint=_BY_ID)):
             return
-        deleted_at = session["deletion"]["at"] + _GRACE
+        deleted_at = session["deletion"]["at"] + documents.GRACE
         for start in range(first, last, _CHUNK):
             end = min(start + _CHUNK, last)
             held = yield from self._messages.find(

@@ -54,10 +54,12 @@ class Messages:
             )
             if (yield from self._insert(session, bodies, sizes, replaced)):
                 break
-            # A deletion has fenced these numbers. What has landed under them it takes, so that the
-            # whole call comes after it.
+            # A deletion has fenced these numbers, or a server that died has given them out twice.
+            # The whole call goes to the end, with what has landed of it.
             metadata = None
             yield from self._marking.settle_last(session_id)
+            yield from self._move_on(session, bodies)
+            replaced.extend(body["uuid"] for body in bodies)
         if self._database.era() != era:
             yield from secure(self._database, session)
         if replaced:
@@ -84,6 +86,29 @@ class Messages:
                     return False
                 replaced.extend(message["uuid"] for message in remaining)
         return True
+
+    def _move_on(self, session: Document, bodies: Sequence[Document]) -> Operation[None]:
+        """Let what has landed under reserved numbers give way to what is inserted next."""
+        numbers = {"$gt": session["seq"] - len(bodies), "$lte": session["seq"]}
+        yield from self._messages.update(
+            {
+                "session_id": session["_id"],
+                "uuid": {"$in": [body["uuid"] for body in bodies]},
+                "superseded": None,
+                "_id.s": session["uuid"],
+                "seq": numbers,
+            },
+            [
+                {
+                    "$set": {
+                        "superseded": ObjectId(),
+                        "deleted_at": {"$ifNull": ["$deleted_at", "$$NOW"]},
+                        "deletion": {"$ifNull": ["$deletion", ObjectId()]},
+                    }
+                }
+            ],
+            many=True,
+        )
 
     def _settle(
         self, session: Document, messages: Sequence[Document], conflicts: Sequence[Conflict]

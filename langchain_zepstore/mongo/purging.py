@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
+from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.collections import Collection, Database, Document
 from langchain_zepstore.running import Operation
 
 _CHUNK = 1000
+_MESSAGE = {"placeholder": None}
 
 
 class Purging:
@@ -17,22 +19,44 @@ class Purging:
     def purge(self, older_than: timedelta | None) -> Operation[dict[str, int]]:
         """Remove messages, then sessions, then users that have been deleted for so long.
 
-        Placeholders stay their hour (their ``deleted_at`` lies ahead): an add that is on its way
-        must find its number taken, even when its session is gone.
+        A message that was deleted within the last hour leaves a placeholder: an add that is on its
+        way, or is repeated, must find its number taken, even when its session is gone.
         """
-        until = datetime.now(UTC) - (older_than or timedelta())
-        query: Document = {"deleted_at": {"$lte": until}}
+        now = datetime.now(UTC)
+        until = now - (older_than or timedelta())
+        past: Document = {"deleted_at": {"$lte": min(until, now - documents.GRACE)}}
+        recent: Document = {"deleted_at": {"$lte": until}, **_MESSAGE}
+        messages = self._database.messages
+        removed = yield from _remove(messages, {**past, **_MESSAGE})
+        yield from _remove(messages, past)
+        removed += yield from _forget(messages, recent)
+        gone: Document = {"deleted_at": {"$lte": until}}
         return {
-            "messages": (yield from _remove(self._database.messages, query)),
-            "sessions": (yield from _remove(self._database.sessions, query)),
-            "users": (yield from _remove(self._database.users, {**query, "deleting": None})),
+            "messages": removed,
+            "sessions": (yield from _remove(self._database.sessions, gone)),
+            "users": (yield from _remove(self._database.users, {**gone, "deleting": None})),
         }
 
 
+# In chunks: one command over millions of documents would outlast the timeout.
+
+
 def _remove(collection: Collection, query: Document) -> Operation[int]:
-    # In chunks: one command over millions of documents would outlast the timeout.
     removed = 0
-    while found := (yield from collection.find(query, limit=_CHUNK, fields={"_id": 1})):
-        ids = [document["_id"] for document in found]
-        removed += yield from collection.delete({**query, "_id": {"$in": ids}})
+    while chunk := (yield from _chunk(collection, query)):
+        removed += yield from collection.delete({**query, "_id": {"$in": chunk}})
     return removed
+
+
+def _forget(collection: Collection, query: Document) -> Operation[int]:
+    forgotten = 0
+    while chunk := (yield from _chunk(collection, query)):
+        forgotten += yield from collection.update(
+            {**query, "_id": {"$in": chunk}}, documents.FORGETTING, many=True
+        )
+    return forgotten
+
+
+def _chunk(collection: Collection, query: Document) -> Operation[list[object]]:
+    found = yield from collection.find(query, limit=_CHUNK, fields={"_id": 1})
+    return [document["_id"] for document in found]

@@ -26,8 +26,8 @@ def reserve(
     """Hand out the next numbers of a session, which it creates, revives and stamps by the way.
 
     The update does not wait for durability: the insert that follows does, and carries it, unless
-    the server dies in between (see ``secure``). A creation and a merge wait, and so does all behind
-    a router, where the insert may go to another machine.
+    the server dies in between (see ``secure``). A creation, a revival and a merge wait, and so does
+    all behind a router, where the insert may go to another machine.
 
     Args:
         database: Where.
@@ -41,9 +41,13 @@ def reserve(
     """
     query = {"_id": session_id}
     update = _reserving(count, metadata)
-    session = yield from database.sessions.find_one_and_update(
-        query, update, fields=_RESERVED, swift=not metadata and database.era() is not None
-    )
+    session = None
+    if not metadata and database.era() is not None:
+        session = yield from database.sessions.find_one_and_update(
+            {**query, "deleted_at": None}, update, fields=_RESERVED, swift=True
+        )
+    if session is None:
+        session = yield from database.sessions.find_one_and_update(query, update, fields=_RESERVED)
     if session is None:
         fields = yield from _birth_of(database, newborn or Newborn())
         session = yield from database.sessions.find_one_and_update(

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+from bson import ObjectId
+
 from langchain_zepstore.errors import AlreadyExistsError, BadRequestError, NotFoundError
 from langchain_zepstore.models import Session
 from langchain_zepstore.mongo import documents
@@ -68,6 +70,11 @@ class Sessions:
             # Another's conversation now: what the former user said can never come back into it.
             changes |= {"uuid": token, "user_id": literal(user_id), "created_at": "$$NOW"}
             gone.append("deletion")
+            yield from self._messages.update(
+                {"session_id": session["_id"], "deleted_at": None},
+                [{"$set": {"deleted_at": "$$NOW", "deletion": ObjectId()}}],
+                many=True,
+            )
         yield from self._sessions.update(
             {
                 "_id": session["_id"],

@@ -1,0 +1,131 @@
+"""Orders of steps that have gone wrong once, driven by hand."""
+
+import signal
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pymongo import MongoClient
+
+from langchain_zepstore import CreateUserRequest, Memory, Message, Session, ZepClient
+from tests.support.mongod import Mongod
+from tests.support.stepping import Drive, store_of
+
+
+@pytest.fixture
+def mongod(tmp_path: Path) -> Iterator[Mongod]:
+    mongod = Mongod(tmp_path).start()
+    yield mongod
+    mongod.stop()
+
+
+@pytest.fixture
+def own(mongo_url: str, database_name: str) -> Iterator[ZepClient]:
+    with ZepClient(mongo_url, database=database_name) as client:
+        yield client
+
+
+def said(*uuids: str, content: str = "") -> Memory:
+    return Memory(messages=[Message(role="user", content=content, uuid=uuid) for uuid in uuids])
+
+
+def seen(client: ZepClient, session_id: str) -> list[str | None]:
+    return [message.uuid for message in client.memory.get_memory(session_id).messages]
+
+
+def bounce(mongod: Mongod) -> None:
+    mongod.stop(signal.SIGKILL)
+    mongod.start()
+
+
+def test_a_number_given_out_twice_by_a_server_that_died_tears_no_turn(mongod: Mongod) -> None:
+    with ZepClient(mongod.url) as client:
+        client.memory.add_memory("s", said("x"))
+        store = store_of(client)
+        first = Drive(store.messages.add("s", said("a"))).step()
+        bounce(mongod)
+        second = Drive(store.messages.add("s", said("b1", "b2", "b3"))).step()
+        first.finish()
+        second.finish()
+        assert seen(client, "s") == ["x", "a", "b1", "b2", "b3"]
+
+
+def test_a_call_in_parts_stands_together_after_a_delete_in_between(own: ZepClient) -> None:
+    own.memory.add_memory("s", said("x"))
+    large = said("a1", "a2", content="y" * 5_000_000)
+    add = Drive(store_of(own).messages.add("s", large)).step(2)  # the reservation, the first part
+    own.memory.delete_memory("s")
+    own.memory.undelete_session("s")
+    own.memory.add_memory("s", said("b"))
+    add.finish()
+    assert seen(own, "s") == ["x", "b", "a1", "a2"]
+
+
+@pytest.mark.parametrize("steps", range(1, 6))
+def test_a_late_delete_of_a_purged_session_spares_the_one_after_it(
+    own: ZepClient, steps: int
+) -> None:
+    own.memory.add_memory("s", said("old"))
+    late = Drive(store_of(own).deletion.delete_session("s")).step(min(steps, 4))
+    if steps < 5:
+        own.memory.delete_memory("s")
+    else:
+        late.finish()
+    own.purge()
+    own.memory.add_memory("s", said("new"))
+    late.finish()
+    assert seen(own, "s") == ["new"]
+    assert own.memory.get_session("s").deleted_at is None
+
+
+def test_an_insert_that_is_repeated_after_the_purge_shows_nothing(own: ZepClient) -> None:
+    own.memory.add_memory("s", said("x"))
+    store = store_of(own)
+    add = Drive(store.messages.add("s", said("late"))).step(2)  # it has landed
+    database = store.messages._messages._raw.database
+    inserted = database["messages"].find_one({"uuid": "late"})
+    own.memory.delete_memory("s")
+    assert own.purge()["messages"] == 2
+    with pytest.raises(Exception, match="E11000"):
+        database["messages"].insert_one(inserted)  # what the driver would send again
+    add.finish()
+    assert seen(own, "s") == []
+
+
+def test_another_users_session_under_a_deleted_id_shows_nothing_of_the_first(
+    mongod: Mongod,
+) -> None:
+    with ZepClient(mongod.url) as client:
+        for user_id in ("alice", "bob"):
+            client.user.add(CreateUserRequest(user_id=user_id))
+        client.memory.add_session(Session(session_id="s", user_id="alice"))
+        client.memory.add_memory("s", said("a"))
+        client.memory.delete_memory("s")
+        add = Drive(store_of(client).messages.add("s", said("of alice"))).step()
+        bounce(mongod)
+        add.step()  # it lands, and its writer is gone
+        assert client.memory.get_session("s").deleted_at is None  # the revival was durable
+        client.memory.delete_memory("s")
+        with MongoClient(mongod.url) as raw:  # as if a mark had been lost
+            raw.zepstore.messages.update_one(
+                {"uuid": "of alice"}, {"$unset": {"deleted_at": 1, "deletion": 1}}
+            )
+        client.memory.add_session(Session(session_id="s", user_id="bob"))
+        assert seen(client, "s") == []
+
+
+def test_what_was_purged_within_the_hour_leaves_nothing_but_its_number(own: ZepClient) -> None:
+    secret = Message(role="user", content="secret", uuid="m", metadata={"k": "secret"})
+    own.memory.add_memory("s", Memory(messages=[secret]))
+    own.memory.delete_memory("s")
+    assert own.purge(timedelta(hours=1))["messages"] == 0
+    assert own.purge() == {"messages": 1, "sessions": 1, "users": 0}
+    assert own.purge() == {"messages": 0, "sessions": 0, "users": 0}
+    database = store_of(own).messages._messages._raw.database
+    (left,) = database["messages"].find().to_list()
+    assert "secret" not in repr(left)
+    assert set(left) == {
+        *("_id", "session_id", "seq", "uuid", "placeholder"),
+        *("deleted_at", "created_at", "token_count"),
+    }

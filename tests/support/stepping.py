@@ -1,0 +1,42 @@
+"""Driving operations by hand, one driver call at a time."""
+
+from typing import Any
+
+from langchain_zepstore import ZepClient
+from langchain_zepstore.running import Operation
+
+
+class Drive:
+    """An operation over a synchronous driver that goes on when it is told to.
+
+    Attributes:
+        last: What the last step brought back.
+    """
+
+    def __init__(self, operation: Operation[Any]) -> None:
+        self._operation = operation
+        self.last: Any = None
+
+    def step(self, times: int = 1) -> "Drive":
+        """Make the next driver calls."""
+        for _ in range(times):
+            self.last = self._operation.send(self.last)
+        return self
+
+    def finish(self) -> Any:
+        """Make all that are left, and return what the operation returns."""
+        try:
+            while True:
+                self.step()
+        except StopIteration as stop:
+            return stop.value
+
+
+def store_of(client: ZepClient) -> Any:
+    """Return the store of a client for synchronous calls."""
+
+    def itself(store: Any) -> Operation[Any]:
+        return store
+        yield
+
+    return client.run(itself)
