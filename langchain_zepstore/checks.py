@@ -40,7 +40,8 @@ def checked_count(value: Any, name: str, *, least: int = 0) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise BadRequestError(f"{name} must be an int, not {type(value).__name__}")
     if not least <= value < 2**63:
-        raise BadRequestError(f"{name} must be at least {least} and below 2**63, not {value}")
+        shown = f", not {value}" if abs(value) < 2**64 else ""  # Python refuses to print huge ones
+        raise BadRequestError(f"{name} must be at least {least} and below 2**63{shown}")
     return int(value)
 
 

@@ -101,16 +101,20 @@ def from_langchain(message: BaseMessage, where: str = "message") -> Message:
             f"{where} is a {type(message).__name__}, not a LangChain message (BaseMessage)"
         )
     kind = message.type
-    if kind not in _CLASSES:
+    if not isinstance(kind, str) or kind not in _CLASSES:
         raise BadRequestError(
             f"{where} is of type {kind!r}, which langchain-core cannot read back; "
             f"known are {', '.join(sorted(_CLASSES))}"
         )
     defaults = _defaults(type(message))
     fields: dict[str, Any] = {**vars(message), **(message.__pydantic_extra__ or {})}
-    content, uuid = fields.pop("content"), fields.pop("id")
-    del fields["type"]
+    content, uuid = fields.pop("content", None), fields.pop("id", None)
+    fields.pop("type", None)
+    if not isinstance(content, str | list):
+        raise BadRequestError(f"{where}.content must be a str or a list")
     role = fields.pop("role") if isinstance(message, ChatMessage) else _ROLES.get(kind, kind)
+    if not isinstance(role, str):
+        raise BadRequestError(f"{where}.role must be a str, not {type(role).__name__}")
     data = {
         name: value
         for name, value in fields.items()

@@ -48,7 +48,12 @@ class EmbeddedServer:
         if directory is None:
             from platformdirs import user_data_path  # noqa: PLC0415
 
-            directory = user_data_path("zepstore", appauthor=False)
+            try:
+                directory = user_data_path("zepstore", appauthor=False)
+            except RuntimeError as error:
+                raise StoreUnavailableError(
+                    "this user has no home directory; pass embedded:///some/dir"
+                ) from error
         self.directory = Path(directory).expanduser().absolute()
         self._mutex = threading.Lock()
         self._users: locks.LockFile | None = None

@@ -7,6 +7,7 @@ operation must be harmless when it happens twice.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +66,6 @@ class Collection:
     def __init__(self, raw: Any, place: Place) -> None:
         self.name: str = raw.name
         self._raw = raw
-        self._swift = raw.with_options(write_concern=WriteConcern(w=1))
         self._place = place
 
     def call(
@@ -78,7 +78,8 @@ class Collection:
         deadline = time.monotonic() + self._place.timeout
         for attempts_left in reversed(range(_ATTEMPTS)):
             try:
-                return (yield attempt())
+                # In a context of its own, which an interrupt in the driver cannot leave spoilt.
+                return (yield copy_context().run(attempt))
             except DRIVER_ERRORS as error:
                 revive = self._place.revive
                 repeat = (
@@ -122,7 +123,6 @@ class Collection:
         *,
         fields: Mapping[str, Any] | None = None,
         upsert: bool = False,
-        swift: bool = False,
     ) -> Operation[Document | None]:
         """Update a document and return it as it is then; ``None`` if there was none.
 
@@ -131,11 +131,9 @@ class Collection:
             update: The update or pipeline.
             fields: A projection.
             upsert: Insert it if there is none.
-            swift: Do not wait for durability: a later write that does will carry this one's.
         """
-        raw = self._swift if swift else self._raw
         return self.call(
-            lambda: raw.find_one_and_update(
+            lambda: self._raw.find_one_and_update(
                 query,
                 update,
                 projection=fields,
@@ -208,12 +206,9 @@ class Database:
         messages: One document per message.
         users: One document per user.
         counters: The last small int handed out, per kind.
-        era: Tells the life of the server that answers now from any other, before or after; ``None``
-            if it stands behind a router.
     """
 
-    def __init__(self, raw: Any, place: Place, era: Callable[[], object]) -> None:
-        self.era = era
+    def __init__(self, raw: Any, place: Place) -> None:
         concern = WriteConcern(**{"w": "majority", "j": True, **raw.write_concern.document})
 
         def collection(name: str) -> Collection:

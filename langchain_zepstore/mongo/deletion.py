@@ -1,12 +1,12 @@
 """Soft deletion and undeletion of sessions and messages; how they hold is said in ``marking``."""
 
-from bson import Int64, ObjectId
+from bson import ObjectId
 
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Message, Session
 from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.collections import Database, Document
-from langchain_zepstore.mongo.marking import Marking, numbers_of, this_session
+from langchain_zepstore.mongo.marking import Marking, this_session
 from langchain_zepstore.mongo.reserving import CLOSED_DELETION
 from langchain_zepstore.running import Operation
 
@@ -32,33 +32,12 @@ class Deletion:
         while True:
             begun = yield from self._begin(session_id)
             if begun:
-                yield from self._marking.settle((yield from self._caught_up(begun)))
+                yield from self._marking.settle(begun)
                 return
             session = yield from self._present(session_id)
             if session.get("deleted_at"):
                 raise NotFoundError(f"session {session_id!r} is deleted already")
             yield from self._marking.tidy(session)
-
-    def _caught_up(self, session: Document) -> Operation[Document]:
-        """Let a deletion know of messages with numbers beyond the session's last.
-
-        A server that died took the reservation with it, and the writer died before it could say so.
-        """
-        beyond = yield from self._messages.find(
-            numbers_of(session, session["seq"], 2**63 - 1),
-            sort={"_id": -1},
-            limit=1,
-            fields={"_id": 1},
-        )
-        if not beyond:
-            return session
-        # As long as the deletion is open, nobody has been given these numbers.
-        last = {"$max": {name: Int64(beyond[0]["_id"]["q"]) for name in ("seq", "deletion.seq")}}
-        is_open = {"deletion.id": session["deletion"]["id"], "deletion.open": True}
-        extended = yield from self._sessions.find_one_and_update(
-            {**this_session(session), **is_open}, last
-        )
-        return extended or session
 
     def _begin(self, session_id: str) -> Operation[Document | None]:
         """Open a deletion of a live session with nothing left to tidy, or join the open one."""

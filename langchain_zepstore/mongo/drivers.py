@@ -7,6 +7,7 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -117,14 +118,14 @@ class Drivers:
         """Return the database for calls on the running event loop."""
         key = os.getpid(), asyncio.get_running_loop()
         task = self._loops.get(key)
-        if task is None:
+        if task is None or _failed(task):
             self._drop_closed_loops()
             task = self._loops[key] = key[1].create_task(self._open(key[1]))
         try:
             return (await asyncio.shield(task)).database
         except BaseException:
-            if task.done() and (task.cancelled() or task.exception()):
-                self._loops.pop(key, None)
+            if _failed(task) and self._loops.get(key) is task:
+                del self._loops[key]
             raise
 
     async def _open(self, loop: asyncio.AbstractEventLoop) -> _Opened:
@@ -162,15 +163,15 @@ class Drivers:
             raise BadRequestError(f"{kind} call needs the argument {argument} of ZepClient")
         try:
             client = passed or self._client(loop)
+            raw = (
+                client[settings.database]
+                if settings.database
+                else client.get_default_database(_DEFAULT_DATABASE)
+            )
         except ZepStoreError:
             raise
         except (*DRIVER_ERRORS, ValueError, TypeError, OSError) as error:
             raise translated(error, settings.place) from error
-        raw = (
-            client[settings.database]
-            if settings.database
-            else client.get_default_database(_DEFAULT_DATABASE)
-        )
         if not raw.write_concern.acknowledged:
             if passed is None and not isinstance(client, AsyncMongoClient):
                 client.close()
@@ -182,7 +183,7 @@ class Drivers:
         if settings.embedded:
             revive = self._revive if loop is None else partial(asyncio.to_thread, self._revive)
         place = Place(settings.place, settings.timeout, revive)
-        return _Opened(client, Database(raw, place, partial(_era, client)), is_ours=passed is None)
+        return _Opened(client, Database(raw, place), is_ours=passed is None)
 
     def _revive(self) -> None:
         embedded = self.settings.embedded
@@ -216,7 +217,7 @@ class Drivers:
 
     def _drop(self, key: tuple[int, asyncio.AbstractEventLoop]) -> None:
         task = self._loops.pop(key, None)
-        if task and task.done() and not task.cancelled() and not task.exception():
+        if task and task.done() and not _failed(task):
             self._close(task.result())
 
     def close(self) -> None:
@@ -232,11 +233,18 @@ class Drivers:
     async def aclose(self) -> None:
         """Close everything. May be called twice."""
         task = self._loops.pop((os.getpid(), asyncio.get_running_loop()), None)
-        if task:
-            keeper = (await task).keeper
-            assert keeper
-            await keeper.aclose()
-        await asyncio.to_thread(self.close)
+        try:
+            if task:
+                with suppress(ZepStoreError):  # then there is nothing to close
+                    keeper = (await task).keeper
+                    assert keeper
+                    await keeper.aclose()
+        finally:
+            await asyncio.to_thread(self.close)
+
+
+def _failed(task: asyncio.Task[_Opened]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 def _options(settings: Settings, url: str) -> dict[str, Any]:
@@ -281,18 +289,6 @@ def check_passed(client: Any, async_client: Any) -> None:
             "async_client must be a motor.AsyncIOMotorClient or a pymongo.AsyncMongoClient, "
             f"not {type(async_client).__name__}"
         )
-
-
-def _era(client: Any) -> object:
-    known = client.delegate if isinstance(client, AsyncIOMotorClient) else client
-    servers = known.topology_description.server_descriptions().values()
-    writable = [server for server in servers if server.is_writable]
-    if any(server.mongos for server in writable):
-        return None
-    if len(writable) != 1:
-        return object()  # as good as another one
-    process = (writable[0].topology_version or {}).get("processId")
-    return writable[0].address, process, writable[0].election_id
 
 
 def _driver_info() -> DriverInfo:

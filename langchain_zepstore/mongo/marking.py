@@ -85,15 +85,13 @@ class Marking:
         Below the last fence, gaps are what the purge has removed.
         """
         first = session.get("fenced") or 0
-        numbers = numbers_of(session, first, last)
+        numbers = _numbers(session, first, last)
         if last - first == (yield from self._messages.count(numbers, hint=_BY_ID)):
             return
         deleted_at = session["deletion"]["at"] + documents.GRACE
         for start in range(first, last, _CHUNK):
             end = min(start + _CHUNK, last)
-            held = yield from self._messages.find(
-                numbers_of(session, start, end), fields={"_id": 1}
-            )
+            held = yield from self._messages.find(_numbers(session, start, end), fields={"_id": 1})
             free = set(range(start + 1, end + 1)) - {document["_id"]["q"] for document in held}
             if free:
                 # A conflict is a message that came first, or another's placeholder.
@@ -146,7 +144,6 @@ def this_session(session: Document) -> dict[str, Any]:
     return {"_id": session["_id"], "uuid": session["uuid"]}
 
 
-def numbers_of(session: Document, after: int, last: int) -> Document:
-    """Return the query for what holds the numbers of a session in a range."""
+def _numbers(session: Document, after: int, last: int) -> Document:
     incarnation = session["uuid"]
     return {"_id": {"$gt": {"s": incarnation, "q": after}, "$lte": {"s": incarnation, "q": last}}}

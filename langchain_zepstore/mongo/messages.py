@@ -12,7 +12,7 @@ from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.collections import Conflict, Database, Document
 from langchain_zepstore.mongo.marking import Marking
 from langchain_zepstore.mongo.merging import merged
-from langchain_zepstore.mongo.reserving import reserve, secure
+from langchain_zepstore.mongo.reserving import reserve
 from langchain_zepstore.running import Operation, Page
 from langchain_zepstore.store import Newborn
 from langchain_zepstore.values import mergeable
@@ -46,25 +46,26 @@ class Messages:
             return
         bodies = [body for body, _ in sized]
         sizes = [size for _, size in sized]
-        replaced: list[str] = []
+        superseded: list[ObjectId] = []
         while True:
-            era = self._database.era()
             session = yield from reserve(
                 self._database, session_id, len(bodies), metadata=metadata, newborn=newborn
             )
-            if (yield from self._insert(session, bodies, sizes, replaced)):
+            if (yield from self._insert(session, bodies, sizes, superseded)):
                 break
-            # A deletion has fenced these numbers, or a server that died has given them out twice.
-            # The whole call goes to the end, with what has landed of it.
+            # A deletion has fenced these numbers. The whole call comes after it, also what has
+            # landed of it.
             metadata = None
             yield from self._marking.settle_last(session_id)
-            yield from self._move_on(session, bodies)
-            replaced.extend(body["uuid"] for body in bodies)
-        if self._database.era() != era:
-            yield from secure(self._database, session)
-        if replaced:
+            yield from self._move_on(session, bodies, superseded)
+        if superseded:
+            uuids = [body["uuid"] for body in bodies]
             yield from self._marking.forget(
-                {"session_id": session_id, "uuid": {"$in": replaced}, "superseded": {"$ne": None}}
+                {
+                    "session_id": session_id,
+                    "uuid": {"$in": uuids},
+                    "superseded": {"$in": superseded},
+                }
             )
 
     def _insert(
@@ -72,7 +73,7 @@ class Messages:
         session: Document,
         bodies: Sequence[Document],
         sizes: Sequence[int],
-        replaced: list[str],
+        superseded: list[ObjectId],
     ) -> Operation[bool]:
         """Insert messages under reserved numbers; ``False`` if the numbers are fenced."""
         for part in _parts(documents.numbered(session, bodies), sizes):
@@ -81,14 +82,16 @@ class Messages:
                 conflicts = yield from self._messages.insert(remaining)
                 if not conflicts:
                     break
-                remaining = yield from self._settle(session, remaining, conflicts)
+                remaining = yield from self._settle(session, remaining, conflicts, superseded)
                 if remaining is None:
                     return False
-                replaced.extend(message["uuid"] for message in remaining)
         return True
 
-    def _move_on(self, session: Document, bodies: Sequence[Document]) -> Operation[None]:
+    def _move_on(
+        self, session: Document, bodies: Sequence[Document], superseded: list[ObjectId]
+    ) -> Operation[None]:
         """Let what has landed under reserved numbers give way to what is inserted next."""
+        superseded.append(ObjectId())
         numbers = {"$gt": session["seq"] - len(bodies), "$lte": session["seq"]}
         yield from self._messages.update(
             {
@@ -101,7 +104,7 @@ class Messages:
             [
                 {
                     "$set": {
-                        "superseded": ObjectId(),
+                        "superseded": superseded[-1],
                         "deleted_at": {"$ifNull": ["$deleted_at", "$$NOW"]},
                         "deletion": {"$ifNull": ["$deletion", ObjectId()]},
                     }
@@ -111,7 +114,11 @@ class Messages:
         )
 
     def _settle(
-        self, session: Document, messages: Sequence[Document], conflicts: Sequence[Conflict]
+        self,
+        session: Document,
+        messages: Sequence[Document],
+        conflicts: Sequence[Conflict],
+        superseded: list[ObjectId],
     ) -> Operation[list[Document] | None]:
         """Deal with messages whose id or number is taken.
 
@@ -132,22 +139,28 @@ class Messages:
                 continue  # it had landed, only the answer was lost
             if on_id:
                 return None
-            if not (holder and (yield from self._replace(session, holder, message))):
+            if holder and holder.get("deleted_at"):
+                superseded.append(ObjectId())
+                yield from self._supersede(holder, superseded[-1])
+                remaining.append(message)
+            elif not (holder and (yield from self._replace(session, holder, message))):
                 remaining.append(message)
         return remaining
 
-    def _replace(self, session: Document, holder: Document, message: Document) -> Operation[bool]:
-        """Put a message in the place of the live one with its id; let a deleted one give way.
+    def _supersede(self, holder: Document, by: ObjectId) -> Operation[int]:
+        """Let a deleted message give way to one with its id.
 
-        That one lets go of the id and stays until the new one is there: it must not be lost with a
+        It lets go of the id and stays until the new one is there: it must not be lost with a
         writer that dies in between.
         """
+        return self._messages.update(
+            {"_id": holder["_id"], "uuid": holder["uuid"], "deleted_at": {"$ne": None}},
+            {"$set": {"superseded": by}},
+        )
+
+    def _replace(self, session: Document, holder: Document, message: Document) -> Operation[bool]:
+        """Put a message in the place of the live one with its id; whether that was still so."""
         this = {"_id": holder["_id"], "uuid": holder["uuid"]}
-        if holder.get("deleted_at"):
-            yield from self._messages.update(
-                {**this, "deleted_at": {"$ne": None}}, {"$set": {"superseded": ObjectId()}}
-            )
-            return False
         kept: Document = {
             name: holder[name] for name in ("_id", "seq", "restored") if name in holder
         }

@@ -25,9 +25,8 @@ def reserve(
 ) -> Operation[Document]:
     """Hand out the next numbers of a session, which it creates, revives and stamps by the way.
 
-    The update does not wait for durability: the insert that follows does, and carries it, unless
-    the server dies in between (see ``secure``). A creation, a revival and a merge wait, and so does
-    all behind a router, where the insert may go to another machine.
+    The reservation is durable before it is used. Were it left to the insert to carry it, a server
+    that dies in between would take it along, and the numbers would be given out twice.
 
     Args:
         database: Where.
@@ -41,13 +40,7 @@ def reserve(
     """
     query = {"_id": session_id}
     update = _reserving(count, metadata)
-    session = None
-    if not metadata and database.era() is not None:
-        session = yield from database.sessions.find_one_and_update(
-            {**query, "deleted_at": None}, update, fields=_RESERVED, swift=True
-        )
-    if session is None:
-        session = yield from database.sessions.find_one_and_update(query, update, fields=_RESERVED)
+    session = yield from database.sessions.find_one_and_update(query, update, fields=_RESERVED)
     if session is None:
         fields = yield from _birth_of(database, newborn or Newborn())
         session = yield from database.sessions.find_one_and_update(
@@ -55,23 +48,6 @@ def reserve(
         )
     assert session is not None
     return session
-
-
-def secure(database: Database, session: Document) -> Operation[None]:
-    """Make a reservation again that a server took with it when it died, after it has been used."""
-    yield from database.sessions.update(
-        {"_id": session["_id"], "uuid": session["uuid"], "seq": {"$lt": session["seq"]}},
-        [
-            {
-                "$set": {
-                    "seq": Int64(session["seq"]),
-                    "active_at": "$$NOW",
-                    "deletion": CLOSED_DELETION,
-                }
-            },
-            {"$unset": "deleted_at"},
-        ],
-    )
 
 
 def _reserving(count: int, metadata: Document | None) -> list[Document]:

@@ -3,6 +3,8 @@
 from typing import Any
 from uuid import uuid4
 
+from bson import ObjectId
+
 from langchain_zepstore.errors import AlreadyExistsError, BadRequestError, NotFoundError
 from langchain_zepstore.models import CreateUserRequest, Session, UpdateUserRequest, User
 from langchain_zepstore.mongo import documents
@@ -67,20 +69,22 @@ class Users:
 
     def delete(self, user_id: str) -> Operation[None]:
         """Soft-delete a user, then the sessions one by one; repeated, it goes on where it was."""
+        token = ObjectId()
         user = yield from self._users.find_one_and_update(
-            {"_id": user_id, "$or": [{"deleted_at": None}, {"deleting": True}]},
+            {"_id": user_id, "$or": [{"deleted_at": None}, {"deleting": {"$ne": None}}]},
             [
                 {
                     "$set": {
                         "deleted_at": {"$ifNull": ["$deleted_at", "$$NOW"]},
                         "updated_at": "$$NOW",
-                        "deleting": True,
+                        "deleting": token,
                     }
                 }
             ],
         )
         if user is None:
             raise NotFoundError(f"there is no user {user_id!r}")
+        ours = {"_id": user_id, "deleting": token}
         last = 0
         while sessions := (yield from self._sessions_after(user_id, last)):
             for session in sessions:
@@ -91,9 +95,9 @@ class Users:
                 except NotFoundError:
                     continue  # another was faster
             last = sessions[-1]["id"]
-        yield from self._users.update(
-            {"_id": user_id, "uuid": user["uuid"]}, {"$unset": {"deleting": 1}}
-        )
+            if not (yield from self._users.find_one(ours, fields={"_id": 1})):
+                return  # added again, or another goes on
+        yield from self._users.update(ours, {"$unset": {"deleting": 1}})
 
     def _sessions_after(self, user_id: str, after: int) -> Operation[list[Document]]:
         return self._sessions.find(

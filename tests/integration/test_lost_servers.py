@@ -35,9 +35,7 @@ def reborn(mongod: Mongod, operation: Operation[None]) -> Operation[None]:
 
 
 @pytest.mark.parametrize("deleted", [False, True])
-def test_a_reservation_that_died_with_the_server_is_made_again(
-    mongod: Mongod, deleted: bool
-) -> None:
+def test_a_reservation_outlives_the_server(mongod: Mongod, deleted: bool) -> None:
     with ZepClient(mongod.url) as client:
         client.memory.add_memory("s", Memory(messages=[Message(role="user", content="", uuid="a")]))
         if deleted:
@@ -52,7 +50,7 @@ def test_a_reservation_that_died_with_the_server_is_made_again(
         assert client.purge(timedelta())["messages"] == 3
 
 
-def test_a_delete_takes_what_a_lost_reservation_left(mongod: Mongod) -> None:
+def test_a_delete_takes_what_a_writer_left_that_died_with_the_server(mongod: Mongod) -> None:
     with ZepClient(mongod.url) as client:
         client.memory.add_memory("s", Memory(messages=[Message(role="user", content="", uuid="a")]))
 
