@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,6 +15,7 @@ from langchain_zepstore.errors import AlreadyExistsError, BadRequestError, NotFo
 from langchain_zepstore.models import Session
 from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.collections import Database, Document
+from langchain_zepstore.mongo.deletion import Deletion
 from langchain_zepstore.mongo.merging import holds, literal, merged, without
 from langchain_zepstore.mongo.owners import require_user
 from langchain_zepstore.mongo.reserving import CLOSED_DELETION, birth
@@ -31,6 +33,7 @@ class Sessions:
         self._database = database
         self._sessions = database.sessions
         self._messages = database.messages
+        self._deletion = Deletion(database)
 
     def create(self, session: Session) -> Operation[Session]:
         """Create a session, or bring a deleted one back without its messages."""
@@ -54,7 +57,18 @@ class Sessions:
                 continue
             if token not in (found["uuid"], found.get("revival")):
                 raise AlreadyExistsError(f"session {session_id!r} exists already")
+            if user_id is not None:
+                yield from self._check_orphan(session_id, user_id)
             return documents.to_session(found)
+
+    def _check_orphan(self, session_id: str, user_id: str) -> Operation[None]:
+        """Delete a new session again if its user was deleted meanwhile, and did not find it."""
+        try:
+            yield from require_user(self._database, user_id)
+        except BadRequestError:
+            with suppress(NotFoundError):
+                yield from self._deletion.delete_session(session_id)
+            raise
 
     def _revive(
         self, session: Document, token: str, user_id: str | None, metadata: Document | None

@@ -10,6 +10,7 @@ import pytest
 from pymongo import MongoClient
 
 from langchain_zepstore import (
+    BadRequestError,
     CreateUserRequest,
     Memory,
     Message,
@@ -158,6 +159,19 @@ def test_a_user_who_is_added_again_keeps_the_sessions_made_since(own: ZepClient)
     delete.finish()
     assert [session.session_id for session in own.user.get_sessions("u")] == ["new"]
     assert own.user.get("u").deleted_at is None
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_session_made_while_its_user_is_deleted_does_not_outlive_the_user(
+    own: ZepClient, steps: int
+) -> None:
+    own.user.add(CreateUserRequest(user_id="u"))
+    session = Session(session_id="s", user_id="u")
+    create = Drive(store_of(own).sessions.create(session)).step(steps)
+    own.user.delete("u")
+    with pytest.raises(BadRequestError, match="no user"):
+        create.finish()
+    assert own.user.get_sessions("u") == []
 
 
 async def test_a_call_after_a_failed_first_one_tries_again(mongod: Mongod) -> None:
