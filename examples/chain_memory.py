@@ -19,7 +19,7 @@ from langchain_core.runnables.history import RunnableWithMessageHistory
 
 from langchain_zepstore import ZepClient, ZepStoreError
 
-# langchain-core recommends agents instead since 1.6.4. The class stays until 2.0, and works.
+# langchain-core recommends LangGraph's persistence since 1.3.3. The class works, until 2.0.
 warnings.filterwarnings("ignore", message="RunnableWithMessageHistory is deprecated")
 
 SESSION = "chain-memory"

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from langchain_zepstore.checks import without_credentials
 from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.lc_messages import StartOn
 from langchain_zepstore.managers.memory import MemoryManager
 from langchain_zepstore.managers.message import MessageManager
 from langchain_zepstore.managers.runner import Call
@@ -111,22 +112,39 @@ class ZepClient:
 
         return str(EmbeddedServer(_embedded_directory(self.url)).directory)
 
-    def chat_history(self, session_id: str, **options: Any) -> "ZepChatMessageHistory":
+    def chat_history(
+        self,
+        session_id: str,
+        *,
+        lastn: int | None = None,
+        start_on: StartOn | None = None,
+        user_id: str | None = None,
+        session_metadata: dict[str, Any] | None = None,
+    ) -> "ZepChatMessageHistory":
         """Return a LangChain chat history on a session; no I/O.
 
         Fit to be given to ``RunnableWithMessageHistory`` as it is: ``client.chat_history``.
 
         Args:
             session_id: The session's id.
-            **options: ``lastn``, ``start_on``, ``user_id``, ``session_metadata``; see
-                ``ZepChatMessageHistory``.
+            lastn: As for ``ZepChatMessageHistory``.
+            start_on: As for ``ZepChatMessageHistory``.
+            user_id: As for ``ZepChatMessageHistory``.
+            session_metadata: As for ``ZepChatMessageHistory``.
 
         Raises:
-            BadRequestError: The id is not a non-empty string of up to 1 kB.
+            BadRequestError: An argument cannot be used.
         """
         from langchain_zepstore.history import ZepChatMessageHistory  # noqa: PLC0415 - a cycle
 
-        return ZepChatMessageHistory(session_id, client=self, **options)
+        return ZepChatMessageHistory(
+            session_id,
+            client=self,
+            lastn=lastn,
+            start_on=start_on,
+            user_id=user_id,
+            session_metadata=session_metadata,
+        )
 
     def purge(self, older_than: timedelta | None = None) -> dict[str, int]:
         """Remove for good, now, what the database would remove later.
@@ -253,8 +271,8 @@ def _checked_period(value: timedelta, name: str) -> timedelta:
 
 
 def _embedded_directory(url: str) -> Path | None:
-    scheme, _, rest = url.partition(":")
-    if scheme != "embedded":
+    scheme, colon, rest = url.partition(":")
+    if scheme != "embedded" or not colon:
         raise BadRequestError(f"a URL of the scheme {scheme!r} is not known; use {_SCHEMES}")
     path = unquote(rest.removeprefix("//"))
     if (path and not path.startswith("/")) or {"?", "#"} & set(rest) or "\0" in path:

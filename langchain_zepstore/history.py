@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage
 from langchain_zepstore.checks import checked_count, checked_id
 from langchain_zepstore.client import ZepClient, shared_client
 from langchain_zepstore.errors import BadRequestError, NotFoundError
-from langchain_zepstore.lc_messages import from_langchain
+from langchain_zepstore.lc_messages import MESSAGE_TYPES, StartOn, from_langchain
 from langchain_zepstore.models import Memory, Message
 from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Newborn, Store
@@ -50,7 +50,7 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
         *,
         client: ZepClient | None = None,
         lastn: int | None = None,
-        start_on: str | type[BaseMessage] | Sequence[str | type[BaseMessage]] | None = None,
+        start_on: StartOn | None = None,
         user_id: str | None = None,
         session_metadata: dict[str, Any] | None = None,
     ) -> None:
@@ -148,16 +148,15 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
         return []
 
 
-def _kinds(
-    start_on: str | type[BaseMessage] | Sequence[str | type[BaseMessage]],
-) -> tuple[frozenset[str], tuple[type[BaseMessage], ...]]:
+def _kinds(start_on: StartOn) -> tuple[frozenset[str], tuple[type[BaseMessage], ...]]:
     several = list(start_on) if isinstance(start_on, list | tuple | set | frozenset) else [start_on]
     names = frozenset(kind for kind in several if isinstance(kind, str))
     classes = tuple(
         kind for kind in several if isinstance(kind, type) and issubclass(kind, BaseMessage)
     )
-    if not all(isinstance(kind, str) or kind in classes for kind in several):
+    if not names <= MESSAGE_TYPES or len(names) + len(classes) < len(several):
         raise BadRequestError(
-            f"start_on must be message types or message classes, not {start_on!r}"
+            f"start_on must be message classes or types such as 'human', not {start_on!r}; "
+            f"the types are {', '.join(sorted(MESSAGE_TYPES))}"
         )
     return names, classes

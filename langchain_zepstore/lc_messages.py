@@ -49,6 +49,12 @@ _CLASSES: dict[str, type[BaseMessage]] = {
         ToolMessageChunk,
     )
 }
+MESSAGE_TYPES = frozenset(_CLASSES)
+"""What ``type`` a message of langchain-core can have."""
+
+StartOn = str | type[BaseMessage] | Sequence[str | type[BaseMessage]]
+"""A message type, a message class, or several of these."""
+
 _ROLES = {
     "AIMessageChunk": "ai",
     "FunctionMessageChunk": "function",

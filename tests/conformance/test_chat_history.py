@@ -139,11 +139,10 @@ START_ON: list[tuple[Any, str]] = [
     ("tool", "tahct"),
     (["human", "ai"], "ahct"),
     ((HumanMessage, "ai"), "ahct"),
-    ([ChatMessage, "critic"], "ct"),
+    ([ChatMessage, "chat"], "ct"),
     (BaseMessage, "stahct"),
     (RemoveMessage, ""),
     ("remove", ""),
-    ("critic", ""),
     ([], ""),
 ]
 

@@ -77,6 +77,7 @@ def test_an_embedded_url_names_a_whole_path_or_none(url) -> None:
     [
         ("redis://host", "'redis' is not known; use mongodb://"),
         ("host:27017", "is not known"),
+        ("embedded", "is not known"),
         ("", "is not known"),
         ("/some/dir", "is not known"),
         ("embedded:relative", "names no directory; use embedded:///some/dir"),
@@ -250,3 +251,9 @@ async def test_a_client_may_be_closed_twice_on_a_loop_and_is_of_no_use_then() ->
         await client.aclose()
     with pytest.raises(BadRequestError, match="is closed"):
         await client.message.acount("s")
+
+
+@pytest.mark.parametrize("start_on", ["hman", "user", ["human", "critic"]], ids=repr)
+def test_a_kind_to_start_on_that_no_message_has_is_refused(start_on) -> None:
+    with pytest.raises(BadRequestError, match="start_on must be .* the types are .*human"):
+        ZepChatMessageHistory("session", URL, start_on=start_on)

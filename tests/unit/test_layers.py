@@ -25,7 +25,7 @@ ROOMS = {
     "managers": SHARED,
     "mongo": f"{SHARED} lc_messages embedded",
     "http": f"{SHARED} lc_messages",
-    "client": f"{SHARED} managers embedded mongo http",
+    "client": f"{SHARED} lc_messages managers embedded mongo http",
     "history": f"{SHARED} lc_messages client",
     "retriever": f"{SHARED} lc_messages client",
     "middleware": f"{SHARED} lc_messages client history",
