@@ -255,5 +255,5 @@ async def test_a_client_may_be_closed_twice_on_a_loop_and_is_of_no_use_then() ->
 
 @pytest.mark.parametrize("start_on", ["hman", "user", ["human", "critic"]], ids=repr)
 def test_a_kind_to_start_on_that_no_message_has_is_refused(start_on) -> None:
-    with pytest.raises(BadRequestError, match="start_on must be .* the types are .*human"):
+    with pytest.raises(BadRequestError, match=r"start_on must be .* the types are .*human"):
         ZepChatMessageHistory("session", URL, start_on=start_on)
