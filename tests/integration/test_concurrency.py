@@ -131,8 +131,9 @@ class LossyProxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                self._sockets.append(client)
                 server = socket.create_connection(self._server)
-                self._sockets += [client, server]
+                self._sockets.append(server)
                 threading.Thread(target=self._converse, args=(client, server), daemon=True).start()
 
     def _converse(self, client: socket.socket, server: socket.socket) -> None:
@@ -153,9 +154,10 @@ class LossyProxy:
 
     def close(self) -> None:
         self._listener.close()
-        for each in self._sockets:
+        for each in list(self._sockets):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
+            each.close()
 
 
 OP_MSG = 2013
