@@ -12,7 +12,7 @@ from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Newborn
 from langchain_zepstore.values import encoded_metadata
 
-_RESERVED = {"uuid": 1, "seq": 1, "user_id": 1, "active_at": 1, "fenced": 1, "deletion": 1}
+_RESERVED = {"uuid": 1, "seq": 1, "user_id": 1, "active_at": 1}
 
 
 def reserve(
@@ -36,7 +36,7 @@ def reserve(
         newborn: What the session gets if it has to be created.
 
     Returns:
-        What ``numbered`` needs, the last number as ``seq``, and what a deletion left.
+        What ``numbered`` needs, with the last number as ``seq``.
     """
     query = {"_id": session_id}
     update = _reserving(count, metadata)
