@@ -14,6 +14,11 @@ from tests.support.mongod import Mongod
 TEST_URL_VARIABLE = "ZEPSTORE_TEST_URL"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests of faults run in their long form."""
+    parser.addoption("--long", action="store_true", help="the long form of the tests of faults")
+
+
 @pytest.fixture(scope="session")
 def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A standalone mongod, or what ``$ZEPSTORE_TEST_URL`` points to."""
