@@ -10,8 +10,8 @@ from langchain_core.messages import BaseMessage
 from langchain_zepstore.checks import checked_count, checked_id
 from langchain_zepstore.client import ZepClient, shared_client
 from langchain_zepstore.errors import BadRequestError, NotFoundError
-from langchain_zepstore.lc_messages import MESSAGE_TYPES, StartOn, from_langchain
-from langchain_zepstore.models import Memory, Message
+from langchain_zepstore.lc_messages import MESSAGE_TYPES, StartOn
+from langchain_zepstore.models import Message
 from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Newborn, Store
 from langchain_zepstore.values import encoded_metadata
@@ -128,12 +128,8 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
     def _adding(self, messages: Sequence[BaseMessage]) -> Callable[[Store], Operation[None]]:
         if not isinstance(messages, Iterable):
             raise BadRequestError(f"messages must be a list, not {type(messages).__name__}")
-        converted = [
-            from_langchain(message, f"messages[{index}]") for index, message in enumerate(messages)
-        ]
-        # Not Memory(messages=…): pydantic would check what from_langchain just made.
-        memory = Memory.model_construct(messages=converted)
-        return lambda store: store.messages.add(self.session_id, memory, self._newborn)
+        several = list(messages)
+        return lambda store: store.messages.add_langchain(self.session_id, several, self._newborn)
 
     def _reading(self) -> Callable[[Store], Operation[list[BaseMessage]]]:
         return lambda store: store.messages.read_langchain(self.session_id, self._lastn)

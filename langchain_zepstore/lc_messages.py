@@ -8,7 +8,7 @@ key in the data is data.
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from langchain_core.messages import (
     AIMessage,
@@ -87,17 +87,34 @@ def _is_default(value: Any, default: Any) -> bool:
     return type(value) is type(default) and bool(value == default)
 
 
-def from_langchain(message: BaseMessage, where: str = "message") -> Message:
-    """Turn a LangChain message into a Zep message that gives it back unchanged.
+class Parts(NamedTuple):
+    """What a LangChain message is made of; ``build`` puts it together again.
+
+    Attributes:
+        role: The role of the Zep message.
+        content: The content as LangChain has it.
+        uuid: The LangChain id.
+        kind: LangChain's ``type``; ``None`` if the role alone says it.
+        data: The other fields, those with default values left out.
+        tokens: Roughly how many there are.
+    """
+
+    role: str
+    content: str | list[Any]
+    uuid: str | None
+    kind: str | None
+    data: dict[str, Any]
+    tokens: int
+
+
+def parts_of(message: BaseMessage, where: str) -> Parts:
+    """Take a LangChain message apart.
 
     The values are not copied, and not yet checked for what the store can hold.
 
     Args:
         message: Any message of langchain-core's classes; it is not changed.
         where: The message's place, for the error.
-
-    Returns:
-        The message, its tokens counted; its ``uuid`` is the LangChain id, ``None`` if it has none.
 
     Raises:
         BadRequestError: It is no LangChain message, or of a type langchain-core does not know.
@@ -126,16 +143,37 @@ def from_langchain(message: BaseMessage, where: str = "message") -> Message:
         for name, value in fields.items()
         if name not in defaults or not _is_default(value, defaults[name])
     }
-    text = content if isinstance(content, str) else text_of(content)
+    plain = (
+        not data and isinstance(content, str) and _PLAIN.get(role, ChatMessage) is _CLASSES[kind]
+    )
+    return Parts(role, content, uuid, None if plain else kind, data, _tokens(message))
+
+
+def from_langchain(message: BaseMessage, where: str = "message") -> Message:
+    """Turn a LangChain message into a Zep message that gives it back unchanged.
+
+    The values are not copied, and not yet checked for what the store can hold.
+
+    Args:
+        message: Any message of langchain-core's classes; it is not changed.
+        where: The message's place, for the error.
+
+    Returns:
+        The message, its tokens counted; its ``uuid`` is the LangChain id, ``None`` if it has none.
+
+    Raises:
+        BadRequestError: It is no LangChain message, or of a type langchain-core does not know.
+    """
+    role, content, uuid, kind, data, tokens = parts_of(message, where)
+    text = text_of(content)
     if text is not content:
-        data["content"] = content
-    plain = not data and _PLAIN.get(role, ChatMessage) is _CLASSES[kind]
+        data = {**data, "content": content}
     return Message.model_construct(
         role=role,
         content=text,
         uuid=uuid,
-        token_count=_tokens(message),
-        langchain=None if plain else {"type": kind, "data": data},
+        token_count=tokens,
+        langchain={"type": kind, "data": data} if kind else None,
     )
 
 

@@ -108,6 +108,11 @@ class MessageOperations(Protocol):
     ) -> Operation[None]:
         """Store messages at the end of a session, which is created or revived."""
 
+    def add_langchain(
+        self, session_id: str, messages: Sequence[BaseMessage], newborn: Newborn | None = None
+    ) -> Operation[None]:
+        """Store LangChain's messages at the end of a session, which is created or revived."""
+
     def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
         """Return the last messages, oldest first; all of them without ``lastn``."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from bson.codec_options import CodecOptions
 from pymongo import ReturnDocument, WriteConcern
-from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
+from pymongo.errors import DuplicateKeyError, OperationFailure, WriteConcernError
 
 from langchain_zepstore.mongo.failures import (
     DRIVER_ERRORS,
@@ -21,6 +21,7 @@ from langchain_zepstore.mongo.failures import (
     is_unreachable,
     translated,
 )
+from langchain_zepstore.mongo.tenure import Tenure, Writer, writer_of
 from langchain_zepstore.running import Operation
 
 Document = dict[str, Any]
@@ -39,6 +40,19 @@ class Conflict:
 
     index: int
     on_id: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """What came of an insert.
+
+    Attributes:
+        conflicts: The documents that were not inserted.
+        writer: Who wrote.
+    """
+
+    conflicts: list[Conflict]
+    writer: Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +80,7 @@ class Collection:
     def __init__(self, raw: Any, place: Place) -> None:
         self.name: str = raw.name
         self._raw = raw
+        self._hasty = raw.with_options(write_concern=WriteConcern(w=1))
         self._place = place
 
     def call(
@@ -123,6 +138,7 @@ class Collection:
         *,
         fields: Mapping[str, Any] | None = None,
         upsert: bool = False,
+        durable: bool = True,
     ) -> Operation[Document | None]:
         """Update a document and return it as it is then; ``None`` if there was none.
 
@@ -131,9 +147,11 @@ class Collection:
             update: The update or pipeline.
             fields: A projection.
             upsert: Insert it if there is none.
+            durable: Wait until the update is; a later write that does carries it along.
         """
+        raw = self._raw if durable else self._hasty
         return self.call(
-            lambda: self._raw.find_one_and_update(
+            lambda: raw.find_one_and_update(
                 query,
                 update,
                 projection=fields,
@@ -149,25 +167,26 @@ class Collection:
         result = yield from self.call(lambda: method(query, update))
         return int(result.matched_count)
 
-    def insert(self, documents: Sequence[Document]) -> Operation[list[Conflict]]:
-        """Insert documents in one command and return those that could not be, as conflicts."""
-
-        def attempt() -> Any:
-            return self._raw.insert_many(documents, ordered=False)
-
-        try:
-            yield from self.call(attempt)
-        except Exception as error:
-            cause = error.__cause__
-            if not isinstance(cause, BulkWriteError):
-                raise
-            failures = cause.details.get("writeErrors", [])
-            for failure in failures + cause.details.get("writeConcernErrors", []):
-                if failure["code"] != _DUPLICATE_KEY:
-                    told = OperationFailure(failure["errmsg"], failure["code"], failure)
-                    raise translated(told, self._place.name) from cause
-            return [Conflict(item["index"], "_id" in item["keyPattern"]) for item in failures]
-        return []
+    def insert(self, documents: Sequence[Document]) -> Operation[Inserted]:
+        """Insert documents in one command, those that can be."""
+        command = {
+            "insert": self.name,
+            "documents": documents,
+            "ordered": False,
+            "writeConcern": self._raw.write_concern.document,
+        }
+        # By hand: the drivers' own methods keep to themselves who wrote.
+        answer = yield from self.call(lambda: self._raw.database.command(command))
+        failures = answer.get("writeErrors", [])
+        for failure in failures:
+            if failure["code"] != _DUPLICATE_KEY:
+                told = OperationFailure(failure["errmsg"], failure["code"], failure)
+                raise translated(told, self._place.name) from told
+        if doubt := answer.get("writeConcernError"):
+            unsure = WriteConcernError(doubt.get("errmsg", ""), doubt.get("code"), doubt)
+            raise translated(unsure, self._place.name) from unsure
+        conflicts = [Conflict(item["index"], "_id" in item["keyPattern"]) for item in failures]
+        return Inserted(conflicts, writer_of(answer))
 
     def replace(self, query: Document, document: Document) -> Operation[int]:
         """Put a document in the place of one and return how many matched, 0 or 1."""
@@ -206,6 +225,7 @@ class Database:
         messages: One document per message.
         users: One document per user.
         counters: The last small int handed out, per kind.
+        tenure: Who wrote last.
     """
 
     def __init__(self, raw: Any, place: Place) -> None:
@@ -220,3 +240,4 @@ class Database:
         self.messages = collection("messages")
         self.users = collection("users")
         self.counters = collection("counters")
+        self.tenure = Tenure()

@@ -32,7 +32,7 @@ class Deletion:
         while True:
             begun = yield from self._begin(session_id)
             if begun:
-                yield from self._marking.settle(begun)
+                yield from self._marking.settle((yield from self._widened(begun)))
                 return
             session = yield from self._present(session_id)
             if session.get("deleted_at"):
@@ -60,6 +60,27 @@ class Deletion:
                 {"$set": {"deletion_count": "$deletion.id"}},
             ],
         )
+
+    def _widened(self, session: Document) -> Operation[Document]:
+        """Let a deletion that was just opened take a message above the session's last number.
+
+        A writer that died may have left one, if the server lost its reservation as well.
+        """
+        live = {"session_id": session["_id"], "deleted_at": None}
+        top = yield from self._messages.find(live, sort={"seq": -1}, limit=1, fields={"_id": 1})
+        stray = top[0]["_id"] if top else None
+        if not stray or stray["s"] != session["uuid"] or stray["q"] <= session["seq"]:
+            return session
+        widened = yield from self._sessions.find_one_and_update(
+            {
+                **this_session(session),
+                "seq": session["seq"],  # else numbers were handed out since, and it is one of them
+                "deletion.id": session["deletion"]["id"],
+                "deletion.open": True,
+            },
+            {"$set": {"seq": stray["q"], "deletion.seq": stray["q"]}},
+        )
+        return widened or session
 
     def undelete_session(self, session_id: str) -> Operation[Session]:
         """Bring back a session and the messages that its last deletion took.

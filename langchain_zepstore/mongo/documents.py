@@ -4,7 +4,7 @@ A message's document holds nothing twice: ``content`` is the LangChain content a
 blocks, and ``langchain`` only what has no field of its own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -22,34 +22,36 @@ from langchain_zepstore.values import Encoder, encoded_metadata, unescape
 _MAX_DOCUMENT = 16 * 1024 * 1024
 _HEADROOM = 8 * 1024  # for the fields that a body does not hold yet; two of them carry a 1 kB id
 
+# What is plainly small need not be measured.
+_BARE = {"uuid", "role", "content", "token_count"}
+_BARE_BYTES = 80  # of names, lengths and the number
+_SHORT = 100_000
+_UTF8 = 4
+
 
 def message_body(message: Message, where: str) -> tuple[Document, int]:
     """Encode what a message's document holds whatever session and number it gets.
 
     Returns:
-        The document's fields, with a new ``uuid`` if the message has none, and their size in bytes.
+        The document's fields, with a new ``uuid`` if the message has none, and how many bytes they
+        take at most.
 
     Raises:
         BadRequestError: The message is none, or holds what BSON cannot; it says which and where.
     """
     if not isinstance(message, Message):
         raise BadRequestError(f"{where} is a {type(message).__name__}, not a Message")
-    encoder = Encoder()
     content: Any = message.content
     if not isinstance(content, str):
         raise BadRequestError(f"{where}.content must be a str, not {type(content).__name__}")
     if not isinstance(message.role, str):
         raise BadRequestError(f"{where}.role must be a str, not {type(message.role).__name__}")
-    body: Document = {
-        "uuid": str(uuid4()) if message.uuid is None else checked_id(message.uuid, f"{where}.uuid"),
-        "role": encoder.encode(message.role, f"{where}.role"),
-    }
-    if message.langchain is not None:
-        body["langchain"] = payload = _payload(message, encoder, where)
-        content = payload["data"].pop("content", content)
-    if content is message.content:
-        content = encoder.encode(content, f"{where}.content")
-    body["content"] = content
+    kind, data = _payload(message, where)
+    if "content" in data:
+        data = {**data}
+        content = data.pop("content")
+    encoder = Encoder()
+    body = _body(encoder, (message.role, content, message.uuid, kind, data), where)
     body["token_count"] = (
         lc_messages.approximate_tokens(message)
         if message.token_count is None
@@ -59,8 +61,52 @@ def message_body(message: Message, where: str) -> tuple[Document, int]:
         body["metadata"] = encoded_metadata(message.metadata, f"{where}.metadata")
     if message.created_at is not None:
         body["created_at"] = _moment(message.created_at, f"{where}.created_at")
+    return _sized(body, encoder, where)
+
+
+def langchain_body(message: BaseMessage, where: str) -> tuple[Document, int]:
+    """Encode a LangChain message, without a detour over Zep's; else as ``message_body``."""
+    *parts, tokens = lc_messages.parts_of(message, where)
+    encoder = Encoder()
+    body = _body(encoder, parts, where)
+    body["token_count"] = tokens
+    return _sized(body, encoder, where)
+
+
+def _payload(message: Message, where: str) -> tuple[str | None, Document]:
+    if message.langchain is None:
+        return None, {}
+    match message.langchain:
+        case {"type": str() as kind, "data": dict() as data}:
+            return kind, data
+    raise BadRequestError(f"{where}.langchain must be a dict as message_to_dict makes it")
+
+
+def _body(encoder: Encoder, parts: Sequence[Any], where: str) -> Document:
+    role, content, uuid, kind, data = parts
+    body = {
+        "uuid": str(uuid4()) if uuid is None else checked_id(uuid, f"{where}.uuid"),
+        "role": encoder.encode(role, f"{where}.role"),
+        "content": encoder.encode(content, f"{where}.content"),
+    }
+    if kind is not None:
+        place = f"{where}.langchain['data']"
+        body["langchain"] = {"type": kind, "data": encoder.encode(data, place)}
+        try:
+            lc_messages.build(role, content, uuid, kind, data)
+        except APIError as error:
+            raise BadRequestError(f"{where}.langchain is no LangChain message: {error}") from error
+    return body
+
+
+def _sized(body: Document, encoder: Encoder, where: str) -> tuple[Document, int]:
     if encoder.escaped:
         body["escaped"] = True
+    content = body["content"]
+    if body.keys() == _BARE and isinstance(content, str):
+        characters = len(content) + len(body["role"]) + len(body["uuid"])
+        if characters < _SHORT:
+            return body, _BARE_BYTES + _UTF8 * characters
     size = len(bson.encode(body))
     if size > _MAX_DOCUMENT - _HEADROOM:
         raise BadRequestError(
@@ -68,22 +114,6 @@ def message_body(message: Message, where: str) -> tuple[Document, int]:
             f"a document of MongoDB holds at most {_MAX_DOCUMENT:,}"
         )
     return body, size
-
-
-def _payload(message: Message, encoder: Encoder, where: str) -> Document:
-    payload = message.langchain
-    if not (
-        isinstance(payload, dict)
-        and isinstance(payload.get("type"), str)
-        and isinstance(payload.get("data"), dict)
-    ):
-        raise BadRequestError(f"{where}.langchain must be a dict as message_to_dict makes it")
-    encoded: Document = encoder.encode(payload, f"{where}.langchain")
-    try:
-        lc_messages.to_langchain(message)
-    except APIError as error:
-        raise BadRequestError(f"{where}.langchain is no LangChain message: {error}") from error
-    return encoded
 
 
 def _moment(value: Any, where: str) -> datetime:
@@ -96,7 +126,13 @@ def _moment(value: Any, where: str) -> datetime:
     return whole
 
 
-def message_bodies(messages: Sequence[Message]) -> list[tuple[Document, int]]:
+Encode = Callable[[Any, str], tuple[Document, int]]
+"""``message_body`` or ``langchain_body``."""
+
+
+def message_bodies(
+    messages: Sequence[Any], encode: Encode = message_body
+) -> list[tuple[Document, int]]:
     """Encode the messages of one call; of an id that comes twice the last wins, at its first place.
 
     Raises:
@@ -106,7 +142,7 @@ def message_bodies(messages: Sequence[Message]) -> list[tuple[Document, int]]:
         raise BadRequestError(f"messages must be a list, not {type(messages).__name__}")
     bodies: dict[str, tuple[Document, int]] = {}
     for index, message in enumerate(messages):
-        body, size = message_body(message, f"messages[{index}]")
+        body, size = encode(message, f"messages[{index}]")
         bodies[body["uuid"]] = body, size
     return list(bodies.values())
 

@@ -12,7 +12,8 @@ from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.collections import Conflict, Database, Document
 from langchain_zepstore.mongo.marking import Marking
 from langchain_zepstore.mongo.merging import merged
-from langchain_zepstore.mongo.reserving import reserve
+from langchain_zepstore.mongo.reserving import confirm, reserve
+from langchain_zepstore.mongo.tenure import Reservation
 from langchain_zepstore.running import Operation, Page
 from langchain_zepstore.store import Newborn
 from langchain_zepstore.values import mergeable
@@ -42,22 +43,39 @@ class Messages:
         """
         metadata = mergeable(memory.metadata, "memory.metadata") if memory.metadata else None
         sized = documents.message_bodies(memory.messages)
+        return self._add(session_id, sized, metadata, newborn)
+
+    def add_langchain(
+        self, session_id: str, messages: Sequence[BaseMessage], newborn: Newborn | None = None
+    ) -> Operation[None]:
+        """Store LangChain's messages at the end of a session, without a detour over Zep's."""
+        sized = documents.message_bodies(messages, documents.langchain_body)
+        return self._add(session_id, sized, None, newborn)
+
+    def _add(
+        self,
+        session_id: str,
+        sized: list[tuple[Document, int]],
+        metadata: Document | None,
+        newborn: Newborn | None,
+    ) -> Operation[None]:
         if not sized and not metadata:
             return
         bodies = [body for body, _ in sized]
         sizes = [size for _, size in sized]
         superseded: list[ObjectId] = []
         while True:
-            session = yield from reserve(
+            reservation = yield from reserve(
                 self._database, session_id, len(bodies), metadata=metadata, newborn=newborn
             )
-            if (yield from self._insert(session, bodies, sizes, superseded)):
+            if (yield from self._insert(reservation, bodies, sizes, superseded)):
                 break
-            # A deletion has fenced these numbers. The whole call comes after it, also what has
-            # landed of it.
-            metadata = None
+            # A deletion has fenced these numbers, or their reservation was lost with a server. The
+            # whole call comes after that, also what has landed of it.
+            if (yield from confirm(self._database, reservation)):
+                metadata = None
             yield from self._marking.settle_last(session_id)
-            yield from self._move_on(session, bodies, superseded)
+            yield from self._move_on(reservation.session, bodies, superseded)
         if superseded:
             uuids = [body["uuid"] for body in bodies]
             yield from self._marking.forget(
@@ -70,19 +88,27 @@ class Messages:
 
     def _insert(
         self,
-        session: Document,
+        reservation: Reservation,
         bodies: Sequence[Document],
         sizes: Sequence[int],
         superseded: list[ObjectId],
     ) -> Operation[bool]:
-        """Insert messages under reserved numbers; ``False`` if the numbers are fenced."""
+        """Insert messages under reserved numbers; ``False`` if the numbers are not theirs."""
+        session = reservation.session
         for part in _parts(documents.numbered(session, bodies), sizes):
             remaining: list[Document] | None = part
             while remaining:
-                conflicts = yield from self._messages.insert(remaining)
-                if not conflicts:
+                inserted = yield from self._messages.insert(remaining)
+                self._database.tenure.writer = inserted.writer
+                if reservation.is_carried_by(inserted.writer):
+                    reservation.is_durable()
+                elif not (yield from confirm(self._database, reservation)):
+                    return False
+                if not inserted.conflicts:
                     break
-                remaining = yield from self._settle(session, remaining, conflicts, superseded)
+                remaining = yield from self._settle(
+                    session, remaining, inserted.conflicts, superseded
+                )
                 if remaining is None:
                     return False
         return True

@@ -1,18 +1,21 @@
 """Reserving a session's next numbers, which creates and revives it by the way."""
 
+import time
 from uuid import uuid4
 
 from bson import Int64
 
 from langchain_zepstore.mongo.collections import Database, Document
+from langchain_zepstore.mongo.marking import this_session
 from langchain_zepstore.mongo.merging import literal, merged
 from langchain_zepstore.mongo.numbers import next_number
 from langchain_zepstore.mongo.owners import ensure_user
+from langchain_zepstore.mongo.tenure import Reservation
 from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Newborn
 from langchain_zepstore.values import encoded_metadata
 
-_RESERVED = {"uuid": 1, "seq": 1, "user_id": 1, "active_at": 1}
+_RESERVED = {"uuid": 1, "seq": 1, "user_id": 1, "active_at": 1, "revived": 1}
 
 
 def reserve(
@@ -22,11 +25,11 @@ def reserve(
     *,
     metadata: Document | None = None,
     newborn: Newborn | None = None,
-) -> Operation[Document]:
+) -> Operation[Reservation]:
     """Hand out the next numbers of a session, which it creates, revives and stamps by the way.
 
-    The reservation is durable before it is used. Were it left to the insert to carry it, a server
-    that dies in between would take it along, and the numbers would be given out twice.
+    For a live session that does not wait for the disk when the insert that comes next can carry it;
+    whoever inserts must see to it that it did (``Reservation.is_carried_by``), or ``confirm`` it.
 
     Args:
         database: Where.
@@ -34,25 +37,43 @@ def reserve(
         count: How many.
         metadata: Merged into the session's, encoded.
         newborn: What the session gets if it has to be created.
-
-    Returns:
-        What ``numbered`` needs, with the last number as ``seq``.
     """
     query = {"_id": session_id}
     update = _reserving(count, metadata)
-    session = yield from database.sessions.find_one_and_update(query, update, fields=_RESERVED)
+    writer = database.tenure.writer if count else None
+    begun_at = time.monotonic()
+    session = yield from database.sessions.find_one_and_update(
+        query, update, fields=_RESERVED, durable=writer is None
+    )
     if session is None:
         fields = yield from _birth_of(database, newborn or Newborn())
+        writer = None
         session = yield from database.sessions.find_one_and_update(
             query, [{"$set": fields}, *update], fields=_RESERVED, upsert=True
         )
     assert session is not None
-    return session
+    reservation = Reservation(session, writer, begun_at)
+    if writer is not None and session.get("revived") == session["seq"]:
+        # Its writer may die with the server; nobody would look for a message in a deleted session.
+        yield from confirm(database, reservation)
+    return reservation
+
+
+def confirm(database: Database, reservation: Reservation) -> Operation[bool]:
+    """Make a reservation durable, unless it was lost; whether it is there."""
+    session = reservation.session
+    held = {**this_session(session), "seq": {"$gte": session["seq"]}}
+    there = yield from database.sessions.update(held, {"$max": {"seq": session["seq"]}})
+    if there:
+        reservation.is_durable()
+    return bool(there)
 
 
 def _reserving(count: int, metadata: Document | None) -> list[Document]:
+    last = {"$add": ["$seq", Int64(count)]}
     changes: Document = {
-        "seq": {"$add": ["$seq", Int64(count)]},
+        "seq": last,
+        "revived": {"$cond": [_IS_DELETED, last, "$revived"]},
         "active_at": "$$NOW",
         "updated_at": {"$cond": [{"$ifNull": ["$deleted_at", False]}, "$$NOW", "$updated_at"]},
         "deletion": CLOSED_DELETION,
@@ -62,6 +83,8 @@ def _reserving(count: int, metadata: Document | None) -> list[Document]:
         changes["updated_at"] = "$$NOW"
     return [{"$set": changes}, {"$unset": "deleted_at"}]
 
+
+_IS_DELETED = {"$or": [{"$ifNull": ["$deleted_at", False]}, {"$eq": ["$deletion.open", True]}]}
 
 CLOSED_DELETION = {
     "$cond": [

@@ -3,6 +3,7 @@
 from typing import Any
 
 from langchain_zepstore import ZepClient
+from langchain_zepstore.mongo.tenure import Tenure
 from langchain_zepstore.running import Operation
 
 
@@ -32,10 +33,20 @@ class Drive:
             return stop.value
 
 
+class Unknown(Tenure):
+    """Never learns who writes, so that every reservation is durable by itself."""
+
+    writer = property(lambda self: None, lambda self, value: None)  # type: ignore[assignment]
+
+
 def store_of(client: ZepClient) -> Any:
-    """Return the store of a client for synchronous calls."""
+    """Return the store of a client for synchronous calls.
+
+    Its operations take the same steps however long one waits between two of them.
+    """
 
     def itself(store: Any) -> Operation[Any]:
+        store.messages._database.tenure = Unknown()
         return store
         yield
 

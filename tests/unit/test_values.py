@@ -127,7 +127,7 @@ def test_a_key_that_cannot_be_stored_is_named(key, reason) -> None:
     ("message", "place"),
     [
         (HumanMessage("a\ud800"), ".content"),
-        (HumanMessage([{"a": "\ud800"}]), ".langchain['data']['content'][0]['a']"),
+        (HumanMessage([{"a": "\ud800"}]), ".content[0]['a']"),
         (HumanMessage("", name="\ud800"), ".langchain['data']['name']"),
         (HumanMessage("", an_extra={1}), ".langchain['data']['an_extra']"),
         (HumanMessage("", id="a\0"), ".uuid"),
