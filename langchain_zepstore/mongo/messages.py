@@ -99,10 +99,8 @@ class Messages:
             remaining: list[Document] | None = part
             while remaining:
                 inserted = yield from self._messages.insert(remaining)
-                self._database.tenure.writer = inserted.writer
-                if reservation.is_carried_by(inserted.writer):
-                    reservation.is_durable()
-                elif not (yield from confirm(self._database, reservation)):
+                carried = self._database.tenure.carries(reservation, inserted.writer)
+                if not (carried or (yield from confirm(self._database, reservation))):
                     return False
                 if not inserted.conflicts:
                     break

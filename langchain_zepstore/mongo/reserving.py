@@ -29,7 +29,7 @@ def reserve(
     """Hand out the next numbers of a session, which it creates, revives and stamps by the way.
 
     For a live session that does not wait for the disk when the insert that comes next can carry it;
-    whoever inserts must see to it that it did (``Reservation.is_carried_by``), or ``confirm`` it.
+    whoever inserts must see to it that it did (``Tenure.carries``), or ``confirm`` it.
 
     Args:
         database: Where.
@@ -40,7 +40,7 @@ def reserve(
     """
     query = {"_id": session_id}
     update = _reserving(count, metadata)
-    writer = database.tenure.writer if count else None
+    writer = database.tenure.writer() if count else None
     begun_at = time.monotonic()
     session = yield from database.sessions.find_one_and_update(
         query, update, fields=_RESERVED, durable=writer is None

@@ -15,6 +15,7 @@ from typing import Any
 
 _ALONE = "alone"
 _REBIRTH = 0.1  # seconds; a mongod needs several times that to be started and recover its log
+_PAUSE = 10.0  # seconds
 
 Writer = Any
 """The election that made a server the primary, or ``alone``; ``None``: not known."""
@@ -25,13 +26,6 @@ def writer_of(answer: dict[str, Any]) -> Writer:
     if "electionId" in answer:
         return answer["electionId"]
     return None if "operationTime" in answer else _ALONE
-
-
-@dataclass(slots=True)
-class Tenure:
-    """Who wrote last, as far as one client knows."""
-
-    writer: Writer = None
 
 
 @dataclass(slots=True)
@@ -48,14 +42,32 @@ class Reservation:
     writer: Writer
     begun_at: float
 
-    def is_carried_by(self, writer: Writer) -> bool:
-        """Whether an insert that this writer has just made durable makes the reservation so too."""
-        if self.writer is None:
-            return True
-        if self.writer != writer:
-            return False
-        return writer != _ALONE or time.monotonic() - self.begun_at < _REBIRTH
-
     def is_durable(self) -> None:
         """Note that it need not be asked any more."""
         self.writer = None
+
+
+class Tenure:
+    """Who wrote last, as far as one client knows."""
+
+    def __init__(self) -> None:
+        self._writer: Writer = None
+        self._paused_until = 0.0
+
+    def writer(self) -> Writer:
+        """Return who is known to write; ``None`` if reservations had better wait."""
+        return self._writer if time.monotonic() >= self._paused_until else None
+
+    def carries(self, reservation: Reservation, writer: Writer) -> bool:
+        """Whether an insert that this writer has just made durable makes a reservation so too."""
+        self._writer = writer
+        if reservation.writer is None:
+            return True
+        if reservation.writer != writer:
+            return False
+        if writer == _ALONE and time.monotonic() - reservation.begun_at >= _REBIRTH:
+            # With so much going on, waiting for the disk costs less than asking again.
+            self._paused_until = time.monotonic() + _PAUSE
+            return False
+        reservation.is_durable()
+        return True

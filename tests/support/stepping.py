@@ -36,7 +36,8 @@ class Drive:
 class Unknown(Tenure):
     """Never learns who writes, so that every reservation is durable by itself."""
 
-    writer = property(lambda self: None, lambda self, value: None)  # type: ignore[assignment]
+    def writer(self) -> None:
+        return None
 
 
 def store_of(client: ZepClient) -> Any:
