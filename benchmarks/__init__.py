@@ -1,0 +1,1 @@
+"""Measurements: this package beside its peers, and how it grows."""
