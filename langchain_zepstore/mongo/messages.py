@@ -165,26 +165,26 @@ class Messages:
                 return None
             if holder and holder.get("deleted_at"):
                 superseded.append(ObjectId())
-                yield from self._supersede(holder, superseded[-1])
+                yield from self._supersede(session["_id"], holder, superseded[-1])
                 remaining.append(message)
             elif not (holder and (yield from self._replace(session, holder, message))):
                 remaining.append(message)
         return remaining
 
-    def _supersede(self, holder: Document, by: ObjectId) -> Operation[int]:
+    def _supersede(self, session_id: str, holder: Document, by: ObjectId) -> Operation[int]:
         """Let a deleted message give way to one with its id.
 
         It lets go of the id and stays until the new one is there: it must not be lost with a
         writer that dies in between.
         """
         return self._messages.update(
-            {"_id": holder["_id"], "uuid": holder["uuid"], "deleted_at": {"$ne": None}},
+            {**_this(session_id, holder), "deleted_at": {"$ne": None}},
             {"$set": {"superseded": by}},
         )
 
     def _replace(self, session: Document, holder: Document, message: Document) -> Operation[bool]:
         """Put a message in the place of the live one with its id; whether that was still so."""
-        this = {"_id": holder["_id"], "uuid": holder["uuid"]}
+        this = _this(session["_id"], holder)
         kept: Document = {
             name: holder[name] for name in ("_id", "seq", "restored") if name in holder
         }
@@ -273,6 +273,11 @@ def _parts(messages: list[Document], sizes: Sequence[int]) -> Iterator[list[Docu
         room -= size
     if part:
         yield part
+
+
+def _this(session_id: str, message: Document) -> dict[str, Any]:
+    # Its _id alone would do, but for a router, which looks for the shard by the session.
+    return {"_id": message["_id"], "session_id": session_id, "uuid": message["uuid"]}
 
 
 def _live(session_id: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import warnings
 from datetime import timedelta
+from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
@@ -52,6 +53,27 @@ SESSION_INDEXES = [
 USER_INDEXES = [
     IndexModel([("id", ASCENDING)], name="live_by_id", partialFilterExpression=_LIVE),
 ]
+
+
+def sharding_commands(database: str) -> list[dict[str, Any]]:
+    """Return what an administrator runs, through a router, to spread the data over shards.
+
+    Sessions are spread by the hash of their id. Messages are split by session id, not by its hash:
+    MongoDB keeps an index unique across shards only if it begins with the shard key. So a session's
+    messages stand on one shard, and their ids and numbers stay unique there. Users and counters
+    stay where they are.
+
+    Each is a command for ``client.admin.command(…)``. The indexes must be there: let the
+    application run once before. MongoDB splits and balances on its own from then on.
+
+    Args:
+        database: The database's name.
+    """
+    return [
+        {"enableSharding": database},
+        {"shardCollection": f"{database}.sessions", "key": {"_id": "hashed"}},
+        {"shardCollection": f"{database}.messages", "key": {"session_id": 1}},
+    ]
 
 
 def ensure_indexes(database: Database, retention: timedelta | None) -> Operation[None]:

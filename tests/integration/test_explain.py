@@ -17,6 +17,7 @@ from langchain_zepstore import (
     UpdateUserRequest,
     ZepClient,
 )
+from langchain_zepstore.mongo.schema import MESSAGE_INDEXES, sharding_commands
 
 EXPLAINABLE = {"find", "aggregate", "count", "update", "delete", "findAndModify"}
 UNEXPLAINED = {"lsid", "txnNumber", "$db", "$clusterTime", "$readPreference", "writeConcern"}
@@ -46,6 +47,13 @@ class Watched:
         self.client = client
         self.raw = raw
         self._commands = commands
+        self._sent: dict[str, list[dict[str, Any]]] = {}
+
+    def sent_by_name(self, name: str) -> list[dict[str, Any]]:
+        """The commands of one of the calls below, which is made once."""
+        if name not in self._sent:
+            self._sent[name] = self.sent_by(lambda: CALLS[name](self.client))
+        return self._sent[name]
 
     def sent_by(self, call) -> list[dict[str, Any]]:
         """The commands of one call that have a plan."""
@@ -237,10 +245,50 @@ def test_the_free_metadata_filter_walks_in_the_order_of_ids(watched):
     assert index_names(plan)
 
 
+# What asks every shard of a cluster: listings, and what lists.
+EVERYWHERE = {name for name in CALLS if name.startswith(("list", "recent", "sessions"))} | {
+    "delete a user",
+    "purge",
+}
+
+
+def asked(command: dict[str, Any]) -> dict[str, Any]:
+    """The query of a command, of whichever kind."""
+    for name in ("filter", "query"):
+        if name in command:
+            return command[name]
+    if "pipeline" in command:
+        return command["pipeline"][0]["$match"]
+    ((statement,),) = [command[name] for name in ("updates", "deletes") if name in command]
+    return statement["q"]
+
+
+@pytest.mark.parametrize("name", [name for name in CALLS if name not in EVERYWHERE])
+def test_a_router_finds_the_shard_of_each_command_in_it(name, watched):
+    keys = {"messages": "session_id", "sessions": "_id"}
+    for command in watched.sent_by_name(name):
+        key = keys.get(next(iter(command.values())))
+        if key and command.get("hint") != "_id_":  # a delete counts numbers in the index alone
+            assert isinstance(asked(command)[key], str), command
+
+
+def test_the_shard_keys_begin_the_unique_indexes():
+    for command in sharding_commands("zep")[1:]:
+        ((key, _),) = command["key"].items()
+        unique = {"sessions": [[("_id", 1)]], "messages": []}[command["shardCollection"][4:]]
+        if not unique:
+            unique = [
+                list(index.document["key"].items())
+                for index in MESSAGE_INDEXES
+                if index.document.get("unique")
+            ]
+        assert [index[0][0] for index in unique] == [key]
+
+
 # The last of the file: it purges what the others want to find in the way.
 @pytest.mark.parametrize("name", CALLS)
 def test_every_command_is_served_by_an_index_and_sorts_nothing(name, watched):
-    commands = watched.sent_by(lambda: CALLS[name](watched.client))
+    commands = watched.sent_by_name(name)
     assert commands
     for command in commands:
         explained = watched.explain(command, "queryPlanner")
