@@ -19,6 +19,7 @@ from langchain_core.messages import (
     ToolMessage,
     ToolMessageChunk,
 )
+from langchain_core.messages.utils import count_tokens_approximately
 
 from langchain_zepstore import APIError, BadRequestError, Message
 from langchain_zepstore.lc_messages import from_langchain, to_langchain
@@ -172,6 +173,13 @@ def test_the_id_is_the_uuid_and_tokens_are_counted(message) -> None:
     assert stored.uuid == message.id
     assert isinstance(stored.token_count, int)
     assert (stored.token_count > 0) == (message.type != "remove")
+
+
+@pytest.mark.parametrize("cls", [AIMessage, HumanMessage, SystemMessage])
+@pytest.mark.parametrize("content", ["", "a", "abcd", "abcde", "\u00e9\U0001f600" * 9, "x" * 1001])
+def test_tokens_are_counted_as_langchain_core_counts_them(cls, content) -> None:
+    message = cls(content)
+    assert from_langchain(message).token_count == count_tokens_approximately([message])
 
 
 @pytest.mark.parametrize(
