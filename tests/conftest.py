@@ -12,11 +12,26 @@ from langchain_zepstore import ZepClient
 from tests.support.mongod import Mongod
 
 TEST_URL_VARIABLE = "ZEPSTORE_TEST_URL"
+FIGURE = "figure"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the tests of faults run in their long form."""
     parser.addoption("--long", action="store_true", help="the long form of the tests of faults")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that tests of faults have noted in other processes."""
+    figures = [
+        (report.nodeid, figure)
+        for report in terminalreporter.stats.get("passed", ())
+        for name, figure in report.user_properties
+        if name == FIGURE and report.when == "call"
+    ]
+    if figures:
+        terminalreporter.section("figures")
+    for nodeid, figure in figures:
+        terminalreporter.line(f"{nodeid.rpartition('::')[2]}: {figure}")
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import FIGURE
+
 LONG = "--long"
 
 
@@ -23,10 +25,15 @@ def long(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def report(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Print a figure, also when pytest captures what tests print."""
+def report(
+    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], None]:
+    """Print a figure: at once, or from a process of pytest-xdist, which cannot, in the end."""
 
     def print_it(figure: str) -> None:
+        if hasattr(request.config, "workerinput"):
+            request.node.user_properties.append((FIGURE, figure))
+            return
         with capsys.disabled():
             print(f"\n  {figure}", end="", flush=True)
 
