@@ -1,14 +1,9 @@
 """Many writers on one session, and answers that are lost on the way."""
 
 import asyncio
-import contextlib
-import socket
-import struct
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -23,6 +18,7 @@ from langchain_zepstore import (
     ZepClient,
 )
 from tests.support.facade import Facade
+from tests.support.proxy import LossyProxy
 
 DRIVERS = {
     "sync": (False, {}),
@@ -107,90 +103,6 @@ async def test_writers_that_repeat_their_calls_with_ids_leave_no_doubles(mongo_u
 
 
 # Lost answers
-
-
-class LossyProxy:
-    """Forwards to a server, and loses answers: the command is carried out, nobody hears of it.
-
-    Attributes:
-        lose: Decides by a command's name and collection whether its answer is lost.
-        lost: The commands whose answers were.
-    """
-
-    def __init__(self, url: str) -> None:
-        host, port = urlsplit(url).netloc.rpartition("@")[2].split(":")
-        self._server = (host, int(port))
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._sockets: list[socket.socket] = []
-        self.lose: Callable[[str, str], bool] = lambda name, collection: False
-        self.lost: list[str] = []
-        self.url = f"mongodb://127.0.0.1:{self._listener.getsockname()[1]}/?directConnection=true"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self._sockets.append(client)
-                server = socket.create_connection(self._server)
-                self._sockets.append(server)
-                threading.Thread(target=self._converse, args=(client, server), daemon=True).start()
-
-    def _converse(self, client: socket.socket, server: socket.socket) -> None:
-        # One thread per direction would do for any protocol; here a request has its answers, and
-        # only the heartbeat gets more than one to a request, until its connection ends.
-        with contextlib.suppress(OSError), client, server:
-            while request := read_message(client):
-                server.sendall(request)
-                answer = read_message(server)
-                name, collection = command_of(request)
-                if name and self.lose(name, collection):
-                    self.lost.append(f"{name} {collection}")
-                    return
-                client.sendall(answer)
-                while flags_of(answer) & MORE_TO_COME:
-                    answer = read_message(server)
-                    client.sendall(answer)
-
-    def close(self) -> None:
-        self._listener.close()
-        for each in list(self._sockets):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
-
-
-OP_MSG = 2013
-MORE_TO_COME = 2
-
-
-def read_message(source: socket.socket) -> bytes:
-    head = read_exactly(source, 4)
-    return head + read_exactly(source, struct.unpack("<i", head)[0] - 4) if head else b""
-
-
-def read_exactly(source: socket.socket, size: int) -> bytes:
-    read = b""
-    while len(read) < size:
-        part = source.recv(size - len(read))
-        if not part:
-            return b""
-        read += part
-    return read
-
-
-def flags_of(message: bytes) -> int:
-    is_message = len(message) > 20 and struct.unpack_from("<i", message, 12)[0] == OP_MSG
-    return struct.unpack_from("<i", message, 16)[0] if is_message else 0
-
-
-def command_of(message: bytes) -> tuple[str, str]:
-    """The first element of the body: its name is the command, its value the collection."""
-    if struct.unpack_from("<i", message, 12)[0] != OP_MSG or message[25] != 2:
-        return "", ""
-    name, rest = message[26:].split(b"\0", 1)
-    size = struct.unpack_from("<i", rest)[0]
-    return name.decode(), rest[4 : 3 + size].decode()
 
 
 @pytest.fixture(params=["mongo_url", "replica_set_url"], ids=["standalone", "replica-set"])
