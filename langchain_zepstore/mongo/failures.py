@@ -17,24 +17,35 @@ DRIVER_ERRORS = (errors.PyMongoError, BSONError, OverflowError)
 UNAUTHORIZED = 13
 _NO_ENTRY = "Authentication failed"
 
-_BY_CODE: list[tuple[set[int], type[ZepStoreError], str]] = [
+_REFUSED = (
+    AuthError,
     (
-        {UNAUTHORIZED, 18, 8000},
-        AuthError,
-        (
-            "{place} refused the credentials ({reason}); check user, password and authSource in "
-            "the URL, and the user's roles"
-        ),
+        "{place} refused the credentials ({reason}); check user, password and authSource in the "
+        "URL, and the user's roles"
     ),
+)
+_FULL = (
+    StoreUnavailableError,
+    "{place} cannot write: its disk is full ({reason}); make room, then try again",
+)
+_READ_ONLY = (
+    StoreUnavailableError,
+    "{place} is read-only at the moment ({reason}); what writes has to be tried again later",
+)
+# Some codes mean many things: the words tell which.
+_BY_CODE: list[tuple[set[int], str, tuple[type[ZepStoreError], str]]] = [
+    ({14031}, "", _FULL),
+    ({8}, "No space left on device", _FULL),
+    ({8}, "Disk quota exceeded", _FULL),
+    ({8000}, "space quota", _FULL),  # of Atlas
+    ({8}, "Read-only file system", _READ_ONLY),
+    ({20}, "read-only mode", _READ_ONLY),
+    ({371}, "", _READ_ONLY),
+    ({UNAUTHORIZED, 18, 8000}, "", _REFUSED),
     (
         {10334, 17280, 17419, 17420},
-        BadRequestError,
-        "larger than a document of MongoDB can be (16 MB): {reason}",
-    ),
-    (
-        {14031},
-        StoreUnavailableError,
-        "{place} cannot write: its disk is full; make room, then try again",
+        "",
+        (BadRequestError, "larger than a document of MongoDB can be (16 MB): {reason}"),
     ),
 ]
 _TIMED_OUT = (
@@ -77,16 +88,17 @@ _BY_TYPE: list[tuple[tuple[type[Exception], ...], type[ZepStoreError], str]] = [
         (errors.ServerSelectionTimeoutError,),
         StoreUnavailableError,
         (
-            "cannot reach {place} ({reason}); check that MongoDB runs there, that host, port and "
-            "network are right, and that the replica set has a primary"
+            "cannot reach {place} ({reason}); check that MongoDB runs there (if it stopped, its "
+            "log says why: a full disk, perhaps), that host, port and network are right, and that "
+            "the replica set has a primary"
         ),
     ),
     (
         (errors.NotPrimaryError,),
         StoreUnavailableError,
         (
-            "{place} has no primary at the moment ({reason}); an election takes seconds: try "
-            "again, and name the replica set in the URL (replicaSet=…)"
+            "{place} is no primary at the moment ({reason}); an election takes seconds: try again, "
+            "and name the replica set in the URL (replicaSet=…), since a secondary takes no writes"
         ),
     ),
 ]
@@ -115,17 +127,19 @@ def translated(error: BaseException, place: str) -> ZepStoreError:
         place: The database's name for a reader, without credentials.
     """
     kind, message = _kind(error)
-    reason = str(error).split(", Timeout:")[0].split(" (configured timeouts")[0]
+    reason = str(error)
+    for ballast in (", full error: ", ", Timeout:", " (configured timeouts"):
+        reason = reason.partition(ballast)[0]
     return kind(message.format(place=place, reason=reason))
 
 
 def _kind(error: BaseException) -> tuple[type[ZepStoreError], str]:
     code = getattr(error, "code", None)
-    for codes, kind, message in _BY_CODE:
-        if code in codes:
-            return kind, message
+    for codes, words, told in _BY_CODE:
+        if code in codes and words in str(error):
+            return told
     if isinstance(error, errors.ServerSelectionTimeoutError) and _NO_ENTRY in str(error):
-        return _BY_CODE[0][1:]  # the driver remembers it from the call before
+        return _REFUSED  # the driver remembers it from the call before
     for types, kind, message in _BY_TYPE:
         if isinstance(error, types):
             return kind, message

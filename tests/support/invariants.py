@@ -6,24 +6,46 @@ from typing import Any
 
 Document = dict[str, Any]
 
+SECRETS = {"content", "langchain", "metadata", "role", "scope", "restored"}
+
 
 @dataclass
 class Story:
     """What is known to have happened to a session, from those who did it.
 
+    An incarnation is the ``uuid`` of a session: a new one after each purge of it.
+
     Attributes:
         acknowledged: The message ids of each add that returned, in order.
+        followed: Pairs of ids: the second's add began when the first's had returned.
         abandoned: Those of each add whose process died in it.
         touched: Ids that were added again, or deleted or undeleted one by one.
-        deletions: Count and last number of each session deletion that returned.
-        taken_back: Counts of the deletions that an undelete of the session claimed.
+        unsure: Ids whose process died in adding them again.
+        opened: Incarnation and last number of each session deletion that began.
+        deletions: Incarnation, count and last number of each session deletion that returned.
+        taken_back: Incarnation and count of the deletions that an undelete of the session claimed.
+        untold: Whether a process died that may have opened a deletion and not told.
+        purged: Whether there were purges, all of them within the hour.
     """
 
     acknowledged: list[list[str]] = field(default_factory=list)
+    followed: list[tuple[str, str]] = field(default_factory=list)
     abandoned: list[list[str]] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
-    deletions: list[tuple[int, int]] = field(default_factory=list)
-    taken_back: set[int] = field(default_factory=set)
+    unsure: set[str] = field(default_factory=set)
+    opened: set[tuple[str, int]] = field(default_factory=set)
+    deletions: list[tuple[str, int, int]] = field(default_factory=list)
+    taken_back: set[tuple[str, int]] = field(default_factory=set)
+    untold: bool = False
+    purged: bool = False
+
+    def may_be_purged(self, document: Document) -> bool:
+        """Whether anybody deleted a message, so that a purge could take it."""
+        if not self.purged:
+            return False
+        incarnation, number = _place(document)
+        covered = any(where == incarnation and number <= last for where, last in self.opened)
+        return covered or self.untold or document["uuid"] in self.touched
 
 
 def violations(
@@ -42,7 +64,12 @@ def violations(
         *_of_marks(session, documents, visible),
         *_of_adds(documents, story),
         *_of_deletions(session, documents, story),
+        *_of_numbers(session, documents, story),
     ]
+
+
+def _place(document: Document) -> tuple[str, int]:
+    return document["_id"]["s"], document["_id"]["q"]
 
 
 def _of_marks(
@@ -56,28 +83,55 @@ def _of_marks(
     if live and session and "deleted_at" in session:
         yield f"live messages {live} in a deleted session"
     for document in documents:
+        uuid = document["uuid"]
         if "deleted_at" in document and document["deleted_at"] is None:
-            yield f"{document['uuid']} is marked with nothing: hidden from no read, kept by TTL"
-        if document.get("placeholder") and "deleted_at" not in document:
-            yield f"the placeholder at {document['seq']} is live"
-        if session and document["seq"] > session["seq"]:
-            yield f"{document['uuid']} has a number that was not handed out"
+            yield f"{uuid} is marked with nothing: hidden from no read, kept by TTL"
+        if "deleted_at" not in document and session and _place(document)[0] != session["uuid"]:
+            yield f"{uuid} is live, but was said before the session began anew"
+        if document.get("placeholder"):
+            if "deleted_at" not in document:
+                yield f"the placeholder at {document['seq']} is live"
+            if secrets := SECRETS.intersection(document):
+                yield f"the placeholder at {document['seq']} still holds {sorted(secrets)}"
 
 
 def _of_adds(documents: list[Document], story: Story) -> Iterator[str]:
-    numbers = [document["seq"] for document in documents]
-    if len(numbers) != len(set(numbers)):
-        yield "two messages share a number"
     found: dict[str, Document] = {}
     for document in documents:
         if not document.get("placeholder"):
             yield from _taken_in(document, found)
+    found = {**_purged(documents, story), **found}
     for call in story.acknowledged:
         if missing := [uuid for uuid in call if uuid not in found]:
             yield f"lost: {missing} of {call}"
+        for uuid in call:
+            document = found.get(uuid, {})
+            if document.get("placeholder") and not story.may_be_purged(document):
+                yield f"lost: {uuid} of {call} was purged, and nobody had deleted it"
     for call in story.acknowledged + story.abandoned:
         if not story.touched.intersection(call):
             yield from _of_turn(call, [found[uuid] for uuid in call if uuid in found])
+    yield from _of_order(found, story)
+
+
+def _purged(documents: list[Document], story: Story) -> dict[str, Document]:
+    """Return what purges have left of messages, by their ids."""
+    return {
+        document["uuid"]: document
+        for document in documents
+        # One that gave way says nothing of the one that came, if that one is known to have come.
+        if document.get("placeholder")
+        and ("superseded" not in document or document["uuid"] in story.unsure)
+    }
+
+
+def _of_order(found: dict[str, Document], story: Story) -> Iterator[str]:
+    for first, second in story.followed:
+        if story.touched.intersection((first, second)) or not {first, second} <= found.keys():
+            continue
+        incarnation, number = _place(found[first])
+        if (incarnation, number) > _place(found[second]) >= (incarnation, 0):
+            yield f"{second} stands before {first}, which was said before it"
 
 
 def _taken_in(document: Document, found: dict[str, Document]) -> Iterator[str]:
@@ -98,27 +152,45 @@ def _of_turn(call: list[str], turn: list[Document]) -> Iterator[str]:
         return
     if len(turn) < len(call):
         yield f"half a turn: {[message['uuid'] for message in turn]} of {call}"
-    first = turn[0]["seq"]
-    if [message["seq"] for message in turn] != list(range(first, first + len(turn))):
+    incarnation, first = _place(turn[0])
+    if [_place(message) for message in turn] != [
+        (incarnation, number) for number in range(first, first + len(turn))
+    ]:
         yield f"{call} does not stand together"
-    if len({message.get("deletion") for message in turn}) > 1:
+    left = [message for message in turn if not message.get("placeholder")]
+    if len({message.get("deletion") for message in left}) > 1:
         yield f"half of {call} is deleted"
+    if len(left) < len(turn) and any("deleted_at" not in message for message in left):
+        yield f"half of {call} is purged, the rest is live"
 
 
 def _of_deletions(
     session: Document | None, documents: list[Document], story: Story
 ) -> Iterator[str]:
     for document in documents:
+        incarnation, number = _place(document)
         deletion = document.get("deletion")
-        if deletion in story.taken_back and not (session and session.get("undeletion")):
+        is_pending = session and session["uuid"] == incarnation and session.get("undeletion")
+        if (incarnation, deletion) in story.taken_back and not is_pending:
             yield f"{document['uuid']} still carries deletion {deletion}, which was taken back"
         if "deleted_at" in document:
             continue
-        for count, last in story.deletions:
-            if document["seq"] <= last and document.get("restored", 0) < count:
+        for where, count, last in story.deletions:
+            if incarnation == where and number <= last and document.get("restored", 0) < count:
                 yield f"{document['uuid']} outlived deletion {count}, which took all up to {last}"
-    if session is None:
-        return
-    held = {document["seq"] for document in documents}
-    if gaps := [number for number in range(1, session.get("fenced", 0) + 1) if number not in held]:
-        yield f"the fenced numbers {gaps} are free"
+
+
+def _of_numbers(session: Document | None, documents: list[Document], story: Story) -> Iterator[str]:
+    held: set[tuple[str, int]] = set()
+    for document in documents:
+        place = _place(document)
+        if place in held:
+            yield f"two messages share the number {place[1]}"
+        held.add(place)
+        if session and place[0] == session["uuid"] and place[1] > session["seq"]:
+            yield f"{document['uuid']} has a number that was not handed out"
+    fences = {(session["uuid"], session.get("fenced", 0))} if session else set()
+    fences.update((where, last) for where, _, last in story.deletions)
+    for where, last in sorted(fences):
+        if gaps := [number for number in range(1, last + 1) if (where, number) not in held]:
+            yield f"the fenced numbers {gaps} of {where} are free"

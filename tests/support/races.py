@@ -8,15 +8,15 @@ raw documents are checked.
 
 import argparse
 import contextlib
-import json
 import os
 import random
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,6 +25,7 @@ from langchain_zepstore import Memory, Message, NotFoundError, Session, ZepClien
 from langchain_zepstore.running import Operation
 from tests.support.invariants import Story, violations
 from tests.support.mongod import Mongod
+from tests.support.telling import Log, telling, told, watched, witness
 
 PROCESSES = 2
 THREADS = 4
@@ -44,55 +45,23 @@ ON_MINE = ("again", "delete_message", "undelete_message")
 class Stepper:
     """Runs operations step by step, with a pause or a death after any of them."""
 
-    def __init__(self, client: ZepClient, chance: random.Random, log: "Log", dies_at: int) -> None:
+    def __init__(self, client: ZepClient, chance: random.Random, log: Log, dies_at: int) -> None:
         self.client = client
         self._chance = chance
         self._log = log
         self._steps_left = dies_at
 
-    def run(self, call: Callable[[Any], Operation[Any]], name: str, **what: Any) -> Any:
-        self._log.write(begin=name, **what)
-        try:
-            result = self.client.run(lambda store: self._stepwise(call(store), name))
-        except NotFoundError:
-            self._log.write(end=name, missing=True, **what)
-            return None
-        self._log.write(end=name, **what)
-        return result
+    def run(self, call: Callable[[Any], Operation[Any]], name: str, **what: Any) -> None:
+        with telling(self._log, name, **what):
+            self.client.run(lambda store: watched(call(store), partial(self._after_step, name)))
 
-    def _stepwise(self, operation: Operation[Any], name: str) -> Operation[Any]:
-        result = None
-        while True:
-            try:
-                yielded = operation.send(result)
-            except StopIteration as stop:
-                return stop.value
-            result = yield yielded
-            self._witness(name, result)
-            self._steps_left -= 1
-            if self._steps_left == 0:
-                os._exit(9)
-            if self._chance.random() < 0.6:
-                time.sleep(self._chance.uniform(0, LONGEST_PAUSE))
-
-    def _witness(self, name: str, result: Any) -> None:
-        if not isinstance(result, dict):
-            return
-        undeletion, deletion = result.get("undeletion") or {}, result.get("deletion") or {}
-        if name == "undelete" and "id" in undeletion and "message" not in undeletion:
-            self._log.write(claimed=undeletion["id"])
-        if name == "delete" and deletion.get("open"):
-            self._log.write(opened=[deletion["id"], deletion["seq"]])
-
-
-class Log:
-    """What a thread did, line by line, readable after its death."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-
-    def write(self, **line: Any) -> None:
-        os.write(self._file, json.dumps(line).encode() + b"\n")
+    def _after_step(self, name: str, result: Any) -> None:
+        witness(self._log, name, result)
+        self._steps_left -= 1
+        if self._steps_left == 0:
+            os._exit(9)
+        if self._chance.random() < 0.6:
+            time.sleep(self._chance.uniform(0, LONGEST_PAUSE))
 
 
 def act(stepper: Stepper, session_id: str, chance: random.Random, name: str) -> None:
@@ -135,17 +104,15 @@ def work(url: str, session_id: str, seed: str, directory: Path, name: str) -> No
     dies_at = chance.randint(1, 60) if chance.random() < 0.3 else 0
     with ZepClient(url) as client:
         client.message.count(session_id)
-        threads = []
-        for index in range(THREADS):
-            its = random.Random(f"{seed} {index}")
-            stepper = Stepper(client, its, Log(directory / f"{name}{index}"), dies_at // THREADS)
-            threads.append(
-                threading.Thread(target=act, args=(stepper, session_id, its, f"{name}{index}"))
-            )
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(THREADS) as threads:
+            done = []
+            for index in range(THREADS):
+                its = random.Random(f"{seed} {index}")
+                log = Log(directory / f"{name}{index}")
+                stepper = Stepper(client, its, log, dies_at // THREADS)
+                done.append(threads.submit(act, stepper, session_id, its, f"{name}{index}"))
+        for each in done:
+            each.result()
 
 
 def play(url: str, client: ZepClient, seed: str) -> tuple[list[str], Counter[str]]:
@@ -170,34 +137,6 @@ def play(url: str, client: ZepClient, seed: str) -> tuple[list[str], Counter[str
     wrong += check(client, session_id, story)
     wrong += check_after(client, session_id, story)
     return wrong, counts
-
-
-def told(directory: Path) -> tuple[Story, Counter[str]]:
-    """Read the logs of a round."""
-    story, counts = Story(), Counter[str]()
-    for path in sorted(directory.iterdir()):
-        pending: dict[str, Any] | None = None
-        opened: list[int] | None = None
-        for line in map(json.loads, path.read_text().splitlines()):
-            if "begin" in line:
-                pending, opened = line, None
-                if line["begin"] not in ("add", "delete", "undelete", "rename"):
-                    story.touched.update(line["uuids"])
-            elif "claimed" in line:
-                story.taken_back.add(line["claimed"])
-            elif "opened" in line:
-                opened = line["opened"]
-            else:
-                pending = None
-                counts[line["end"]] += not line.get("missing")
-                if line["end"] == "add":
-                    story.acknowledged.append(line["uuids"])
-                if opened and not line.get("missing"):
-                    story.deletions.append((opened[0], opened[1]))
-        if pending and pending["begin"] == "add":
-            story.abandoned.append(pending["uuids"])
-            counts["abandoned adds"] += 1
-    return story, counts
 
 
 def check(client: ZepClient, session_id: str, story: Story) -> list[str]:

@@ -60,6 +60,14 @@ def failure(code, message="it failed"):
         (failure(17280, "key too large"), BadRequestError, "16 MB"),
         (failure(17419, "too large"), BadRequestError, "16 MB"),
         (failure(14031, "out of disk"), StoreUnavailableError, "make room"),
+        (failure(8, "28: No space left on device"), StoreUnavailableError, "make room"),
+        (failure(8, "122: Disk quota exceeded"), StoreUnavailableError, "make room"),
+        (failure(8000, "over your space quota"), StoreUnavailableError, "make room"),
+        (failure(8, "30: Read-only file system"), StoreUnavailableError, "read-only"),
+        (failure(20, "not in read-only mode"), StoreUnavailableError, "read-only"),
+        (failure(371, "User writes blocked"), StoreUnavailableError, "read-only"),
+        (failure(8, "something else"), APIError, "something else"),
+        (failure(20, "not allowed"), APIError, "not allowed"),
         (failure(1, "internal"), APIError, "internal"),
         (driver.ExecutionTimeout("exceeded", 50), StoreUnavailableError, "longer timeout"),
         (driver.NetworkTimeout("timed out"), StoreUnavailableError, "longer timeout"),
@@ -68,6 +76,7 @@ def failure(code, message="it failed"):
         (driver.WriteConcernError("no nodes", 100), StoreUnavailableError, "may be stored"),
         (driver.ServerSelectionTimeoutError("refused"), StoreUnavailableError, "MongoDB runs"),
         (driver.NotPrimaryError("stepped down"), StoreUnavailableError, "replicaSet="),
+        (driver.NotPrimaryError("not primary"), StoreUnavailableError, "a secondary takes no"),
         (driver.AutoReconnect("closed"), StoreUnavailableError, "try again"),
         (driver.ConnectionFailure("closed"), StoreUnavailableError, "try again"),
         (driver.DocumentTooLarge("17 MB"), BadRequestError, "cannot hold this"),
@@ -102,6 +111,12 @@ def test_the_topology_that_the_driver_dumps_is_left_out() -> None:
     assert "refused" in said
     assert "Topology" not in said
     assert "configured timeouts" not in said
+
+
+def test_the_document_that_the_driver_dumps_is_left_out() -> None:
+    dumped = driver.OperationFailure("it failed", 1, {"code": 1, "$clusterTime": "noise"})
+    assert "noise" in str(dumped)
+    assert str(translated(dumped, PLACE)) == f"{PLACE} answered: it failed"
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from tests.support.invariants import Story, violations
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def message(number: int, **fields: Any) -> dict[str, Any]:
-    return {"_id": {"s": "u", "q": number}, "seq": number, "uuid": f"m{number}", **fields}
+def message(number: int, incarnation: str = "u", **fields: Any) -> dict[str, Any]:
+    return {"_id": {"s": incarnation, "q": number}, "seq": number, "uuid": f"m{number}", **fields}
 
 
 def deleted(number: int, deletion: int = 1, **fields: Any) -> dict[str, Any]:
@@ -19,7 +19,11 @@ def deleted(number: int, deletion: int = 1, **fields: Any) -> dict[str, Any]:
 
 
 def placeholder(number: int) -> dict[str, Any]:
-    return message(number, uuid=f"placeholder {number}", deleted_at=NOW, placeholder=True)
+    return purged(number, uuid=f"placeholder {number}")
+
+
+def purged(number: int, **fields: Any) -> dict[str, Any]:
+    return message(number, deleted_at=NOW, placeholder=True, **fields)
 
 
 LIVE = {"_id": "s", "uuid": "u", "seq": 4}
@@ -32,14 +36,53 @@ def test_a_sound_live_session_has_no_violations() -> None:
 
 
 def test_a_sound_deleted_session_has_no_violations() -> None:
-    story = Story(acknowledged=[["m1", "m2"], ["m3"]], deletions=[(1, 4)])
+    story = Story(acknowledged=[["m1", "m2"], ["m3"]], deletions=[("u", 1, 4)])
     documents = [deleted(1), deleted(2), deleted(3), placeholder(4)]
     assert violations(DELETED, documents, [], story) == []
 
 
 def test_a_sound_restored_session_has_no_violations() -> None:
-    story = Story(acknowledged=[["m1"]], deletions=[(1, 1)], taken_back={1})
+    story = Story(acknowledged=[["m1"]], deletions=[("u", 1, 1)], taken_back={("u", 1)})
     assert violations(LIVE, [message(1, restored=1)], ["m1"], story) == []
+
+
+def test_what_a_deletion_took_and_a_purge_removed_is_no_loss() -> None:
+    story = Story(
+        acknowledged=[["m1", "m2"], ["m3"]],
+        opened={("u", 2)},
+        deletions=[("u", 1, 2)],
+        purged=True,
+    )
+    assert violations(LIVE, [purged(1), purged(2), message(3)], ["m3"], story) == []
+    assert violations(None, [purged(1), purged(2), deleted(3)], [], story) == []
+
+
+def test_what_was_deleted_alone_and_purged_is_no_loss() -> None:
+    story = Story(acknowledged=[["m1", "m2"]], touched={"m1"}, purged=True)
+    assert violations(LIVE, [purged(1), message(2)], ["m2"], story) == []
+
+
+def test_what_a_deletion_took_that_nobody_could_tell_of_is_no_loss() -> None:
+    story = Story(acknowledged=[["m1"]], untold=True, purged=True)
+    assert violations(LIVE, [purged(1)], [], story) == []
+
+
+def test_a_session_that_began_anew_is_sound() -> None:
+    story = Story(
+        acknowledged=[["m1"], ["m2"]],
+        followed=[("m1", "m2")],
+        opened={("old", 9)},
+        deletions=[("old", 1, 1)],
+        taken_back={("old", 1)},
+        purged=True,
+    )
+    documents = [purged(1, incarnation="old"), deleted(1, uuid="m2")]
+    assert violations(DELETED | {"fenced": 1}, documents, [], story) == []
+
+
+def test_what_gave_way_to_one_whose_writer_died_may_be_purged() -> None:
+    story = Story(acknowledged=[["m1"]], touched={"m1"}, unsure={"m1"}, purged=True)
+    assert violations(LIVE, [purged(1, superseded=1)], [], story) == []
 
 
 def test_a_deleted_message_that_gave_way_is_no_double() -> None:
@@ -79,7 +122,7 @@ BROKEN = {
         [message(1), message(1, uuid="x")],
         ["m1", "x"],
         Story(),
-        "share a number",
+        "share the number 1",
     ),
     "half an abandoned turn": (
         LIVE,
@@ -106,21 +149,21 @@ BROKEN = {
         LIVE,
         [message(1)],
         ["m1"],
-        Story(deletions=[(1, 4)]),
+        Story(deletions=[("u", 1, 4)]),
         "outlived deletion 1",
     ),
     "a message restored by an older undelete only": (
         LIVE,
         [message(1, restored=1)],
         ["m1"],
-        Story(deletions=[(2, 4)]),
+        Story(deletions=[("u", 2, 4)]),
         "outlived deletion 2",
     ),
     "a mark that came after the undelete": (
         LIVE,
         [deleted(1)],
         [],
-        Story(taken_back={1}),
+        Story(taken_back={("u", 1)}),
         "which was taken back",
     ),
     "a mark of nothing": (LIVE, [message(1, deleted_at=None)], [], Story(), "marked with nothing"),
@@ -137,7 +180,91 @@ BROKEN = {
         [deleted(1), deleted(2), deleted(3)],
         [],
         Story(),
-        "fenced numbers [4] are free",
+        "fenced numbers [4] of u are free",
+    ),
+    "a free number behind the fence of a session that is gone": (
+        None,
+        [purged(1), purged(3)],
+        [],
+        Story(deletions=[("u", 1, 3)], opened={("u", 3)}, purged=True),
+        "fenced numbers [2] of u are free",
+    ),
+    "a message purged that nobody deleted": (
+        LIVE,
+        [purged(1), message(2)],
+        ["m2"],
+        Story(acknowledged=[["m1"], ["m2"]], purged=True),
+        "m1 of ['m1'] was purged, and nobody",
+    ),
+    "a message purged that came after the deletion": (
+        LIVE,
+        [purged(1), purged(2)],
+        [],
+        Story(acknowledged=[["m1"], ["m2"]], opened={("u", 1)}, purged=True),
+        "m2 of ['m2'] was purged, and nobody",
+    ),
+    "a message purged for a deletion of the session before": (
+        LIVE,
+        [purged(1)],
+        [],
+        Story(acknowledged=[["m1"]], opened={("old", 1)}, purged=True),
+        "m1 of ['m1'] was purged, and nobody",
+    ),
+    "a message that became a placeholder without a purge": (
+        LIVE,
+        [purged(1)],
+        [],
+        Story(acknowledged=[["m1"]], opened={("u", 1)}),
+        "m1 of ['m1'] was purged, and nobody",
+    ),
+    "a message whose purge took its number too": (
+        LIVE,
+        [message(2)],
+        ["m2"],
+        Story(acknowledged=[["m1"]], opened={("u", 1)}, purged=True),
+        "lost: ['m1']",
+    ),
+    "a message that gave way to one that was lost": (
+        LIVE,
+        [purged(1, superseded=1)],
+        [],
+        Story(acknowledged=[["m1"]], touched={"m1"}, purged=True),
+        "lost: ['m1']",
+    ),
+    "a half purged turn": (
+        LIVE,
+        [purged(1), message(2)],
+        ["m2"],
+        Story(acknowledged=[["m1", "m2"]], opened={("u", 2)}, purged=True),
+        "half of ['m1', 'm2'] is purged",
+    ),
+    "a purged message that still says something": (
+        LIVE,
+        [purged(1, content="secret")],
+        [],
+        Story(),
+        "the placeholder at 1 still holds ['content']",
+    ),
+    "a live message of a session that was purged": (
+        LIVE,
+        [message(1, incarnation="old")],
+        ["m1"],
+        Story(),
+        "m1 is live, but was said before",
+    ),
+    "a turn in two sessions": (
+        LIVE,
+        [deleted(1, incarnation="old"), deleted(2)],
+        [],
+        Story(acknowledged=[["m1", "m2"]]),
+        "does not stand together",
+    ),
+    "a writer's turns in the wrong order": (
+        LIVE,
+        [message(1), message(2)],
+        ["m1", "m2"],
+        Story(acknowledged=[["m2"], ["m1"]], followed=[("m2", "m1")]),
+        "m1 stands before m2",
     ),
 }
 

@@ -1,0 +1,153 @@
+"""Two processes that delete, undelete, add to and purge one session at the same time."""
+
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from langchain_zepstore import ZepClient
+from tests.faults import hands
+from tests.support.invariants import Story
+from tests.support.races import check, check_after
+from tests.support.telling import told
+
+HANDS = Path(hands.__file__).resolve()
+REPOSITORY = HANDS.parents[2]
+
+
+class Worker:
+    """A process of ``tests.faults.hands`` on a session."""
+
+    def __init__(
+        self, url: str, session_id: str, logs: Path, name: str, seconds: float, driver: str
+    ) -> None:
+        self._first_log = logs / f"{name}.0"
+        arguments = [url, session_id, str(uuid4()), str(logs), name, str(seconds), driver]
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "tests.faults.hands", *arguments],
+            cwd=REPOSITORY,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_until_at_work(self) -> None:
+        deadline = time.monotonic() + 60
+        while not self._first_log.exists():
+            assert self.process.poll() is None, self.end()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate(timeout=60)
+
+    def end(self) -> str:
+        """Wait for its end and return its complaint, if it has one."""
+        complaint = self.process.communicate(timeout=120)[1]
+        return complaint if self.process.returncode else ""
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    return logs
+
+
+def in_database(url: str, name: str) -> str:
+    return url.replace("/?", f"/{name}?")
+
+
+def settled(url: str, session_id: str, logs: Path) -> tuple[list[str], Counter[str]]:
+    """Check a session, then purge what is deleted, and check it again."""
+    story, counts = told(logs)
+    with ZepClient(url) as client:
+        wrong = check(client, session_id, story)
+        wrong += purged(client, session_id, story)
+        wrong += check_after(client, session_id, story)
+        wrong += purged(client, session_id, story)
+    return wrong, counts
+
+
+def purged(client: ZepClient, session_id: str, story: Story) -> list[str]:
+    """Purge, and say what is gone that should not be, or is there and should not."""
+    story.purged = True
+    before = client.memory.get_memory(session_id).messages
+    client.purge()
+    wrong = check(client, session_id, story)
+    if client.memory.get_memory(session_id).messages != before:
+        wrong.append("a purge changed what a read shows")
+    if client.purge() != {"messages": 0, "sessions": 0, "users": 0}:
+        wrong.append("a second purge found something")
+    return [f"after a purge: {violation}" for violation in wrong]
+
+
+def told_of(what: str, counts: Counter[str], wrong: list[str]) -> str:
+    total = sum(count for kind, count in counts.items() if not kind.startswith("abandoned"))
+    each = ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()))
+    return f"{what}: {total} operations ({each}), {len(wrong)} violations"
+
+
+@pytest.mark.parametrize(
+    ("url_fixture", "drivers"),
+    [
+        ("mongo_url", ("pymongo", "pymongo")),
+        ("mongo_url", ("pymongo", "motor")),
+        ("replica_set_url", ("pymongo", "motor")),
+    ],
+    ids=["threads", "threads and tasks", "on a replica set"],
+)
+def test_two_processes_at_one_session_leave_it_sound(
+    url_fixture: str,
+    drivers: tuple[str, str],
+    request: pytest.FixtureRequest,
+    session_id: str,
+    logs: Path,
+    long: bool,
+    report: Callable[[str], None],
+) -> None:
+    url = in_database(request.getfixturevalue(url_fixture), "processes")
+    seconds = 30 if long else 1.5
+    workers = [
+        Worker(url, session_id, logs, name, seconds, driver)
+        for name, driver in zip("pq", drivers, strict=True)
+    ]
+    complaints = [complaint for worker in workers if (complaint := worker.end())]
+    wrong, counts = settled(url, session_id, logs)
+    report(told_of(f"{' and '.join(drivers)}, {seconds} s each", counts, wrong))
+    assert not complaints
+    assert not wrong, "\n".join(wrong)
+    assert all(counts[kind] for kind in hands.WEIGHTS) if long else counts["add"]
+
+
+def test_two_processes_that_are_killed_and_started_again_leave_their_session_sound(
+    mongo_url: str,
+    session_id: str,
+    logs: Path,
+    long: bool,
+    report: Callable[[str], None],
+) -> None:
+    url = in_database(mongo_url, "processes")
+    until = time.monotonic() + (30 if long else 2)
+    lives = 0
+    while time.monotonic() < until or lives < 2:
+        lives += 1
+        workers = [
+            Worker(url, session_id, logs, f"{name}{lives}", 60, driver)
+            for name, driver in (("p", "pymongo"), ("q", "motor"))
+        ]
+        for worker in workers:
+            worker.wait_until_at_work()
+        for worker in random.sample(workers, 2):
+            time.sleep(random.uniform(0, 2 if long else 0.5))
+            worker.kill()
+    wrong, counts = settled(url, session_id, logs)
+    report(told_of(f"{2 * lives} processes killed", counts, wrong))
+    assert not wrong, "\n".join(wrong)
+    assert any(kind.startswith("abandoned") for kind in counts)
