@@ -129,7 +129,7 @@ def test_whatever_a_network_does_a_call_ends_in_time_and_its_repeat_completes_it
 def test_a_call_swallowed_at_any_step_ends_in_time_and_its_repeat_completes_it(
     mongo_url, long, report
 ) -> None:
-    async def scenario(network: Network, driver: str, operation: Any, step: int) -> float:
+    async def scenario(network: Network, operation: Any, step: int, driver: str) -> float:
         proxy, name = network.proxy, network.session_id
         answers = itertools.count()
 
@@ -155,11 +155,11 @@ def test_a_call_swallowed_at_any_step_ends_in_time_and_its_repeat_completes_it(
     operations, steps = [add], range(2)
     if long:  # a purge would take what the others have deleted
         operations, steps = [each for each in BEFORE if each is not purge], range(10)
-    played = list(itertools.product(DRIVERS, operations, steps))
+    played = list(itertools.product(operations, steps, DRIVERS))
     took = [
         seconds
-        for start in range(0, len(played), 20)
-        for seconds in at_once(mongo_url, scenario, *played[start : start + 20])
+        for start in range(0, len(played), 15)
+        for seconds in at_once(mongo_url, scenario, *played[start : start + 15])
         if seconds
     ]
     assert len(took) > len(DRIVERS)

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from langchain_zepstore import (
     CreateUserRequest,
     Memory,
     Message,
+    NotFoundError,
     Session,
     StoreUnavailableError,
     ZepClient,
@@ -135,6 +137,23 @@ def test_what_was_purged_within_the_hour_leaves_nothing_but_its_number(own: ZepC
         *("_id", "session_id", "seq", "uuid", "placeholder"),
         *("deleted_at", "created_at", "token_count"),
     }
+
+
+@pytest.mark.parametrize("steps", range(1, 12))
+def test_a_purge_takes_a_deletion_as_a_whole_or_leaves_it_to_an_undelete(
+    own: ZepClient, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("langchain_zepstore.mongo.purging._CHUNK", 1)
+    own.memory.add_memory("s", said("a", "b", "c"))
+    own.memory.delete_memory("s")
+    purge = Drive(store_of(own).purging.purge(timedelta()))
+    with suppress(StopIteration):
+        purge.step(steps)
+    with suppress(NotFoundError):
+        own.memory.undelete_session("s")
+    with suppress(StopIteration):
+        purge.finish()
+    assert seen(own, "s") in ([], ["a", "b", "c"])
 
 
 def test_a_late_clean_up_spares_what_another_set_aside(own: ZepClient) -> None:
