@@ -62,11 +62,13 @@ class Place:
     Attributes:
         name: For a reader, without credentials.
         timeout: Seconds after which a lost call is no more repeated.
+        process: Returns the server's process, if it stands alone and the driver knows it.
         revive: Starts the server again if it is ours to start; yielded as a driver call.
     """
 
     name: str
     timeout: float
+    process: Callable[[], Any]
     revive: Callable[[], Any] | None = None
 
 
@@ -186,7 +188,7 @@ class Collection:
             unsure = WriteConcernError(doubt.get("errmsg", ""), doubt.get("code"), doubt)
             raise translated(unsure, self._place.name) from unsure
         conflicts = [Conflict(item["index"], "_id" in item["keyPattern"]) for item in failures]
-        return Inserted(conflicts, writer_of(answer))
+        return Inserted(conflicts, writer_of(answer, self._place.process()))
 
     def replace(self, query: Document, document: Document) -> Operation[int]:
         """Put a document in the place of one and return how many matched, 0 or 1."""

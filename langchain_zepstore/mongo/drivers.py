@@ -182,7 +182,9 @@ class Drivers:
         revive = None
         if settings.embedded:
             revive = self._revive if loop is None else partial(asyncio.to_thread, self._revive)
-        place = Place(settings.place, settings.timeout, revive)
+        synchronous = client.delegate if isinstance(client, AsyncIOMotorClient) else client
+        process = partial(_process, synchronous)
+        place = Place(settings.place, settings.timeout, process, revive)
         return _Opened(client, Database(raw, place), is_ours=passed is None)
 
     def _revive(self) -> None:
@@ -241,6 +243,12 @@ class Drivers:
                     await keeper.aclose()
         finally:
             await asyncio.to_thread(self.close)
+
+
+def _process(client: Any) -> Any:
+    servers = client.topology_description.server_descriptions().values()
+    versions = [server.topology_version for server in servers]
+    return versions[0]["processId"] if len(versions) == 1 and versions[0] else None
 
 
 def _failed(task: asyncio.Task[_Opened]) -> bool:

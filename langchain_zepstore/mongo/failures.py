@@ -37,6 +37,7 @@ _BY_CODE: list[tuple[set[int], str, tuple[type[ZepStoreError], str]]] = [
     ({14031}, "", _FULL),
     ({8}, "No space left on device", _FULL),
     ({8}, "Disk quota exceeded", _FULL),
+    ({8}, "File too large", _FULL),
     ({8000}, "space quota", _FULL),  # of Atlas
     ({8}, "Read-only file system", _READ_ONLY),
     ({20}, "read-only mode", _READ_ONLY),

@@ -2,9 +2,11 @@
 
 The log of a server is sequential. When an insert is durable, so is what the same server wrote
 before it, a reservation that did not wait too. It can have been lost only if the server died in
-between, or if another became the primary. Whether that happened is read off the insert's answer: a
-primary tells which election made it one. A server that stands alone tells nothing, but needs longer
-to be started again than a turn takes.
+between, or if another became the primary. Whether that happened is read off the insert's answer,
+in which a primary tells the election that made it one. A server that stands alone tells nothing;
+but its process is known to the driver, which hears of its death at once, when connections break,
+and of the next one before it can send anything there. A turn that takes longer than a second is
+not trusted to that.
 
 Behind a router (mongos) sessions and messages may live on different servers, and reservations wait.
 """
@@ -13,19 +15,23 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-_ALONE = "alone"
-_REBIRTH = 0.1  # seconds; a mongod needs several times that to be started and recover its log
+_TRUST = 1.0  # seconds
 _PAUSE = 10.0  # seconds
 
 Writer = Any
-"""The election that made a server the primary, or ``alone``; ``None``: not known."""
+"""The election that made a server the primary, or a lone server's process; ``None``: not known."""
 
 
-def writer_of(answer: dict[str, Any]) -> Writer:
-    """Return who wrote, from the answer to an insert."""
+def writer_of(answer: dict[str, Any], process: Any) -> Writer:
+    """Return who wrote.
+
+    Args:
+        answer: The answer to an insert.
+        process: The server's process as the driver knows it, if it is a lone one.
+    """
     if "electionId" in answer:
         return answer["electionId"]
-    return None if "operationTime" in answer else _ALONE
+    return None if "operationTime" in answer else process
 
 
 @dataclass(slots=True)
@@ -65,7 +71,7 @@ class Tenure:
             return True
         if reservation.writer != writer:
             return False
-        if writer == _ALONE and time.monotonic() - reservation.begun_at >= _REBIRTH:
+        if time.monotonic() - reservation.begun_at >= _TRUST:
             # With so much going on, waiting for the disk costs less than asking again.
             self._paused_until = time.monotonic() + _PAUSE
             return False

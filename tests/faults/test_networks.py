@@ -171,8 +171,8 @@ def test_a_call_swallowed_at_any_step_ends_in_time_and_its_repeat_completes_it(
 WORKERS = {"sync": 8, "motor": 32, "pymongo-async": 32}
 # All that a process does with motor shares so many threads: what waits for one takes longer.
 MOTORS_THREADS = 5 * multiprocessing.cpu_count()
-# One timeout to wait for a connection, one for the answer.
-TIMEOUTS = {"sync": 2, "motor": 1 + math.ceil(32 / MOTORS_THREADS), "pymongo-async": 2}
+# One timeout to wait for a place, one to connect, one for the answer.
+TIMEOUTS = {"sync": 3, "motor": 2 + math.ceil(32 / MOTORS_THREADS), "pymongo-async": 3}
 
 
 @dataclass

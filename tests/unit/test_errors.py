@@ -62,6 +62,7 @@ def failure(code, message="it failed"):
         (failure(14031, "out of disk"), StoreUnavailableError, "make room"),
         (failure(8, "28: No space left on device"), StoreUnavailableError, "make room"),
         (failure(8, "122: Disk quota exceeded"), StoreUnavailableError, "make room"),
+        (failure(8, "27: File too large"), StoreUnavailableError, "make room"),
         (failure(8000, "over your space quota"), StoreUnavailableError, "make room"),
         (failure(8, "30: Read-only file system"), StoreUnavailableError, "read-only"),
         (failure(20, "not in read-only mode"), StoreUnavailableError, "read-only"),
