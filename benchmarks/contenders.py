@@ -117,6 +117,7 @@ class LangchainMongodb(Contender):
 
     def __init__(self, url: str, *, durable: bool = True) -> None:
         self.url = url
+        self.durable = durable
         options: dict[str, Any] = {"w": "majority", "journal": True} if durable else {}
         self._client: MongoClient[dict[str, Any]] = MongoClient(url, **options)
         self._open("warm", None, create_index=True)
@@ -145,6 +146,20 @@ class LangchainMongodb(Contender):
     def close(self) -> None:
         """Close what is open."""
         self._client.close()
+
+
+class LangchainMongodbWhole(LangchainMongodb):
+    """The same as it comes: without ``history_size`` it reads the whole session."""
+
+    name = "langchain-mongodb, reading all"
+
+    def history(
+        self,
+        session_id: str,
+        window: int | None = None,  # noqa: ARG002 - not asked for
+    ) -> BaseChatMessageHistory:
+        """Return a history on a session."""
+        return super().history(session_id)
 
 
 class LangchainPostgres(Contender):

@@ -24,6 +24,7 @@ from benchmarks.contenders import (
     Contender,
     Floor,
     LangchainMongodb,
+    LangchainMongodbWhole,
     LangchainPostgres,
     RedisList,
     Sqlite,
@@ -38,8 +39,8 @@ class Sizes:
     """How much is done."""
 
     lengths: Sequence[int] = (10, 1000, 20_000, 200_000)
-    rounds: int = 200
-    budget: float = 8.0
+    rounds: int = 100
+    budget: float = 4.0
     read: int = 1000
     add: int = 1000
     clear: int = 10_000
@@ -79,15 +80,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", 1)[0] if __doc__ else "")
     parser.add_argument("--quick", action="store_true", help="small numbers, to see that it works")
+    parser.add_argument(
+        "--same-only", action="store_true", help="not once more with the peers' defaults"
+    )
     parser.add_argument("--output", type=Path, help="a directory for peers.md and peers.png")
     options = parser.parse_args(arguments)
     sizes = _QUICK if options.quick else Sizes()
     with tempfile.TemporaryDirectory() as name:
         runs = [
-            measured(Path(name) / "alone", sizes, replica_set=False, durable=True),
-            measured(Path(name) / "set", sizes, replica_set=True, durable=True),
-            measured(Path(name) / "alone-defaults", sizes, replica_set=False, durable=False),
-            measured(Path(name) / "set-defaults", sizes, replica_set=True, durable=False),
+            measured(
+                Path(name) / f"{replica_set}-{durable}",
+                sizes,
+                replica_set=replica_set,
+                durable=durable,
+            )
+            for durable in ([True] if options.same_only else [True, False])
+            for replica_set in (False, True)
         ]
     core, added = footprint.import_ratio(sizes.imports)
     text = "\n\n".join(
@@ -152,6 +160,11 @@ def _one_by_one(run: Run, contenders: Sequence[Contender], sizes: Sizes, *, long
 
 def _at_once(run: Run, contenders: Sequence[Contender], sizes: Sizes) -> None:
     asynchronous = [c for c in contenders if c.has_crowds]
+    asynchronous += [
+        LangchainMongodbWhole(c.url, durable=c.durable)
+        for c in contenders
+        if isinstance(c, LangchainMongodb)
+    ]
     for length in (0, sizes.crowd_length):
         run.crowds[length] = crowds.side_by_side(
             asynchronous,

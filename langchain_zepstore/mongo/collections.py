@@ -13,12 +13,13 @@ from typing import Any
 
 from bson.codec_options import CodecOptions
 from pymongo import ReturnDocument, WriteConcern
-from pymongo.errors import DuplicateKeyError, OperationFailure, WriteConcernError
+from pymongo.errors import DuplicateKeyError, WriteConcernError
 
 from langchain_zepstore.mongo.failures import (
     DRIVER_ERRORS,
     is_lost_connection,
     is_unreachable,
+    refused_write,
     translated,
 )
 from langchain_zepstore.mongo.tenure import Tenure, Writer, writer_of
@@ -177,13 +178,16 @@ class Collection:
             "ordered": False,
             "writeConcern": self._raw.write_concern.document,
         }
-        # By hand: the drivers' own methods keep to themselves who wrote.
-        answer = yield from self.call(lambda: self._raw.database.command(command))
-        failures = answer.get("writeErrors", [])
-        for failure in failures:
-            if failure["code"] != _DUPLICATE_KEY:
-                told = OperationFailure(failure["errmsg"], failure["code"], failure)
-                raise translated(told, self._place.name) from told
+        for attempts_left in reversed(range(_ATTEMPTS)):
+            # By hand: the drivers' own methods keep to themselves who wrote.
+            answer = yield from self.call(lambda: self._raw.database.command(command))
+            failures = answer.get("writeErrors", [])
+            others = [failure for failure in failures if failure["code"] != _DUPLICATE_KEY]
+            if not others:
+                break
+            error = refused_write(others[0])
+            if not (attempts_left and is_lost_connection(error)):
+                raise translated(error, self._place.name) from error
         if doubt := answer.get("writeConcernError"):
             unsure = WriteConcernError(doubt.get("errmsg", ""), doubt.get("code"), doubt)
             raise translated(unsure, self._place.name) from unsure

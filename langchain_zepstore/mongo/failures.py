@@ -1,5 +1,8 @@
 """What went wrong in a driver, as an error of ours that says what to do."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from bson.errors import BSONError
 from pymongo import errors
 
@@ -15,6 +18,9 @@ from langchain_zepstore.errors import (
 DRIVER_ERRORS = (errors.PyMongoError, BSONError, OverflowError)
 
 UNAUTHORIZED = 13
+# A server that stops, or stops being the primary, in the middle of an insert of several documents
+# says so for each of those that are left.
+_LEAVING = {91, 189, 10058, 10107, 11600, 11602, 13435, 13436}
 _NO_ENTRY = "Authentication failed"
 
 _REFUSED = (
@@ -113,6 +119,14 @@ def is_lost_connection(error: BaseException) -> bool:
         and not error.timeout
         and not isinstance(error, errors.ServerSelectionTimeoutError)
     )
+
+
+def refused_write(failure: Mapping[str, Any]) -> errors.PyMongoError:
+    """Return the driver's error for one of the documents that an insert refused."""
+    reason, code = failure["errmsg"], failure["code"]
+    if code in _LEAVING:
+        return errors.NotPrimaryError(reason, failure)
+    return errors.OperationFailure(reason, code, failure)
 
 
 def is_unreachable(error: BaseException) -> bool:

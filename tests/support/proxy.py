@@ -52,25 +52,28 @@ class LossyProxy:
         self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._held.bind(("127.0.0.1", 0))
         self.url = f"mongodb://127.0.0.1:{self._held.getsockname()[1]}/?directConnection=true"
+        self._switching = threading.Lock()
         self._listener: socket.socket | None = None
         self._listening: threading.Thread | None = None
         self.accept()
 
     def accept(self) -> None:
         """Accept new connections (again)."""
-        if self._listener is None:
-            self._listener = socket.create_server(self._held.getsockname(), backlog=512)
-            self._listening = threading.Thread(target=self._listen, args=(self._listener,))
-            self._listening.start()
+        with self._switching:
+            if self._listener is None and not self.closing.is_set():
+                self._listener = socket.create_server(self._held.getsockname(), backlog=512)
+                self._listening = threading.Thread(target=self._listen, args=(self._listener,))
+                self._listening.start()
 
     def refuse(self) -> None:
         """Refuse new connections; those that there are stay."""
-        if self._listener:
-            assert self._listening
-            self._listener.shutdown(socket.SHUT_RDWR)  # closing alone would not wake the thread
-            self._listening.join()
-            self._listener.close()
-            self._listener = None
+        with self._switching:
+            if self._listener:
+                assert self._listening
+                self._listener.shutdown(socket.SHUT_RDWR)  # closing alone would not wake the thread
+                self._listening.join()
+                self._listener.close()
+                self._listener = None
 
     def heal(self) -> None:
         """Be a good network again, for what is sent from now on."""
