@@ -164,10 +164,12 @@ class Collection:
             repeat_on=DuplicateKeyError if upsert else (),
         )
 
-    def update(self, query: Document, update: Update, *, many: bool = False) -> Operation[int]:
+    def update(
+        self, query: Document, update: Update, *, many: bool = False, hint: str | None = None
+    ) -> Operation[int]:
         """Update a document, or all that match, and return how many matched."""
         method = self._raw.update_many if many else self._raw.update_one
-        result = yield from self.call(lambda: method(query, update))
+        result = yield from self.call(lambda: method(query, update, hint=hint))
         return int(result.matched_count)
 
     def insert(self, documents: Sequence[Document]) -> Operation[Inserted]:
@@ -199,9 +201,9 @@ class Collection:
         result = yield from self.call(lambda: self._raw.replace_one(query, document))
         return int(result.matched_count)
 
-    def delete(self, query: Document) -> Operation[int]:
+    def delete(self, query: Document, *, hint: str | None = None) -> Operation[int]:
         """Remove the documents that match and return how many there were."""
-        result = yield from self.call(lambda: self._raw.delete_many(query))
+        result = yield from self.call(lambda: self._raw.delete_many(query, hint=hint))
         return int(result.deleted_count)
 
     def count(self, query: Document, *, hint: str | None = None) -> Operation[int]:

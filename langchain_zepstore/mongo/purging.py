@@ -10,6 +10,7 @@ from langchain_zepstore.running import Operation
 
 _CHUNK = 1000
 _MESSAGE = {"placeholder": None}
+_BY_ID = "_id_"  # left to itself, the server walks over all that is deleted, for each chunk
 
 
 class Purging:
@@ -35,9 +36,12 @@ class Purging:
         messages = self._database.messages
 
         def forget(query: Document) -> Operation[int]:
-            return messages.update(query, documents.FORGETTING, many=True)
+            return messages.update(query, documents.FORGETTING, many=True, hint=_BY_ID)
 
-        removed = yield from self._each({**past, **_MESSAGE}, until, messages.delete)
+        def remove(query: Document) -> Operation[int]:
+            return messages.delete(query, hint=_BY_ID)
+
+        removed = yield from self._each({**past, **_MESSAGE}, until, remove)
         yield from _remove(messages, past)
         removed += yield from self._each(recent, until, forget)
         gone: Document = {"deleted_at": {"$lte": until}}
@@ -79,7 +83,7 @@ def _remove(collection: Collection, query: Document) -> Operation[int]:
     removed = 0
     while found := (yield from _chunk(collection, query)):
         removed += yield from collection.delete(
-            {**query, "_id": {"$in": [document["_id"] for document in found]}}
+            {**query, "_id": {"$in": [document["_id"] for document in found]}}, hint=_BY_ID
         )
     return removed
 
