@@ -18,8 +18,7 @@ from langchain_zepstore.errors import (
 DRIVER_ERRORS = (errors.PyMongoError, BSONError, OverflowError)
 
 UNAUTHORIZED = 13
-# A server that stops, or stops being the primary, in the middle of an insert of several documents
-# says so for each of those that are left.
+# A server that stops, or stops being the primary, in the middle of a write says so in its answer.
 _LEAVING = {91, 189, 10058, 10107, 11600, 11602, 13435, 13436}
 _NO_ENTRY = "Authentication failed"
 
@@ -59,6 +58,7 @@ _TIMED_OUT = (
     StoreUnavailableError,
     "{place} did not answer in time ({reason}); try again, or give the client a longer timeout",
 )
+_NOT_PRIMARY = (errors.NotPrimaryError,)
 _BY_TYPE: list[tuple[tuple[type[Exception], ...], type[ZepStoreError], str]] = [
     (
         (errors.DocumentTooLarge, BSONError, OverflowError),
@@ -101,7 +101,7 @@ _BY_TYPE: list[tuple[tuple[type[Exception], ...], type[ZepStoreError], str]] = [
         ),
     ),
     (
-        (errors.NotPrimaryError,),
+        _NOT_PRIMARY,
         StoreUnavailableError,
         (
             "{place} is no primary at the moment ({reason}); an election takes seconds: try again, "
@@ -114,7 +114,7 @@ _LOST = (StoreUnavailableError, "lost the connection to {place} ({reason}); try 
 
 def is_lost_connection(error: BaseException) -> bool:
     """Whether the server went away during the call, which may or may not have been carried out."""
-    return (
+    return _is_leaving(error) or (
         isinstance(error, errors.AutoReconnect)
         and not error.timeout
         and not isinstance(error, errors.ServerSelectionTimeoutError)
@@ -123,10 +123,11 @@ def is_lost_connection(error: BaseException) -> bool:
 
 def refused_write(failure: Mapping[str, Any]) -> errors.PyMongoError:
     """Return the driver's error for one of the documents that an insert refused."""
-    reason, code = failure["errmsg"], failure["code"]
-    if code in _LEAVING:
-        return errors.NotPrimaryError(reason, failure)
-    return errors.OperationFailure(reason, code, failure)
+    return errors.WriteError(failure["errmsg"], failure["code"], failure)
+
+
+def _is_leaving(error: BaseException) -> bool:
+    return isinstance(error, errors.WriteError) and error.code in _LEAVING
 
 
 def is_unreachable(error: BaseException) -> bool:
@@ -156,7 +157,7 @@ def _kind(error: BaseException) -> tuple[type[ZepStoreError], str]:
     if isinstance(error, errors.ServerSelectionTimeoutError) and _NO_ENTRY in str(error):
         return _REFUSED  # the driver remembers it from the call before
     for types, kind, message in _BY_TYPE:
-        if isinstance(error, types):
+        if isinstance(error, types) or (types == _NOT_PRIMARY and _is_leaving(error)):
             return kind, message
     if isinstance(error, errors.PyMongoError) and error.timeout:
         return _TIMED_OUT

@@ -125,15 +125,7 @@ class Messages:
                 "_id.s": session["uuid"],
                 "seq": numbers,
             },
-            [
-                {
-                    "$set": {
-                        "superseded": superseded[-1],
-                        "deleted_at": {"$ifNull": ["$deleted_at", "$$NOW"]},
-                        "deletion": {"$ifNull": ["$deletion", ObjectId()]},
-                    }
-                }
-            ],
+            _superseding(superseded[-1]),
             many=True,
         )
 
@@ -163,24 +155,24 @@ class Messages:
                 continue  # it had landed, only the answer was lost
             if on_id:
                 return None
-            if holder and holder.get("deleted_at"):
+            if holder and (holder.get("deleted_at") or _is_stray(holder, session)):
                 superseded.append(ObjectId())
-                yield from self._supersede(session["_id"], holder, superseded[-1])
+                yield from self._supersede(session, holder, superseded[-1])
                 remaining.append(message)
             elif not (holder and (yield from self._replace(session, holder, message))):
                 remaining.append(message)
         return remaining
 
-    def _supersede(self, session_id: str, holder: Document, by: ObjectId) -> Operation[int]:
-        """Let a deleted message give way to one with its id.
+    def _supersede(self, session: Document, holder: Document, by: ObjectId) -> Operation[int]:
+        """Let a deleted or stray message give way to one with its id.
 
         It lets go of the id and stays until the new one is there: it must not be lost with a
         writer that dies in between.
         """
-        return self._messages.update(
-            {**_this(session_id, holder), "deleted_at": {"$ne": None}},
-            {"$set": {"superseded": by}},
-        )
+        query = _this(session["_id"], holder)
+        if not _is_stray(holder, session):
+            query["deleted_at"] = {"$ne": None}  # it may have been restored since it was read
+        return self._messages.update(query, _superseding(by))
 
     def _replace(self, session: Document, holder: Document, message: Document) -> Operation[bool]:
         """Put a message in the place of the live one with its id; whether that was still so."""
@@ -273,6 +265,23 @@ def _parts(messages: list[Document], sizes: Sequence[int]) -> Iterator[list[Docu
         room -= size
     if part:
         yield part
+
+
+def _is_stray(message: Document, session: Document) -> bool:
+    # Written under an incarnation that was lost with its server before it was durable.
+    return bool(message["_id"]["s"] != session["uuid"])
+
+
+def _superseding(by: ObjectId) -> list[Document]:
+    return [
+        {
+            "$set": {
+                "superseded": by,
+                "deleted_at": {"$ifNull": ["$deleted_at", "$$NOW"]},
+                "deletion": {"$ifNull": ["$deletion", ObjectId()]},
+            }
+        }
+    ]
 
 
 def _this(session_id: str, message: Document) -> dict[str, Any]:

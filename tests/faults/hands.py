@@ -16,10 +16,11 @@ from typing import Any
 
 from langchain_zepstore import ZepClient
 from langchain_zepstore.running import Operation
-from tests.support.races import KINDS, ON_MINE, adding, deleting, renaming
+from tests.support.races import KINDS, ON_MINE, adding, deleting, purging, renaming
 from tests.support.telling import Log, telling, watched, witness
 
 HANDS = 4
+PATIENCE = 120.0  # of the clients: no call may fail because the machine is busy
 WEIGHTS = {**KINDS, "delete": 3, "delete_message": 3, "undelete_message": 3, "purge": 1}
 REMEMBERED = 6  # turns that are added again or deleted message by message
 
@@ -49,10 +50,6 @@ def deeds(session_id: str, chance: random.Random, name: str, until: float) -> It
             yield kind, purging(chance.choice([None, timedelta(milliseconds=50)])), {}
         else:
             yield kind, deleting(f"{kind}_session", session_id), {}
-
-
-def purging(older_than: timedelta | None) -> Callable[[Any], Operation[Any]]:
-    return lambda store: store.purging.purge(older_than)
 
 
 def observed(log: Log, kind: str, call: Callable[[Any], Operation[Any]]) -> Callable[[Any], Any]:
@@ -90,14 +87,14 @@ def work(
         ]
 
     async def tasks() -> None:
-        async with ZepClient(url, async_driver="motor") as client:
+        async with ZepClient(url, timeout=PATIENCE, async_driver="motor") as client:
             await client.message.acount(session_id)
             await asyncio.gather(*(aact(client, *hand) for hand in hands()))
 
     if driver == "motor":
         asyncio.run(tasks())
         return
-    with ZepClient(url) as client, ThreadPoolExecutor(HANDS) as threads:
+    with ZepClient(url, timeout=PATIENCE) as client, ThreadPoolExecutor(HANDS) as threads:
         client.message.count(session_id)
         for done in [threads.submit(act, client, *hand) for hand in hands()]:
             done.result()

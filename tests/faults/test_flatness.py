@@ -27,7 +27,9 @@ Sample = dict[str, int]
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A mongod that nobody else talks to, and that need not wait for its disk here."""
     mongod = Mongod(tmp_path_factory.mktemp("flatness")).start()
-    yield mongod.url.replace("/?", "/flatness?") + "&journal=false"
+    # No call may fail because the machine is busy.
+    patience = "serverSelectionTimeoutMS=120000&socketTimeoutMS=120000&waitQueueTimeoutMS=120000"
+    yield f"{mongod.url.replace('/?', '/flatness?')}&journal=false&{patience}"
     mongod.stop(signal.SIGKILL)
 
 

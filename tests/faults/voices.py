@@ -52,7 +52,7 @@ class Voice:
 
 
 @contextmanager
-def choir(url: str, patience: float = 10.0, **options: Any) -> Iterator[list[Voice]]:
+def choir(url: str, patience: float = 60.0, **options: Any) -> Iterator[list[Voice]]:
     """A client of each driver."""
     with ExitStack() as stack:
         yield [

@@ -21,8 +21,8 @@ class Story:
         abandoned: Those of each add whose process died in it.
         touched: Ids that were added again, or deleted or undeleted one by one.
         unsure: Ids whose process died in adding them again.
-        opened: Incarnation and last number of each session deletion that began.
-        deletions: Incarnation, count and last number of each session deletion that returned.
+        opened: Incarnation, count and last number of each session deletion that began.
+        deletions: The same of each that returned.
         taken_back: Incarnation and count of the deletions that an undelete of the session claimed.
         untold: Whether a process died that may have opened a deletion and not told.
         purged: Whether there were purges, all of them within the hour.
@@ -33,18 +33,24 @@ class Story:
     abandoned: list[list[str]] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
     unsure: set[str] = field(default_factory=set)
-    opened: set[tuple[str, int]] = field(default_factory=set)
+    opened: set[tuple[str, int, int]] = field(default_factory=set)
     deletions: list[tuple[str, int, int]] = field(default_factory=list)
     taken_back: set[tuple[str, int]] = field(default_factory=set)
     untold: bool = False
     purged: bool = False
 
     def may_be_purged(self, document: Document) -> bool:
-        """Whether anybody deleted a message, so that a purge could take it."""
+        """Whether anybody deleted a message for good, so that a purge could take it.
+
+        What an undelete has claimed comes back, all of it.
+        """
         if not self.purged:
             return False
         incarnation, number = _place(document)
-        covered = any(where == incarnation and number <= last for where, last in self.opened)
+        covered = any(
+            where == incarnation and number <= last and (where, count) not in self.taken_back
+            for where, count, last in self.opened
+        )
         return covered or self.untold or document["uuid"] in self.touched
 
 

@@ -1,9 +1,9 @@
 """Many hands on one session, pausing and dying between any two steps.
 
 Run it: ``python -m tests.support.races --rounds 1000``. Each round forks two processes with four
-threads each, which add, delete and undelete at random on one session; between the driver calls of
-every operation they pause, and in about half of the rounds a process dies at one of them. Then the
-raw documents are checked.
+threads each, which add, delete, undelete and purge at random on one session; between the driver
+calls of every operation they pause, and in about half of the rounds a process dies at one of them.
+Then the raw documents are checked.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ KINDS = {
     "delete_message": 1,
     "undelete_message": 1,
     "rename": 1,
+    "purge": 2,
 }
 ON_MINE = ("again", "delete_message", "undelete_message")
 
@@ -77,6 +79,8 @@ def act(stepper: Stepper, session_id: str, chance: random.Random, name: str) -> 
             stepper.run(adding(session_id, uuids), "again", uuids=uuids)
         elif kind == "rename":
             stepper.run(renaming(session_id, {name: number}), "rename")
+        elif kind == "purge":
+            stepper.run(purging(None), "purge")
         elif kind in ON_MINE:
             uuid = chance.choice(chance.choice(mine))
             stepper.run(deleting(kind, session_id, uuid), kind, uuids=[uuid])
@@ -87,6 +91,10 @@ def act(stepper: Stepper, session_id: str, chance: random.Random, name: str) -> 
 def renaming(session_id: str, metadata: dict[str, Any]) -> Callable[[Any], Operation[Session]]:
     rename = Session(session_id=session_id, metadata=metadata)
     return lambda store: store.sessions.update(rename, ())
+
+
+def purging(older_than: timedelta | None) -> Callable[[Any], Operation[Any]]:
+    return lambda store: store.purging.purge(older_than)
 
 
 def deleting(method: str, *ids: str) -> Callable[[Any], Operation[Any]]:

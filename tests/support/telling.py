@@ -102,7 +102,7 @@ class _Hand:
         elif "opened" in line:
             incarnation, count, last = line["opened"]
             self._opened = incarnation, count, last
-            self._story.opened.add((incarnation, last))
+            self._story.opened.add(self._opened)
         else:
             self._ended(line)
 

@@ -49,7 +49,7 @@ def test_a_sound_restored_session_has_no_violations() -> None:
 def test_what_a_deletion_took_and_a_purge_removed_is_no_loss() -> None:
     story = Story(
         acknowledged=[["m1", "m2"], ["m3"]],
-        opened={("u", 2)},
+        opened={("u", 1, 2)},
         deletions=[("u", 1, 2)],
         purged=True,
     )
@@ -71,7 +71,7 @@ def test_a_session_that_began_anew_is_sound() -> None:
     story = Story(
         acknowledged=[["m1"], ["m2"]],
         followed=[("m1", "m2")],
-        opened={("old", 9)},
+        opened={("old", 1, 1), ("old", 2, 9)},
         deletions=[("old", 1, 1)],
         taken_back={("old", 1)},
         purged=True,
@@ -186,7 +186,7 @@ BROKEN = {
         None,
         [purged(1), purged(3)],
         [],
-        Story(deletions=[("u", 1, 3)], opened={("u", 3)}, purged=True),
+        Story(deletions=[("u", 1, 3)], opened={("u", 1, 3)}, purged=True),
         "fenced numbers [2] of u are free",
     ),
     "a message purged that nobody deleted": (
@@ -200,28 +200,35 @@ BROKEN = {
         LIVE,
         [purged(1), purged(2)],
         [],
-        Story(acknowledged=[["m1"], ["m2"]], opened={("u", 1)}, purged=True),
+        Story(acknowledged=[["m1"], ["m2"]], opened={("u", 1, 1)}, purged=True),
         "m2 of ['m2'] was purged, and nobody",
     ),
     "a message purged for a deletion of the session before": (
         LIVE,
         [purged(1)],
         [],
-        Story(acknowledged=[["m1"]], opened={("old", 1)}, purged=True),
+        Story(acknowledged=[["m1"]], opened={("old", 1, 1)}, purged=True),
+        "m1 of ['m1'] was purged, and nobody",
+    ),
+    "a message purged that was taken back": (
+        LIVE,
+        [purged(1)],
+        [],
+        Story(acknowledged=[["m1"]], opened={("u", 1, 1)}, taken_back={("u", 1)}, purged=True),
         "m1 of ['m1'] was purged, and nobody",
     ),
     "a message that became a placeholder without a purge": (
         LIVE,
         [purged(1)],
         [],
-        Story(acknowledged=[["m1"]], opened={("u", 1)}),
+        Story(acknowledged=[["m1"]], opened={("u", 1, 1)}),
         "m1 of ['m1'] was purged, and nobody",
     ),
     "a message whose purge took its number too": (
         LIVE,
         [message(2)],
         ["m2"],
-        Story(acknowledged=[["m1"]], opened={("u", 1)}, purged=True),
+        Story(acknowledged=[["m1"]], opened={("u", 1, 1)}, purged=True),
         "lost: ['m1']",
     ),
     "a message that gave way to one that was lost": (
@@ -235,7 +242,7 @@ BROKEN = {
         LIVE,
         [purged(1), message(2)],
         ["m2"],
-        Story(acknowledged=[["m1", "m2"]], opened={("u", 2)}, purged=True),
+        Story(acknowledged=[["m1", "m2"]], opened={("u", 1, 2)}, purged=True),
         "half of ['m1', 'm2'] is purged",
     ),
     "a purged message that still says something": (
