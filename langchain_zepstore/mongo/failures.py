@@ -58,7 +58,13 @@ _TIMED_OUT = (
     StoreUnavailableError,
     "{place} did not answer in time ({reason}); try again, or give the client a longer timeout",
 )
-_NOT_PRIMARY = (errors.NotPrimaryError,)
+_NO_PRIMARY = (
+    StoreUnavailableError,
+    (
+        "{place} is no primary at the moment ({reason}); an election takes seconds: try again, "
+        "and name the replica set in the URL (replicaSet=…), since a secondary takes no writes"
+    ),
+)
 _BY_TYPE: list[tuple[tuple[type[Exception], ...], type[ZepStoreError], str]] = [
     (
         (errors.DocumentTooLarge, BSONError, OverflowError),
@@ -100,16 +106,12 @@ _BY_TYPE: list[tuple[tuple[type[Exception], ...], type[ZepStoreError], str]] = [
             "the replica set has a primary"
         ),
     ),
-    (
-        _NOT_PRIMARY,
-        StoreUnavailableError,
-        (
-            "{place} is no primary at the moment ({reason}); an election takes seconds: try again, "
-            "and name the replica set in the URL (replicaSet=…), since a secondary takes no writes"
-        ),
-    ),
+    ((errors.NotPrimaryError,), *_NO_PRIMARY),
 ]
 _LOST = (StoreUnavailableError, "lost the connection to {place} ({reason}); try again")
+
+
+_UNKNOWN = (APIError, "{place} answered: {reason}")
 
 
 def is_lost_connection(error: BaseException) -> bool:
@@ -157,10 +159,10 @@ def _kind(error: BaseException) -> tuple[type[ZepStoreError], str]:
     if isinstance(error, errors.ServerSelectionTimeoutError) and _NO_ENTRY in str(error):
         return _REFUSED  # the driver remembers it from the call before
     for types, kind, message in _BY_TYPE:
-        if isinstance(error, types) or (types == _NOT_PRIMARY and _is_leaving(error)):
+        if isinstance(error, types):
             return kind, message
+    if _is_leaving(error):
+        return _NO_PRIMARY
     if isinstance(error, errors.PyMongoError) and error.timeout:
         return _TIMED_OUT
-    if isinstance(error, errors.ConnectionFailure):
-        return _LOST
-    return APIError, "{place} answered: {reason}"
+    return _LOST if isinstance(error, errors.ConnectionFailure) else _UNKNOWN

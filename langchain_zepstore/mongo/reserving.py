@@ -65,7 +65,7 @@ def confirm(database: Database, reservation: Reservation) -> Operation[bool]:
     held = {**this_session(session), "seq": {"$gte": session["seq"]}}
     there = yield from database.sessions.update(held, {"$max": {"seq": session["seq"]}})
     if there:
-        reservation.is_durable()
+        reservation.note_durable()
     return bool(there)
 
 

@@ -48,7 +48,7 @@ class Reservation:
     writer: Writer
     begun_at: float
 
-    def is_durable(self) -> None:
+    def note_durable(self) -> None:
         """Note that it need not be asked any more."""
         self.writer = None
 
@@ -75,5 +75,5 @@ class Tenure:
             # With so much going on, waiting for the disk costs less than asking again.
             self._paused_until = time.monotonic() + _PAUSE
             return False
-        reservation.is_durable()
+        reservation.note_durable()
         return True
