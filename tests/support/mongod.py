@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -114,6 +114,17 @@ class Mongod:
     def send(self, number: signal.Signals) -> None:
         assert self.process
         self.process.send_signal(number)
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let the process hang: it keeps its connections and answers nothing."""
+        self.send(signal.SIGSTOP)
+        assert self.process
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)  # all its threads, only now
+        try:
+            yield
+        finally:
+            self.send(signal.SIGCONT)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         if self.process:
