@@ -7,10 +7,14 @@ operation must be harmless when it happens twice.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from inspect import iscoroutine
 from typing import Any
 
+import pymongo
 from bson.codec_options import CodecOptions
 from pymongo import ReturnDocument, WriteConcern
 from pymongo.errors import DuplicateKeyError, WriteConcernError
@@ -29,6 +33,7 @@ Document = dict[str, Any]
 Update = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 _ATTEMPTS = 5
+_FEW = 8  # calls at once that need not wait for each other: motor has five threads per core
 _BATCH = 10_000
 _MOST = 2**31 - 1  # no collection's session holds more, and no driver takes more everywhere
 _CODEC: CodecOptions[Document] = CodecOptions(tz_aware=True)
@@ -62,15 +67,17 @@ class Place:
 
     Attributes:
         name: For a reader, without credentials.
-        timeout: Seconds after which a lost call is no more repeated.
+        timeout: Seconds that a call may take, with its repeats.
         process: Returns the server's process, if it stands alone and the driver knows it.
         revive: Starts the server again if it is ours to start; yielded as a driver call.
+        in_flight: The calls under way, a token each.
     """
 
     name: str
     timeout: float
     process: Callable[[], Any]
     revive: Callable[[], Any] | None = None
+    in_flight: set[object] = field(default_factory=set)
 
 
 class Collection:
@@ -94,12 +101,21 @@ class Collection:
     ) -> Operation[Any]:
         """Make a driver call; after a lost connection, make it again."""
         deadline = time.monotonic() + self._place.timeout
+        in_flight, revive = self._place.in_flight, self._place.revive
+        token, is_repeat = object(), False
         for attempts_left in reversed(range(_ATTEMPTS)):
+            in_flight.add(token)
             try:
+                # The driver limits each wait for itself (for a connection, for the answer), which
+                # is enough for a first attempt that need not queue; a limit of the whole is dearer.
+                # It would also wait for an embedded server that has to be started again.
+                limited = not revive and (is_repeat or len(in_flight) > _FEW)
                 # In a context of its own, which an interrupt in the driver cannot leave spoilt.
-                return (yield copy_context().run(attempt))
+                yielded = copy_context().run(
+                    partial(_within, deadline, attempt) if limited else attempt
+                )
+                return (yield yielded)
             except DRIVER_ERRORS as error:
-                revive = self._place.revive
                 repeat = (
                     is_lost_connection(error)
                     or (revive and is_unreachable(error))
@@ -107,6 +123,9 @@ class Collection:
                 )
                 if not repeat or not attempts_left or time.monotonic() > deadline:
                     raise translated(error, self._place.name) from error
+            finally:
+                in_flight.discard(token)
+            is_repeat = True
             if revive:
                 yield revive()
         raise AssertionError("unreachable")
@@ -249,3 +268,18 @@ class Database:
         self.users = collection("users")
         self.counters = collection("counters")
         self.tenure = Tenure()
+
+
+def _within(deadline: float, attempt: Callable[[], Any]) -> Any:
+    with _time_until(deadline):
+        call = attempt()
+    return _awaited_within(deadline, call) if iscoroutine(call) else call
+
+
+async def _awaited_within(deadline: float, call: Any) -> Any:
+    with _time_until(deadline):
+        return await call
+
+
+def _time_until(deadline: float) -> AbstractContextManager[None]:
+    return pymongo.timeout(max(deadline - time.monotonic(), 0.001))

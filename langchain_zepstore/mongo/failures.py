@@ -20,6 +20,7 @@ DRIVER_ERRORS = (errors.PyMongoError, BSONError, OverflowError)
 UNAUTHORIZED = 13
 # A server that stops, or stops being the primary, in the middle of a write says so in its answer.
 _LEAVING = {91, 189, 10058, 10107, 11600, 11602, 13435, 13436}
+_TIME_IS_UP = {50, 262}  # what a server answers to a call with a limit
 _NO_ENTRY = "Authentication failed"
 
 _REFUSED = (
@@ -163,6 +164,6 @@ def _kind(error: BaseException) -> tuple[type[ZepStoreError], str]:
             return kind, message
     if _is_leaving(error):
         return _NO_PRIMARY
-    if isinstance(error, errors.PyMongoError) and error.timeout:
+    if isinstance(error, errors.PyMongoError) and (error.timeout or code in _TIME_IS_UP):
         return _TIMED_OUT
     return _LOST if isinstance(error, errors.ConnectionFailure) else _UNKNOWN

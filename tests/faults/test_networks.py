@@ -2,8 +2,6 @@
 
 import asyncio
 import itertools
-import math
-import multiprocessing
 import time
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +26,7 @@ from tests.support.networks import (
 )
 
 HURRY = 1.5  # a shorter timeout, where it takes several
-MARGIN = 2.0  # the cores are shared with others
+MARGIN = 1.5  # the cores are shared with others
 EVERY_DRIVER = [(driver,) for driver in DRIVERS]
 
 
@@ -69,8 +67,7 @@ async def refused(network: Network, zep: Facade, name: str) -> None:
 async def lost_when_almost_due(network: Network, zep: Facade, name: str) -> float:
     network.proxy.delay = HURRY * 0.9
     network.proxy.lose = lambda command, collection: True
-    # What is begun within the timeout takes one for the server, the connection and the answer each.
-    took = await gives_up_in_time(add(zep, name), limit=4 * HURRY)
+    took = await gives_up_in_time(add(zep, name), limit=HURRY)
     network.proxy.heal()
     assert await add(zep, name) == await seen(zep, name)
     return took
@@ -169,10 +166,6 @@ def test_a_call_swallowed_at_any_step_ends_in_time_and_its_repeat_completes_it(
 # Swallowed in the middle of load
 
 WORKERS = {"sync": 8, "motor": 32, "pymongo-async": 32}
-# All that a process does with motor shares so many threads: what waits for one takes longer.
-MOTORS_THREADS = 5 * multiprocessing.cpu_count()
-# One timeout to wait for a place, one to connect, one for the answer.
-TIMEOUTS = {"sync": 3, "motor": 2 + math.ceil(32 / MOTORS_THREADS), "pymongo-async": 3}
 
 
 @dataclass
@@ -251,7 +244,7 @@ def test_load_swallowed_for_a_while_loses_nothing_doubles_nothing_and_leaks_no_c
             f"{driver}: {len(load.calls)} calls under load, {len(failed)} failed as swallowed; "
             f"{longest:.2f} s at most, timeout {TIMEOUT} s; {connections} connections afterwards"
         )
-        assert longest < TIMEOUTS[driver] * TIMEOUT + MARGIN
+        assert longest < TIMEOUT + MARGIN
         for session_id in {call.session_id for call in load.calls}:
             acknowledged = [call.ids for call in load.calls if call.session_id == session_id]
             assert network.wrong(*acknowledged, session_id=session_id) == []
