@@ -1,6 +1,6 @@
 """Growing a database to a size that ordinary calls would need hours for.
 
-The documents are built by the package's own functions where it has such (``message_bodies``,
+The documents are built by the package's own functions where it has such (``message_body``,
 ``numbered``), and otherwise as its updates leave them; ``twins`` shows that they are the same as
 what calls leave. They are inserted in bulk: hundreds of sessions at once, whose turns stand in the
 order of their times, as they would had they come one by one.
@@ -20,6 +20,7 @@ from pymongo.database import Database
 
 from benchmarks.scale.plan import YEAR, Plan, user
 from langchain_zepstore import CreateUserRequest, Memory, ZepClient
+from langchain_zepstore.bodies import each_once, message_body
 from langchain_zepstore.mongo import documents
 
 Document = dict[str, Any]
@@ -123,7 +124,7 @@ def fill(
         for when, messages in turns:
             session["seq"] = Int64(session["seq"] + len(messages))
             session["active_at"] = when
-            bodies = [body for body, _ in documents.message_bodies(messages)]
+            bodies = [body for body, _ in each_once(messages, message_body)]
             said_then.append((when, documents.numbered(session, bodies)))
         sessions.append(session)
     said_then.sort(key=lambda one: one[0])
