@@ -27,7 +27,8 @@ T = TypeVar("T")
 _URL_VARIABLE = "ZEPSTORE_URL"
 _LONGEST = timedelta(seconds=2**31 - 1) - timedelta(days=1)  # of a TTL index, sessions linger a day
 _LONGEST_TIMEOUT = 24 * 60 * 60
-_SCHEMES = "mongodb://…, mongodb+srv://…, embedded: or embedded:///some/dir"
+_SCHEMES = "mongodb://…, mongodb+srv://…, http://…, https://…, embedded: or embedded:///some/dir"
+_OF_MONGODB, _OF_HTTP = ("mongodb://", "mongodb+srv://"), ("http://", "https://")
 
 
 class ZepClient:
@@ -38,21 +39,24 @@ class ZepClient:
     passed in), and after a fork. It is a sync and an async context manager.
 
     Args:
-        url: ``mongodb://…`` or ``mongodb+srv://…``; ``embedded:`` for a mongod of its own in the
-            user's data directory, ``embedded:///some/dir`` for one in that directory. Without one,
-            ``$ZEPSTORE_URL``, and without that ``embedded:``.
+        url: ``mongodb://…`` or ``mongodb+srv://…``; ``http://…`` or ``https://…`` for a zepstore
+            server; ``embedded:`` for a mongod of its own in the user's data directory,
+            ``embedded:///some/dir`` for one in that directory. Without one, ``$ZEPSTORE_URL``, and
+            without that ``embedded:``.
         base_url: The same, as zep-python 1.x calls it.
         api_url: The same, as zep-python 2.0 calls it.
-        api_key: Ignored for MongoDB.
+        api_key: What a server asks for; ignored for MongoDB.
         database: The database's name; the URL's if not given, else ``zepstore``.
-        client: A ready ``pymongo.MongoClient`` for the synchronous calls; the caller closes it.
+        client: A ready ``pymongo.MongoClient`` for the synchronous calls, or with an http URL an
+            ``httpx.Client``; the caller closes it.
         async_client: A ready ``motor.AsyncIOMotorClient`` or ``pymongo.AsyncMongoClient`` for the
-            asynchronous calls; the caller closes it.
+            asynchronous calls, or with an http URL an ``httpx.AsyncClient``; the caller closes it.
         async_driver: What to open for asynchronous calls: ``motor``, or ``pymongo`` for its
             ``AsyncMongoClient``.
         retention: How long the database keeps what is soft-deleted; ``None`` leaves its setting as
             it is, which is 30 days when first made. A value given changes it for all.
-        timeout: Seconds for each driver call. Options of the URL take precedence.
+        timeout: Seconds for each driver call or request, with its repeats. Options of a MongoDB
+            URL take precedence.
 
     Attributes:
         memory: The session manager.
@@ -82,12 +86,16 @@ class ZepClient:
         if self.url is None and client is None and async_client is None:
             self.url = os.environ.get(_URL_VARIABLE) or "embedded:"
         _check(self.url, async_driver, timeout, retention)
-        self._api_key = api_key
-        if url_given and (client is not None or async_client is not None):
-            raise BadRequestError("pass a URL, or clients, not both")
+        if _is_http(self.url):
+            for name, value in (("database", database), ("retention", retention)):
+                if value is not None:
+                    raise BadRequestError(f"{name} is the server's to choose, not a client's")
+        elif url_given and (client is not None or async_client is not None):
+            raise BadRequestError("pass a URL, or clients of MongoDB's drivers, not both")
         if database is not None:
             _check_database(database)
-        self._options = {
+        self._options: dict[str, Any] = {
+            "api_key": api_key,
             "database": database,
             "client": client,
             "async_client": async_client,
@@ -179,7 +187,7 @@ class ZepClient:
         if self._closed:
             raise BadRequestError("this ZepClient is closed; build a new one")
         if not self._backends:
-            self._backends.setdefault("opened", _backend(self.url, self._options))
+            self._backends.setdefault("opened", _backend(self.url, {**self._options}))
         return self._backends["opened"]
 
     def close(self) -> None:
@@ -237,7 +245,7 @@ def _one_url(*urls: str | None) -> str | None:
 
 
 def _check(url: str | None, async_driver: str, timeout: float, retention: timedelta | None) -> None:
-    if url is not None and not url.startswith(("mongodb://", "mongodb+srv://")):
+    if url is not None and not url.startswith((*_OF_MONGODB, *_OF_HTTP)):
         _embedded_directory(url)
     if async_driver not in ("motor", "pymongo"):
         raise BadRequestError(f"async_driver must be 'motor' or 'pymongo', not {async_driver!r}")
@@ -248,6 +256,10 @@ def _check(url: str | None, async_driver: str, timeout: float, retention: timede
         )
     if retention is not None:
         _checked_period(retention, "retention")
+
+
+def _is_http(url: str | None) -> bool:
+    return url is not None and url.startswith(_OF_HTTP)
 
 
 def _check_database(name: str) -> None:
@@ -286,6 +298,14 @@ def _embedded_directory(url: str) -> Path | None:
 
 def _backend(url: str | None, options: dict[str, Any]) -> Backend:
     # Imported here: drivers cost more to import than everything else, and not everyone needs them.
+    api_key = options.pop("api_key")
+    if url is not None and _is_http(url):
+        from langchain_zepstore.http import connections  # noqa: PLC0415
+        from langchain_zepstore.http.backend import HttpBackend  # noqa: PLC0415
+
+        given = {name: options[name] for name in ("timeout", "client", "async_client")}
+        return HttpBackend(connections.Settings(url=url, api_key=api_key, **given))
+
     from langchain_zepstore.embedded.server import EmbeddedServer  # noqa: PLC0415
     from langchain_zepstore.mongo.backend import MongoBackend  # noqa: PLC0415
     from langchain_zepstore.mongo.drivers import Settings  # noqa: PLC0415

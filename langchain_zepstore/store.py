@@ -60,6 +60,9 @@ class SessionOperations(Protocol):
     def get(self, session_id: str) -> Operation[Session]:
         """Return a live session; ``NotFoundError`` if there is none."""
 
+    def find(self, session_id: str) -> Operation[Session | None]:
+        """Return a session, live or deleted; ``None`` if there is none."""
+
     def update(self, session: Session, unset: Sequence[Sequence[str]]) -> Operation[Session]:
         """Merge metadata and remove keys; ``NotFoundError`` if there never was a session."""
 

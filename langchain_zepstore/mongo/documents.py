@@ -4,8 +4,8 @@ A message's document holds nothing twice: ``content`` is the LangChain content a
 blocks, and ``langchain`` only what has no field of its own.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -13,11 +13,10 @@ import bson
 from langchain_core.messages import BaseMessage
 
 from langchain_zepstore import lc_messages
-from langchain_zepstore.checks import checked_count, checked_id
-from langchain_zepstore.errors import APIError, BadRequestError
+from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.models import Message, Session, User
 from langchain_zepstore.mongo.collections import Document
-from langchain_zepstore.values import Encoder, encoded_metadata, unescape
+from langchain_zepstore.values import unescape
 
 _MAX_DOCUMENT = 16 * 1024 * 1024
 _HEADROOM = 8 * 1024  # for the fields that a body does not hold yet; two of them carry a 1 kB id
@@ -29,122 +28,31 @@ _SHORT = 100_000
 _UTF8 = 4
 
 
-def message_body(message: Message, where: str) -> tuple[Document, int]:
-    """Encode what a message's document holds whatever session and number it gets.
+def sized(bodies: Iterable[tuple[Document, str]]) -> list[tuple[Document, int]]:
+    """Return messages' bodies with the number of bytes that each of them takes at most.
 
-    Returns:
-        The document's fields, with a new ``uuid`` if the message has none, and how many bytes they
-        take at most.
+    Args:
+        bodies: The bodies, and where they came from.
 
     Raises:
-        BadRequestError: The message is none, or holds what BSON cannot; it says which and where.
+        BadRequestError: One is larger than a document can be; it says which.
     """
-    if not isinstance(message, Message):
-        raise BadRequestError(f"{where} is a {type(message).__name__}, not a Message")
-    content: Any = message.content
-    if not isinstance(content, str):
-        raise BadRequestError(f"{where}.content must be a str, not {type(content).__name__}")
-    if not isinstance(message.role, str):
-        raise BadRequestError(f"{where}.role must be a str, not {type(message.role).__name__}")
-    kind, data = _payload(message, where)
-    if "content" in data:
-        data = {**data}
-        content = data.pop("content")
-    encoder = Encoder()
-    body = _body(encoder, (message.role, content, message.uuid, kind, data), where)
-    body["token_count"] = (
-        lc_messages.approximate_tokens(message)
-        if message.token_count is None
-        else checked_count(message.token_count, f"{where}.token_count")
-    )
-    if message.metadata is not None:
-        body["metadata"] = encoded_metadata(message.metadata, f"{where}.metadata")
-    if message.created_at is not None:
-        body["created_at"] = _moment(message.created_at, f"{where}.created_at")
-    return _sized(body, encoder, where)
+    return [(body, _size(body, where)) for body, where in bodies]
 
 
-def langchain_body(message: BaseMessage, where: str) -> tuple[Document, int]:
-    """Encode a LangChain message, without a detour over Zep's; else as ``message_body``."""
-    *parts, tokens = lc_messages.parts_of(message, where)
-    encoder = Encoder()
-    body = _body(encoder, parts, where)
-    body["token_count"] = tokens
-    return _sized(body, encoder, where)
-
-
-def _payload(message: Message, where: str) -> tuple[str | None, Document]:
-    if message.langchain is None:
-        return None, {}
-    match message.langchain:
-        case {"type": str() as kind, "data": dict() as data}:
-            return kind, data
-    raise BadRequestError(f"{where}.langchain must be a dict as message_to_dict makes it")
-
-
-def _body(encoder: Encoder, parts: Sequence[Any], where: str) -> Document:
-    role, content, uuid, kind, data = parts
-    body = {
-        "uuid": str(uuid4()) if uuid is None else checked_id(uuid, f"{where}.uuid"),
-        "role": encoder.encode(role, f"{where}.role"),
-        "content": encoder.encode(content, f"{where}.content"),
-    }
-    if kind is not None:
-        place = f"{where}.langchain['data']"
-        body["langchain"] = {"type": kind, "data": encoder.encode(data, place)}
-        try:
-            lc_messages.build(role, content, uuid, kind, data)
-        except APIError as error:
-            raise BadRequestError(f"{where}.langchain is no LangChain message: {error}") from error
-    return body
-
-
-def _sized(body: Document, encoder: Encoder, where: str) -> tuple[Document, int]:
-    if encoder.escaped:
-        body["escaped"] = True
+def _size(body: Document, where: str) -> int:
     content = body["content"]
     if body.keys() == _BARE and isinstance(content, str):
         characters = len(content) + len(body["role"]) + len(body["uuid"])
         if characters < _SHORT:
-            return body, _BARE_BYTES + _UTF8 * characters
+            return _BARE_BYTES + _UTF8 * characters
     size = len(bson.encode(body))
     if size > _MAX_DOCUMENT - _HEADROOM:
         raise BadRequestError(
             f"{where} (uuid {body['uuid']!r}) has {size:,} bytes; "
             f"a document of MongoDB holds at most {_MAX_DOCUMENT:,}"
         )
-    return body, size
-
-
-def _moment(value: Any, where: str) -> datetime:
-    if not isinstance(value, datetime):
-        raise BadRequestError(f"{where} must be a datetime, not {type(value).__name__}")
-    moment = value if value.tzinfo else value.replace(tzinfo=UTC)
-    whole: datetime = Encoder().encode(
-        moment.replace(microsecond=moment.microsecond // 1000 * 1000), where
-    )
-    return whole
-
-
-Encode = Callable[[Any, str], tuple[Document, int]]
-"""``message_body`` or ``langchain_body``."""
-
-
-def message_bodies(
-    messages: Sequence[Any], encode: Encode = message_body
-) -> list[tuple[Document, int]]:
-    """Encode the messages of one call; of an id that comes twice the last wins, at its first place.
-
-    Raises:
-        BadRequestError: As ``message_body``, with the message's index.
-    """
-    if not isinstance(messages, Sequence) or isinstance(messages, str | bytes):
-        raise BadRequestError(f"messages must be a list, not {type(messages).__name__}")
-    bodies: dict[str, tuple[Document, int]] = {}
-    for index, message in enumerate(messages):
-        body, size = encode(message, f"messages[{index}]")
-        bodies[body["uuid"]] = body, size
-    return list(bodies.values())
+    return size
 
 
 def numbered(session: Document, bodies: Sequence[Document]) -> list[Document]:

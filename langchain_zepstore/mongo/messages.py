@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from bson import ObjectId
 from langchain_core.messages import BaseMessage
 
+from langchain_zepstore.bodies import each_once, langchain_body, message_body
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Memory, Message
 from langchain_zepstore.mongo import documents
@@ -42,14 +43,14 @@ class Messages:
         parts of up to 1,000 messages or 8 MB, in order.
         """
         metadata = mergeable(memory.metadata, "memory.metadata") if memory.metadata else None
-        sized = documents.message_bodies(memory.messages)
+        sized = documents.sized(each_once(memory.messages, message_body))
         return self._add(session_id, sized, metadata, newborn)
 
     def add_langchain(
         self, session_id: str, messages: Sequence[BaseMessage], newborn: Newborn | None = None
     ) -> Operation[None]:
         """Store LangChain's messages at the end of a session, without a detour over Zep's."""
-        sized = documents.message_bodies(messages, documents.langchain_body)
+        sized = documents.sized(each_once(messages, langchain_body))
         return self._add(session_id, sized, None, newborn)
 
     def _add(

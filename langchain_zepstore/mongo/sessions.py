@@ -105,6 +105,11 @@ class Sessions:
             raise NotFoundError(f"there is no session {session_id!r}")
         return documents.to_session(session)
 
+    def find(self, session_id: str) -> Operation[Session | None]:
+        """Return a session, live or deleted."""
+        session = yield from self._sessions.find_one({"_id": session_id})
+        return None if session is None else documents.to_session(session)
+
     def update(self, session: Session, unset: Sequence[Sequence[str]]) -> Operation[Session]:
         """Merge metadata into a session's and remove keys, in one update; undeletes the session."""
         session_id, user_id = session.session_id, session.user_id

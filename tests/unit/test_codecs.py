@@ -24,6 +24,7 @@ from langchain_core.messages import (
 )
 
 from langchain_zepstore import Message, lc_messages
+from langchain_zepstore.bodies import message_body
 from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.collections import _CODEC
 from langchain_zepstore.values import encoded_metadata, unescape
@@ -157,7 +158,7 @@ def through_bson(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def stored(message: Message) -> dict[str, Any]:
-    body, size = documents.message_body(message, "message")
+    [(body, size)] = documents.sized([(message_body(message, "message"), "message")])
     assert size >= len(bson.encode(body))
     [document] = documents.numbered(SESSION, [body])
     return through_bson(document)

@@ -13,9 +13,10 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from pydantic import BaseModel
 
 from langchain_zepstore import BadRequestError, Message
+from langchain_zepstore.bodies import each_once, message_body
 from langchain_zepstore.lc_messages import from_langchain
 from langchain_zepstore.mongo.collections import _CODEC
-from langchain_zepstore.mongo.documents import message_bodies
+from langchain_zepstore.mongo.documents import sized
 from langchain_zepstore.values import Encoder, encoded_metadata
 
 
@@ -93,14 +94,16 @@ def test_what_cannot_be_stored_is_named_by_message_and_path(value, reason) -> No
     message = ToolMessage("", tool_call_id="c", artifact=[{"x": value}])
     where = r"^messages\[1\]\.langchain\['data'\]\['artifact'\]\[0\]\['x'\]: .*"
     with pytest.raises(BadRequestError, match=where + reason):
-        message_bodies([from_langchain(HumanMessage("fine")), from_langchain(message)])
+        sized(
+            each_once([from_langchain(HumanMessage("fine")), from_langchain(message)], message_body)
+        )
 
 
 @pytest.mark.parametrize(("value", "reason"), UNSTORABLE.values(), ids=UNSTORABLE)
 def test_the_same_holds_for_metadata(value, reason) -> None:
     message = Message.model_construct(role="user", content="", metadata={"a": [value]})
     with pytest.raises(BadRequestError, match=r"^messages\[0\]\.metadata\['a'\]\[0\]: .*" + reason):
-        message_bodies([message])
+        sized(each_once([message], message_body))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +122,7 @@ def test_a_key_that_cannot_be_stored_is_named(key, reason) -> None:
     message = from_langchain(HumanMessage("", additional_kwargs={"outer": {key: 1}}))
     place = f"messages[0].langchain['data']['additional_kwargs']['outer'][{key!r}]: "
     with pytest.raises(BadRequestError, match="^" + re.escape(place) + reason) as caught:
-        message_bodies([message])
+        sized(each_once([message], message_body))
     assert str(caught.value).encode()  # it can be printed
 
 
@@ -141,13 +144,13 @@ def test_a_key_that_cannot_be_stored_is_named(key, reason) -> None:
 )
 def test_every_field_of_a_message_is_checked(message, place) -> None:
     with pytest.raises(BadRequestError, match="^" + re.escape(f"messages[0]{place}")):
-        message_bodies([from_langchain(message)])
+        sized(each_once([from_langchain(message)], message_body))
 
 
 def test_what_contains_itself_is_refused() -> None:
     message = from_langchain(ToolMessage("", tool_call_id="c", artifact=circle()))
     with pytest.raises(BadRequestError, match=r"^messages\[0\]\.langchain.*deeper than 100"):
-        message_bodies([message])
+        sized(each_once([message], message_body))
 
 
 def test_a_hundred_levels_are_stored_and_one_more_is_refused() -> None:
@@ -159,7 +162,11 @@ def test_a_hundred_levels_are_stored_and_one_more_is_refused() -> None:
 def test_nesting_beyond_pythons_own_limit_is_refused_wherever_it_is() -> None:
     call = {"name": "f", "args": {"deep": lists(50_000)}, "id": "c"}
     with pytest.raises(BadRequestError, match="deeper than 100"):
-        message_bodies([from_langchain(AIMessage("", tool_calls=[call]), "messages[0]")])
+        sized(
+            each_once(
+                [from_langchain(AIMessage("", tool_calls=[call]), "messages[0]")], message_body
+            )
+        )
 
 
 def test_metadata_may_nest_sixteen_maps_and_no_more() -> None:
@@ -212,7 +219,7 @@ def test_what_was_passed_in_is_not_changed() -> None:
 def test_a_message_over_16_mb_is_named_with_its_size() -> None:
     messages = [HumanMessage("fine"), HumanMessage("x" * 17_000_000, id="big")]
     with pytest.raises(BadRequestError, match=r"^messages\[1\] \(uuid 'big'\) has 17,000,\d\d\d "):
-        message_bodies([from_langchain(message) for message in messages])
+        sized(each_once([from_langchain(message) for message in messages], message_body))
 
 
 @pytest.mark.parametrize(
@@ -238,13 +245,13 @@ def test_a_message_over_16_mb_is_named_with_its_size() -> None:
 def test_a_field_that_pydantic_did_not_check_is_refused_by_name(field, value) -> None:
     message = Message.model_construct(**{"role": "user", "content": "", field: value})
     with pytest.raises(BadRequestError, match=rf"^messages\[0\]\.{field}\b"):
-        message_bodies([message])
+        sized(each_once([message], message_body))
 
 
 @pytest.mark.parametrize("thing", ["hello", None, {"role": "user"}, HumanMessage("")])
 def test_what_is_no_message_is_refused_by_place(thing) -> None:
     with pytest.raises(BadRequestError, match=r"^messages\[0\] is a \w+, not a Message$"):
-        message_bodies([thing])
+        sized(each_once([thing], message_body))
 
 
 def test_of_an_id_that_comes_twice_the_last_wins_at_the_place_of_the_first() -> None:
@@ -252,5 +259,5 @@ def test_of_an_id_that_comes_twice_the_last_wins_at_the_place_of_the_first() -> 
         Message(role="user", content=content, uuid=uuid)
         for uuid, content in (("a", "1"), ("b", "2"), ("a", "3"))
     ]
-    bodies = [body for body, _ in message_bodies(messages)]
+    bodies = [body for body, _ in each_once(messages, message_body)]
     assert [(body["uuid"], body["content"]) for body in bodies] == [("a", "3"), ("b", "2")]

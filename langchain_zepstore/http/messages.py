@@ -1,0 +1,127 @@
+"""Operations on messages as requests."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from langchain_core.messages import BaseMessage
+
+from langchain_zepstore import lc_messages
+from langchain_zepstore.bodies import Body, each_once, langchain_body, message_body
+from langchain_zepstore.checks import checked_count
+from langchain_zepstore.http.requests import Requests, path
+from langchain_zepstore.models import Memory, Message
+from langchain_zepstore.running import Operation, Page
+from langchain_zepstore.store import Newborn
+from langchain_zepstore.values import encoded_metadata, unescape
+from langchain_zepstore.wire import NEXT_CURSOR_HEADER, exact
+
+T = TypeVar("T")
+
+
+class Messages:
+    """Adds and reads messages."""
+
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
+
+    def add(
+        self, session_id: str, memory: Memory, newborn: Newborn | None = None
+    ) -> Operation[None]:
+        """Store messages at the end of a session."""
+        metadata = None
+        if memory.metadata:
+            metadata = unescape(encoded_metadata(memory.metadata, "memory.metadata"))
+        return self._add(session_id, memory.messages, message_body, newborn, metadata)
+
+    def add_langchain(
+        self, session_id: str, messages: Sequence[BaseMessage], newborn: Newborn | None = None
+    ) -> Operation[None]:
+        """Store LangChain's messages at the end of a session."""
+        return self._add(session_id, messages, langchain_body, newborn)
+
+    def _add(
+        self,
+        session_id: str,
+        messages: Sequence[T],
+        body_of: Callable[[T, str], Body],
+        newborn: Newborn | None,
+        metadata: dict[str, Any] | None = None,
+    ) -> Operation[None]:
+        # Every message has an id now: to send them twice stores them once.
+        bodies = [_fields(body) for body, _ in each_once(messages, body_of)]
+        if not bodies and not metadata:
+            return
+        request: dict[str, Any] = {"messages": bodies}
+        if metadata:
+            request["metadata"] = exact(metadata)
+        if newborn and newborn.user_id is not None:
+            request["user_id"] = newborn.user_id
+        if newborn and newborn.metadata is not None:
+            request["session_metadata"] = exact(newborn.metadata)
+        where = path("sessions", session_id, "memory")
+        yield from self._requests.send("POST", where, body=request, repeatable=True)
+
+    def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
+        """Return the last messages of a session, oldest first; all of them without ``lastn``."""
+        if lastn == 0:
+            return []
+        answer = yield from self._requests.get(path("sessions", session_id, "memory"), lastn=lastn)
+        return answer.read_memory(answer.data).messages
+
+    def read_langchain(
+        self, session_id: str, lastn: int | None = None
+    ) -> Operation[list[BaseMessage]]:
+        """Return the same as LangChain's messages."""
+        messages = yield from self.read(session_id, lastn)
+        return [lc_messages.to_langchain(message) for message in messages]
+
+    def page(self, session_id: str, after: Any, limit: int) -> Operation[Page[Message]]:
+        """Return the next messages of a session after a page's cursor, oldest first."""
+        where = path("sessions", session_id, "messages.ndjson")
+        answer = yield from self._requests.get(where, limit=limit, after=after)
+        return Page(answer.read_list(Message, answer.lines), answer.headers.get(NEXT_CURSOR_HEADER))
+
+    def numbered_page(self, session_id: str, limit: int, number: int) -> Operation[list[Message]]:
+        """Return a page of a session's messages by its number, from 1, oldest first."""
+        where = path("sessions", session_id, "messages")
+        answer = yield from self._requests.get(where, limit=limit, cursor=number)
+        return answer.read_list(Message, answer.field("messages"))
+
+    def get(self, session_id: str, uuid: str) -> Operation[Message]:
+        """Return one message."""
+        answer = yield from self._requests.get(path("sessions", session_id, "messages", uuid))
+        return answer.read(Message, answer.data)
+
+    def update_metadata(
+        self, session_id: str, uuid: str, metadata: dict[str, Any]
+    ) -> Operation[Message]:
+        """Merge metadata into a message's."""
+        answer = yield from self._requests.send(
+            "PATCH",
+            path("sessions", session_id, "messages", uuid),
+            body={"metadata": exact(unescape(encoded_metadata(metadata, "metadata")))},
+            repeatable=True,
+        )
+        return answer.read(Message, answer.data)
+
+    def count(self, session_id: str) -> Operation[int]:
+        """Return how many messages a session has."""
+        answer = yield from self._requests.get(path("sessions", session_id, "messages"), limit=1)
+        return checked_count(answer.field("total_count"), "total_count")
+
+
+def _fields(body: Body) -> dict[str, Any]:
+    fields = {name: value for name, value in body.items() if name != "escaped"}
+    if "escaped" in body:
+        fields["content"] = unescape(fields["content"])
+    payload = fields.get("langchain")
+    content = fields["content"]
+    if payload:
+        data = unescape(payload["data"]) if "escaped" in body else payload["data"]
+        fields["content"] = lc_messages.text_of(content)
+        if fields["content"] is not content:
+            data = {**data, "content": content}
+        fields["langchain"] = exact({**payload, "data": data})
+    if "metadata" in fields:
+        fields["metadata"] = exact(unescape(fields["metadata"]))
+    return fields

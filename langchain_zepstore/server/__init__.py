@@ -1,0 +1,14 @@
+"""The HTTP service: Zep's REST interface, and ours beside it, on any ``ZepClient``."""
+
+try:
+    import fastapi  # noqa: F401 - of the extra
+    import prometheus_client  # noqa: F401 - of the extra
+except ImportError as missing:
+    raise ImportError(
+        'the server needs an extra: pip install "langchain-zepstore[server]"'
+    ) from missing
+
+from langchain_zepstore.server.app import create_app
+from langchain_zepstore.server.keys import ApiKey
+
+__all__ = ["ApiKey", "create_app"]

@@ -1,0 +1,125 @@
+"""The application: routes, and what stands around them."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+from langchain_zepstore.client import ZepClient
+from langchain_zepstore.errors import BadRequestError, ZepStoreError
+from langchain_zepstore.server.access import Authentication, ForbiddenError, check_method
+from langchain_zepstore.server.answers import failed, told
+from langchain_zepstore.server.documenting import document
+from langchain_zepstore.server.keys import ApiKey, Keys, from_environment
+from langchain_zepstore.server.limits import Limits
+from langchain_zepstore.server.observing import Metrics, Observing
+from langchain_zepstore.server.paths import RawPaths
+from langchain_zepstore.server.reading import reasons
+from langchain_zepstore.server.routes import memory, messages, service, sessions, users
+
+MAX_BODY_BYTES = 5 * 1024 * 1024
+_ZEP = "0.27.2"  # whose interface this is; its clients refuse to talk to older ones
+
+
+def create_app(
+    client: ZepClient,
+    *,
+    api_keys: Iterable[str | ApiKey] | None = None,
+    cors_origins: Sequence[str] = (),
+    max_body_bytes: int = MAX_BODY_BYTES,
+    timeout: float = 30.0,
+) -> FastAPI:
+    """Return Zep's server on a store: an ASGI application.
+
+    Zep's interface stands under ``/api/v1`` and ``/api/v2``, what we add to it under ``/api/v1``;
+    beside them ``/healthz``, ``/readyz``, ``/metrics``, ``/openapi.json`` and ``/docs``.
+
+    Args:
+        client: Where the sessions are. Whoever opened it closes it.
+        api_keys: Who may ask: keys, or ``ApiKey`` objects with a user or for reading only. Without
+            them, those in ``$ZEPSTORE_API_KEYS``, separated by commas; none at all let everybody
+            in.
+        cors_origins: Which web pages may ask; by default none.
+        max_body_bytes: What a request's body may have; more is a 413.
+        timeout: Seconds after which a body that is still coming is a 408, an answer that has not
+            begun a 503, and a reader that does not read is cut off.
+
+    Raises:
+        BadRequestError: An argument cannot be used.
+    """
+    if not isinstance(client, ZepClient):
+        raise BadRequestError(f"client must be a ZepClient, not {type(client).__name__}")
+    keys = Keys(from_environment() if api_keys is None else api_keys)
+    metrics = Metrics()
+    own = version("langchain-zepstore")
+    app = FastAPI(
+        title="zepstore",
+        description="Zep's chat sessions on MongoDB.",
+        version=own,
+        redirect_slashes=False,
+        redoc_url=None,
+    )
+    outside = APIRouter(tags=["service"])
+    service.add_routes(outside, client, metrics)
+    app.include_router(outside)
+    app.include_router(_routes(client, 1), prefix="/api/v1")
+    app.include_router(_routes(client, 2), prefix="/api/v2", include_in_schema=False)
+    _tell_failures(app)
+    document(app, with_keys=bool(keys))
+
+    # From the inside out.
+    app.add_middleware(Authentication, keys=keys)
+    app.add_middleware(Limits, body=max_body_bytes, seconds=timeout)
+    app.add_middleware(
+        Observing,
+        metrics=metrics,
+        headers=[(b"x-zep-version", f"{_ZEP}-zepstore.{own}".encode())],
+    )
+    app.add_middleware(RawPaths)
+    if cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(cors_origins),
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
+    return app
+
+
+def _routes(client: ZepClient, version: int) -> APIRouter:
+    router = APIRouter(dependencies=[Depends(check_method)])
+    sessions.add_routes(router, client)
+    memory.add_routes(router, client, version)
+    messages.add_routes(router, client, version)
+    users.add_routes(router, client, "/user" if version == 1 else "/users")
+    if version == 1:
+        sessions.add_own_routes(router, client)
+        messages.add_own_routes(router, client)
+        service.add_own_routes(router, client)
+    service.add_missing_routes(router)
+    return router
+
+
+def _tell_failures(app: FastAPI) -> None:
+    handlers: list[tuple[type[Exception], Callable[[Any], Response]]] = [
+        (ZepStoreError, failed),
+        (ForbiddenError, lambda error: told(403, str(error))),
+        (RequestValidationError, lambda error: failed(BadRequestError(reasons(error.errors())))),
+        (HTTPException, lambda error: told(error.status_code, str(error.detail), error.headers)),
+        (Exception, lambda _: told(500, "internal server error")),
+    ]
+    for kind, tell in handlers:
+        app.add_exception_handler(kind, _handler(tell))
+
+
+def _handler(
+    tell: Callable[[Any], Response],
+) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def handle(_: Request, error: Exception) -> Response:
+        return tell(error)
+
+    return handle

@@ -1,0 +1,57 @@
+"""The memory of a session: its messages as a whole."""
+
+from fastapi import APIRouter, Request, Response
+
+from langchain_zepstore.checks import checked_id
+from langchain_zepstore.client import ZepClient
+from langchain_zepstore.models import Memory
+from langchain_zepstore.server.access import access_of
+from langchain_zepstore.server.answers import Answers, done
+from langchain_zepstore.server.documenting import OK, MemoryAnswer, accepts, failures
+from langchain_zepstore.server.reading import Count, Id, MemoryBody, read_body
+from langchain_zepstore.store import Newborn
+from langchain_zepstore.values import encoded_metadata
+
+
+def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
+    """Add Zep's routes."""
+
+    @router.post(
+        "/sessions/{session_id}/memory",
+        openapi_extra=accepts(MemoryBody),
+        responses={**OK, **failures(400)},
+    )
+    async def add_memory(request: Request, session_id: Id) -> Response:
+        """Add messages at the end of a session; a message with an id that is there replaces it."""
+        body = await read_body(request, MemoryBody)
+        access = access_of(request)
+        newborn = None
+        if body.user_id is not None or body.session_metadata is not None:
+            user_id = access.user(body.user_id)
+            if user_id is not None:
+                checked_id(user_id, "user_id")
+            if body.session_metadata is not None:
+                encoded_metadata(body.session_metadata, "session_metadata")
+            newborn = Newborn(user_id, body.session_metadata)
+        await access.session_to_add_to(client, session_id, body.session_metadata)
+        memory = Memory.model_construct(messages=body.messages or [], metadata=body.metadata)
+        await client.arun(lambda store: store.messages.add(session_id, memory, newborn))
+        return done()
+
+    @router.get(
+        "/sessions/{session_id}/memory", response_model=MemoryAnswer, responses=failures(400)
+    )
+    async def get_memory(request: Request, session_id: Id, lastn: Count = None) -> Response:
+        """Return a session's messages, oldest first: the last so many, or all of them."""
+        access = access_of(request)
+        answers = Answers.to(request, version)
+        if await access.may_see(client, session_id):
+            return answers.memory(await client.memory.aget_memory(session_id, lastn))
+        return answers.memory(Memory())
+
+    @router.delete("/sessions/{session_id}/memory", responses={**OK, **failures(400, 404)})
+    async def delete_memory(request: Request, session_id: Id) -> Response:
+        """Soft-delete a session and its messages."""
+        await access_of(request).session(client, session_id)
+        await client.memory.adelete_memory(session_id)
+        return done()

@@ -1,0 +1,97 @@
+"""What the server says of itself, what it does for its keeper, and what it has not."""
+
+import asyncio
+from datetime import timedelta
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import PlainTextResponse
+
+from langchain_zepstore.client import ZepClient
+from langchain_zepstore.errors import ZepStoreError
+from langchain_zepstore.server.access import access_of
+from langchain_zepstore.server.answers import Answers, told
+from langchain_zepstore.server.documenting import PurgeAnswer, accepts, failures
+from langchain_zepstore.server.observing import Metrics
+from langchain_zepstore.server.reading import Id, PurgeBody, read_body
+from langchain_zepstore.store import Listing
+
+_READY_SECONDS = 5.0
+_NOBODY = 2**62  # an id behind all: the question costs nothing
+
+
+def add_routes(router: APIRouter, client: ZepClient, metrics: Metrics) -> None:
+    """Add what stands outside of Zep's interface."""
+
+    @router.get("/healthz", response_class=PlainTextResponse)
+    async def health() -> Response:
+        """Say that the process runs: one dot, as Zep's clients want it."""
+        return PlainTextResponse(".")
+
+    @router.get("/readyz", response_class=PlainTextResponse, responses=failures(503))
+    async def readiness() -> Response:
+        """Say whether the database answers."""
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                await client.arun(lambda store: store.sessions.listed(Listing(), 1, _NOBODY))
+        except (ZepStoreError, TimeoutError):
+            return told(503, "the store cannot be reached")
+        return PlainTextResponse("ready")
+
+    @router.get("/metrics", response_class=PlainTextResponse)
+    async def prometheus(request: Request) -> Response:
+        """Return metrics for Prometheus."""
+        access_of(request).whole()
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def add_own_routes(router: APIRouter, client: ZepClient) -> None:
+    """Add what Zep has not."""
+
+    @router.post(
+        "/purge",
+        response_model=PurgeAnswer,
+        openapi_extra=accepts(PurgeBody),
+        responses=failures(400),
+    )
+    async def purge(request: Request) -> Response:
+        """Remove for good, now, what the database would remove later."""
+        access_of(request).whole()
+        body = await read_body(request, PurgeBody)
+        seconds = body.older_than
+        period = None if seconds is None else timedelta(seconds=seconds)
+        return Answers.to(request).json(await client.apurge(period))
+
+
+def add_missing_routes(router: APIRouter) -> None:
+    """Say of what Zep has, and this server has not, that it is missing."""
+
+    @router.post("/sessions/{session_id}/classify", responses=failures(501), status_code=501)
+    async def classify(session_id: Id) -> Response:  # noqa: ARG001 - of the path
+        """Refuse: classifying asks a language model, which this server does not have."""
+        return _missing("classifying sessions")
+
+    @router.get(
+        "/sessions/{session_id}/synthesize_question", responses=failures(501), status_code=501
+    )
+    async def synthesize_question(session_id: Id) -> Response:  # noqa: ARG001 - of the path
+        """Refuse: a question is made by a language model, which this server does not have."""
+        return _missing("making up questions")
+
+    @router.api_route(
+        "/collection",
+        methods=["GET", "POST", "PATCH", "DELETE"],
+        include_in_schema=False,
+    )
+    @router.api_route(
+        "/collection/{rest:path}",
+        methods=["GET", "POST", "PATCH", "DELETE"],
+        include_in_schema=False,
+    )
+    async def collections() -> Response:
+        """Refuse: document collections are not chat history."""
+        return _missing("document collections")
+
+
+def _missing(what: str) -> Response:
+    return told(501, f"this server has no {what}")

@@ -1,0 +1,129 @@
+"""Sessions."""
+
+from fastapi import APIRouter, Request, Response
+
+from langchain_zepstore.client import ZepClient
+from langchain_zepstore.errors import NotFoundError
+from langchain_zepstore.models import Session, SessionPage
+from langchain_zepstore.server.access import access_of
+from langchain_zepstore.server.answers import Answers
+from langchain_zepstore.server.documenting import accepts, failures
+from langchain_zepstore.server.reading import (
+    Cursor,
+    Id,
+    Limit,
+    SessionBody,
+    SessionPatch,
+    Text,
+    read_body,
+    read_filter,
+)
+
+
+def add_routes(router: APIRouter, client: ZepClient) -> None:
+    """Add Zep's routes, with the parameters that we add to them."""
+
+    @router.post(
+        "/sessions",
+        status_code=201,
+        response_model=Session,
+        openapi_extra=accepts(SessionBody),
+        responses=failures(400),
+    )
+    async def add_session(request: Request) -> Response:
+        """Create a session; a soft-deleted one lives again, without its messages."""
+        body = await read_body(request, SessionBody)
+        access = access_of(request)
+        user_id = access.user(body.user_id)
+        if user_id is not None and user_id == access.user_id:
+            await access.make_user(client)
+            await _check_not_others(client, request, body.session_id)
+        session = Session(session_id=body.session_id, user_id=user_id, metadata=body.metadata)
+        created = await client.memory.aadd_session(session)
+        return Answers.to(request).session(created, 201)
+
+    @router.get("/sessions", response_model=list[Session], responses=failures(400))
+    async def list_sessions(
+        request: Request,
+        limit: Limit = None,
+        cursor: Cursor = None,
+        user_id: Text = None,
+        metadata: Text = None,
+        include_deleted: bool = False,
+    ) -> Response:
+        """List sessions by their `id`; `metadata` is a JSON object that theirs must hold."""
+        sessions = await client.memory.alist_sessions(
+            limit,
+            cursor,
+            user_id=access_of(request).user(user_id),
+            metadata=read_filter(metadata),
+            include_deleted=include_deleted,
+        )
+        answers = Answers.to(request)
+        return answers.json(answers.session_list(sessions))
+
+    @router.get("/sessions/{session_id}", response_model=Session, responses=failures(400, 404))
+    async def get_session(
+        request: Request,
+        session_id: Id,
+        include_deleted: bool = False,
+    ) -> Response:
+        """Return a session."""
+        await access_of(request).session(client, session_id)
+        if include_deleted:
+            found = await client.arun(lambda store: store.sessions.find(session_id))
+            if found is None:
+                raise NotFoundError(f"there is no session {session_id!r}")
+        else:
+            found = await client.memory.aget_session(session_id)
+        return Answers.to(request).session(found)
+
+    @router.patch(
+        "/sessions/{session_id}",
+        response_model=Session,
+        openapi_extra=accepts(SessionPatch),
+        responses=failures(400, 404),
+    )
+    async def update_session(request: Request, session_id: Id) -> Response:
+        """Merge metadata into a session's; a soft-deleted one lives again, without its messages."""
+        body = await read_body(request, SessionPatch)
+        access = access_of(request)
+        await access.session(client, session_id)
+        session = Session(
+            session_id=session_id,
+            user_id=access.user(body.user_id) if body.user_id is not None else None,
+            metadata=body.metadata,
+        )
+        updated = await client.memory.aupdate_session(session, unset=body.unset)
+        return Answers.to(request).session(updated)
+
+
+def add_own_routes(router: APIRouter, client: ZepClient) -> None:
+    """Add what Zep has not."""
+
+    @router.get("/recent-sessions", response_model=SessionPage, responses=failures(400))
+    async def recent_sessions(
+        request: Request, limit: Limit = None, cursor: Text = None, user_id: Text = None
+    ) -> Response:
+        """List the most recently active sessions first; `next_cursor` leads to the next page."""
+        page = await client.memory.arecent_sessions(
+            limit or 20, cursor, user_id=access_of(request).user(user_id)
+        )
+        answers = Answers.to(request)
+        listed = answers.session_list(page.sessions)
+        return answers.json({"sessions": listed, "next_cursor": page.next_cursor})
+
+    @router.post(
+        "/sessions/{session_id}/undelete", response_model=Session, responses=failures(400, 404)
+    )
+    async def undelete_session(request: Request, session_id: Id) -> Response:
+        """Bring back a session and the messages that its last deletion took."""
+        await access_of(request).session(client, session_id)
+        return Answers.to(request).session(await client.memory.aundelete_session(session_id))
+
+
+async def _check_not_others(client: ZepClient, request: Request, session_id: str) -> None:
+    # To create a session over another's deleted one would take its id from its user.
+    found = await client.arun(lambda store: store.sessions.find(session_id))
+    if found is not None:
+        await access_of(request).session(client, session_id)

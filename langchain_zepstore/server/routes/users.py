@@ -1,0 +1,82 @@
+"""Users."""
+
+from fastapi import APIRouter, Request, Response
+
+from langchain_zepstore.client import ZepClient
+from langchain_zepstore.errors import NotFoundError
+from langchain_zepstore.models import CreateUserRequest, Session, UpdateUserRequest, User
+from langchain_zepstore.server.access import access_of
+from langchain_zepstore.server.answers import Answers, done
+from langchain_zepstore.server.documenting import OK, accepts, failures
+from langchain_zepstore.server.reading import Cursor, Id, Limit, UserBody, UserPatch, read_body
+
+
+def add_routes(router: APIRouter, client: ZepClient, noun: str) -> None:
+    """Add Zep's routes, under the noun that its version has for them."""
+
+    @router.post(
+        noun,
+        status_code=201,
+        response_model=User,
+        openapi_extra=accepts(UserBody),
+        responses=failures(400),
+    )
+    async def add_user(request: Request) -> Response:
+        """Create a user."""
+        body = await read_body(request, UserBody)
+        access_of(request).user(body.user_id)
+        created = await client.user.aadd(CreateUserRequest(**dict(body)))
+        return Answers.to(request).user(created, 201)
+
+    @router.get(noun, response_model=list[User], responses=failures(400))
+    async def list_users(request: Request, limit: Limit = None, cursor: Cursor = None) -> Response:
+        """List users by their `id`."""
+        own = access_of(request).user_id
+        if own is None:
+            users = await client.user.alist(limit, cursor)
+        else:
+            users = await _alone(client, own, cursor or 0)
+        return Answers.to(request).users(users)
+
+    @router.get(noun + "/{user_id}", response_model=User, responses=failures(400, 404))
+    async def get_user(request: Request, user_id: Id) -> Response:
+        """Return a user."""
+        access_of(request).same_user(user_id)
+        return Answers.to(request).user(await client.user.aget(user_id))
+
+    @router.patch(
+        noun + "/{user_id}",
+        response_model=User,
+        openapi_extra=accepts(UserPatch),
+        responses=failures(400, 404),
+    )
+    async def update_user(request: Request, user_id: Id) -> Response:
+        """Change a user."""
+        body = await read_body(request, UserPatch)
+        access_of(request).same_user(user_id)
+        changes = UpdateUserRequest(user_id=user_id, **body.model_dump(exclude_unset=True))
+        return Answers.to(request).user(await client.user.aupdate(changes))
+
+    @router.delete(noun + "/{user_id}", responses={**OK, **failures(400, 404)})
+    async def delete_user(request: Request, user_id: Id) -> Response:
+        """Soft-delete a user and the user's sessions."""
+        access_of(request).same_user(user_id)
+        await client.user.adelete(user_id)
+        return done()
+
+    @router.get(
+        noun + "/{user_id}/sessions", response_model=list[Session], responses=failures(400, 404)
+    )
+    async def user_sessions(request: Request, user_id: Id) -> Response:
+        """List a user's sessions by their `id`."""
+        access_of(request).same_user(user_id)
+        answers = Answers.to(request)
+        return answers.json(answers.session_list(await client.user.aget_sessions(user_id)))
+
+
+async def _alone(client: ZepClient, user_id: str, after: int) -> list[User]:
+    try:
+        user = await client.user.aget(user_id)
+    except NotFoundError:
+        return []
+    return [user] if (user.id or 0) > after else []
