@@ -10,6 +10,7 @@ from pymongo import MongoClient
 
 from langchain_zepstore import ZepClient
 from tests.support.mongod import Mongod
+from tests.support.serving import Served
 
 TEST_URL_VARIABLE = "ZEPSTORE_TEST_URL"
 FIGURE = "figure"
@@ -58,6 +59,14 @@ def replica_set_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def embedded_url(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An embedded server on a directory of its own."""
     return f"embedded://{tmp_path_factory.mktemp('embedded')}"
+
+
+@pytest.fixture(scope="session")
+def server_url(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server on the standalone mongod; the name of a database comes behind it."""
+    served = Served(mongo_url, tmp_path_factory.mktemp("server"))
+    yield served.url
+    served.stop()
 
 
 @pytest.fixture

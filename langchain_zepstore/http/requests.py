@@ -13,7 +13,7 @@ import httpx
 from langchain_zepstore.errors import APIError, StoreUnavailableError, ZepStoreError
 from langchain_zepstore.http.responses import Answer, failure, is_temporary
 from langchain_zepstore.running import Operation
-from langchain_zepstore.wire import EXACT, PLAIN, exact, to_json
+from langchain_zepstore.wire import EXACT, PLAIN, to_json
 
 HTTPX_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
 
@@ -92,7 +92,7 @@ class Requests:
         server, place = self._server, self._server.place
         request: dict[str, Any] = {"headers": {**_HEADERS, **server.headers}}
         if query:
-            request["params"] = {name: _text(v) for name, v in query.items() if v is not None}
+            request["params"] = {name: value for name, value in query.items() if value is not None}
         if body is not None:
             request["content"] = to_json(body)
             request["headers"]["Content-Type"] = EXACT
@@ -123,10 +123,6 @@ class Requests:
             asyncio.sleep if isinstance(self._client, httpx.AsyncClient) else time.sleep
         )
         return sleep(seconds)
-
-
-def _text(value: Any) -> Any:
-    return to_json(exact(value)) if isinstance(value, dict) else value
 
 
 def _translated(error: Exception, place: str) -> ZepStoreError:

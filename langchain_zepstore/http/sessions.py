@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from langchain_zepstore.checks import checked_count
-from langchain_zepstore.errors import APIError, NotFoundError
+from langchain_zepstore.errors import APIError, BadRequestError, NotFoundError
 from langchain_zepstore.http.requests import Requests, path
 from langchain_zepstore.models import (
     CreateUserRequest,
@@ -16,7 +16,7 @@ from langchain_zepstore.models import (
 )
 from langchain_zepstore.running import Operation, Page
 from langchain_zepstore.store import Listing
-from langchain_zepstore.values import encoded_metadata, unescape
+from langchain_zepstore.values import Encoder, encoded_metadata, unescape
 from langchain_zepstore.wire import exact
 
 _SESSIONS, _USERS = "sessions", "user"
@@ -60,14 +60,20 @@ class Sessions:
 
     def listed(self, listing: Listing, limit: int, cursor: int) -> Operation[list[Session]]:
         """Return sessions with ids above the cursor, by id; all of them with limit 0."""
-        answer = yield from self._requests.get(
-            path(_SESSIONS),
-            limit=limit or None,
-            cursor=cursor or None,
-            user_id=listing.user_id,
-            metadata=_plain(listing.metadata, "metadata") if listing.metadata else None,
-            include_deleted="true" if listing.include_deleted else None,
-        )
+        asked: dict[str, Any] = {
+            "limit": limit or None,
+            "cursor": cursor or None,
+            "user_id": listing.user_id,
+            "include_deleted": listing.include_deleted or None,
+        }
+        if listing.metadata:
+            # What a filter may hold is more than a URL can carry.
+            asked["metadata"] = exact(_plain(listing.metadata, "metadata"))
+            body = {name: value for name, value in asked.items() if value is not None}
+            where = path("list-sessions")
+            answer = yield from self._requests.send("POST", where, body=body, repeatable=True)
+        else:
+            answer = yield from self._requests.get(path(_SESSIONS), **asked)
         return answer.read_list(Session, answer.data)
 
     def page(self, listing: Listing, limit: int, cursor: Any) -> Operation[Page[Session]]:
@@ -79,6 +85,8 @@ class Sessions:
         self, limit: int, cursor: str | None, user_id: str | None
     ) -> Operation[Page[Session]]:
         """Return live sessions, the most recently active first."""
+        if cursor is not None and not (isinstance(cursor, str) and cursor.isascii()):
+            raise BadRequestError("cursor is none that recent_sessions gave as next_cursor")
         answer = yield from self._requests.get(
             path("recent-sessions"), limit=limit, cursor=cursor, user_id=user_id
         )
@@ -175,8 +183,14 @@ class Deletion:
 
 def _given(model: Any, *names: str, where: str, with_none: bool = False) -> dict[str, Any]:
     given = {name: getattr(model, name) for name in names}
-    if given.get("metadata") is not None:
-        given["metadata"] = exact(_plain(given["metadata"], f"{where}.metadata"))
+    for name, value in given.items():
+        place = f"{where}.{name}"
+        if name == "metadata" and value is not None:
+            given[name] = exact(_plain(value, place))
+        elif isinstance(value, str | None):
+            given[name] = Encoder().encode(value, place)
+        else:
+            raise BadRequestError(f"{place} must be a str, not {type(value).__name__}")
     return {name: value for name, value in given.items() if with_none or value is not None}
 
 

@@ -16,6 +16,7 @@ from langchain_zepstore.server.keys import ApiKey, Keys
 
 _OPEN = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_READING = ("/search", "/list-sessions")  # routes that need a body to say what they look for
 
 
 class ForbiddenError(Exception):
@@ -167,6 +168,6 @@ def check_method(request: Request) -> None:
     Raises:
         ForbiddenError: It would change something.
     """
-    is_search = request.url.path.endswith("/search")
-    if access_of(request).read_only and request.method not in _SAFE and not is_search:
+    reads = request.method in _SAFE or request.scope["route"].path.endswith(_READING)
+    if access_of(request).read_only and not reads:
         raise ForbiddenError("this API key is for reading only")

@@ -1,11 +1,14 @@
 """How much a request may bring, and how long it may take."""
 
 import asyncio
+from contextlib import suppress
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from langchain_zepstore.server.answers import told
+
+_DISCARDED = 20  # times as much as a body may have is read without being kept
 
 
 class TooLargeError(Exception):
@@ -68,5 +71,13 @@ class Limits:
             await told(*late, {"Connection": "close"})(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # One who still sends would not read the answer, but meet a closed connection.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds):
+                left, more = _DISCARDED * self._body, True
+                while more and left > 0:
+                    message = await receive()
+                    left -= len(message.get("body", b""))
+                    more = message.get("more_body", False)
         text = f"the body is larger than {self._body:,} bytes"
         await told(413, text, {"Connection": "close"})(scope, receive, send)

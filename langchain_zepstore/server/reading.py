@@ -78,6 +78,16 @@ class SessionPatch(BaseModel):
     unset: list[list[str]] = Field([], description="Paths of keys to remove.")
 
 
+class ListingBody(BaseModel):
+    """Which sessions to list."""
+
+    limit: int | None = Field(None, ge=1, lt=2**63)
+    cursor: int | None = Field(None, ge=0, lt=2**63)
+    user_id: str | None = None
+    metadata: Metadata = Field(None, description="What a session's metadata must hold.")
+    include_deleted: bool = False
+
+
 class MessageBody(Message):
     """A message to add."""
 

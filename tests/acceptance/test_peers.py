@@ -1,5 +1,4 @@
-"""The benchmark beside the peers, run small: it compares those that are there, and says what it
-missed."""
+"""The benchmark beside the peers, run small: it compares those that are there, and judges."""
 
 import os
 import subprocess

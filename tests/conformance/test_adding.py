@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from enum import IntEnum
 from uuid import uuid4
 
+import pytest
+
 from langchain_zepstore import Memory, Message
 from tests.support.facade import Facade
 
@@ -295,12 +297,14 @@ async def test_2500_messages_in_one_call_keep_their_order(zep: Facade, session_i
     assert await contents(zep, session_id) == numbers
 
 
+@pytest.mark.needs("large")
 async def test_a_call_over_8_megabytes_keeps_its_order(zep: Facade, session_id: str) -> None:
     texts = [str(number) * (3 * MEGABYTE) for number in range(4)] + ["last"]
     await zep.memory.add_memory(session_id, said(*texts))
     assert await contents(zep, session_id) == texts
 
 
+@pytest.mark.needs("large")
 async def test_one_message_of_almost_16_megabytes_is_stored(zep: Facade, session_id: str) -> None:
     text = "x" * (16 * MEGABYTE - 16 * 1024)
     await zep.memory.add_memory(session_id, said("before", text, "after"))

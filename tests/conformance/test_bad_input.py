@@ -265,6 +265,7 @@ async def test_a_field_that_cannot_be_stored_is_named(
     assert f"messages[1].{field}" in await refused_in_the_middle(zep, session_id, message)
 
 
+@pytest.mark.needs("large")
 async def test_a_message_over_16_megabytes_is_named_with_its_size(
     zep: Facade, session_id: str
 ) -> None:
@@ -274,6 +275,7 @@ async def test_a_message_over_16_megabytes_is_named_with_its_size(
     assert "17,825," in text
 
 
+@pytest.mark.needs("large")
 async def test_a_message_over_16_megabytes_is_refused_by_the_history(
     zep: Facade, session_id: str
 ) -> None:

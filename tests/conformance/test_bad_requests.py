@@ -219,6 +219,7 @@ async def test_metadata_that_cannot_be_stored_is_refused_and_changes_nothing(
             await call
 
 
+@pytest.mark.needs("large")
 async def test_metadata_that_grows_over_16_megabytes_is_refused_and_changes_nothing(
     zep: Facade, session_id: str
 ) -> None:

@@ -94,6 +94,7 @@ async def is_live(zep: Facade, session_id: str) -> bool:
     return True
 
 
+@pytest.mark.needs("steps")
 async def test_a_delete_that_died_after_any_step_is_completed_by_its_retry(zep: Facade) -> None:
     async def prepare(name: str) -> None:
         await speak(zep, name, "a", "b")
@@ -107,6 +108,7 @@ async def test_a_delete_that_died_after_any_step_is_completed_by_its_retry(zep: 
         assert await contents(zep, name) == ["a", "b"]
 
 
+@pytest.mark.needs("steps")
 async def test_a_delete_that_died_after_any_step_can_be_taken_back(zep: Facade) -> None:
     async def prepare(name: str) -> None:
         await speak(zep, name, "a", "b")
@@ -117,6 +119,7 @@ async def test_a_delete_that_died_after_any_step_can_be_taken_back(zep: Facade) 
         assert await is_live(zep, name)
 
 
+@pytest.mark.needs("steps")
 async def test_an_undelete_that_died_after_any_step_is_completed_by_its_retry(zep: Facade) -> None:
     async def prepare(name: str) -> None:
         await speak(zep, name, "a", "b")
@@ -129,6 +132,7 @@ async def test_an_undelete_that_died_after_any_step_is_completed_by_its_retry(ze
         assert await is_live(zep, name)
 
 
+@pytest.mark.needs("steps")
 async def test_deleting_a_user_that_died_after_any_step_is_completed_by_its_retry(
     zep: Facade,
 ) -> None:
@@ -149,6 +153,7 @@ async def test_deleting_a_user_that_died_after_any_step_is_completed_by_its_retr
             assert await contents(zep, f"{name} {number}") == []
 
 
+@pytest.mark.needs("steps")
 async def test_a_message_added_between_any_two_steps_of_a_delete_keeps_the_session_alive(
     zep: Facade,
 ) -> None:
@@ -170,6 +175,7 @@ async def test_a_message_added_between_any_two_steps_of_a_delete_keeps_the_sessi
     assert after > 3
 
 
+@pytest.mark.needs("steps")
 async def test_a_delete_between_any_two_steps_of_an_add_comes_before_the_whole_of_it(
     zep: Facade,
 ) -> None:

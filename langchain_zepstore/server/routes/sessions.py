@@ -12,6 +12,7 @@ from langchain_zepstore.server.reading import (
     Cursor,
     Id,
     Limit,
+    ListingBody,
     SessionBody,
     SessionPatch,
     Text,
@@ -101,9 +102,31 @@ def add_routes(router: APIRouter, client: ZepClient) -> None:
 def add_own_routes(router: APIRouter, client: ZepClient) -> None:
     """Add what Zep has not."""
 
+    @router.post(
+        "/list-sessions",
+        response_model=list[Session],
+        openapi_extra=accepts(ListingBody),
+        responses=failures(400),
+    )
+    async def list_sessions_by(request: Request) -> Response:
+        """List sessions as `GET /sessions` does, by a filter that is too long for a URL."""
+        body = await read_body(request, ListingBody)
+        sessions = await client.memory.alist_sessions(
+            body.limit,
+            body.cursor,
+            user_id=access_of(request).user(body.user_id),
+            metadata=body.metadata,
+            include_deleted=body.include_deleted,
+        )
+        answers = Answers.to(request)
+        return answers.json(answers.session_list(sessions))
+
     @router.get("/recent-sessions", response_model=SessionPage, responses=failures(400))
     async def recent_sessions(
-        request: Request, limit: Limit = None, cursor: Text = None, user_id: Text = None
+        request: Request,
+        limit: Limit = None,
+        cursor: str | None = None,
+        user_id: Text = None,
     ) -> Response:
         """List the most recently active sessions first; `next_cursor` leads to the next page."""
         page = await client.memory.arecent_sessions(
