@@ -14,6 +14,8 @@ from langchain_zepstore.history import ZepChatMessageHistory
 from langchain_zepstore.models import (
     CreateUserRequest,
     Memory,
+    MemorySearchPayload,
+    MemorySearchResult,
     Message,
     Session,
     SessionPage,
@@ -29,6 +31,8 @@ __all__ = [
     "BadRequestError",
     "CreateUserRequest",
     "Memory",
+    "MemorySearchPayload",
+    "MemorySearchResult",
     "Message",
     "NotFoundError",
     "Session",

@@ -120,6 +120,44 @@ class SessionPage(BaseModel):
     next_cursor: str | None = None
 
 
+class MemorySearchPayload(BaseModel):
+    """What to look for, as zep-python says it.
+
+    Attributes:
+        text: The words.
+        metadata: ``start_date`` and ``end_date``, as ISO 8601: when it was said.
+        search_scope: ``messages``.
+        search_type: ``text``; ``similarity``, zep-python's own default, leaves it to the store.
+        mmr_lambda: Between relevance (1) and variety (0), for ``mmr``.
+    """
+
+    text: str | None = None
+    metadata: dict[str, Any] | None = None
+    search_scope: str | None = "messages"
+    search_type: str | None = None
+    mmr_lambda: float | None = None
+
+
+class MemorySearchResult(BaseModel):
+    """Something that was found.
+
+    Attributes:
+        message: The message.
+        summary: The summary, when summaries are searched.
+        metadata: Data about the result; a field of zep-python.
+        dist: How well it matches, more is better; Zep's name for the score.
+        score: How well it matches, more is better; comparable within one search only.
+        session_id: Whose session's message it is.
+    """
+
+    message: Message | None = None
+    summary: Summary | None = None
+    metadata: dict[str, Any] | None = None
+    dist: float | None = None
+    score: float | None = None
+    session_id: str | None = None
+
+
 class CreateUserRequest(BaseModel):
     """A user to add.
 

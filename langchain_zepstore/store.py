@@ -5,7 +5,7 @@ Each is an operation (see ``running``). Ids and counts come checked.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from langchain_core.messages import BaseMessage
@@ -13,6 +13,7 @@ from langchain_core.messages import BaseMessage
 from langchain_zepstore.models import (
     CreateUserRequest,
     Memory,
+    MemorySearchResult,
     Message,
     Session,
     UpdateUserRequest,
@@ -49,6 +50,29 @@ class Listing:
     user_id: str | None = None
     metadata: dict[str, Any] | None = None
     include_deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What a search looks for, and where.
+
+    Attributes:
+        text: The words.
+        session_id: In one session.
+        user_id: In all sessions of a user; with a session, only if it is that user's.
+        limit: How many at most.
+        metadata: Only messages whose metadata holds at least this.
+        since: Only what was said then or later.
+        until: Only what was said then or before.
+    """
+
+    text: str
+    session_id: str | None
+    user_id: str | None
+    limit: int
+    metadata: dict[str, Any] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 class SessionOperations(Protocol):
@@ -158,6 +182,13 @@ class DeletionOperations(Protocol):
         """Bring back a deleted message of a live session; ``NotFoundError`` if there is none."""
 
 
+class SearchOperations(Protocol):
+    """Finds messages."""
+
+    def find(self, sought: Sought) -> Operation[list[MemorySearchResult]]:
+        """Return the live messages that match best, the best first."""
+
+
 class PurgeOperations(Protocol):
     """Removes for good."""
 
@@ -183,6 +214,10 @@ class Store(Protocol):
     @property
     def deletion(self) -> DeletionOperations:
         """Soft-deletes and undeletes."""
+
+    @property
+    def search(self) -> SearchOperations:
+        """Finds messages."""
 
     @property
     def messages(self) -> MessageOperations:

@@ -6,6 +6,7 @@ from typing import TypeVar
 from langchain_zepstore.http.connections import Connections, Settings
 from langchain_zepstore.http.messages import Messages
 from langchain_zepstore.http.requests import Requests
+from langchain_zepstore.http.search import Search
 from langchain_zepstore.http.sessions import Deletion, Sessions, Users
 from langchain_zepstore.running import Operation, arun, run
 from langchain_zepstore.store import Store
@@ -19,6 +20,7 @@ class HttpStore:
     def __init__(self, requests: Requests) -> None:
         self.deletion = self.purging = Deletion(requests)
         self.messages = Messages(requests)
+        self.search = Search(requests)
         self.sessions = Sessions(requests)
         self.users = Users(requests)
 

@@ -108,6 +108,17 @@ class Answer:
             raise self._nonsense(f"a {type(several).__name__} is no list of {kind.__name__}")
         return [self.read(kind, fields) for fields in several]
 
+    def objects(self, several: Any) -> list[Mapping[str, Any]]:
+        """Return the objects of a JSON array; none of ``null``.
+
+        Raises:
+            APIError: It is none.
+        """
+        several = several or []
+        if not isinstance(several, list) or not all(isinstance(one, Mapping) for one in several):
+            raise self._nonsense("no list of objects")
+        return several
+
     def read_memory(self, fields: Any) -> Memory:
         """Return the memory of a JSON object; an all-zero summary is none.
 

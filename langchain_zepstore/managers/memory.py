@@ -1,12 +1,21 @@
 """``client.memory``: the session manager."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from langchain_zepstore.checks import checked_count, checked_id, checked_paths
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.managers.runner import Call, Runner
-from langchain_zepstore.models import Memory, Message, Session, SessionPage
+from langchain_zepstore.managers.searching import searching, searching_session
+from langchain_zepstore.models import (
+    Memory,
+    MemorySearchPayload,
+    MemorySearchResult,
+    Message,
+    Session,
+    SessionPage,
+)
 from langchain_zepstore.running import Page, apages, pages
 from langchain_zepstore.store import Listing
 
@@ -291,6 +300,104 @@ class MemoryManager:
         """Bring back a session and the messages of its last deletion; see ``undelete_session``."""
         session_id = checked_id(session_id, "session_id")
         return await self._runner.arun(lambda store: store.deletion.undelete_session(session_id))
+
+    def search_memory(
+        self, session_id: str, search_payload: MemorySearchPayload, limit: int | None = None
+    ) -> list[MemorySearchResult]:
+        """Search a session, as zep-python asks for it.
+
+        Args:
+            session_id: The session's id.
+            search_payload: What to look for.
+            limit: How many at most; 10 without it, as Zep.
+
+        Returns:
+            What matches best, the best first; nothing in a session that does not exist or is
+            deleted.
+
+        Raises:
+            BadRequestError: There is no text, or something asked for cannot be done.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        return self._runner.run(searching_session(session_id, search_payload, limit))
+
+    async def asearch_memory(
+        self, session_id: str, search_payload: MemorySearchPayload, limit: int | None = None
+    ) -> list[MemorySearchResult]:
+        """Search a session; see ``search_memory``."""
+        return await self._runner.arun(searching_session(session_id, search_payload, limit))
+
+    def search(
+        self,
+        text: str,
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        limit: int = 10,
+        search_type: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+    ) -> list[MemorySearchResult]:
+        """Search a session, or all sessions of a user, for messages with the words of a text.
+
+        Words match in any form of theirs (``walked`` finds ``walking``); the text is never syntax.
+
+        Args:
+            text: The words.
+            session_id: Where; this or ``user_id`` is needed.
+            user_id: In all sessions of this user; with a session, only if it is the user's.
+            limit: How many at most, at least 1.
+            search_type: ``text``.
+            metadata: Only messages whose metadata holds at least this, as for ``list_sessions``.
+            start_date: Only what was said then or later; a naive one is taken as UTC.
+            end_date: Only what was said then or before.
+
+        Returns:
+            What matches best, the best first; of equal ones the earlier.
+
+        Raises:
+            BadRequestError: An argument is missing, out of range or of the wrong type.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        return self._runner.run(
+            searching(
+                text,
+                session_id=session_id,
+                user_id=user_id,
+                limit=limit,
+                search_type=search_type,
+                metadata=metadata,
+                start_date=start_date,
+                end_date=end_date,
+            )
+        )
+
+    async def asearch(
+        self,
+        text: str,
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        limit: int = 10,
+        search_type: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+    ) -> list[MemorySearchResult]:
+        """Search a session, or all sessions of a user; see ``search``."""
+        return await self._runner.arun(
+            searching(
+                text,
+                session_id=session_id,
+                user_id=user_id,
+                limit=limit,
+                search_type=search_type,
+                metadata=metadata,
+                start_date=start_date,
+                end_date=end_date,
+            )
+        )
 
 
 def _adding(session_id: str, memory: Memory) -> Call[None]:

@@ -10,6 +10,7 @@ from langchain_zepstore.mongo.drivers import Drivers, Settings
 from langchain_zepstore.mongo.messages import Messages
 from langchain_zepstore.mongo.purging import Purging
 from langchain_zepstore.mongo.schema import ensure_indexes
+from langchain_zepstore.mongo.search import Search
 from langchain_zepstore.mongo.sessions import Sessions
 from langchain_zepstore.mongo.users import Users
 from langchain_zepstore.running import Operation, arun, run
@@ -25,6 +26,7 @@ class MongoStore:
         self.deletion = Deletion(database)
         self.messages = Messages(database)
         self.purging = Purging(database)
+        self.search = Search(database)
         self.sessions = Sessions(database)
         self.users = Users(database)
 

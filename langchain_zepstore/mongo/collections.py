@@ -134,7 +134,7 @@ class Collection:
         self,
         query: Document,
         *,
-        sort: Mapping[str, int] | None = None,
+        sort: Mapping[str, Any] | None = None,
         skip: int = 0,
         limit: int = 0,
         fields: Mapping[str, Any] | None = None,

@@ -4,7 +4,7 @@ import warnings
 from datetime import timedelta
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING, TEXT, IndexModel
 
 from langchain_zepstore.errors import AuthError
 from langchain_zepstore.mongo.collections import Collection, Database
@@ -33,6 +33,15 @@ MESSAGE_INDEXES = [
         [("session_id", ASCENDING), ("deletion", ASCENDING), ("seq", ASCENDING)],
         name="by_deletion",  # what a deletion took
         partialFilterExpression={"deletion": {"$exists": True}},
+    ),
+    IndexModel(
+        # A search reads one user's words, or one session's that is nobody's. MongoDB allows one
+        # such index; a field that says a document's language must not be one of ours.
+        [("scope", ASCENDING), ("content", TEXT), ("content.text", TEXT)],
+        name="live_by_words",
+        default_language="english",
+        language_override="language of the index",
+        partialFilterExpression=_LIVE,
     ),
 ]
 SESSION_INDEXES = [

@@ -9,7 +9,7 @@ from fastapi import Request
 from starlette.responses import PlainTextResponse, Response
 
 from langchain_zepstore import errors
-from langchain_zepstore.models import Memory, Message, Session, User
+from langchain_zepstore.models import Memory, MemorySearchResult, Message, Session, User
 from langchain_zepstore.wire import (
     ERROR_HEADER,
     EXACT,
@@ -118,6 +118,23 @@ class Answers:
     def user(self, user: User, status: int = 200) -> Response:
         """Return a user."""
         return self.json(user_fields(user, is_exact=self.is_exact), status)
+
+    def results(self, results: Iterable[MemorySearchResult]) -> Response:
+        """Return what a search found."""
+        return self.json(
+            [
+                {
+                    "message": self.message_fields(result.message) if result.message else None,
+                    "summary": result.summary,
+                    "metadata": result.metadata,
+                    "dist": result.dist,
+                    "score": result.score,
+                    "session_id": result.session_id,
+                    "embedding": None,
+                }
+                for result in results
+            ]
+        )
 
     def users(self, users: Iterable[User]) -> Response:
         """Return users."""

@@ -19,7 +19,7 @@ from langchain_zepstore.server.limits import Limits
 from langchain_zepstore.server.observing import Metrics, Observing
 from langchain_zepstore.server.paths import RawPaths
 from langchain_zepstore.server.reading import reasons
-from langchain_zepstore.server.routes import memory, messages, service, sessions, users
+from langchain_zepstore.server.routes import memory, messages, search, service, sessions, users
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
 _ZEP = "0.27.2"  # whose interface this is; its clients refuse to talk to older ones
@@ -95,10 +95,12 @@ def _routes(client: ZepClient, version: int) -> APIRouter:
     sessions.add_routes(router, client)
     memory.add_routes(router, client, version)
     messages.add_routes(router, client, version)
+    search.add_routes(router, client, version)
     users.add_routes(router, client, "/user" if version == 1 else "/users")
     if version == 1:
         sessions.add_own_routes(router, client)
         messages.add_own_routes(router, client)
+        search.add_own_routes(router, client)
         service.add_own_routes(router, client)
     service.add_missing_routes(router)
     return router

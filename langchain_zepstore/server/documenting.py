@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
-from langchain_zepstore.models import Message, Summary, UTCDatetime
+from langchain_zepstore.models import MemorySearchResult, Message, Summary, UTCDatetime
 from langchain_zepstore.wire import PLAIN
 
 _REF = "#/components/schemas/{model}"
@@ -53,6 +53,13 @@ class MessagesAnswer(BaseModel):
     messages: list[MessageAnswer]
     total_count: int
     row_count: int
+
+
+class SearchAnswer(MemorySearchResult):
+    """Something that was found."""
+
+    message: MessageAnswer | None = None
+    embedding: list[float] | None = None
 
 
 class PurgeAnswer(BaseModel):

@@ -128,6 +128,19 @@ class UserPatch(BaseModel):
     metadata: Metadata = None
 
 
+class SearchBody(BaseModel):
+    """What to look for, and where: in a session, or in all sessions of a user."""
+
+    text: str
+    session_id: str | None = None
+    user_id: str | None = None
+    limit: int | None = Field(None, ge=1, lt=2**31)
+    search_type: str | None = None
+    metadata: Metadata = Field(None, description="What a message's metadata must hold.")
+    start_date: Annotated[datetime | None, BeforeValidator(_date)] = None
+    end_date: Annotated[datetime | None, BeforeValidator(_date)] = None
+
+
 class PurgeBody(BaseModel):
     """What to remove for good."""
 

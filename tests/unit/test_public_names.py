@@ -14,6 +14,8 @@ PUBLIC = [
     "BadRequestError",
     "CreateUserRequest",
     "Memory",
+    "MemorySearchPayload",
+    "MemorySearchResult",
     "Message",
     "NotFoundError",
     "Session",

@@ -1,0 +1,5 @@
+"""``python -m langchain_zepstore.cli``: the same as ``zepstore``."""
+
+from langchain_zepstore.cli.main import main
+
+raise SystemExit(main())

@@ -1,0 +1,63 @@
+"""Search over what was said."""
+
+import re
+
+from langchain_zepstore.models import MemorySearchResult
+from langchain_zepstore.mongo import documents
+from langchain_zepstore.mongo.collections import Database, Document
+from langchain_zepstore.mongo.merging import holds
+from langchain_zepstore.running import Operation
+from langchain_zepstore.store import Sought
+from langchain_zepstore.values import encoded_metadata
+
+_SCORE = {"$meta": "textScore"}
+_SYNTAX = re.compile(r'["\-]')  # quotes ask for phrases, a minus leaves out
+
+
+class Search:
+    """Finds messages."""
+
+    def __init__(self, database: Database) -> None:
+        self._sessions = database.sessions
+        self._messages = database.messages
+
+    def find(self, sought: Sought) -> Operation[list[MemorySearchResult]]:
+        """Return the messages that match best, the best first."""
+        wanted = encoded_metadata(sought.metadata or {}, "metadata")
+        scope = yield from self._scope(sought)
+        words = _SYNTAX.sub(" ", sought.text).strip()
+        if scope is None or not words:
+            return []
+        query: Document = {"scope": scope, "$text": {"$search": words}, "deleted_at": None}
+        if sought.session_id is not None:
+            query["session_id"] = sought.session_id
+        if sought.since or sought.until:
+            bounds = {"$gte": sought.since, "$lte": sought.until}
+            query["created_at"] = {name: at for name, at in bounds.items() if at is not None}
+        if wanted:
+            query["$expr"] = {"$and": holds("$metadata", wanted)}
+        found = yield from self._messages.find(
+            query,
+            sort={"score": _SCORE, "session_id": 1, "seq": 1},
+            limit=sought.limit,
+            fields={"score": _SCORE},
+        )
+        return [
+            MemorySearchResult(
+                message=documents.to_message(message),
+                session_id=message["session_id"],
+                score=message["score"],
+                dist=message["score"],
+            )
+            for message in found
+        ]
+
+    def _scope(self, sought: Sought) -> Operation[str | None]:
+        if sought.session_id is None:
+            return documents.scope_of({"_id": None, "user_id": sought.user_id})
+        session = yield from self._sessions.find_one(
+            {"_id": sought.session_id, "deleted_at": None}, fields={"user_id": 1}
+        )
+        if session is None or sought.user_id not in (None, session.get("user_id")):
+            return None
+        return documents.scope_of(session)

@@ -1,0 +1,53 @@
+"""Search."""
+
+from fastapi import APIRouter, Request, Response
+
+from langchain_zepstore.client import ZepClient
+from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult
+from langchain_zepstore.server.access import access_of
+from langchain_zepstore.server.answers import Answers
+from langchain_zepstore.server.documenting import SearchAnswer, accepts, failures
+from langchain_zepstore.server.reading import Id, Limit, SearchBody, read_body
+
+
+def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
+    """Add Zep's route."""
+
+    @router.post(
+        "/sessions/{session_id}/search",
+        response_model=list[SearchAnswer],
+        openapi_extra=accepts(MemorySearchPayload),
+        responses=failures(400),
+    )
+    async def search_memory(request: Request, session_id: Id, limit: Limit = None) -> Response:
+        """Search a session."""
+        payload = await read_body(request, MemorySearchPayload)
+        found: list[MemorySearchResult] = []
+        if await access_of(request).may_see(client, session_id):
+            found = await client.memory.asearch_memory(session_id, payload, limit)
+        return Answers.to(request, version).results(found)
+
+
+def add_own_routes(router: APIRouter, client: ZepClient) -> None:
+    """Add what Zep has not."""
+
+    @router.post(
+        "/search",
+        response_model=list[SearchAnswer],
+        openapi_extra=accepts(SearchBody),
+        responses=failures(400),
+    )
+    async def search(request: Request) -> Response:
+        """Search a session, or all sessions of a user."""
+        body = await read_body(request, SearchBody)
+        found = await client.memory.asearch(
+            body.text,
+            session_id=body.session_id,
+            user_id=access_of(request).user(body.user_id),
+            limit=body.limit or 10,
+            search_type=body.search_type,
+            metadata=body.metadata,
+            start_date=body.start_date,
+            end_date=body.end_date,
+        )
+        return Answers.to(request).results(found)

@@ -1,0 +1,216 @@
+"""Search finds what was said, in the one place that it looks in, and never what is deleted."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+
+from langchain_zepstore import (
+    BadRequestError,
+    CreateUserRequest,
+    Memory,
+    MemorySearchPayload,
+    MemorySearchResult,
+    Message,
+    Session,
+)
+from tests.support.facade import Facade
+
+BOAT = "We painted the old boat green last summer"
+LAKE = "The lake was frozen in January"
+SOUP = "My grandmother's soup had beans in it"
+
+
+def said(*texts: str, **fields) -> Memory:
+    return Memory(messages=[Message(role="user", content=text, **fields) for text in texts])
+
+
+def contents(results: list[MemorySearchResult]) -> list[str]:
+    return [result.message.content for result in results if result.message]
+
+
+async def test_a_session_is_searched_for_words_in_any_form(zep: Facade, session_id: str) -> None:
+    await zep.memory.add_memory(session_id, said(BOAT, LAKE, SOUP))
+    await zep.memory.add_memory(f"{session_id} other", said("a boat of another"))
+    [found] = await zep.memory.search("painting boats", session_id=session_id)
+    assert found.message == (await zep.memory.get_memory(session_id)).messages[0]
+    assert found.session_id == session_id
+    assert found.score
+    assert found.dist == found.score
+    assert contents(await zep.memory.search("bean lakes", session_id=session_id, limit=1)) != []
+    assert await zep.memory.search("whale", session_id=session_id) == []
+
+
+async def test_the_best_match_comes_first_and_the_order_is_stable(
+    zep: Facade, session_id: str
+) -> None:
+    texts = ["a boat", "a boat and another boat, boat by boat", *["the boat"] * 20]
+    await zep.memory.add_memory(session_id, said(*texts))
+    results = await zep.memory.search("boat", session_id=session_id, limit=100)
+    scores = [result.score for result in results]
+    assert len(results) == len(texts)
+    assert scores == sorted(scores, reverse=True)
+    again = await zep.memory.search("boat", session_id=session_id, limit=100)
+    assert again == results
+    assert await zep.memory.search("boat", session_id=session_id, limit=7) == results[:7]
+
+
+async def test_ten_results_come_unless_asked_otherwise(zep: Facade, session_id: str) -> None:
+    await zep.memory.add_memory(session_id, said(*["boat"] * 12))
+    assert len(await zep.memory.search("boat", session_id=session_id)) == 10
+    payload = MemorySearchPayload(text="boat")
+    assert len(await zep.memory.search_memory(session_id, payload)) == 10
+    assert len(await zep.memory.search_memory(session_id, payload, 11)) == 11
+
+
+async def test_all_sessions_of_a_user_are_searched_and_no_others(
+    zep: Facade, session_id: str, user_id: str
+) -> None:
+    other = f"{user_id} other"
+    for user in (user_id, other):
+        await zep.user.add(CreateUserRequest(user_id=user))
+    owners = {"first": user_id, "second": user_id, "another's": other, "nobody's": None}
+    for name, owner in owners.items():
+        of = f"{session_id} {name}"
+        await zep.memory.add_session(Session(session_id=of, user_id=owner))
+        await zep.memory.add_memory(of, said(f"the boat, {name}"))
+    found = await zep.memory.search("boat", user_id=user_id)
+    assert sorted(contents(found)) == ["the boat, first", "the boat, second"]
+    assert {result.session_id for result in found} == {
+        f"{session_id} first",
+        f"{session_id} second",
+    }
+    both = await zep.memory.search("boat", user_id=user_id, session_id=f"{session_id} first")
+    assert contents(both) == ["the boat, first"]
+    assert (
+        await zep.memory.search("boat", user_id=user_id, session_id=f"{session_id} another's") == []
+    )
+
+
+async def test_what_was_said_before_a_session_got_its_user_is_found_for_the_user(
+    zep: Facade, session_id: str, user_id: str
+) -> None:
+    await zep.user.add(CreateUserRequest(user_id=user_id))
+    await zep.memory.add_memory(session_id, said(BOAT))
+    await zep.memory.update_session(Session(session_id=session_id, user_id=user_id))
+    await zep.memory.add_memory(session_id, said("boat again"))
+    for place in ({"user_id": user_id}, {"session_id": session_id}):
+        assert sorted(contents(await zep.memory.search("boat", **place))) == [BOAT, "boat again"]
+
+
+async def test_what_is_deleted_is_never_found_and_what_is_brought_back_is(
+    zep: Facade, session_id: str
+) -> None:
+    memory = Memory(
+        messages=[Message(role="user", content=f"boat {name}", uuid=name) for name in "ab"]
+    )
+    await zep.memory.add_memory(session_id, memory)
+
+    async def found() -> list[str]:
+        return sorted(contents(await zep.memory.search("boat", session_id=session_id)))
+
+    await zep.message.delete_message(session_id, "a")
+    assert await found() == ["boat b"]
+    await zep.memory.delete_memory(session_id)
+    assert await found() == []
+    await zep.memory.add_memory(session_id, said("boat c"))
+    assert await found() == ["boat c"]
+    await zep.memory.undelete_session(session_id)
+    assert await found() == ["boat b", "boat c"]
+    await zep.message.undelete_message(session_id, "a")
+    assert await found() == ["boat a", "boat b", "boat c"]
+
+
+async def test_a_message_that_replaces_another_is_found_by_its_own_words(
+    zep: Facade, session_id: str
+) -> None:
+    await zep.memory.add_memory(session_id, said(BOAT, uuid="one"))
+    await zep.memory.add_memory(session_id, said(SOUP, uuid="one"))
+    assert await zep.memory.search("boat", session_id=session_id) == []
+    assert contents(await zep.memory.search("soup", session_id=session_id)) == [SOUP]
+
+
+async def test_blocks_of_text_are_found_too(zep: Facade, session_id: str) -> None:
+    history = zep.chat_history(session_id)
+    image = {"type": "image_url", "image_url": {"url": "data:,boat"}}
+    await history.add(HumanMessage([{"type": "text", "text": BOAT}, image]), AIMessage(LAKE))
+    assert contents(await zep.memory.search("boat", session_id=session_id)) == [BOAT]
+
+
+async def test_the_text_is_never_syntax(zep: Facade, session_id: str) -> None:
+    await zep.memory.add_memory(session_id, said(BOAT, LAKE))
+    assert contents(await zep.memory.search("boat -green", session_id=session_id)) == [BOAT]
+    assert contents(await zep.memory.search('"green boat"', session_id=session_id)) == [BOAT]
+    for text in ('"', "-", '" - "', "$where", '{"$gt": ""}', "a" * 5000, "\0", "🚣", "the"):
+        assert isinstance(await zep.memory.search(text, session_id=session_id), list)
+
+
+async def test_dates_and_metadata_narrow_a_search(zep: Facade, session_id: str) -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    messages = [
+        Message(
+            role="user",
+            content=f"boat {day}",
+            created_at=start + timedelta(days=day),
+            metadata={"trip": {"day": day, "lake": True}},
+        )
+        for day in range(5)
+    ]
+    await zep.memory.add_memory(session_id, Memory(messages=messages))
+
+    async def found(**narrowed) -> list[str]:
+        return sorted(contents(await zep.memory.search("boat", session_id=session_id, **narrowed)))
+
+    day = timedelta(days=1)
+    assert await found(start_date=start + day, end_date=start + 2 * day) == ["boat 1", "boat 2"]
+    assert await found(start_date=start + 4 * day) == ["boat 4"]
+    assert await found(end_date=start.replace(tzinfo=None)) == ["boat 0"]
+    assert await found(metadata={"trip": {"day": 3}}) == ["boat 3"]
+    assert await found(metadata={"trip": {"$gt": 0}}) == []
+    payload = MemorySearchPayload(text="boat", metadata={"start_date": "2026-01-05T00:00:00Z"})
+    assert contents(await zep.memory.search_memory(session_id, payload)) == ["boat 4"]
+
+
+async def test_unknown_and_deleted_sessions_and_users_have_nothing(
+    zep: Facade, session_id: str, user_id: str
+) -> None:
+    assert await zep.memory.search("boat", session_id=session_id) == []
+    assert await zep.memory.search("boat", user_id=user_id) == []
+    assert await zep.memory.search_memory(session_id, MemorySearchPayload(text="boat")) == []
+
+
+async def test_what_cannot_be_searched_for_is_refused(zep: Facade, session_id: str) -> None:
+    refused = [
+        zep.memory.search("boat"),
+        zep.memory.search("", session_id=session_id),
+        zep.memory.search(" ", session_id=session_id),
+        zep.memory.search(None, session_id=session_id),
+        zep.memory.search({"$ne": ""}, session_id=session_id),
+        zep.memory.search("\ud800", session_id=session_id),
+        zep.memory.search("boat", session_id={"$ne": ""}),
+        zep.memory.search("boat", user_id=5),
+        zep.memory.search("boat", session_id=session_id, limit=0),
+        zep.memory.search("boat", session_id=session_id, limit="5"),
+        zep.memory.search("boat", session_id=session_id, search_type="guess"),
+        zep.memory.search("boat", session_id=session_id, search_type="similarity"),
+        zep.memory.search("boat", session_id=session_id, metadata=["a"]),
+        zep.memory.search("boat", session_id=session_id, metadata={"a": object()}),
+        zep.memory.search("boat", session_id=session_id, start_date="2026-01-01"),
+        zep.memory.search_memory(session_id, {"text": "boat"}),
+        zep.memory.search_memory(session_id, MemorySearchPayload()),
+        zep.memory.search_memory(session_id, MemorySearchPayload(text="x", search_scope="all")),
+        zep.memory.search_memory(session_id, MemorySearchPayload(text="x", metadata={"a": 1})),
+    ]
+    for call in refused:
+        with pytest.raises(BadRequestError):
+            await call
+
+
+async def test_many_searches_at_once_disturb_nobody(zep: Facade, session_id: str) -> None:
+    await zep.memory.add_memory(session_id, said(BOAT, LAKE, SOUP))
+    words = ["boat", "lake", "soup"] * 5
+    found = await asyncio.gather(
+        *(zep.memory.search(word, session_id=session_id) for word in words)
+    )
+    assert [contents(each) for each in found] == [[BOAT], [LAKE], [SOUP]] * 5
