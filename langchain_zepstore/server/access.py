@@ -162,7 +162,7 @@ class Authentication:
         return Access(found.user_id, found.read_only, found.name)
 
 
-def check_method(request: Request) -> None:
+async def check_method(request: Request) -> None:
     """Check that a key for reading only reads; a search is a reading too.
 
     Raises:

@@ -109,15 +109,19 @@ class Answers:
 
     def session(self, session: Session, status: int = 200) -> Response:
         """Return a session."""
-        return self.json(session_fields(session, is_exact=self.is_exact), status)
+        return self.json(self.session_fields(session), status)
 
-    def session_list(self, sessions: Iterable[Session]) -> list[Fields]:
-        """Return sessions' JSON array."""
-        return [session_fields(session, is_exact=self.is_exact) for session in sessions]
+    def session_fields(self, session: Session) -> Fields:
+        """Return a session's JSON object."""
+        return session_fields(session, is_exact=self.is_exact)
+
+    def user_fields(self, user: User) -> Fields:
+        """Return a user's JSON object."""
+        return user_fields(user, is_exact=self.is_exact)
 
     def user(self, user: User, status: int = 200) -> Response:
         """Return a user."""
-        return self.json(user_fields(user, is_exact=self.is_exact), status)
+        return self.json(self.user_fields(user), status)
 
     def results(self, results: Iterable[MemorySearchResult]) -> Response:
         """Return what a search found."""
@@ -138,7 +142,7 @@ class Answers:
 
     def users(self, users: Iterable[User]) -> Response:
         """Return users."""
-        return self.json([user_fields(user, is_exact=self.is_exact) for user in users])
+        return self.json([self.user_fields(user) for user in users])
 
 
 def done() -> Response:

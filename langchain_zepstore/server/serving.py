@@ -67,6 +67,7 @@ class Serving:
 
 def app_of_worker() -> FastAPI:
     """Return the application of a worker process."""
+    log_to_stderr()
     return Serving(**json.loads(os.environ[_SETTINGS_VARIABLE])).app()
 
 

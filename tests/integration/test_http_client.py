@@ -281,7 +281,7 @@ def test_the_key_and_the_ids_are_sent_as_they_must_be(script) -> None:
         ({"url": "http://h", "database": "d"}, "database"),
         ({"url": "http://h", "api_key": "é"}, "api_key"),
         ({"url": "http://h", "api_key": "a\nb"}, "api_key"),
-        ({"url": "http://h", "client": object()}, "httpx.Client"),
+        ({"url": "http://h", "client": "none"}, "httpx.Client"),
         ({"url": "http://h", "async_client": httpx.Client}, "httpx.AsyncClient"),
     ],
     ids=str,

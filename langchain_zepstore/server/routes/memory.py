@@ -9,8 +9,11 @@ from langchain_zepstore.server.access import access_of
 from langchain_zepstore.server.answers import Answers, done
 from langchain_zepstore.server.documenting import OK, MemoryAnswer, accepts, failures
 from langchain_zepstore.server.reading import Count, Id, MemoryBody, read_body
+from langchain_zepstore.server.routes.messages import pages_of
+from langchain_zepstore.server.streaming import json_array
 from langchain_zepstore.store import Newborn
 from langchain_zepstore.values import encoded_metadata
+from langchain_zepstore.wire import summary_fields, to_json
 
 
 def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
@@ -45,9 +48,17 @@ def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
         """Return a session's messages, oldest first: the last so many, or all of them."""
         access = access_of(request)
         answers = Answers.to(request, version)
-        if await access.may_see(client, session_id):
+        if not await access.may_see(client, session_id):
+            return answers.memory(Memory())
+        if lastn is not None:
             return answers.memory(await client.memory.aget_memory(session_id, lastn))
-        return answers.memory(Memory())
+        return await json_array(
+            pages_of(client, session_id),
+            None,
+            answers.message_fields,
+            answers.media_type,
+            (b'{"messages":', b',"summary":' + to_json(summary_fields(None)) + b"}"),
+        )
 
     @router.delete("/sessions/{session_id}/memory", responses={**OK, **failures(400, 404)})
     async def delete_memory(request: Request, session_id: Id) -> Response:

@@ -1,13 +1,13 @@
 """The messages of a session one by one."""
 
-from collections.abc import AsyncIterator
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from starlette.responses import StreamingResponse
 
 from langchain_zepstore.client import ZepClient
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.models import Message
+from langchain_zepstore.running import Page
 from langchain_zepstore.server.access import access_of
 from langchain_zepstore.server.answers import Answers, done
 from langchain_zepstore.server.documenting import (
@@ -19,10 +19,11 @@ from langchain_zepstore.server.documenting import (
     failures,
 )
 from langchain_zepstore.server.reading import Cursor, Id, Limit, MessagePatch, Text, read_body
-from langchain_zepstore.wire import NEXT_CURSOR_HEADER, to_json
+from langchain_zepstore.server.streaming import PAGE, Fetch, encoded_lines, json_lines
+from langchain_zepstore.wire import NEXT_CURSOR_HEADER
 
 _PAGE = 100
-_CHUNK = 500
+_MOST = 10_000  # messages in a page of lines; more would be held in memory
 _NDJSON = "application/x-ndjson"
 
 
@@ -107,48 +108,33 @@ def add_own_routes(router: APIRouter, client: ZepClient) -> None:
     ) -> Response:
         """Return a session's messages, oldest first, one JSON object per line.
 
-        Without `limit` all of them, as a stream. With it so many, and the header `X-Next-Cursor`
-        has what to pass as `after` for those behind them; at the end it is missing.
+        Without `limit` all of them, as a stream. With it so many, up to 10,000, and the header
+        `X-Next-Cursor` has what to pass as `after` for those behind them; at the end it is missing.
         """
         answers = Answers.to(request)
+        kind = answers.media_type if answers.is_exact else _NDJSON
         place = _place(after)
-        headers: dict[str, str] = {}
         if not await access_of(request).may_see(client, session_id):
-            return _lines(answers, b"", headers)
+            return Response(b"", media_type=kind)
         if limit is None:
-            return StreamingResponse(
-                _stream(client, answers, session_id, place),
-                media_type=_kind(answers),
-            )
-        page = await client.arun(lambda store: store.messages.page(session_id, place, limit))
-        if page.cursor is not None:
-            headers[NEXT_CURSOR_HEADER] = str(page.cursor)
-        return _lines(answers, _encoded(answers, page.items), headers)
+            fetch = pages_of(client, session_id)
+            return await json_lines(fetch, place, answers.message_fields, kind)
+        several = min(limit, _MOST)
+        page = await client.arun(lambda store: store.messages.page(session_id, place, several))
+        headers = {} if page.cursor is None else {NEXT_CURSOR_HEADER: str(page.cursor)}
+        content = encoded_lines(page, answers.message_fields)
+        return Response(content, headers=headers, media_type=kind)
 
 
-def _kind(answers: Answers) -> str:
-    return answers.media_type if answers.is_exact else _NDJSON
+def pages_of(client: ZepClient, session_id: str) -> Fetch[Message]:
+    """Return what reads a session's messages page by page."""
 
+    async def fetch(after: Any) -> Page[Message]:
+        page = await client.arun(lambda store: store.messages.page(session_id, after, PAGE))
+        # What is added while it is read need not come.
+        return page if len(page.items) == PAGE else Page(page.items, None)
 
-def _lines(answers: Answers, content: bytes, headers: dict[str, str]) -> Response:
-    return Response(content, headers=headers, media_type=_kind(answers))
-
-
-def _encoded(answers: Answers, messages: list[Message]) -> bytes:
-    return b"".join(to_json(answers.message_fields(message)) + b"\n" for message in messages)
-
-
-async def _stream(
-    client: ZepClient, answers: Answers, session_id: str, place: int | None
-) -> AsyncIterator[bytes]:
-    while True:
-        after = place
-        page = await client.arun(lambda store: store.messages.page(session_id, after, _CHUNK))  # noqa: B023 - run at once
-        if page.items:
-            yield _encoded(answers, page.items)
-        if page.cursor is None:
-            return
-        place = page.cursor
+    return fetch
 
 
 def _place(after: str | None) -> int | None:

@@ -1,10 +1,13 @@
 """Sessions."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 
 from langchain_zepstore.client import ZepClient
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Session, SessionPage
+from langchain_zepstore.running import Page
 from langchain_zepstore.server.access import access_of
 from langchain_zepstore.server.answers import Answers
 from langchain_zepstore.server.documenting import accepts, failures
@@ -19,6 +22,7 @@ from langchain_zepstore.server.reading import (
     read_body,
     read_filter,
 )
+from langchain_zepstore.server.streaming import PAGE, json_array
 
 
 def add_routes(router: APIRouter, client: ZepClient) -> None:
@@ -53,15 +57,15 @@ def add_routes(router: APIRouter, client: ZepClient) -> None:
         include_deleted: bool = False,
     ) -> Response:
         """List sessions by their `id`; `metadata` is a JSON object that theirs must hold."""
-        sessions = await client.memory.alist_sessions(
+        return await listed(
+            client,
+            Answers.to(request),
             limit,
             cursor,
             user_id=access_of(request).user(user_id),
             metadata=read_filter(metadata),
             include_deleted=include_deleted,
         )
-        answers = Answers.to(request)
-        return answers.json(answers.session_list(sessions))
 
     @router.get("/sessions/{session_id}", response_model=Session, responses=failures(400, 404))
     async def get_session(
@@ -111,15 +115,15 @@ def add_own_routes(router: APIRouter, client: ZepClient) -> None:
     async def list_sessions_by(request: Request) -> Response:
         """List sessions as `GET /sessions` does, by a filter that is too long for a URL."""
         body = await read_body(request, ListingBody)
-        sessions = await client.memory.alist_sessions(
+        return await listed(
+            client,
+            Answers.to(request),
             body.limit,
             body.cursor,
             user_id=access_of(request).user(body.user_id),
             metadata=body.metadata,
             include_deleted=body.include_deleted,
         )
-        answers = Answers.to(request)
-        return answers.json(answers.session_list(sessions))
 
     @router.get("/recent-sessions", response_model=SessionPage, responses=failures(400))
     async def recent_sessions(
@@ -133,8 +137,8 @@ def add_own_routes(router: APIRouter, client: ZepClient) -> None:
             limit or 20, cursor, user_id=access_of(request).user(user_id)
         )
         answers = Answers.to(request)
-        listed = answers.session_list(page.sessions)
-        return answers.json({"sessions": listed, "next_cursor": page.next_cursor})
+        sessions = [answers.session_fields(session) for session in page.sessions]
+        return answers.json({"sessions": sessions, "next_cursor": page.next_cursor})
 
     @router.post(
         "/sessions/{session_id}/undelete", response_model=Session, responses=failures(400, 404)
@@ -143,6 +147,21 @@ def add_own_routes(router: APIRouter, client: ZepClient) -> None:
         """Bring back a session and the messages that its last deletion took."""
         await access_of(request).session(client, session_id)
         return Answers.to(request).session(await client.memory.aundelete_session(session_id))
+
+
+async def listed(
+    client: ZepClient, answers: Answers, limit: int | None, cursor: int | None, **which: Any
+) -> Response:
+    """Return a page of sessions, or page by page all of them."""
+    if limit is not None:
+        sessions = await client.memory.alist_sessions(limit, cursor, **which)
+        return answers.json([answers.session_fields(session) for session in sessions])
+
+    async def fetch(after: Any) -> Page[Session]:
+        sessions = await client.memory.alist_sessions(PAGE, after, **which)
+        return Page(sessions, sessions[-1].id if len(sessions) == PAGE else None)
+
+    return await json_array(fetch, cursor, answers.session_fields, answers.media_type)
 
 
 async def _check_not_others(client: ZepClient, request: Request, session_id: str) -> None:

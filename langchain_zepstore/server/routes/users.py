@@ -1,14 +1,19 @@
 """Users."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 
 from langchain_zepstore.client import ZepClient
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import CreateUserRequest, Session, UpdateUserRequest, User
+from langchain_zepstore.running import Page
 from langchain_zepstore.server.access import access_of
 from langchain_zepstore.server.answers import Answers, done
 from langchain_zepstore.server.documenting import OK, accepts, failures
 from langchain_zepstore.server.reading import Cursor, Id, Limit, UserBody, UserPatch, read_body
+from langchain_zepstore.server.routes.sessions import listed
+from langchain_zepstore.server.streaming import PAGE, json_array
 
 
 def add_routes(router: APIRouter, client: ZepClient, noun: str) -> None:
@@ -33,10 +38,8 @@ def add_routes(router: APIRouter, client: ZepClient, noun: str) -> None:
         """List users by their `id`."""
         own = access_of(request).user_id
         if own is None:
-            users = await client.user.alist(limit, cursor)
-        else:
-            users = await _alone(client, own, cursor or 0)
-        return Answers.to(request).users(users)
+            return await _listed(client, Answers.to(request), limit, cursor)
+        return Answers.to(request).users(await _alone(client, own, cursor or 0))
 
     @router.get(noun + "/{user_id}", response_model=User, responses=failures(400, 404))
     async def get_user(request: Request, user_id: Id) -> Response:
@@ -70,8 +73,20 @@ def add_routes(router: APIRouter, client: ZepClient, noun: str) -> None:
     async def user_sessions(request: Request, user_id: Id) -> Response:
         """List a user's sessions by their `id`."""
         access_of(request).same_user(user_id)
-        answers = Answers.to(request)
-        return answers.json(answers.session_list(await client.user.aget_sessions(user_id)))
+        return await listed(client, Answers.to(request), None, None, user_id=user_id)
+
+
+async def _listed(
+    client: ZepClient, answers: Answers, limit: int | None, cursor: int | None
+) -> Response:
+    if limit is not None:
+        return answers.users(await client.user.alist(limit, cursor))
+
+    async def fetch(after: Any) -> Page[User]:
+        users = await client.user.alist(PAGE, after)
+        return Page(users, users[-1].id if len(users) == PAGE else None)
+
+    return await json_array(fetch, cursor, answers.user_fields, answers.media_type)
 
 
 async def _alone(client: ZepClient, user_id: str, after: int) -> list[User]:
