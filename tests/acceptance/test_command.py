@@ -1,0 +1,123 @@
+"""``zepstore serve``, as a user runs it: on the embedded server, on MongoDB, until told to stop."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from langchain_zepstore import Memory, Message, ZepClient
+from tests.support.commands import ran, serving
+
+SAID = Memory(messages=[Message(role="user", content="hello")])
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """A process and what it has started."""
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
+
+
+def test_without_a_url_it_is_a_whole_zep_in_one_process_tree(tmp_path: Path) -> None:
+    environment = {"XDG_DATA_HOME": str(tmp_path), "ZEPSTORE_URL": ""}
+    with serving(environment=environment) as server:
+        assert httpx.get(f"{server.url}/healthz").text == "."
+        assert httpx.get(f"{server.url}/readyz").text == "ready"
+        with ZepClient(server.url) as client:
+            client.memory.add_memory("a session", SAID)
+        family = tree(server.process.pid)
+        assert server.stop() in (0, -signal.SIGTERM)
+        _, alive = psutil.wait_procs(family, timeout=30)
+        assert alive == []
+        assert "Traceback" not in server.log
+    with serving(environment=environment) as server, ZepClient(server.url) as client:
+        assert client.memory.get_memory("a session").messages[0].content == "hello"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "told"])
+def test_it_ends_without_a_word_of_trouble(mongo_url: str, number: signal.Signals) -> None:
+    with serving("--url", mongo_url, "--database", "command") as server:
+        with ZepClient(server.url) as client:
+            client.memory.add_memory("ends", SAID)
+            begun = time.monotonic()
+            status = server.stop(number)
+        assert time.monotonic() - begun < 15
+        assert status in (0, 130, -number)
+        assert "Traceback" not in server.log, server.log
+
+
+def test_two_workers_share_the_address(mongo_url: str) -> None:
+    with serving("--url", mongo_url, "--database", "workers", "--workers", "2") as server:
+        begun = time.monotonic()
+        while len(_listening(server.process.pid)) < 2:
+            assert time.monotonic() - begun < 60, server.log
+            time.sleep(0.1)
+        with ZepClient(server.url) as client:
+            for _ in range(20):
+                client.memory.add_memory("workers", SAID)
+            assert client.message.count("workers") == 20
+        family = tree(server.process.pid)
+        server.stop()
+        assert psutil.wait_procs(family, timeout=30)[1] == []
+
+
+def _listening(pid: int) -> set[int]:
+    return {
+        process.pid
+        for process in psutil.Process(pid).children(recursive=True)
+        if any(each.status == psutil.CONN_LISTEN for each in process.net_connections("tcp"))
+    }
+
+
+def test_a_port_that_is_taken_is_told(mongo_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = ran("serve", "--url", mongo_url, "--port", port)
+    assert done.returncode != 0
+    assert "address already in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--url", "nonsense://x"], "scheme"),
+        (["--host", "0.0.0.0"], "--insecure"),
+        (["--host", "::"], "--insecure"),
+        (["--api-keys", "/nowhere/keys.json"], "cannot read the API keys"),
+        (["--timeout", "0"], "timeout"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_served_is_told_in_one_line(options, words, monkeypatch) -> None:
+    monkeypatch.delenv("ZEPSTORE_API_KEYS", raising=False)
+    done = ran("serve", "--port", "0", *options)
+    assert done.returncode == 1
+    assert done.stderr.startswith("zepstore: ")
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_missing_extra_names_its_pip_command() -> None:
+    code = (
+        "import sys; sys.modules['fastapi'] = None\n"
+        "from langchain_zepstore.cli.main import main; sys.exit(main(['serve']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, encoding="utf-8"
+    )
+    assert done.returncode == 1
+    assert 'pip install "langchain-zepstore[server]"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_it_says_its_version_and_what_it_can_do() -> None:
+    assert ran("--version").stdout.strip() == version("langchain-zepstore")
+    assert "serve" in ran("--help").stdout
+    assert ran().returncode == 2
