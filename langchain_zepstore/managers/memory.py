@@ -342,6 +342,8 @@ class MemoryManager:
         """Search a session, or all sessions of a user, for messages with the words of a text.
 
         Words match in any form of theirs (``walked`` finds ``walking``); the text is never syntax.
+        The first search in a database makes the index for it, which takes a while where there are
+        many messages.
 
         Args:
             text: The words.

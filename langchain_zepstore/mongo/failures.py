@@ -30,6 +30,13 @@ _REFUSED = (
         "URL, and the user's roles"
     ),
 )
+_INDEX_NOT_FOUND = 27
+
+
+class MissingIndexError(StoreUnavailableError):
+    """The index that a query needs is not there, or not ready yet."""
+
+
 _FULL = (
     StoreUnavailableError,
     "{place} cannot write: its disk is full ({reason}); make room, then try again",
@@ -46,6 +53,14 @@ _BY_CODE: list[tuple[set[int], str, tuple[type[ZepStoreError], str]]] = [
     ({8}, "File too large", _FULL),
     ({8000}, "space quota", _FULL),  # of Atlas
     ({8}, "Read-only file system", _READ_ONLY),
+    (
+        {_INDEX_NOT_FOUND},
+        "",
+        (
+            MissingIndexError,
+            "{place} has no index to search by yet ({reason}); while it is being built, try again",
+        ),
+    ),
     ({20}, "read-only mode", _READ_ONLY),
     ({371}, "", _READ_ONLY),
     ({UNAUTHORIZED, 18, 8000}, "", _REFUSED),

@@ -5,7 +5,9 @@ import re
 from langchain_zepstore.models import MemorySearchResult
 from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.collections import Database, Document
+from langchain_zepstore.mongo.failures import MissingIndexError
 from langchain_zepstore.mongo.merging import holds
+from langchain_zepstore.mongo.schema import SEARCH_INDEX
 from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Sought
 from langchain_zepstore.values import encoded_metadata
@@ -36,12 +38,11 @@ class Search:
             query["created_at"] = {name: at for name, at in bounds.items() if at is not None}
         if wanted:
             query["$expr"] = {"$and": holds("$metadata", wanted)}
-        found = yield from self._messages.find(
-            query,
-            sort={"score": _SCORE, "session_id": 1, "seq": 1},
-            limit=sought.limit,
-            fields={"score": _SCORE},
-        )
+        try:
+            found = yield from self._matching(query, sought.limit)
+        except MissingIndexError:
+            yield from self._messages.create_indexes([SEARCH_INDEX])
+            found = yield from self._matching(query, sought.limit)
         return [
             MemorySearchResult(
                 message=documents.to_message(message),
@@ -51,6 +52,14 @@ class Search:
             )
             for message in found
         ]
+
+    def _matching(self, query: Document, limit: int) -> Operation[list[Document]]:
+        return self._messages.find(
+            query,
+            sort={"score": _SCORE, "session_id": 1, "seq": 1},
+            limit=limit,
+            fields={"score": _SCORE},
+        )
 
     def _scope(self, sought: Sought) -> Operation[str | None]:
         if sought.session_id is None:
