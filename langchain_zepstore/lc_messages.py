@@ -72,7 +72,7 @@ _PLAIN: dict[str, type[BaseMessage]] = {
 }
 _OWN = frozenset({"content", "id", "type"})
 _OWN_OF_CHAT = _OWN | {"role"}
-_SPOKEN = {"ai": "assistant", "human": "user", "system": "system"}  # as models call the roles
+_SPOKEN = {"ai": "assistant", "human": "user"}  # as models call the roles
 _BARE = (AIMessage, HumanMessage, SystemMessage)
 _CALLS = ("tool_calls", "invalid_tool_calls", "tool_call_chunks")
 
@@ -150,10 +150,7 @@ def parts_of(message: BaseMessage, where: str) -> Parts:
     if message.__pydantic_extra__:
         data |= message.__pydantic_extra__
     if not data and isinstance(content, str) and _PLAIN.get(role, ChatMessage) is _CLASSES[kind]:
-        spoken = _SPOKEN.get(kind)
-        # What count_tokens_approximately comes to when there is only a text; it takes detours.
-        tokens = ceil((len(content) + len(spoken)) / 4) + 3 if spoken else _tokens(message)
-        return Parts(role, content, uuid, None, data, tokens)
+        return Parts(role, content, uuid, None, data, _tokens_of_text(role, content))
     return Parts(role, content, uuid, kind, data, _tokens(message))
 
 
@@ -264,7 +261,14 @@ def text_of(content: str | Sequence[Any]) -> str:
 
 def approximate_tokens(message: Message) -> int:
     """Count a message's tokens roughly, as langchain-core does."""
+    if message.langchain is None:
+        return _tokens_of_text(message.role, message.content)
     return _tokens(to_langchain(message))
+
+
+def _tokens_of_text(role: str, content: str) -> int:
+    # What count_tokens_approximately comes to when there is only a text; it takes detours.
+    return ceil((len(content) + len(_SPOKEN.get(role, role))) / 4) + 3
 
 
 def _tokens(message: BaseMessage) -> int:

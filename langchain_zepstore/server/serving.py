@@ -1,5 +1,6 @@
 """Running the server: uvicorn on an address, with one process or several."""
 
+import gc
 import ipaddress
 import json
 import logging
@@ -53,11 +54,17 @@ class Serving:
 
     def app(self) -> FastAPI:
         """Return an application with a client of its own, which ends with it."""
-        client = ZepClient(self.url, database=self.database, timeout=self.timeout)
+        # motor hands every call to a thread, which then waits for the loop's to let go of the GIL.
+        client = ZepClient(
+            self.url, database=self.database, timeout=self.timeout, async_driver="pymongo"
+        )
         app = create_app(client, api_keys=self.keys(), cors_origins=self.cors_origins)
 
         @asynccontextmanager
         async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+            # What is imported stays; collections that look through all of it stop the loop.
+            gc.collect()
+            gc.freeze()
             async with client:
                 yield
 

@@ -3,6 +3,8 @@
 from copy import deepcopy
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
@@ -22,7 +24,7 @@ from langchain_core.messages import (
 from langchain_core.messages.utils import count_tokens_approximately
 
 from langchain_zepstore import APIError, BadRequestError, Message
-from langchain_zepstore.lc_messages import from_langchain, to_langchain
+from langchain_zepstore.lc_messages import approximate_tokens, from_langchain, to_langchain
 
 CALL = {"name": "weather", "args": {"city": "Paris"}, "id": "c1", "type": "tool_call"}
 INVALID = {
@@ -173,6 +175,12 @@ def test_the_id_is_the_uuid_and_tokens_are_counted(message) -> None:
     assert stored.uuid == message.id
     assert isinstance(stored.token_count, int)
     assert (stored.token_count > 0) == (message.type != "remove")
+
+
+@given(st.sampled_from(["user", "human", "ai", "assistant", "system", "pirate", ""]), st.text())
+def test_tokens_of_others_messages_are_counted_as_langchain_core_counts_them(role, content) -> None:
+    message = Message(role=role, content=content)
+    assert approximate_tokens(message) == count_tokens_approximately([to_langchain(message)])
 
 
 @pytest.mark.parametrize("cls", [AIMessage, HumanMessage, SystemMessage])
