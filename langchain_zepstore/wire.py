@@ -30,6 +30,46 @@ _MARKS = frozenset({_BYTES, _MOMENT, _NUMBER})
 
 Fields = dict[str, Any]
 
+# zep-python 2 tells a role, which may be a name, from its type; the type is a class of LangChain's.
+_ROLE_TYPES = {
+    "ai": "assistant",
+    "assistant": "assistant",
+    "function": "function",
+    "human": "user",
+    "system": "system",
+    "tool": "tool",
+    "user": "user",
+}
+_PAYLOADS: dict[str, Fields] = {
+    "assistant": {"type": "ai", "data": {}},
+    "function": {"type": "function", "data": {"name": ""}},
+    "norole": {"type": "chat", "data": {}},
+    "system": {"type": "system", "data": {}},
+    "tool": {"type": "tool", "data": {"tool_call_id": ""}},
+    "user": {"type": "human", "data": {}},
+}
+
+
+def role_type(role: str, langchain: Fields | None) -> str:
+    """Return what zep-python 2 calls the type of a role.
+
+    Args:
+        role: The message's role.
+        langchain: Its LangChain payload, which says the type when the role does not.
+    """
+    kind = langchain["type"].removesuffix("MessageChunk").lower() if langchain else role
+    return _ROLE_TYPES.get(kind, "norole")
+
+
+def payload_of(role: str, kind: str | None) -> Fields | None:
+    """Return the LangChain payload that keeps the type of a role, where the role does not say it.
+
+    Args:
+        role: The message's role.
+        kind: The type of the role, if it is given.
+    """
+    return None if kind in (None, role_type(role, None)) else _PAYLOADS.get(str(kind))
+
 
 def to_json(value: Any) -> bytes:
     """Return JSON; what it cannot hold as plain clients get it."""

@@ -8,6 +8,7 @@ from langchain_zepstore.checks import checked_count, checked_id
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.managers.runner import Call
 from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult
+from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Sought
 from langchain_zepstore.values import Encoder
 
@@ -66,8 +67,8 @@ def searching_session(
         raise BadRequestError(
             f"search_payload must be a MemorySearchPayload, not {type(payload).__name__}"
         )
-    if payload.search_scope not in (None, "messages"):
-        raise BadRequestError("search_scope must be 'messages': there are no summaries")
+    if payload.search_scope not in (None, "messages", "summary"):
+        raise BadRequestError("search_scope must be 'messages' or 'summary'")
     metadata = payload.metadata or {}
     if not isinstance(metadata, Mapping):
         raise BadRequestError(f"metadata must be a dict, not {type(metadata).__name__}")
@@ -75,6 +76,8 @@ def searching_session(
         raise BadRequestError(
             f"metadata of a search may hold start_date and end_date, not {unknown}"
         )
+    if payload.search_scope == "summary":  # there are none
+        return lambda _: _nothing()
     start, end = (_parsed_date(metadata.get(name), f"metadata.{name}") for name in _DATES)
     kind = payload.search_type
     return searching(
@@ -86,6 +89,11 @@ def searching_session(
         start_date=start,
         end_date=end,
     )
+
+
+def _nothing() -> Operation[list[MemorySearchResult]]:
+    return []
+    yield
 
 
 def _checked_filter(metadata: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ from langchain_zepstore.wire import (
     PLAIN,
     Fields,
     message_fields,
+    role_type,
     session_fields,
     summary_fields,
     to_json,
@@ -31,15 +32,6 @@ _STATUS: list[tuple[type[errors.ZepStoreError], int]] = [
     (errors.StoreUnavailableError, 503),
 ]
 _HIDDEN = {503: "the store cannot be reached", 500: "internal server error"}
-_ROLE_TYPES = {
-    "ai": "assistant",
-    "assistant": "assistant",
-    "function": "function",
-    "human": "user",
-    "system": "system",
-    "tool": "tool",
-    "user": "user",
-}
 
 
 def told(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -95,7 +87,7 @@ class Answers:
         """Return a message's JSON object."""
         fields = message_fields(message, is_exact=self.is_exact)
         if self.version > 1:
-            fields["role_type"] = _ROLE_TYPES.get(message.role, "norole")
+            fields["role_type"] = role_type(message.role, message.langchain)
         return fields
 
     def memory(self, memory: Memory) -> Response:

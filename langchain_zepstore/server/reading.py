@@ -2,16 +2,16 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import unquote
 
 from fastapi import Path, Query, Request
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from langchain_zepstore.checks import checked_id
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.models import Message
-from langchain_zepstore.wire import EXACT, from_exact, from_json
+from langchain_zepstore.wire import EXACT, from_exact, from_json, payload_of
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -60,20 +60,21 @@ Count = Annotated[
 ]
 Text = Annotated[str | None, Query(), BeforeValidator(_blank_as_none)]
 Metadata = dict[str, Any] | None
+User = Annotated[str | None, BeforeValidator(_blank_as_none)]
 
 
 class SessionBody(BaseModel):
     """A session to create."""
 
     session_id: str
-    user_id: str | None = None
+    user_id: User = None
     metadata: Metadata = None
 
 
 class SessionPatch(BaseModel):
     """Changes to a session: metadata is merged, then keys are removed."""
 
-    user_id: str | None = Field(None, description="Assigned if the session has none.")
+    user_id: User = Field(None, description="Assigned if the session has none.")
     metadata: Metadata = None
     unset: list[list[str]] = Field([], description="Paths of keys to remove.")
 
@@ -92,6 +93,12 @@ class MessageBody(Message):
     """A message to add."""
 
     created_at: Annotated[datetime | None, BeforeValidator(_date)] = None
+    role_type: str | None = Field(None, description="What zep-python 2 says beside a name.")
+
+    @model_validator(mode="after")
+    def _keep_role_type(self) -> Self:
+        self.langchain = self.langchain or payload_of(self.role, self.role_type)
+        return self
 
 
 class MemoryBody(BaseModel):
@@ -99,7 +106,7 @@ class MemoryBody(BaseModel):
 
     messages: list[MessageBody] | None = None
     metadata: Metadata = Field(None, description="Merged into the session's.")
-    user_id: str | None = Field(None, description="Whose the session is if it is new.")
+    user_id: User = Field(None, description="Whose the session is if it is new.")
     session_metadata: Metadata = Field(None, description="The session's if it is new.")
 
 

@@ -1,0 +1,378 @@
+"""Moving from Zep, as its users do it: from a server that is in use, or from a dump."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from pymongo import MongoClient
+
+from langchain_zepstore import (
+    CreateUserRequest,
+    Memory,
+    Message,
+    Session,
+    UpdateUserRequest,
+    ZepClient,
+)
+from tests.support.commands import Serving, serving
+
+COPIER = Path(__file__).parents[2] / "examples" / "moving_from_zep.py"
+START = datetime(2024, 2, 29, 23, 59, 59, 123000, UTC)
+AWKWARD = (
+    "tab\there\nline\r\nback\\slash \\n \\N \\. ünïcode 🙂 \u2028 'quotes' \"too\" $where \x7f"
+)
+OF_ZEP = {
+    "/api/v1/user",
+    "/api/v1/user/{user_id}",
+    "/api/v1/sessions",
+    "/api/v1/sessions/{session_id}",
+    "/api/v1/sessions/{session_id}/messages",
+}
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, str(COPIER), *map(str, arguments)]
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONIOENCODING": "utf-8", **more}
+
+
+def move(*arguments: str | Path, status: int = 0, **variables: str) -> str:
+    done = subprocess.run(
+        command(*arguments),
+        check=False,
+        env=environment(**variables),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert (done.stderr == "") == (status == 0)
+    return done.stderr if status else done.stdout
+
+
+def counts(out: str) -> dict[str, tuple[int, int]]:
+    found = re.findall(r"^(users|sessions|messages) +([\d,]+) +([\d,]+)$", out, re.MULTILINE)
+    return {
+        name: (int(old.replace(",", "")), int(new.replace(",", ""))) for name, old, new in found
+    }
+
+
+def said(number: int, **fields: Any) -> Message:
+    return Message(
+        role="user" if number % 2 else "assistant",
+        content=f"{number}: {AWKWARD}",
+        uuid=str(uuid4()),
+        created_at=START - timedelta(days=number),  # against the order of adding
+        token_count=1000 + number,
+        metadata={"number": number, "a.b": {"$set": [1, None, "2"]}},
+        **fields,
+    )
+
+
+def everything(client: ZepClient) -> dict[str, Any]:
+    """All that is to come over, in its order; not what a store gives out by itself."""
+    own = {"id", "uuid", "created_at", "updated_at"}
+    sessions = client.memory.list_sessions()
+    return {
+        "users": [user.model_dump(exclude=own) for user in client.user.list()],
+        "sessions": [session.model_dump(exclude=own) for session in sessions],
+        "messages": {
+            session.session_id: [
+                message.model_dump()
+                for message in client.memory.get_memory(session.session_id).messages
+            ]
+            for session in sessions
+        },
+    }
+
+
+@pytest.fixture
+def databases(mongo_url: str) -> Iterator[tuple[str, str]]:
+    """The names of an old and a new database."""
+    names = f"old_{uuid4().hex}", f"new_{uuid4().hex}"
+    yield names
+    with MongoClient(mongo_url) as driver:
+        for name in names:
+            driver.drop_database(name)
+
+
+@pytest.fixture
+def servers(mongo_url: str, databases: tuple[str, str]) -> Iterator[tuple[Serving, Serving]]:
+    """An old and a new server."""
+    old, new = (("--url", mongo_url, "--database", name) for name in databases)
+    with serving(*old) as old_one, serving(*new) as new_one:
+        yield old_one, new_one
+
+
+@pytest.fixture
+def old(mongo_url: str, databases: tuple[str, str]) -> Iterator[ZepClient]:
+    """The old store, past its server."""
+    with ZepClient(mongo_url, database=databases[0]) as client:
+        yield client
+
+
+def fill(client: ZepClient, sessions: int, messages: int) -> None:
+    client.user.add(CreateUserRequest(user_id="ada/1", first_name="Ada", metadata={"x": {"y": 1}}))
+    client.user.add(CreateUserRequest(user_id="bob", email="bob@example.org"))
+    for number in range(sessions):
+        # Their names ascend against their ids, and hold what URLs must not.
+        session_id = f"{sessions - number:03}/ünïcode ?#%+"
+        user_id = ("ada/1", "bob", None)[number % 3]
+        metadata = {"name": AWKWARD, "system": {"kept": True}} if number % 2 else None
+        client.memory.add_session(
+            Session(session_id=session_id, user_id=user_id, metadata=metadata)
+        )
+        memory = Memory(messages=[said(each) for each in range(messages)])
+        client.memory.add_memory(session_id, memory)
+
+
+def test_a_copy_is_equal_and_takes_only_what_is_new_when_it_runs_again(
+    servers: tuple[Serving, Serving], old: ZepClient
+) -> None:
+    old_server, new_server = servers
+    way = ("--from", old_server.url, "--to", new_server.url)
+    with ZepClient(new_server.url) as new:
+        fill(old, 5, 30)
+        old.memory.add_memory("long", Memory(messages=[said(each) for each in range(450)]))
+        old.memory.add_session(Session(session_id="empty"))
+        old.memory.add_memory("deleted", Memory(messages=[said(1)]))
+        old.memory.delete_memory("deleted")
+        out = move(*way)
+        assert "Copied 600 messages." in out
+        assert counts(out) == {"users": (2, 2), "sessions": (7, 7), "messages": (600, 600)}
+        assert everything(new) == everything(old)
+
+        before = {session.session_id: session.updated_at for session in new.memory.list_sessions()}
+        assert "Copied 0 messages." in move(*way)
+        after = {session.session_id: session.updated_at for session in new.memory.list_sessions()}
+        assert after == before
+
+        # The old one is still in use.
+        old.user.add(CreateUserRequest(user_id="eve"))
+        old.user.update(UpdateUserRequest(user_id="bob", first_name="Bob"))
+        old.memory.add_session(Session(session_id="another", user_id="eve"))
+        old.memory.update_session(Session(session_id="empty", metadata={"name": "new"}))
+        for session_id, several in (("another", 3), ("long", 2), ("empty", 1)):
+            memory = Memory(messages=[said(1000 + each) for each in range(several)])
+            old.memory.add_memory(session_id, memory)
+        out = move(*way)
+        assert "Copied 6 messages." in out
+        assert counts(out) == {"users": (3, 3), "sessions": (8, 8), "messages": (606, 606)}
+        assert everything(new) == everything(old)
+    # Its log has only the copier's requests.
+    old_server.stop()
+    assert "Traceback" not in old_server.log
+    assert set(re.findall(r'"route":"([^"]*)"', old_server.log)) == OF_ZEP
+
+
+def test_a_copier_that_was_killed_is_run_again(
+    servers: tuple[Serving, Serving], old: ZepClient
+) -> None:
+    old_server, new_server = servers
+    way = ("--from", old_server.url, "--to", new_server.url)
+    with ZepClient(new_server.url) as new:
+        fill(old, 12, 500)
+        for killed_at in (700, 3300):
+            copier = subprocess.Popen(command(*way), env=environment(), stdout=subprocess.DEVNULL)
+            try:
+                deadline = time.monotonic() + 30
+                while total(new) < killed_at:
+                    assert copier.poll() is None, "it was faster than this test"
+                    assert time.monotonic() < deadline
+                    time.sleep(0.005)
+            finally:
+                copier.send_signal(signal.SIGKILL)
+                copier.wait()
+            assert killed_at <= total(new) < 6000
+            old.memory.add_memory("001/ünïcode ?#%+", Memory(messages=[said(killed_at)]))
+        assert counts(move(*way))["messages"] == (6002, 6002)
+        assert everything(new) == everything(old)
+
+
+def total(client: ZepClient) -> int:
+    sessions = client.memory.list_sessions()
+    return sum(client.message.count(session.session_id) for session in sessions)
+
+
+def test_keys_come_from_the_environment(
+    mongo_url: str, databases: tuple[str, str], old: ZepClient
+) -> None:
+    key = {"ZEPSTORE_API_KEYS": "of the old one"}
+    with serving("--url", mongo_url, "--database", databases[0], environment=key) as server:
+        old.memory.add_memory("s", Memory(messages=[said(1)]))
+        way = ("--from", server.url, "--to", f"{mongo_url}/{databases[1]}")
+        assert "refused the API key" in move(*way, status=1)
+        assert counts(move(*way, ZEP_FROM_KEY="of the old one"))["messages"] == (1, 1)
+
+
+# A dump
+
+
+def copied(value: Any) -> str:
+    """A value as COPY writes it."""
+    if value is None:
+        return r"\N"
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
+    names = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\b": "\\b", "\f": "\\f"}
+    return "".join(names.get(character, character) for character in text)
+
+
+def block(table: str, columns: str, rows: list[list[Any]]) -> str:
+    lines = ["\t".join(map(copied, row)) for row in rows]
+    return "\n".join([f"COPY public.{table} ({columns}) FROM stdin;", *lines, "\\.", "", ""])
+
+
+CREATED, DELETED = "2024-03-01 08:15:00.123456+00", "2024-03-02 00:00:00+00"
+PROLOGUE = """--
+-- PostgreSQL database dump
+--
+
+SET client_encoding = 'UTF8';
+CREATE TABLE public.message (
+    uuid uuid DEFAULT gen_random_uuid() NOT NULL,
+    content text NOT NULL
+);
+
+"""
+
+
+def dumped() -> tuple[str, dict[str, list[dict[str, Any]]]]:
+    """A dump with everything that is awkward, and the messages that are to come of it."""
+    rows, expected = [], {"one": [], "two/ü": []}
+    for number in range(1, 241):
+        session_id = "one" if number % 2 else "two/ü"
+        metadata = {"q": 'say "hi"\n\t\\', "system": {"n": number}} if number % 3 else None
+        is_deleted = number % 10 == 0
+        seconds = f"{number % 60:02}.{number:03}456"
+        row = [
+            UUID(int=number),
+            number,
+            f"2024-03-01 08:15:{seconds}+00",
+            CREATED,
+            DELETED if is_deleted else None,
+            session_id,
+            "human" if number % 2 else "ai",
+            f"{number} {AWKWARD}\b\f",
+            number * 7,
+            metadata,
+        ]
+        rows.append(row)
+        if not is_deleted:
+            at = datetime.fromisoformat(f"2024-03-01T08:15:{number % 60:02}.{number:03}+00:00")
+            expected[session_id].append(
+                {
+                    "uuid": str(UUID(int=number)),
+                    "role": row[6],
+                    "content": row[7],
+                    "created_at": at,
+                    "token_count": number * 7,
+                    "metadata": metadata,
+                    "langchain": None,
+                }
+            )
+    # As they lie on the disk after updates: not in the order of their ids.
+    rows = rows[100:] + rows[:100][::-1]
+    rows.append([UUID(int=999), 999, CREATED, CREATED, None, "gone", "ai", "x", 1, None])
+    # Another order of columns than that of the tables' documentation.
+    messages = block(
+        "message",
+        'uuid, id, created_at, updated_at, deleted_at, session_id, "role", content, token_count, '
+        "metadata",
+        rows,
+    )
+    others = block("document_collection", "uuid, name", [[UUID(int=5), "COPY public.users (id)"]])
+    sessions = block(
+        "session",
+        "id, uuid, created_at, updated_at, deleted_at, session_id, user_id, metadata",
+        [
+            [3, UUID(int=13), CREATED, CREATED, DELETED, "gone", None, None],
+            [2, UUID(int=12), CREATED, CREATED, None, "one", None, None],
+            [1, UUID(int=11), CREATED, CREATED, None, "two/ü", "ada", {"name": AWKWARD}],
+        ],
+    )
+    users = block(
+        "users",
+        "uuid, id, created_at, updated_at, deleted_at, user_id, email, first_name, last_name, "
+        "metadata",
+        [
+            [UUID(int=22), 2, CREATED, CREATED, DELETED, "dan", None, None, None, None],
+            [UUID(int=21), 1, CREATED, CREATED, None, "ada", None, "A\\d\ta", "", {"k": [1]}],
+        ],
+    )
+    return PROLOGUE + others + messages + sessions + users + "-- end\n", expected
+
+
+@pytest.fixture
+def dump(tmp_path: Path) -> Path:
+    path = tmp_path / "zep.sql"
+    path.write_bytes(dumped()[0].encode())
+    return path
+
+
+def test_a_dump_comes_over_message_by_message_however_often(
+    dump: Path, mongo_url: str, databases: tuple[str, str]
+) -> None:
+    url = f"{mongo_url}/{databases[1]}"
+    _, expected = dumped()
+    for copied_now in (216, 0):
+        out = move("--dump", dump, "--to", url)
+        assert f"Copied {copied_now} messages." in out
+        assert counts(out) == {"users": (1, 1), "sessions": (2, 2), "messages": (216, 216)}
+        with ZepClient(url) as new:
+            found = everything(new)
+        assert found["messages"] == expected
+        assert found["users"] == [
+            {
+                "user_id": "ada",
+                "email": None,
+                "first_name": "A\\d\ta",
+                "last_name": "",
+                "metadata": {"k": [1]},
+                "deleted_at": None,
+            }
+        ]
+        assert found["sessions"] == [
+            {
+                "session_id": "two/ü",
+                "user_id": "ada",
+                "metadata": {"name": AWKWARD},
+                "deleted_at": None,
+            },
+            {"session_id": "one", "user_id": None, "metadata": None, "deleted_at": None},
+        ]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: text.encode()[:-700], "ends within the rows of the table"),
+        (lambda text: text.replace("COPY public.session ", "-- ").encode(), "COPY of the table"),
+        (lambda text: text.replace("\tA\\\\d", "\tA\t").encode(), "has 11 fields, not 10"),
+        (lambda _: b"PGDMP\x01\x0e\xff\xfe", "pg_restore -f zep.sql zep.dump"),
+    ],
+    ids=["cut off", "without sessions", "a field too many", "custom format"],
+)
+def test_what_is_no_plain_dump_is_named_and_nothing_is_copied(
+    change: Any, words: str, dump: Path, mongo_url: str, databases: tuple[str, str]
+) -> None:
+    dump.write_bytes(change(dumped()[0]))
+    url = f"{mongo_url}/{databases[1]}"
+    err = move("--dump", dump, "--to", url, status=1)
+    assert words in err
+    assert err.count("\n") == 1
+    with ZepClient(url) as new:
+        assert new.memory.list_sessions() == []

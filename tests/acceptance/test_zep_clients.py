@@ -1,0 +1,209 @@
+"""Zep's own clients, unmodified, on a server of ours: each in an environment of its own.
+
+The checks are in ``clients``: programs that run in those environments. What is called
+``zep_python_1`` there is zep-python 1.5.0, ``zep_python_2`` is 2.0.0rc6, ``community`` the classes
+that langchain-community has for Zep.
+"""
+
+import ast
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+from pymongo import MongoClient
+
+from langchain_zepstore import ZepClient
+
+CLIENTS = Path(__file__).parent / "clients"
+KEY, CLOUD_KEY = "a key for clients", "z_a-key-as-the-cloud-has-them"
+
+# The arguments of one pip after the other. zep-python 1.5.0 asks for an older httpx than today's.
+ZEP_1 = ["--no-deps", "zep-python==1.5.0"]
+INSTALLED = {
+    "zep_python_1": [["httpx", "pydantic", "packaging"], ZEP_1],
+    "zep_python_2": [["zep-python==2.0.0rc6", "langchain-core", "packaging"]],
+    "community": [["langchain-community>=0.4,<0.5", "packaging"], ZEP_1],
+}
+KEYS = {
+    "zep_python_1": [KEY],
+    "zep_python_2": [KEY, CLOUD_KEY],
+    "community": [KEY],
+}
+WAYS = {"both_ways": ["sync", "async"], "once": ["once"]}
+
+Results = dict[str, str | None]  # what went wrong in each check
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of a program.
+
+    Attributes:
+        database: Where the server had its data.
+        results: What came of the checks.
+        versions: What was installed.
+    """
+
+    database: str
+    results: Results
+    versions: dict[str, str]
+
+
+def checks_of(program: str) -> list[str]:
+    """The checks of a program, which cannot be imported here."""
+    return [
+        f"{node.name}-{way}"
+        for node in ast.parse((CLIENTS / f"{program}.py").read_text("utf-8")).body
+        if isinstance(node, ast.AsyncFunctionDef)
+        for decorator in node.decorator_list
+        for way in WAYS[ast.unparse(decorator)]
+    ]
+
+
+CHECKS = [(program, check) for program in INSTALLED for check in checks_of(program)]
+
+
+def clean_environment() -> dict[str, str]:
+    """An environment in which nothing leads back to the packages of this process."""
+    names = {"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "PIP_USER", "PIP_TARGET"}
+    kept = {name: value for name, value in os.environ.items() if name not in names}
+    return {**kept, "PYTHONNOUSERSITE": "1", "PYTHONIOENCODING": "utf-8"}
+
+
+def run(arguments: list[str | Path], timeout: float) -> str:
+    done = subprocess.run(
+        arguments,
+        check=False,
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=timeout,
+    )
+    assert done.returncode == 0, f"{arguments}: {done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def make_environment(directory: Path, requirements: list[list[str]]) -> Path:
+    """Install into an environment that is new, and return its interpreter."""
+    run([sys.executable, "-m", "venv", directory], timeout=120)
+    interpreter = directory / ("Scripts" if os.name == "nt" else "bin") / "python"
+    for arguments in requirements:
+        pip = ["-m", "pip", "--python", interpreter, "install", "--quiet", "--no-compile"]
+        run([sys.executable, *pip, *arguments], timeout=300)
+    return interpreter
+
+
+@contextmanager
+def serving(mongo_url: str, database: str, log: Path) -> Iterator[str]:
+    """Run ``zepstore serve`` and yield its URL."""
+    command = [sys.executable, "-m", "langchain_zepstore.cli", "serve", "--port", "0"]
+    with log.open("w", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            [*command, "--url", mongo_url, "--database", database],
+            env={**os.environ, "ZEPSTORE_API_KEYS": f"{KEY}, {CLOUD_KEY}"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while not (found := re.search(r"running on (http://\S+)", log.read_text("utf-8"))):
+            assert process.poll() is None, log.read_text("utf-8")
+            assert time.monotonic() < deadline, log.read_text("utf-8")
+            time.sleep(0.02)
+        yield found[1]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(40)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+
+
+def run_program(program: str, mongo_url: str, database: str, directory: Path) -> Run:
+    """Run a program in an environment of its own, on a server and a database of its own."""
+    interpreter = make_environment(directory / program, INSTALLED[program])
+    with ZepClient(mongo_url, database=database) as client:
+        history = client.chat_history("written by the package")
+        history.add_messages([HumanMessage("Grüße! 🚆"), AIMessage("Hello, Ada.")])
+    with serving(mongo_url, database, directory / f"{program}.log") as url:
+        path = CLIENTS / f"{program}.py"
+        results: Results = json.loads(run([interpreter, path, url, *KEYS[program]], timeout=120))
+    listing = ["-m", "pip", "--python", interpreter, "list", "--format", "json"]
+    versions = json.loads(run([sys.executable, *listing], timeout=60))
+    return Run(database, results, {each["name"]: each["version"] for each in versions})
+
+
+@pytest.fixture(scope="module")
+def runs(
+    mongo_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[Run]]]:
+    """The runs of all programs, at the same time."""
+    directory = tmp_path_factory.mktemp("clients")
+    databases = {program: f"test_{uuid4().hex}" for program in INSTALLED}
+    with ThreadPoolExecutor() as pool:
+        yield {
+            program: pool.submit(run_program, program, mongo_url, database, directory)
+            for program, database in databases.items()
+        }
+    with MongoClient(mongo_url) as client:
+        for database in databases.values():
+            client.drop_database(database)
+
+
+def run_of(runs: dict[str, Future[Run]], program: str) -> Run:
+    try:
+        return runs[program].result()
+    except (AssertionError, subprocess.TimeoutExpired) as error:
+        pytest.fail(f"{program} did not run: {error}", pytrace=False)
+
+
+@pytest.mark.parametrize(("program", "check"), CHECKS)
+def test_an_unmodified_client_is_served_as_by_zep(
+    runs: dict[str, Future[Run]], program: str, check: str
+) -> None:
+    if failure := run_of(runs, program).results[check]:
+        pytest.fail(failure, pytrace=False)
+
+
+@pytest.mark.parametrize("program", INSTALLED)
+def test_a_program_runs_the_checks_that_stand_in_it(
+    runs: dict[str, Future[Run]], program: str
+) -> None:
+    assert list(run_of(runs, program).results) == checks_of(program)
+
+
+@pytest.mark.parametrize("program", INSTALLED)
+def test_what_a_client_leaves_is_a_conversation_for_langchain(
+    runs: dict[str, Future[Run]], mongo_url: str, program: str
+) -> None:
+    with ZepClient(mongo_url, database=run_of(runs, program).database) as client:
+        human, ai = client.chat_history("left by a client").messages
+        assert (type(human), human.content) == (HumanMessage, "Left by a client. Ü 🚆")
+        assert (type(ai), ai.content) == (AIMessage, "Seen.")
+        first, _ = client.memory.get_memory("left by a client").messages
+        assert first.metadata == {"a": [1]}
+
+
+@pytest.mark.parametrize("program", INSTALLED)
+def test_an_environment_holds_zeps_client_and_nothing_of_ours(
+    runs: dict[str, Future[Run]], program: str
+) -> None:
+    versions = run_of(runs, program).versions
+    assert versions["zep-python"] == ("2.0.0rc6" if program == "zep_python_2" else "1.5.0")
+    assert versions.get("langchain-community", "0.4.").startswith("0.4.")
+    assert not any("zepstore" in name for name in versions)
