@@ -73,9 +73,8 @@ def searching_session(
     if not isinstance(metadata, Mapping):
         raise BadRequestError(f"metadata must be a dict, not {type(metadata).__name__}")
     if unknown := set(metadata) - set(_DATES):
-        raise BadRequestError(
-            f"metadata of a search may hold start_date and end_date, not {unknown}"
-        )
+        shown = min(map(repr, unknown))[:100]
+        raise BadRequestError(f"metadata may hold start_date and end_date, not {shown}")
     if payload.search_scope == "summary":  # there are none
         return lambda _: _nothing()
     start, end = (_parsed_date(metadata.get(name), f"metadata.{name}") for name in _DATES)

@@ -126,4 +126,6 @@ def from_file(path: Path) -> list[str | ApiKey]:
         raise BadRequestError(f"the API keys in {path} cannot be read: {wrong}") from None
     except ValueError:
         raise BadRequestError(f"the API keys in {path} are no JSON") from None
+    if not entries:
+        raise BadRequestError(f"there are no API keys in {path}; it would let everybody in")
     return [ApiKey(**dict(entry)) for entry in entries]

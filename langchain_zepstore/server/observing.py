@@ -11,6 +11,7 @@ from langchain_zepstore.wire import to_json
 
 _ACCESS_LOG = logging.getLogger("langchain_zepstore.server.access")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_PREFIXES = ("/api/v1", "/api/v2")
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
 
@@ -89,7 +90,7 @@ class Observing:
 
     def _note(self, scope: Scope, status: int, seconds: float, read: int, sent: int) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        route = getattr(scope.get("route"), "path", "none")
+        route = _route(scope)
         self._metrics.seconds.labels(method, route, status).observe(seconds)
         self._metrics.read.inc(read)
         self._metrics.sent.inc(sent)
@@ -108,3 +109,11 @@ class Observing:
             "key": access.name if access else None,
         }
         _ACCESS_LOG.info("%s", to_json(entry).decode())
+
+
+def _route(scope: Scope) -> str:
+    # Some versions of FastAPI leave the prefix of an included router out.
+    route: str = getattr(scope.get("route"), "path", "none")
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    prefix = next((each for each in _PREFIXES if path.startswith(each + "/")), "")
+    return route if route == "none" or route.startswith(prefix) else prefix + route

@@ -15,6 +15,8 @@ from langchain_zepstore.wire import Fields, to_json
 PAGE = 1000
 """How many objects are read at once."""
 
+_PART = 2**16  # bytes; a slow reader has the whole time limit for each
+
 T = TypeVar("T")
 Fetch = Callable[[Any], Awaitable[Page[T]]]
 """Returns the page after a page's cursor; the first one after ``None``."""
@@ -38,21 +40,15 @@ async def json_array(
     """
     first = await fetch(after)
 
-    def encoded(page: Page[T]) -> bytes:
-        return b",".join(to_json(fields_of(item)) for item in page.items)
+    async def objects() -> AsyncIterator[bytes]:
+        separator = around[0] + b"["
+        async for page in _from(first, fetch):
+            for item in page.items:
+                yield separator + to_json(fields_of(item))
+                separator = b","
+        yield (b"" if separator == b"," else separator) + b"]" + around[1]
 
-    if first.cursor is None:
-        content = around[0] + b"[" + encoded(first) + b"]" + around[1]
-        return Response(content, media_type=media_type)
-
-    async def parts() -> AsyncIterator[bytes]:
-        yield around[0] + b"[" + encoded(first)
-        async for page in _behind(fetch, first):
-            if page.items:
-                yield b"," + encoded(page)
-        yield b"]" + around[1]
-
-    return StreamingResponse(parts(), media_type=media_type)
+    return await _answer(objects(), media_type, is_short=first.cursor is None)
 
 
 async def json_lines(
@@ -61,12 +57,11 @@ async def json_lines(
     """Return all that there is after a cursor, as an object per line."""
     first = await fetch(after)
 
-    async def parts() -> AsyncIterator[bytes]:
-        yield encoded_lines(first, fields_of)
-        async for page in _behind(fetch, first):
+    async def objects() -> AsyncIterator[bytes]:
+        async for page in _from(first, fetch):
             yield encoded_lines(page, fields_of)
 
-    return StreamingResponse(parts(), media_type=media_type)
+    return await _answer(objects(), media_type, is_short=first.cursor is None)
 
 
 def encoded_lines(page: Page[T], fields_of: Callable[[T], Fields]) -> bytes:
@@ -74,7 +69,34 @@ def encoded_lines(page: Page[T], fields_of: Callable[[T], Fields]) -> bytes:
     return b"".join(to_json(fields_of(item)) + b"\n" for item in page.items)
 
 
-async def _behind(fetch: Fetch[T], page: Page[T]) -> AsyncIterator[Page[T]]:
+async def _from(page: Page[T], fetch: Fetch[T]) -> AsyncIterator[Page[T]]:
+    yield page
     while page.cursor is not None:
         page = await fetch(page.cursor)
         yield page
+
+
+async def _answer(pieces: AsyncIterator[bytes], media_type: str, *, is_short: bool) -> Response:
+    parts = _in_parts(pieces)
+    if is_short:
+        first = await anext(parts)
+        if len(first) < _PART:
+            return Response(first, media_type=media_type)
+        parts = _after(first, parts)
+    return StreamingResponse(parts, media_type=media_type)
+
+
+async def _in_parts(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    part = bytearray()
+    async for piece in pieces:
+        part += piece
+        for start in range(0, len(part) - _PART + 1, _PART):
+            yield bytes(part[start : start + _PART])
+        del part[: len(part) // _PART * _PART]
+    yield bytes(part)
+
+
+async def _after(first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for part in parts:
+        yield part

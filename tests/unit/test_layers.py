@@ -32,7 +32,7 @@ ROOMS = {
     "retriever": f"{SHARED} lc_messages client",
     "middleware": f"{SHARED} lc_messages client history",
     "adapters": f"{SHARED} lc_messages client history",
-    "server": f"{SHARED} wire client",
+    "server": f"{SHARED} bodies wire client",
     "cli": f"{SHARED} client embedded server",
     "__init__": "errors models client history retriever",
 }

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
+from langchain_zepstore.bodies import each_once, message_body
 from langchain_zepstore.checks import checked_id
 from langchain_zepstore.client import ZepClient
 from langchain_zepstore.models import Memory
@@ -36,8 +37,12 @@ def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
             if body.session_metadata is not None:
                 encoded_metadata(body.session_metadata, "session_metadata")
             newborn = Newborn(user_id, body.session_metadata)
-        await access.session_to_add_to(client, session_id, body.session_metadata)
         memory = Memory.model_construct(messages=body.messages or [], metadata=body.metadata)
+        if access.user_id is not None:
+            # What is refused must not leave an empty session.
+            each_once(memory.messages, message_body)
+            encoded_metadata(body.metadata or {}, "memory.metadata")
+        await access.session_to_add_to(client, session_id, body.session_metadata)
         await client.arun(lambda store: store.messages.add(session_id, memory, newborn))
         return done()
 
