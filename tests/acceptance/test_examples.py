@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -167,7 +168,7 @@ def test_an_interrupted_quickstart_ends_quietly_and_runs_again(
 
 
 @needs_signals
-@pytest.mark.parametrize("example", ["quickstart.py", "sessions.py"])
+@pytest.mark.parametrize("example", ["quickstart.py", "server_and_clients.py", "sessions.py"])
 def test_ctrl_c_in_an_example_is_exit_code_130(environment: dict[str, str], example: str) -> None:
     process = start(environment, example)
     assert process.stdout
@@ -177,7 +178,9 @@ def test_ctrl_c_in_an_example_is_exit_code_130(environment: dict[str, str], exam
     assert (process.returncode, err) == (130, "")
 
 
-@pytest.mark.parametrize("example", ["quickstart.py", "chain_memory.py", "sessions.py"])
+@pytest.mark.parametrize(
+    "example", ["quickstart.py", "chain_memory.py", "server_and_clients.py", "sessions.py"]
+)
 @pytest.mark.parametrize("url", ["ftp://nowhere", "embedded:///dev/null"])
 def test_an_error_is_one_line_and_exit_code_1(
     environment: dict[str, str], example: str, url: str
@@ -407,4 +410,56 @@ def test_the_sessions_example_leaves_other_sessions_alone(environment: dict[str,
     elsewhere(environment, "client.memory.delete_memory('quickstart')")
     succeed(environment, "sessions.py")
     elsewhere(environment, "client.memory.undelete_session('quickstart')")
+    assert "4 messages" in succeed(environment, "quickstart.py")
+
+
+# server_and_clients.py
+
+
+def test_a_server_is_run_talked_to_in_every_way_and_stopped(environment: dict[str, str]) -> None:
+    for _ in range(2):
+        out = succeed(environment, "server_and_clients.py")
+        assert "  Which trains go to Kyoto?\n" in out
+        assert "the history: ['human', 'human', 'ai']" in out
+        assert "sidebar:   ['poems', 'travel']" in out
+        assert "found:     ['Which trains go to Kyoto?']" in out
+        assert "deleted:   0 messages" in out
+        assert "undeleted: 3 messages" in out
+        assert "walked through 3,000 messages" in out
+        assert "Purged: {'messages': 3003, 'sessions': 2, 'users': 1}" in out
+        assert is_closed(out)
+
+
+@needs_signals
+def test_an_interrupted_server_example_leaves_no_server_and_runs_again(
+    environment: dict[str, str],
+) -> None:
+    for seconds in (0.3, 0.6, 1):
+        process = start(environment, "server_and_clients.py")
+        assert process.stdout
+        said = process.stdout.readline() + process.stdout.readline()  # now it listens
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        # As of the quickstart, above.
+        assert process.returncode in {130, 0, -signal.SIGINT}
+        assert err == "" or process.returncode != 130
+        assert is_closed(said)
+    out = succeed(environment, "server_and_clients.py")
+    assert "undeleted: 3 messages" in out
+
+
+def is_closed(said: str) -> bool:
+    """Whether nothing listens any more where a server said that it did."""
+    found = re.search(r"http://127\.0\.0\.1:(\d+)", said)
+    assert found, said
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", int(found[1]))) != 0
+
+
+def test_the_server_example_leaves_other_sessions_alone(
+    environment: dict[str, str],
+) -> None:
+    succeed(environment, "quickstart.py")
+    succeed(environment, "server_and_clients.py")
     assert "4 messages" in succeed(environment, "quickstart.py")
