@@ -1,5 +1,7 @@
 """Chat history for LangChain and agents: Zep's sessions on MongoDB."""
 
+from typing import TYPE_CHECKING, Any
+
 from langchain_zepstore.client import ZepClient
 from langchain_zepstore.errors import (
     AlreadyExistsError,
@@ -24,6 +26,9 @@ from langchain_zepstore.models import (
     User,
 )
 
+if TYPE_CHECKING:
+    from langchain_zepstore.retriever import ZepRetriever
+
 __all__ = [
     "APIError",
     "AlreadyExistsError",
@@ -43,5 +48,15 @@ __all__ = [
     "User",
     "ZepChatMessageHistory",
     "ZepClient",
+    "ZepRetriever",
     "ZepStoreError",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # LangChain's retrievers take as long to import as everything else here.
+    if name == "ZepRetriever":
+        from langchain_zepstore.retriever import ZepRetriever  # noqa: PLC0415
+
+        return ZepRetriever
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,6 +21,7 @@ from langchain_zepstore.store import Backend
 
 if TYPE_CHECKING:
     from langchain_zepstore.history import ZepChatMessageHistory
+    from langchain_zepstore.retriever import ZepRetriever
 
 T = TypeVar("T")
 
@@ -153,6 +154,20 @@ class ZepClient:
             user_id=user_id,
             session_metadata=session_metadata,
         )
+
+    def as_retriever(self, **options: Any) -> "ZepRetriever":
+        """Return a LangChain retriever over messages; no I/O.
+
+        Args:
+            **options: The arguments of ``ZepRetriever`` but ``client`` and ``url``: ``session_id``
+                or ``user_id``, ``k``, ``window`` and so on.
+
+        Raises:
+            BadRequestError: An argument is missing or cannot be used.
+        """
+        from langchain_zepstore.retriever import ZepRetriever  # noqa: PLC0415 - a cycle
+
+        return ZepRetriever(client=self, **options)
 
     def purge(self, older_than: timedelta | None = None) -> dict[str, int]:
         """Remove for good, now, what the database would remove later.

@@ -154,6 +154,9 @@ class MessageOperations(Protocol):
     def numbered_page(self, session_id: str, limit: int, number: int) -> Operation[list[Message]]:
         """Return a page of messages by its number, from 1, oldest first."""
 
+    def around(self, session_id: str, uuid: str, window: int) -> Operation[list[Message]]:
+        """Return a live message with so many before and after it, oldest first."""
+
     def get(self, session_id: str, uuid: str) -> Operation[Message]:
         """Return one live message; ``NotFoundError`` if there is none."""
 

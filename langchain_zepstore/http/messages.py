@@ -87,6 +87,12 @@ class Messages:
         answer = yield from self._requests.get(where, limit=limit, cursor=number)
         return answer.read_list(Message, answer.field("messages"))
 
+    def around(self, session_id: str, uuid: str, window: int) -> Operation[list[Message]]:
+        """Return a live message with so many before and after it, oldest first."""
+        where = path("sessions", session_id, "messages", uuid, "around")
+        answer = yield from self._requests.get(where, window=window)
+        return answer.read_list(Message, answer.data)
+
     def get(self, session_id: str, uuid: str) -> Operation[Message]:
         """Return one message."""
         answer = yield from self._requests.get(path("sessions", session_id, "messages", uuid))

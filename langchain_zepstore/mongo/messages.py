@@ -234,6 +234,23 @@ class Messages:
         )
         return [documents.to_message(document) for document in found]
 
+    def around(self, session_id: str, uuid: str, window: int) -> Operation[list[Message]]:
+        """Return a live message with so many before and after it, oldest first."""
+        live = _live(session_id)
+        found = yield from self._messages.find_one({**live, "uuid": uuid})
+        message = _existing(found, session_id, uuid)
+        seq = message["seq"]
+        before: list[Document] = []
+        after: list[Document] = []
+        if window:
+            before = yield from self._messages.find(
+                {**live, "seq": {"$lt": seq}}, sort={"seq": -1}, limit=window
+            )
+            after = yield from self._messages.find(
+                {**live, "seq": {"$gt": seq}}, sort={"seq": 1}, limit=window
+            )
+        return [documents.to_message(each) for each in (*reversed(before), message, *after)]
+
     def get(self, session_id: str, uuid: str) -> Operation[Message]:
         """Return one message."""
         found = yield from self._messages.find_one({**_live(session_id), "uuid": uuid})

@@ -58,6 +58,7 @@ Count = Annotated[
     Query(description="How many of the last; all of them without it.", ge=0, lt=2**63),
     BeforeValidator(_blank_as_none),
 ]
+Window = Annotated[int, Query(description="How many before, and how many after.", ge=0, le=1000)]
 Text = Annotated[str | None, Query(), BeforeValidator(_blank_as_none)]
 Metadata = dict[str, Any] | None
 User = Annotated[str | None, BeforeValidator(_blank_as_none)]

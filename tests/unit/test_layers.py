@@ -36,7 +36,10 @@ ROOMS = {
     "cli": f"{SHARED} client embedded server",
     "__init__": "errors models client history retriever",
 }
-UPWARD = {("client", "history")}  # chat_history, when it is called
+UPWARD = {  # when they are called
+    ("client", "history"),  # chat_history
+    ("client", "retriever"),  # as_retriever
+}
 
 # Who may import a driver, a format or a protocol: rooms, or files of a room.
 OUTSIDE = {

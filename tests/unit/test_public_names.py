@@ -26,6 +26,7 @@ PUBLIC = [
     "User",
     "ZepChatMessageHistory",
     "ZepClient",
+    "ZepRetriever",
     "ZepStoreError",
 ]
 MANAGERS = [
@@ -33,6 +34,7 @@ MANAGERS = [
 ]
 CLASSES = [ZepClient, ZepChatMessageHistory, *MANAGERS]
 NO_TWIN = {
+    (ZepClient, "as_retriever"),  # does no I/O
     (ZepClient, "chat_history"),  # does no I/O
     (ZepChatMessageHistory, "aget_messages"),  # the twin of the property messages
 }

@@ -18,7 +18,15 @@ from langchain_zepstore.server.documenting import (
     accepts,
     failures,
 )
-from langchain_zepstore.server.reading import Cursor, Id, Limit, MessagePatch, Text, read_body
+from langchain_zepstore.server.reading import (
+    Cursor,
+    Id,
+    Limit,
+    MessagePatch,
+    Text,
+    Window,
+    read_body,
+)
 from langchain_zepstore.server.streaming import PAGE, Fetch, encoded_lines, json_lines
 from langchain_zepstore.wire import NEXT_CURSOR_HEADER
 
@@ -101,6 +109,22 @@ def add_own_routes(router: APIRouter, client: ZepClient) -> None:
         await access_of(request).session(client, session_id)
         message = await client.message.aundelete_message(session_id, message_id)
         return Answers.to(request).message(message)
+
+    @router.get(
+        "/sessions/{session_id}/messages/{message_id}/around",
+        response_model=list[MessageAnswer],
+        responses=failures(400, 404),
+    )
+    async def messages_around(
+        request: Request, session_id: Id, message_id: Id, window: Window = 2
+    ) -> Response:
+        """Return a message with so many before and after it, oldest first."""
+        await access_of(request).session(client, session_id)
+        around = await client.arun(
+            lambda store: store.messages.around(session_id, message_id, window)
+        )
+        answers = Answers.to(request)
+        return answers.json([answers.message_fields(message) for message in around])
 
     @router.get("/sessions/{session_id}/messages.ndjson", responses={**LINES, **failures(400)})
     async def stream_messages(
