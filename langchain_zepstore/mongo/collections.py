@@ -70,6 +70,8 @@ class Place:
         timeout: Seconds that a call may take, with its repeats.
         process: Returns the server's process, if it stands alone and the driver knows it.
         revive: Starts the server again if it is ours to start; yielded as a driver call.
+        limits_whole: Whether a call that queues or is repeated is limited as a whole; the driver
+            then forgets how long it was told to look for a server.
         in_flight: The calls under way, a token each.
     """
 
@@ -77,6 +79,7 @@ class Place:
     timeout: float
     process: Callable[[], Any]
     revive: Callable[[], Any] | None = None
+    limits_whole: bool = False
     in_flight: set[object] = field(default_factory=set)
 
 
@@ -108,8 +111,7 @@ class Collection:
             try:
                 # The driver limits each wait for itself (for a connection, for the answer), which
                 # is enough for a first attempt that need not queue; a limit of the whole is dearer.
-                # It would also wait for an embedded server that has to be started again.
-                limited = not revive and (is_repeat or len(in_flight) > _FEW)
+                limited = self._place.limits_whole and (is_repeat or len(in_flight) > _FEW)
                 # In a context of its own, which an interrupt in the driver cannot leave spoilt.
                 yielded = copy_context().run(
                     partial(_within, deadline, attempt) if limited else attempt

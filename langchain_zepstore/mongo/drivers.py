@@ -30,6 +30,7 @@ from langchain_zepstore.running import Operation, arun, run
 AsyncDriver = Literal["motor", "pymongo"]
 
 _DEFAULT_DATABASE = "zepstore"
+_LIMITS = ("connectTimeoutMS", "serverSelectionTimeoutMS", "socketTimeoutMS", "waitQueueTimeoutMS")
 _REVIVAL_PATIENCE_MS = 1000  # an embedded server that is gone this long is started again
 
 
@@ -184,7 +185,8 @@ class Drivers:
             revive = self._revive if loop is None else partial(asyncio.to_thread, self._revive)
         synchronous = client.delegate if isinstance(client, AsyncIOMotorClient) else client
         process = partial(_process, synchronous)
-        place = Place(settings.place, settings.timeout, process, revive)
+        limits_whole = passed is None and not revive and not _own_limits(str(settings.url))
+        place = Place(settings.place, settings.timeout, process, revive, limits_whole)
         return _Opened(client, Database(raw, place), is_ours=passed is None)
 
     def _revive(self) -> None:
@@ -255,16 +257,19 @@ def _failed(task: asyncio.Task[_Opened]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 
+def _given(url: str) -> set[str]:
+    return {name.lower() for name, _ in parse_qsl(url.partition("?")[2])}
+
+
+def _own_limits(url: str) -> set[str]:
+    return _given(url) & {name.lower() for name in _LIMITS}
+
+
 def _options(settings: Settings, url: str) -> dict[str, Any]:
     limit = ceil(settings.timeout * 1000)
     patience = min(limit, _REVIVAL_PATIENCE_MS) if settings.embedded else limit
-    options: dict[str, Any] = {
-        "connectTimeoutMS": limit,
-        "serverSelectionTimeoutMS": patience,
-        "socketTimeoutMS": limit,
-        "waitQueueTimeoutMS": limit,
-    }
-    given = {name.lower() for name, _ in parse_qsl(url.partition("?")[2])}
+    options: dict[str, Any] = dict.fromkeys(_LIMITS, limit) | {"serverSelectionTimeoutMS": patience}
+    given = _given(url)
     if "timeoutms" in given:
         # A limit of the driver's for all of these. It costs a turn about a twentieth.
         options = {}

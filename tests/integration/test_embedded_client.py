@@ -38,6 +38,7 @@ async def test_the_next_call_works_after_a_death(zep: Facade, tmp_path: Path, vi
         server.send_signal(signal.SIGKILL)
     if victim in ("supervisor", "both"):
         supervisor.send_signal(signal.SIGKILL)
+    await asyncio.to_thread(psutil.wait_procs, [server], 10)  # it dies a moment after its keeper
     await add(zep, "s", "after")
     found = (await zep.memory.get_memory("s")).messages
     assert [message.content for message in found] == ["before", "after"]
