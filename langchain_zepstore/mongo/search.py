@@ -7,12 +7,15 @@ from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.collections import Database, Document
 from langchain_zepstore.mongo.failures import MissingIndexError
 from langchain_zepstore.mongo.merging import holds
+from langchain_zepstore.mongo.ranking import Place, candidate, neighbours, ranked
 from langchain_zepstore.mongo.schema import SEARCH_INDEX
 from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Sought
 from langchain_zepstore.values import encoded_metadata
 
 _SCORE = {"$meta": "textScore"}
+_CANDIDATES = 500  # what the index gives to choose from; fewer lose some of what is looked for
+_RANKED = {"session_id": 1, "seq": 1, "role": 1, "content": 1}
 _SYNTAX = re.compile(r'["\-]')  # quotes ask for phrases, a minus leaves out
 
 
@@ -39,27 +42,52 @@ class Search:
         if wanted:
             query["$expr"] = {"$and": holds("$metadata", wanted)}
         try:
-            found = yield from self._matching(query, sought.limit)
+            found = yield from self._candidates(query, sought.limit)
         except MissingIndexError:
             yield from self._messages.create_indexes([SEARCH_INDEX])
-            found = yield from self._matching(query, sought.limit)
+            found = yield from self._candidates(query, sought.limit)
+        best = yield from self._best(words, found, sought.limit)
+        several = yield from self._at([place for place, _ in best], found)
+        messages = {(message["_id"]["s"], message["seq"]): message for message in several}
         return [
             MemorySearchResult(
                 message=documents.to_message(message),
                 session_id=message["session_id"],
-                score=message["score"],
-                dist=message["score"],
+                score=score,
+                dist=score,
             )
-            for message in found
+            for place, score in best
+            if (message := messages.get(place))  # it may be deleted since
         ]
 
-    def _matching(self, query: Document, limit: int) -> Operation[list[Document]]:
+    def _candidates(self, query: Document, limit: int) -> Operation[list[Document]]:
         return self._messages.find(
             query,
             sort={"score": _SCORE, "session_id": 1, "seq": 1},
-            limit=limit,
-            fields={"score": _SCORE},
+            limit=max(limit, _CANDIDATES),
+            fields={**_RANKED, "score": _SCORE},
         )
+
+    def _best(
+        self, words: str, found: list[Document], limit: int
+    ) -> Operation[list[tuple[Place, float]]]:
+        candidates = [candidate(message) for message in found]
+        beside = yield from self._at(neighbours(candidates), found, fields=_RANKED)
+        candidates += [candidate(message) for message in beside]
+        return ranked(words, candidates)[:limit]
+
+    def _at(
+        self, places: list[Place], found: list[Document], fields: Document | None = None
+    ) -> Operation[list[Document]]:
+        """Return the live messages at places in the sessions of those that were found."""
+        if not places:
+            return []
+        query: Document = {
+            "_id": {"$in": [{"s": session, "q": seq} for session, seq in places]},
+            "session_id": {"$in": sorted({message["session_id"] for message in found})},
+            "deleted_at": None,
+        }
+        return (yield from self._messages.find(query, fields=fields))
 
     def _scope(self, sought: Sought) -> Operation[str | None]:
         if sought.session_id is None:
