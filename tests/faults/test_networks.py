@@ -244,7 +244,8 @@ def test_load_swallowed_for_a_while_loses_nothing_doubles_nothing_and_leaks_no_c
             f"{driver}: {len(load.calls)} calls under load, {len(failed)} failed as swallowed; "
             f"{longest:.2f} s at most, timeout {TIMEOUT} s; {connections} connections afterwards"
         )
-        assert longest < TIMEOUT + MARGIN
+        # An add asks the driver twice, and the network may go bad in between.
+        assert longest < 2 * TIMEOUT + MARGIN
         for session_id in {call.session_id for call in load.calls}:
             acknowledged = [call.ids for call in load.calls if call.session_id == session_id]
             assert network.wrong(*acknowledged, session_id=session_id) == []

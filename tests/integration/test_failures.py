@@ -1,10 +1,12 @@
 """What goes wrong between us and a database, and what the user is told."""
 
 import asyncio
+import gc
 import re
 import signal
 import socket
 import time
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -121,10 +123,15 @@ async def test_a_server_that_accepts_and_never_answers_is_given_up_in_time(drive
 
 
 async def test_a_server_that_speaks_something_else_is_an_unreachable_store(driver):
+    answering = set()
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-        await reader.read(1)
-        writer.close()
+        answering.add(asyncio.current_task())
+        try:
+            writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            await reader.read(1)
+        finally:
+            writer.transport.abort()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     url = f"mongodb://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
@@ -141,6 +148,14 @@ async def test_a_server_that_speaks_something_else_is_an_unreachable_store(drive
 
     await asyncio.to_thread(work)
     server.close()
+    await asyncio.sleep(0.1)  # for who has just been accepted
+    for task in answering:
+        task.cancel()
+    await asyncio.gather(*answering, return_exceptions=True)
+    with warnings.catch_warnings():
+        # A driver that is closed in the middle of a handshake leaves its socket to the collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 # Credentials

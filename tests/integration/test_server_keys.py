@@ -95,6 +95,7 @@ OF_A_SESSION: list[tuple[str, str, Any, set[int]]] = [
 ]
 OF_A_SESSION_OURS: list[tuple[str, str, Any, set[int]]] = [
     ("DELETE", MESSAGE, None, {404}),
+    ("GET", MESSAGE + "/around", None, {404}),
     ("POST", MESSAGE + "/undelete", None, {404}),
     ("GET", "/sessions/{session_id}/messages.ndjson", None, {200}),
     ("GET", "/sessions/{session_id}/messages.ndjson?limit=1", None, {200}),
