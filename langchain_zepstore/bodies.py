@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
-from uuid import uuid4
 
 from langchain_core.messages import BaseMessage
 
 from langchain_zepstore import lc_messages
 from langchain_zepstore.checks import checked_count, checked_id
 from langchain_zepstore.errors import APIError, BadRequestError
+from langchain_zepstore.ids import new_id
 from langchain_zepstore.models import Message
 from langchain_zepstore.values import Encoder, encoded_metadata
 
@@ -74,7 +74,7 @@ def _payload(message: Message, where: str) -> tuple[str | None, Body]:
 def _body(encoder: Encoder, parts: Sequence[Any], where: str) -> Body:
     role, content, uuid, kind, data = parts
     body = {
-        "uuid": str(uuid4()) if uuid is None else checked_id(uuid, f"{where}.uuid"),
+        "uuid": new_id() if uuid is None else checked_id(uuid, f"{where}.uuid"),
         "role": encoder.encode(role, f"{where}.role"),
         "content": encoder.encode(content, f"{where}.content"),
     }

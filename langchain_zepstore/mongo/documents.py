@@ -7,13 +7,13 @@ blocks, and ``langchain`` only what has no field of its own.
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import bson
 from langchain_core.messages import BaseMessage
 
 from langchain_zepstore import lc_messages
 from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.ids import new_id
 from langchain_zepstore.models import Message, Session, User
 from langchain_zepstore.mongo.collections import Document
 from langchain_zepstore.values import unescape
@@ -79,7 +79,7 @@ def placeholders(session: Document, numbers: Iterable[int], deleted_at: datetime
             "_id": {"s": session["uuid"], "q": number},
             "session_id": session["_id"],
             "seq": number,
-            "uuid": f"placeholder {uuid4()}",
+            "uuid": f"placeholder {new_id()}",
             "deleted_at": deleted_at,
             "placeholder": True,
         }

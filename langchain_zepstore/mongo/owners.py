@@ -1,8 +1,7 @@
 """Whose a session is: making sure that there is such a user."""
 
-from uuid import uuid4
-
 from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.ids import new_id
 from langchain_zepstore.mongo.collections import Database, Document
 from langchain_zepstore.mongo.merging import literal
 from langchain_zepstore.mongo.numbers import next_number
@@ -24,7 +23,7 @@ def ensure_user(database: Database, user_id: str) -> Operation[None]:
         {"_id": user_id, "deleted_at": None}, fields={"_id": 1}
     )
     if found is None:
-        yield from upsert_user(database, user_id, str(uuid4()), {})
+        yield from upsert_user(database, user_id, new_id(), {})
 
 
 def upsert_user(

@@ -1,10 +1,10 @@
 """Reserving a session's next numbers, which creates and revives it by the way."""
 
 import time
-from uuid import uuid4
 
 from bson import Int64
 
+from langchain_zepstore.ids import new_id
 from langchain_zepstore.mongo.collections import Database, Document
 from langchain_zepstore.mongo.marking import this_session
 from langchain_zepstore.mongo.merging import literal, merged
@@ -102,7 +102,7 @@ def _birth_of(database: Database, newborn: Newborn) -> Operation[Document]:
         metadata = encoded_metadata(newborn.metadata, "session_metadata")
     if newborn.user_id is not None:
         yield from ensure_user(database, newborn.user_id)
-    return (yield from birth(database, str(uuid4()), newborn.user_id, metadata))
+    return (yield from birth(database, new_id(), newborn.user_id, metadata))
 
 
 def birth(

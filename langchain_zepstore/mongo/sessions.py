@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 from bson import ObjectId
 
 from langchain_zepstore.errors import AlreadyExistsError, BadRequestError, NotFoundError
+from langchain_zepstore.ids import new_id
 from langchain_zepstore.models import Session
 from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.collections import Database, Document
@@ -43,7 +43,7 @@ class Sessions:
             metadata = encoded_metadata(session.metadata, "session.metadata")
         if user_id is not None:
             yield from require_user(self._database, user_id)
-        token = str(uuid4())
+        token = new_id()
         while True:
             found = yield from self._sessions.find_one({"_id": session_id})
             if found is None:

@@ -1,11 +1,11 @@
 """Operations on users."""
 
 from typing import Any
-from uuid import uuid4
 
 from bson import ObjectId
 
 from langchain_zepstore.errors import AlreadyExistsError, BadRequestError, NotFoundError
+from langchain_zepstore.ids import new_id
 from langchain_zepstore.models import CreateUserRequest, Session, UpdateUserRequest, User
 from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.collections import Database, Document
@@ -34,7 +34,7 @@ class Users:
         if request.metadata is not None:
             metadata = encoded_metadata(request.metadata, "user.metadata")
         fields["metadata"] = metadata
-        token = str(uuid4())
+        token = new_id()
         user = yield from upsert_user(self._database, request.user_id, token, fields)
         if token not in (user["uuid"], user.get("revival")):
             raise AlreadyExistsError(f"user {request.user_id!r} exists already")

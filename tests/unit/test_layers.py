@@ -15,6 +15,7 @@ SHARED = "checks errors models running store values"
 # From the bottom up: a room may import what is named behind it, and itself.
 ROOMS = {
     "errors": "",
+    "ids": "",
     "running": "",
     "models": "",
     "checks": "errors",
@@ -22,10 +23,10 @@ ROOMS = {
     "store": "models running",
     "wire": "models",
     "lc_messages": "errors models",
-    "bodies": "checks errors models values lc_messages",
+    "bodies": "checks errors ids models values lc_messages",
     "embedded": "errors",
     "managers": SHARED,
-    "mongo": f"{SHARED} lc_messages bodies embedded",
+    "mongo": f"{SHARED} ids lc_messages bodies embedded",
     "http": f"{SHARED} lc_messages bodies wire",
     "client": f"{SHARED} lc_messages managers embedded mongo http",
     "history": f"{SHARED} lc_messages client",
