@@ -7,12 +7,11 @@ from langchain_core.messages import BaseMessage
 
 from langchain_zepstore import lc_messages
 from langchain_zepstore.bodies import Body, each_once, langchain_body, message_body
-from langchain_zepstore.checks import checked_count
-from langchain_zepstore.http.requests import Requests, path
+from langchain_zepstore.http.requests import Requests, marked_metadata, path
 from langchain_zepstore.models import Memory, Message
 from langchain_zepstore.running import Operation, Page
 from langchain_zepstore.store import Newborn
-from langchain_zepstore.values import encoded_metadata, unescape
+from langchain_zepstore.values import unescape
 from langchain_zepstore.wire import NEXT_CURSOR_HEADER, exact
 
 T = TypeVar("T")
@@ -30,7 +29,7 @@ class Messages:
         """Store messages at the end of a session."""
         metadata = None
         if memory.metadata:
-            metadata = unescape(encoded_metadata(memory.metadata, "memory.metadata"))
+            metadata = marked_metadata(memory.metadata, "memory.metadata")
         return self._add(session_id, memory.messages, message_body, newborn, metadata)
 
     def add_langchain(
@@ -53,7 +52,7 @@ class Messages:
             return
         request: dict[str, Any] = {"messages": bodies}
         if metadata:
-            request["metadata"] = exact(metadata)
+            request["metadata"] = metadata
         if newborn and newborn.user_id is not None:
             request["user_id"] = newborn.user_id
         if newborn and newborn.metadata is not None:
@@ -105,7 +104,7 @@ class Messages:
         answer = yield from self._requests.send(
             "PATCH",
             path("sessions", session_id, "messages", uuid),
-            body={"metadata": exact(unescape(encoded_metadata(metadata, "metadata")))},
+            body={"metadata": marked_metadata(metadata, "metadata")},
             repeatable=True,
         )
         return answer.read(Message, answer.data)
@@ -113,7 +112,7 @@ class Messages:
     def count(self, session_id: str) -> Operation[int]:
         """Return how many messages a session has."""
         answer = yield from self._requests.get(path("sessions", session_id, "messages"), limit=1)
-        return checked_count(answer.field("total_count"), "total_count")
+        return answer.count("total_count")
 
 
 def _fields(body: Body) -> dict[str, Any]:

@@ -10,12 +10,19 @@ from urllib.parse import quote
 
 import httpx
 
-from langchain_zepstore.errors import APIError, StoreUnavailableError, ZepStoreError
+from langchain_zepstore.errors import (
+    APIError,
+    BadRequestError,
+    StoreUnavailableError,
+    ZepStoreError,
+)
 from langchain_zepstore.http.responses import Answer, failure, is_temporary
 from langchain_zepstore.running import Operation
-from langchain_zepstore.wire import EXACT, PLAIN, to_json
+from langchain_zepstore.values import encoded_metadata, unescape
+from langchain_zepstore.wire import EXACT, PLAIN, exact, to_json
 
-HTTPX_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
+# A RuntimeError is what httpx raises when a client is closed, or belongs to another event loop.
+HTTPX_ERRORS = (httpx.HTTPError, httpx.InvalidURL, RuntimeError)
 
 _ATTEMPTS = 4
 _PAUSE = 0.1  # seconds before the first repeat, twice as long before each further one
@@ -32,6 +39,16 @@ def path(*parts: str) -> str:
 def _quoted(part: str) -> str:
     # A part of dots only would be taken for a direction.
     return part.replace(".", "%2E") if part in {".", ".."} else quote(part, safe="")
+
+
+def marked_metadata(metadata: Any, where: str) -> dict[str, Any]:
+    """Return metadata as it goes to a server.
+
+    Raises:
+        BadRequestError: It is no dict, or holds what no store can.
+    """
+    marked: dict[str, Any] = exact(unescape(encoded_metadata(metadata, where)))
+    return marked
 
 
 @dataclass(frozen=True)
@@ -142,4 +159,6 @@ def _translated(error: Exception, place: str) -> ZepStoreError:
             )
         case httpx.NetworkError() | httpx.ProtocolError():
             return StoreUnavailableError(f"lost the connection to {place} ({reason}); try again")
+        case RuntimeError():
+            return BadRequestError(f"the client for {place} cannot be used any more: {reason}")
     return APIError(f"the request to {place} failed: {reason}")

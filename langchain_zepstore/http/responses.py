@@ -145,6 +145,28 @@ class Answer:
             raise self._nonsense(f"no {name}")
         return data[name]
 
+    def count(self, name: str) -> int:
+        """Return a field of the JSON object that says how many.
+
+        Raises:
+            APIError: It does not.
+        """
+        value = self.field(name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise self._nonsense(f"{name} is no number of things")
+        return value
+
+    def text(self, name: str) -> str | None:
+        """Return a field of the JSON object that is a text or null.
+
+        Raises:
+            APIError: It is neither.
+        """
+        value = self.field(name)
+        if not isinstance(value, str | None):
+            raise self._nonsense(f"{name} is no text")
+        return value
+
     def _nonsense(self, reason: str) -> APIError:
         shown = self._response.text[:_SHOWN]
         return APIError(f"{self._place} gave an answer that makes no sense here: {reason}: {shown}")

@@ -1,11 +1,11 @@
 """Search as a request."""
 
-from langchain_zepstore.http.requests import Requests, path
+from typing import Any
+
+from langchain_zepstore.http.requests import Requests, marked_metadata, path
 from langchain_zepstore.models import MemorySearchResult, Message
 from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Sought
-from langchain_zepstore.values import encoded_metadata, unescape
-from langchain_zepstore.wire import exact
 
 
 class Search:
@@ -16,7 +16,7 @@ class Search:
 
     def find(self, sought: Sought) -> Operation[list[MemorySearchResult]]:
         """Return the messages that match best, the best first."""
-        body = {
+        body: dict[str, Any] = {
             "text": sought.text,
             "session_id": sought.session_id,
             "user_id": sought.user_id,
@@ -25,14 +25,12 @@ class Search:
             "end_date": sought.until,
         }
         if sought.metadata:
-            body["metadata"] = exact(unescape(encoded_metadata(sought.metadata, "metadata")))
+            body["metadata"] = marked_metadata(sought.metadata, "metadata")
         answer = yield from self._requests.send("POST", path("search"), body=body, repeatable=True)
         return [
-            MemorySearchResult(
-                message=answer.read(Message, result.get("message")),
-                session_id=result.get("session_id"),
-                score=result.get("score"),
-                dist=result.get("dist"),
+            answer.read(
+                MemorySearchResult,
+                {**result, "message": answer.read(Message, result.get("message"))},
             )
             for result in answer.objects(answer.data)
         ]

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from langchain_zepstore.checks import checked_count
 from langchain_zepstore.errors import APIError, BadRequestError, NotFoundError
-from langchain_zepstore.http.requests import Requests, path
+from langchain_zepstore.http.requests import Requests, marked_metadata, path
 from langchain_zepstore.models import (
     CreateUserRequest,
     Message,
@@ -16,8 +15,7 @@ from langchain_zepstore.models import (
 )
 from langchain_zepstore.running import Operation, Page
 from langchain_zepstore.store import Listing
-from langchain_zepstore.values import Encoder, encoded_metadata, unescape
-from langchain_zepstore.wire import exact
+from langchain_zepstore.values import Encoder
 
 _SESSIONS, _USERS = "sessions", "user"
 
@@ -68,7 +66,7 @@ class Sessions:
         }
         if listing.metadata:
             # What a filter may hold is more than a URL can carry.
-            asked["metadata"] = exact(_plain(listing.metadata, "metadata"))
+            asked["metadata"] = marked_metadata(listing.metadata, "metadata")
             body = {name: value for name, value in asked.items() if value is not None}
             where = path("list-sessions")
             answer = yield from self._requests.send("POST", where, body=body, repeatable=True)
@@ -91,7 +89,7 @@ class Sessions:
             path("recent-sessions"), limit=limit, cursor=cursor, user_id=user_id
         )
         sessions = answer.read_list(Session, answer.field("sessions"))
-        return Page(sessions, answer.field("next_cursor"))
+        return Page(sessions, answer.text("next_cursor"))
 
 
 class Users:
@@ -175,10 +173,7 @@ class Deletion:
         answer = yield from self._requests.send(
             "POST", path("purge"), body={"older_than": seconds}, repeatable=True
         )
-        return {
-            kind: checked_count(answer.field(kind), kind)
-            for kind in ("messages", "sessions", "users")
-        }
+        return {kind: answer.count(kind) for kind in ("messages", "sessions", "users")}
 
 
 def _given(model: Any, *names: str, where: str, with_none: bool = False) -> dict[str, Any]:
@@ -186,17 +181,12 @@ def _given(model: Any, *names: str, where: str, with_none: bool = False) -> dict
     for name, value in given.items():
         place = f"{where}.{name}"
         if name == "metadata" and value is not None:
-            given[name] = exact(_plain(value, place))
+            given[name] = marked_metadata(value, place)
         elif isinstance(value, str | None):
             given[name] = Encoder().encode(value, place)
         else:
             raise BadRequestError(f"{place} must be a str, not {type(value).__name__}")
     return {name: value for name, value in given.items() if with_none or value is not None}
-
-
-def _plain(metadata: Any, where: str) -> dict[str, Any]:
-    plain: dict[str, Any] = unescape(encoded_metadata(metadata, where))
-    return plain
 
 
 def _last_id(listed: Sequence[Session | User]) -> int:

@@ -15,6 +15,7 @@ from langchain_zepstore.values import encoded_metadata
 
 _SCORE = {"$meta": "textScore"}
 _CANDIDATES = 500  # what the index gives to choose from; fewer lose some of what is looked for
+_PLACES = 5000  # in one query, which holds 16 MB
 _RANKED = {"session_id": 1, "seq": 1, "role": 1, "content": 1}
 _SYNTAX = re.compile(r'["\-]')  # quotes ask for phrases, a minus leaves out
 
@@ -80,14 +81,17 @@ class Search:
         self, places: list[Place], found: list[Document], fields: Document | None = None
     ) -> Operation[list[Document]]:
         """Return the live messages at places in the sessions of those that were found."""
-        if not places:
-            return []
-        query: Document = {
-            "_id": {"$in": [{"s": session, "q": seq} for session, seq in places]},
-            "session_id": {"$in": sorted({message["session_id"] for message in found})},
-            "deleted_at": None,
-        }
-        return (yield from self._messages.find(query, fields=fields))
+        names = {message["_id"]["s"]: message["session_id"] for message in found}
+        several: list[Document] = []
+        for start in range(0, len(places), _PLACES):
+            part = places[start : start + _PLACES]
+            query: Document = {
+                "_id": {"$in": [{"s": session, "q": seq} for session, seq in part]},
+                "session_id": {"$in": sorted({names[session] for session, _ in part})},
+                "deleted_at": None,
+            }
+            several += yield from self._messages.find(query, fields=fields)
+        return several
 
     def _scope(self, sought: Sought) -> Operation[str | None]:
         if sought.session_id is None:

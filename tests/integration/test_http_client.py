@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib
 import json
 import multiprocessing
 import threading
@@ -118,6 +119,7 @@ def failure(status: int, text: str = "no", **headers: str) -> tuple[int, dict[st
 
 @both
 async def test_nobody_there_is_told_with_what_to_do(asynchronous) -> None:
+    importlib.import_module("langchain_zepstore.http.backend")  # takes long on a busy machine
     async with connected(f"http://127.0.0.1:{free_port()}", asynchronous=asynchronous) as zep:
         start = time.monotonic()
         with pytest.raises(StoreUnavailableError, match="zepstore serve"):
@@ -248,6 +250,48 @@ async def test_a_zep_server_is_understood(asynchronous, script) -> None:
         assert memory.summary is None
         assert memory.messages[0].metadata == {"$bytes": "as it is"}
         assert await zep.memory.list_sessions() == []
+
+
+ROLE = {"role": "user", "content": ""}
+ODD = [
+    ("search", {"text": "x", "session_id": "s"}, [{"message": ROLE, "score": "much"}]),
+    ("search", {"text": "x", "session_id": "s"}, [{"message": 5}]),
+    ("search", {"text": "x", "session_id": "s"}, {"message": None}),
+    ("recent_sessions", {}, {"sessions": [], "next_cursor": 5}),
+]  # fmt: skip
+
+
+@both
+@pytest.mark.parametrize(("name", "options", "said"), ODD, ids=range(4))
+async def test_odd_values_are_nonsense_too(asynchronous, script, name, options, said) -> None:
+    async with connected(script(then=answer(said)).url, asynchronous=asynchronous) as zep:
+        with pytest.raises(APIError):
+            await getattr(zep.memory, name)(**options)
+
+
+@both
+@pytest.mark.parametrize("count", [-1, "5", None, True], ids=repr)
+async def test_a_count_that_is_none_is_nonsense(asynchronous, script, count) -> None:
+    said = answer({"total_count": count, "messages": count, "sessions": 0, "users": 0})
+    async with connected(script(then=said).url, asynchronous=asynchronous) as zep:
+        for call in (zep.message.count("s"), zep.purge()):
+            with pytest.raises(APIError):
+                await call
+
+
+def test_a_client_that_was_closed_by_its_owner_says_so() -> None:
+    with httpx.Client() as passed, ZepClient("http://h", client=passed) as client:
+        passed.close()
+        with pytest.raises(BadRequestError, match="any more"):
+            client.memory.get_memory("s")
+
+
+async def test_an_asynchronous_client_that_was_closed_by_its_owner_says_so() -> None:
+    async with httpx.AsyncClient() as apassed:
+        await apassed.aclose()
+        async with ZepClient("http://h", async_client=apassed) as client:
+            with pytest.raises(BadRequestError, match="any more"):
+                await client.memory.aget_memory("s")
 
 
 def test_the_key_and_the_ids_are_sent_as_they_must_be(script) -> None:

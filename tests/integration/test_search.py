@@ -60,3 +60,10 @@ def test_a_search_reads_the_words_of_its_scope_only(mongo_url, database_name) ->
         stats = plan["executionStats"]
         assert stats["totalKeysExamined"] <= 2
         assert stats["totalDocsExamined"] <= 2
+
+
+def test_as_many_as_are_asked_for_are_found(mongo_url, database_name) -> None:
+    with ZepClient(mongo_url, database=database_name, timeout=60) as client:
+        client.memory.add_memory("s", said(*["boat"] * 11_000))
+        found = client.memory.search("boat", session_id="s", limit=20_000)
+        assert len({result.message.uuid for result in found}) == 11_000
