@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from urllib.parse import unquote
 
 from langchain_zepstore.checks import without_credentials
+from langchain_zepstore.embedder import embedders
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.lc_messages import StartOn
 from langchain_zepstore.managers.memory import MemoryManager
@@ -20,6 +21,8 @@ from langchain_zepstore.managers.user import UserManager
 from langchain_zepstore.store import Backend
 
 if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+
     from langchain_zepstore.history import ZepChatMessageHistory
     from langchain_zepstore.retriever import ZepRetriever
 
@@ -29,6 +32,12 @@ _URL_VARIABLE = "ZEPSTORE_URL"
 _LONGEST = timedelta(seconds=2**31 - 1) - timedelta(days=1)  # of a TTL index, sessions linger a day
 _LONGEST_TIMEOUT = 24 * 60 * 60
 _SCHEMES = "mongodb://…, mongodb+srv://…, http://…, https://…, embedded: or embedded:///some/dir"
+_LANGUAGES = frozenset(
+    """
+    danish dutch english finnish french german hungarian italian none norwegian portuguese romanian
+    russian spanish swedish turkish
+    """.split()  # noqa: SIM905 - as a list it would take fifteen lines
+)
 _OF_MONGODB, _OF_HTTP = ("mongodb://", "mongodb+srv://"), ("http://", "https://")
 
 
@@ -54,6 +63,13 @@ class ZepClient:
             asynchronous calls, or with an http URL an ``httpx.AsyncClient``; the caller closes it.
         async_driver: What to open for asynchronous calls: ``motor``, or ``pymongo`` for its
             ``AsyncMongoClient``.
+        embeddings: What makes vectors for searching by meaning: any of LangChain's ``Embeddings``.
+            Needs the extra ``vector``. Vectors are kept under the class's name and the model's, and
+            made anew by another model.
+        language: What messages are searched in by words: ``german``, ``french``, … (those that
+            MongoDB knows), or ``none`` for words as they stand. ``None`` leaves the database's
+            setting as it is, which is ``english`` when first made. A value given changes it for
+            all, and makes the index anew.
         retention: How long the database keeps what is soft-deleted; ``None`` leaves its setting as
             it is, which is 30 days when first made. A value given changes it for all.
         timeout: Seconds for each driver call or request, with its repeats. Options of a MongoDB
@@ -66,6 +82,7 @@ class ZepClient:
 
     Raises:
         BadRequestError: The URL has a scheme that is not known, or arguments contradict each other.
+        ImportError: ``embeddings`` needs an extra that is not installed.
     """
 
     def __init__(
@@ -79,6 +96,8 @@ class ZepClient:
         client: Any = None,
         async_client: Any = None,
         async_driver: Literal["motor", "pymongo"] = "motor",
+        embeddings: "Embeddings | None" = None,
+        language: str | None = None,
         retention: timedelta | None = None,
         timeout: float = 10.0,
     ) -> None:
@@ -88,19 +107,31 @@ class ZepClient:
             self.url = os.environ.get(_URL_VARIABLE) or "embedded:"
         _check(self.url, async_driver, timeout, retention)
         if _is_http(self.url):
-            for name, value in (("database", database), ("retention", retention)):
+            of_server = {
+                "database": database,
+                "embeddings": embeddings,
+                "language": language,
+                "retention": retention,
+            }
+            for name, value in of_server.items():
                 if value is not None:
                     raise BadRequestError(f"{name} is the server's to choose, not a client's")
         elif url_given and (client is not None or async_client is not None):
             raise BadRequestError("pass a URL, or clients of MongoDB's drivers, not both")
         if database is not None:
             _check_database(database)
+        if language is not None and str(language) not in _LANGUAGES:
+            raise BadRequestError(
+                f"language must be one of {', '.join(sorted(_LANGUAGES))}, not {language!r}"
+            )
         self._options: dict[str, Any] = {
             "api_key": api_key,
             "database": database,
             "client": client,
             "async_client": async_client,
             "async_driver": async_driver,
+            "embeddings": None if embeddings is None else embedders(embeddings),
+            "language": language,
             "timeout": timeout,
             "retention": retention,
         }
@@ -329,7 +360,8 @@ def _backend(url: str | None, options: dict[str, Any]) -> Backend:
     if url is not None and url.startswith("embedded:"):
         embedded = EmbeddedServer(_embedded_directory(url))
         url = None
-    return MongoBackend(Settings(url=url, embedded=embedded, **options))
+    embeddings = options.pop("embeddings")
+    return MongoBackend(Settings(url=url, embedded=embedded, **options), embeddings)
 
 
 _shared: dict[tuple[str | None, str | None, int], ZepClient] = {}

@@ -11,7 +11,7 @@ from langchain_zepstore.checks import checked_count, checked_id
 from langchain_zepstore.client import ZepClient, shared_client
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.lc_messages import MESSAGE_TYPES, StartOn
-from langchain_zepstore.models import Message
+from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult, Message
 from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Newborn, Store
 from langchain_zepstore.values import encoded_metadata
@@ -124,6 +124,77 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
             StoreUnavailableError: The database cannot be reached.
         """
         return self._client.memory.get_memory(self.session_id, self._lastn).messages
+
+    @property
+    def zep_summary(self) -> str | None:
+        """The text of the session's summary, ``None`` without one; see ``client.memory.summarize``.
+
+        The name is that of LangChain's class for Zep.
+
+        Raises:
+            StoreUnavailableError: The database cannot be reached.
+        """
+        summary = self._client.memory.get_memory(self.session_id, 0).summary
+        return summary.content if summary else None
+
+    def search(  # noqa: PLR0917 - LangChain's
+        self,
+        query: str,
+        metadata: dict[str, Any] | None = None,
+        search_scope: str = "messages",
+        search_type: str | None = None,
+        mmr_lambda: float | None = None,
+        limit: int | None = None,
+    ) -> list[MemorySearchResult]:
+        """Search the session, with the arguments of LangChain's class for Zep.
+
+        Args:
+            query: What to look for.
+            metadata: ``where``, ``start_date`` and ``end_date``, as Zep has them.
+            search_scope: ``messages`` or ``summary``.
+            search_type: ``text``, ``similarity``, ``mmr`` or ``hybrid``.
+            mmr_lambda: Between relevance (1) and variety (0).
+            limit: How many at most; 10 without it.
+
+        Returns:
+            What matches best, the best first; see ``client.memory.search``.
+
+        Raises:
+            BadRequestError: An argument cannot be used.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        payload = self._payload(query, metadata, search_scope, search_type, mmr_lambda)
+        return self._client.memory.search_memory(self.session_id, payload, limit)
+
+    async def asearch(  # noqa: PLR0917 - LangChain's
+        self,
+        query: str,
+        metadata: dict[str, Any] | None = None,
+        search_scope: str = "messages",
+        search_type: str | None = None,
+        mmr_lambda: float | None = None,
+        limit: int | None = None,
+    ) -> list[MemorySearchResult]:
+        """Search the session; see ``search``."""
+        payload = self._payload(query, metadata, search_scope, search_type, mmr_lambda)
+        return await self._client.memory.asearch_memory(self.session_id, payload, limit)
+
+    def _payload(
+        self,
+        query: str,
+        metadata: dict[str, Any] | None,
+        search_scope: str,
+        search_type: str | None,
+        mmr_lambda: float | None,
+    ) -> MemorySearchPayload:
+        # Checked where it is used, as what zep-python's callers pass.
+        return MemorySearchPayload.model_construct(
+            text=query,
+            metadata=metadata,
+            search_scope=search_scope,
+            search_type=search_type,
+            mmr_lambda=mmr_lambda,
+        )
 
     def _adding(self, messages: Sequence[BaseMessage]) -> Callable[[Store], Operation[None]]:
         if not isinstance(messages, Iterable):

@@ -125,9 +125,11 @@ class MemorySearchPayload(BaseModel):
 
     Attributes:
         text: The words.
-        metadata: ``start_date`` and ``end_date``, as ISO 8601: when it was said.
-        search_scope: ``messages``.
-        search_type: ``text``; ``similarity``, zep-python's own default, leaves it to the store.
+        metadata: ``start_date`` and ``end_date``, as ISO 8601: when it was said. ``where``: what
+            its metadata must be like.
+        search_scope: ``messages``, or ``summary``.
+        search_type: ``text``, ``mmr`` or ``hybrid``; ``similarity``, zep-python's own default,
+            leaves it to the store.
         mmr_lambda: Between relevance (1) and variety (0), for ``mmr``.
     """
 

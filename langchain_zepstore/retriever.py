@@ -15,7 +15,7 @@ from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, ValidationErr
 from langchain_zepstore.checks import checked_count
 from langchain_zepstore.client import ZepClient, shared_client
 from langchain_zepstore.errors import BadRequestError, NotFoundError
-from langchain_zepstore.models import MemorySearchResult, Message
+from langchain_zepstore.models import MemorySearchResult, Message, Summary
 from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Store
 
@@ -36,7 +36,12 @@ class ZepRetriever(BaseRetriever):
         k: How many documents at most; ``top_k`` is another name for it. Both can be given to
             ``invoke`` too.
         search_type: As for ``client.memory.search``.
-        metadata: Only messages whose metadata holds at least this.
+        search_scope: As for ``client.memory.search``; the documents of summaries have a
+            ``summary_id`` in the place of a ``message_id``, and no role.
+        mmr_lambda: As for ``client.memory.search``.
+        similarity_weight: As for ``client.memory.search``.
+        filter: Only messages whose metadata holds at least this.
+        where: Only messages whose metadata is so, as Zep says it.
         start_date: Only what was said then or later.
         end_date: Only what was said then or before.
         window: How many turns before and after each message its document shows.
@@ -54,8 +59,12 @@ class ZepRetriever(BaseRetriever):
     user_id: str | None = None
     k: int = Field(default=4, validation_alias=AliasChoices("k", "top_k"))
     search_type: str | None = None
+    search_scope: str | None = None
+    mmr_lambda: float | None = None
+    similarity_weight: float | None = None
     # BaseRetriever has a field called metadata, for tracing.
     filter: dict[str, Any] | None = None
+    where: dict[str, Any] | None = None
     start_date: datetime | None = None
     end_date: datetime | None = None
     window: int = 0
@@ -103,7 +112,11 @@ class ZepRetriever(BaseRetriever):
             "user_id": self.user_id,
             "limit": options.get("k", options.get("top_k", self.k)),
             "search_type": self.search_type,
+            "search_scope": self.search_scope,
+            "mmr_lambda": self.mmr_lambda,
+            "similarity_weight": self.similarity_weight,
             "metadata": self.filter,
+            "where": self.where,
             "start_date": self.start_date,
             "end_date": self.end_date,
         }
@@ -114,6 +127,8 @@ class ZepRetriever(BaseRetriever):
         def operation(store: Store) -> Operation[list[Document]]:
             documents = []
             for result in results:
+                if result.summary is not None:
+                    documents.append(_summary_document(result, result.summary))
                 if result.message is None or result.session_id is None:
                     continue
                 turns = [result.message]
@@ -129,6 +144,20 @@ class ZepRetriever(BaseRetriever):
             return (yield from store.messages.around(session_id, str(message.uuid), self.window))
         except NotFoundError:  # deleted since it was found
             return [message]
+
+
+def _summary_document(result: MemorySearchResult, summary: Summary) -> Document:
+    return Document(
+        page_content=summary.content,
+        id=summary.uuid,
+        metadata={
+            "session_id": result.session_id,
+            "summary_id": summary.uuid,
+            "created_at": summary.created_at,
+            "score": result.score,
+            "metadata": summary.metadata,
+        },
+    )
 
 
 def _document(result: MemorySearchResult, message: Message, turns: list[Message]) -> Document:

@@ -17,6 +17,13 @@ Operation = Generator[Any, Any, T]
 """Yields driver calls, is sent their results, returns a ``T``."""
 
 
+@dataclass(frozen=True, slots=True)
+class Abandonable:
+    """An awaitable that changes nothing in the store: a cancellation need not wait for its end."""
+
+    call: Awaitable[Any]
+
+
 def run(operation: Operation[T]) -> T:
     """Run an operation over a synchronous driver and return what it returns."""
     result = None
@@ -41,11 +48,17 @@ async def arun(operation: Operation[T]) -> T:
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
         try:
-            result = await _to_its_end(yielded) if isawaitable(yielded) else yielded
+            result = await _answer(yielded)
         except BaseException as error:  # noqa: BLE001 - the operation decides what it means
             step = partial(operation.throw, error)
         else:
             step = partial(operation.send, result)
+
+
+async def _answer(yielded: Any) -> Any:
+    if isinstance(yielded, Abandonable):
+        return await yielded.call
+    return await _to_its_end(yielded) if isawaitable(yielded) else yielded
 
 
 async def _to_its_end(call: Awaitable[T]) -> T:

@@ -3,6 +3,8 @@
 Each is an operation (see ``running``). Ids and counts come checked.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,10 +18,12 @@ from langchain_zepstore.models import (
     MemorySearchResult,
     Message,
     Session,
+    Summary,
     UpdateUserRequest,
     User,
 )
 from langchain_zepstore.running import Operation, Page
+from langchain_zepstore.where import Condition
 
 T = TypeVar("T")
 
@@ -54,25 +58,68 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """What a search looks for, and where.
+    """What a search looks for, and where. Without a text, all that is left to choose from.
 
     Attributes:
-        text: The words.
+        text: The words; may be empty.
         session_id: In one session.
         user_id: In all sessions of a user; with a session, only if it is that user's.
         limit: How many at most.
+        kind: ``text``, ``similarity``, ``mmr`` or ``hybrid``; ``None`` leaves it to the store.
+        in_summaries: Summaries of sessions rather than messages.
         metadata: Only messages whose metadata holds at least this.
+        where: Only messages whose metadata is so.
         since: Only what was said then or later.
         until: Only what was said then or before.
+        mmr_lambda: Between relevance (1) and variety (0).
+        similarity_weight: What the best similarity is worth in a hybrid search, of the best score
+            by words; ``None`` leaves it to the store.
+        has_syntax: Whether quotes and minus mean something in the text.
     """
 
     text: str
     session_id: str | None
     user_id: str | None
     limit: int
+    kind: str | None = None
+    in_summaries: bool = False
     metadata: dict[str, Any] | None = None
+    where: Condition | None = None
     since: datetime | None = None
     until: datetime | None = None
+    mmr_lambda: float | None = None
+    similarity_weight: float | None = None
+    has_syntax: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What came of making the vectors of a page of messages.
+
+    Attributes:
+        total: How many messages there are in all; only with the first page, else 0.
+        seen: How many the page had.
+        made: How many of them got a vector.
+        cursor: The cursor of the next page; ``None`` if this was the last.
+    """
+
+    total: int
+    seen: int
+    made: int
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unsummarized:
+    """What the next summary of a session is made from.
+
+    Attributes:
+        summary: The summary so far.
+        messages: The messages after it, oldest first.
+    """
+
+    summary: Summary | None
+    messages: list[Message]
 
 
 class SessionOperations(Protocol):
@@ -140,13 +187,13 @@ class MessageOperations(Protocol):
     ) -> Operation[None]:
         """Store LangChain's messages at the end of a session, which is created or revived."""
 
-    def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
-        """Return the last messages, oldest first; all of them without ``lastn``."""
+    def memory(self, session_id: str, lastn: int | None = None) -> Operation[Memory]:
+        """Return the last messages, oldest first, or all of them; and the session's summary."""
 
     def read_langchain(
         self, session_id: str, lastn: int | None = None
     ) -> Operation[list[BaseMessage]]:
-        """Return the same as LangChain's messages."""
+        """Return the last messages as LangChain's, oldest first."""
 
     def page(self, session_id: str, after: Any, limit: int) -> Operation[Page[Message]]:
         """Return the next messages after a page's cursor (``None``: from the first)."""
@@ -189,7 +236,33 @@ class SearchOperations(Protocol):
     """Finds messages."""
 
     def find(self, sought: Sought) -> Operation[list[MemorySearchResult]]:
-        """Return the live messages that match best, the best first."""
+        """Return what matches best of what lives, the best first."""
+
+    def embed(
+        self, session_id: str | None, user_id: str | None, after: str | None, limit: int
+    ) -> Operation[Embedded]:
+        """Make the vectors that a page of messages lacks, the newest first.
+
+        Of a session, of a user's sessions, or of all there are.
+        """
+
+
+class SummaryOperations(Protocol):
+    """Keeps the summaries of sessions."""
+
+    def get(self, session_id: str) -> Operation[Summary | None]:
+        """Return a live session's summary; ``None`` if there is none."""
+
+    def pending(self, session_id: str, limit: int) -> Operation[Unsummarized]:
+        """Return a live session's summary and what was said after it, up to ``limit`` messages."""
+
+    def put(
+        self, session_id: str, summary: Summary, replacing: str | None
+    ) -> Operation[Summary | None]:
+        """Store a summary in the place of the one with that uuid, and return it as it is stored.
+
+        ``None`` if another is there by now, or what it sums up is deleted.
+        """
 
 
 class PurgeOperations(Protocol):
@@ -221,6 +294,10 @@ class Store(Protocol):
     @property
     def search(self) -> SearchOperations:
         """Finds messages."""
+
+    @property
+    def summaries(self) -> SummaryOperations:
+        """Keeps the summaries of sessions."""
 
     @property
     def messages(self) -> MessageOperations:

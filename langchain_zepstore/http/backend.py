@@ -8,6 +8,7 @@ from langchain_zepstore.http.messages import Messages
 from langchain_zepstore.http.requests import Requests
 from langchain_zepstore.http.search import Search
 from langchain_zepstore.http.sessions import Deletion, Sessions, Users
+from langchain_zepstore.http.summaries import Summaries
 from langchain_zepstore.running import Operation, arun, run
 from langchain_zepstore.store import Store
 
@@ -22,6 +23,7 @@ class HttpStore:
         self.messages = Messages(requests)
         self.search = Search(requests)
         self.sessions = Sessions(requests)
+        self.summaries = Summaries(requests)
         self.users = Users(requests)
 
 

@@ -60,19 +60,19 @@ class Messages:
         where = path("sessions", session_id, "memory")
         yield from self._requests.send("POST", where, body=request, repeatable=True)
 
-    def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
-        """Return the last messages of a session, oldest first; all of them without ``lastn``."""
-        if lastn == 0:
-            return []
+    def memory(self, session_id: str, lastn: int | None = None) -> Operation[Memory]:
+        """Return the last messages of a session, oldest first, and its summary."""
         answer = yield from self._requests.get(path("sessions", session_id, "memory"), lastn=lastn)
-        return answer.read_memory(answer.data).messages
+        return answer.read_memory(answer.data)
 
     def read_langchain(
         self, session_id: str, lastn: int | None = None
     ) -> Operation[list[BaseMessage]]:
-        """Return the same as LangChain's messages."""
-        messages = yield from self.read(session_id, lastn)
-        return [lc_messages.to_langchain(message) for message in messages]
+        """Return the last messages as LangChain's."""
+        if lastn == 0:
+            return []
+        memory = yield from self.memory(session_id, lastn)
+        return [lc_messages.to_langchain(message) for message in memory.messages]
 
     def page(self, session_id: str, after: Any, limit: int) -> Operation[Page[Message]]:
         """Return the next messages of a session after a page's cursor, oldest first."""

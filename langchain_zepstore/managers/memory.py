@@ -6,15 +6,17 @@ from typing import Any
 
 from langchain_zepstore.checks import checked_count, checked_id, checked_paths
 from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.managers.embedding import Progress, embedding
 from langchain_zepstore.managers.runner import Call, Runner
 from langchain_zepstore.managers.searching import searching, searching_session
+from langchain_zepstore.managers.summarizing import PROMPT, Model, summarizing
 from langchain_zepstore.models import (
     Memory,
     MemorySearchPayload,
     MemorySearchResult,
-    Message,
     Session,
     SessionPage,
+    Summary,
 )
 from langchain_zepstore.running import Page, apages, pages
 from langchain_zepstore.store import Listing
@@ -231,6 +233,8 @@ class MemoryManager:
     def get_memory(self, session_id: str, lastn: int | None = None) -> Memory:
         """Return the messages of a session, oldest first, in the order in which they were added.
 
+        With them comes the session's summary, if ``summarize`` has made one.
+
         Args:
             session_id: The session's id.
             lastn: Return the last so many; without it, all of them. (Zep cuts at 12 then.)
@@ -242,11 +246,11 @@ class MemoryManager:
             BadRequestError: The id cannot be one, or ``lastn`` is below 0.
             StoreUnavailableError: The database cannot be reached.
         """
-        return Memory(messages=self._runner.run(_reading(session_id, lastn)))
+        return self._runner.run(_reading(session_id, lastn))
 
     async def aget_memory(self, session_id: str, lastn: int | None = None) -> Memory:
         """Return the messages of a session, oldest first; see ``get_memory``."""
-        return Memory(messages=await self._runner.arun(_reading(session_id, lastn)))
+        return await self._runner.arun(_reading(session_id, lastn))
 
     def delete_memory(self, session_id: str) -> str:
         """Soft-delete a session and its messages.
@@ -304,7 +308,7 @@ class MemoryManager:
     def search_memory(
         self, session_id: str, search_payload: MemorySearchPayload, limit: int | None = None
     ) -> list[MemorySearchResult]:
-        """Search a session, as zep-python asks for it.
+        """Search a session, as zep-python asks for it; see ``search``.
 
         Args:
             session_id: The session's id.
@@ -316,7 +320,7 @@ class MemoryManager:
             deleted.
 
         Raises:
-            BadRequestError: There is no text, or something asked for cannot be done.
+            BadRequestError: There is nothing to look for, or something asked for cannot be done.
             StoreUnavailableError: The database cannot be reached.
         """
         return self._runner.run(searching_session(session_id, search_payload, limit))
@@ -329,38 +333,58 @@ class MemoryManager:
 
     def search(
         self,
-        text: str,
+        text: str | None = None,
         *,
         session_id: str | None = None,
         user_id: str | None = None,
         limit: int = 10,
         search_type: str | None = None,
+        search_scope: str | None = None,
         metadata: dict[str, Any] | None = None,
+        where: dict[str, Any] | None = None,
         start_date: datetime | None = None,
         end_date: datetime | None = None,
+        mmr_lambda: float | None = None,
+        similarity_weight: float | None = None,
+        syntax: bool = False,
     ) -> list[MemorySearchResult]:
-        """Search a session, or all sessions of a user, for messages with the words of a text.
+        """Search a session, or all sessions of a user.
 
-        Words match in any form of theirs (``walked`` finds ``walking``); the text is never syntax.
-        The first search in a database makes the index for it, which takes a while where there are
-        many messages.
+        By ``text``, words match in any form of theirs (``walked`` finds ``walking``), and what
+        stands beside a message counts too. The first such search in a database makes the index for
+        it, which takes a while where there are many messages. By ``similarity``, messages match
+        that mean the same; those that have no vector yet get one, which takes a while too (see
+        ``embed``). ``mmr`` chooses among the most similar ones those that are unlike each other,
+        and ``hybrid`` ranks what either finds by both. Without a text, what is left to
+        choose from comes, the newest first.
 
         Args:
-            text: The words.
+            text: What to look for. It is never syntax, unless ``syntax`` is set.
             session_id: Where; this or ``user_id`` is needed.
             user_id: In all sessions of this user; with a session, only if it is the user's.
-            limit: How many at most, at least 1.
-            search_type: ``text``.
-            metadata: Only messages whose metadata holds at least this, as for ``list_sessions``.
+            limit: How many at most, at least 1; for ``mmr`` at most 1,000.
+            search_type: ``text``, ``similarity``, ``mmr`` or ``hybrid``. Without it ``similarity``
+                if the store has embeddings, else ``text``.
+            search_scope: ``messages``, or ``summary`` for the summaries of sessions.
+            metadata: Only what has metadata that holds at least this, as for ``list_sessions``.
+            where: Only what has metadata that is so, as Zep says it: ``{"jsonpath": '$[*] ? (@.foo
+                == "bar")'}``, ``{"and": […]}`` or ``{"or": […]}``.
             start_date: Only what was said then or later; a naive one is taken as UTC.
             end_date: Only what was said then or before.
+            mmr_lambda: Between relevance (1) and variety (0); 0.5 without it, as Zep.
+            similarity_weight: In a hybrid search, what the best similarity is worth, of the best
+                score by words; 0.3 without it.
+            syntax: In a search by text, quotes ask for phrases and a minus leaves out a word.
 
         Returns:
-            What matches best, the best first; of equal ones the earlier.
+            What matches best, the best first, in an order that is the same each time. ``score`` and
+            ``dist`` are the same: a cosine, or a number that is comparable within one search only.
 
         Raises:
-            BadRequestError: An argument is missing, out of range or of the wrong type.
+            BadRequestError: An argument is missing, out of range or of the wrong type; or the store
+                has no embeddings.
             StoreUnavailableError: The database cannot be reached.
+            APIError: The embeddings gave something else than vectors of one length.
         """
         return self._runner.run(
             searching(
@@ -369,23 +393,33 @@ class MemoryManager:
                 user_id=user_id,
                 limit=limit,
                 search_type=search_type,
+                search_scope=search_scope,
                 metadata=metadata,
+                where=where,
                 start_date=start_date,
                 end_date=end_date,
+                mmr_lambda=mmr_lambda,
+                similarity_weight=similarity_weight,
+                syntax=syntax,
             )
         )
 
     async def asearch(
         self,
-        text: str,
+        text: str | None = None,
         *,
         session_id: str | None = None,
         user_id: str | None = None,
         limit: int = 10,
         search_type: str | None = None,
+        search_scope: str | None = None,
         metadata: dict[str, Any] | None = None,
+        where: dict[str, Any] | None = None,
         start_date: datetime | None = None,
         end_date: datetime | None = None,
+        mmr_lambda: float | None = None,
+        similarity_weight: float | None = None,
+        syntax: bool = False,
     ) -> list[MemorySearchResult]:
         """Search a session, or all sessions of a user; see ``search``."""
         return await self._runner.arun(
@@ -395,10 +429,90 @@ class MemoryManager:
                 user_id=user_id,
                 limit=limit,
                 search_type=search_type,
+                search_scope=search_scope,
                 metadata=metadata,
+                where=where,
                 start_date=start_date,
                 end_date=end_date,
+                mmr_lambda=mmr_lambda,
+                similarity_weight=similarity_weight,
+                syntax=syntax,
             )
+        )
+
+    def embed(
+        self,
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        progress: Progress | bool = False,
+    ) -> int:
+        """Make the vectors for searching by meaning in advance, for the messages that lack them.
+
+        A search makes them too, of what it searches; never does a chat turn. What is done stays
+        done: a repeated call goes on where the last one was stopped.
+
+        Args:
+            session_id: Only a session's.
+            user_id: Only those of a user's sessions. Without either, of all messages.
+            progress: ``True`` shows it on stderr; a callable is called with how many messages are
+                done, and how many there are.
+
+        Returns:
+            How many were made.
+
+        Raises:
+            BadRequestError: The store has no embeddings, or an id cannot be one.
+            StoreUnavailableError: The database cannot be reached.
+            APIError: The embeddings gave something else than vectors of one length.
+        """
+        return self._runner.run(embedding(session_id, user_id, progress))
+
+    async def aembed(
+        self,
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        progress: Progress | bool = False,
+    ) -> int:
+        """Make the vectors for searching by meaning in advance; see ``embed``."""
+        return await self._runner.arun(embedding(session_id, user_id, progress))
+
+    def summarize(
+        self, session_id: str, llm: Model, *, prompt: str = PROMPT, keep_last: int = 0
+    ) -> Summary | None:
+        """Bring a session's summary up to date: only what is new since the last is read.
+
+        The summary is stored with the session, is deleted and undeleted with it, is returned by
+        ``get_memory`` and found by a search with the scope ``summary``. The messages stay. A long
+        session is summed up in parts, each stored: a repeated call goes on where the last one was
+        stopped. A message that is deleted, or changed, after it was summed up stays in the summary.
+
+        Args:
+            session_id: The session's id.
+            llm: A LangChain chat model.
+            prompt: What the model is told to do; it then gets the summary so far and the messages.
+            keep_last: How many of the last messages to leave for the next summary.
+
+        Returns:
+            The summary; ``None`` if nothing was said yet.
+
+        Raises:
+            BadRequestError: An argument cannot be used.
+            NotFoundError: There is no such session, or it is deleted.
+            APIError: The model gave no text.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        return self._runner.run(
+            summarizing(session_id, llm, prompt, keep_last, asynchronously=False)
+        )
+
+    async def asummarize(
+        self, session_id: str, llm: Model, *, prompt: str = PROMPT, keep_last: int = 0
+    ) -> Summary | None:
+        """Bring a session's summary up to date; see ``summarize``."""
+        return await self._runner.arun(
+            summarizing(session_id, llm, prompt, keep_last, asynchronously=True)
         )
 
 
@@ -409,11 +523,11 @@ def _adding(session_id: str, memory: Memory) -> Call[None]:
     return lambda store: store.messages.add(session_id, memory)
 
 
-def _reading(session_id: str, lastn: int | None) -> Call[list[Message]]:
+def _reading(session_id: str, lastn: int | None) -> Call[Memory]:
     session_id = checked_id(session_id, "session_id")
     if lastn is not None:
         lastn = checked_count(lastn, "lastn")
-    return lambda store: store.messages.read(session_id, lastn)
+    return lambda store: store.messages.memory(session_id, lastn)
 
 
 def _checked_session(session: Session) -> Session:

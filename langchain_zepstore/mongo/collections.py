@@ -6,7 +6,7 @@ operation must be harmless when it happens twice.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from typing import Any
 
 import pymongo
 from bson.codec_options import CodecOptions
-from pymongo import ReturnDocument, WriteConcern
+from pymongo import IndexModel, ReturnDocument, UpdateOne, WriteConcern
 from pymongo.errors import DuplicateKeyError, WriteConcernError
 
 from langchain_zepstore.mongo.failures import (
@@ -149,6 +149,17 @@ class Collection:
             ).to_list(None)
         )
 
+    def find_raw(
+        self, query: Document, *, sort: Mapping[str, Any], limit: int, fields: Mapping[str, Any]
+    ) -> Operation[list[bytes]]:
+        """Return the documents that match as BSON, not decoded."""
+        batches = yield from self.call(
+            lambda: self._raw.find_raw_batches(
+                query, fields, sort=sort, limit=limit, batch_size=limit
+            ).to_list(None)
+        )
+        return [document for batch in batches for document in _split(batch)]
+
     def find_one(
         self, query: Document, *, fields: Mapping[str, Any] | None = None
     ) -> Operation[Document | None]:
@@ -191,6 +202,12 @@ class Collection:
         """Update a document, or all that match, and return how many matched."""
         method = self._raw.update_many if many else self._raw.update_one
         result = yield from self.call(lambda: method(query, update, hint=hint))
+        return int(result.matched_count)
+
+    def update_each(self, updates: Sequence[tuple[Document, Update]]) -> Operation[int]:
+        """Update one document per query, all in one command, and return how many matched."""
+        several = [UpdateOne(query, update) for query, update in updates]
+        result = yield from self.call(lambda: self._raw.bulk_write(several, ordered=False))
         return int(result.matched_count)
 
     def insert(self, documents: Sequence[Document]) -> Operation[Inserted]:
@@ -236,6 +253,10 @@ class Collection:
         """Make sure that the indexes exist and return their names."""
         return self.call(lambda: self._raw.create_indexes(models))
 
+    def drop_index(self, name: str) -> Operation[None]:
+        """Remove an index."""
+        return self.call(lambda: self._raw.drop_index(name))
+
     def index_information(self) -> Operation[dict[str, Document]]:
         """Return the indexes that there are, by name."""
         return self.call(self._raw.index_information)
@@ -255,9 +276,11 @@ class Database:
         users: One document per user.
         counters: The last small int handed out, per kind.
         tenure: Who wrote last.
+        language: What the messages are searched in; ``None``: as the database has it.
+        search_language: What they are searched in, once that is known.
     """
 
-    def __init__(self, raw: Any, place: Place) -> None:
+    def __init__(self, raw: Any, place: Place, language: str | None = None) -> None:
         concern = WriteConcern(**{"w": "majority", "j": True, **raw.write_concern.document})
 
         def collection(name: str) -> Collection:
@@ -270,6 +293,26 @@ class Database:
         self.users = collection("users")
         self.counters = collection("counters")
         self.tenure = Tenure()
+        self.language = language
+        self.search_language: str | None = None
+        self._ensured: set[str] = set()
+
+    def ensure(self, collection: Collection, index: IndexModel) -> Operation[None]:
+        """Make sure, once, that an index is there that not everyone needs."""
+        name = index.document["name"]
+        if name in self._ensured:
+            return
+        if name not in (yield from collection.index_information()):
+            yield from collection.create_indexes([index])
+        self._ensured.add(name)
+
+
+def _split(batch: bytes) -> Iterator[bytes]:
+    start = 0
+    while start < len(batch):
+        end = start + int.from_bytes(batch[start : start + 4], "little")
+        yield batch[start:end]
+        start = end
 
 
 def _within(deadline: float, attempt: Callable[[], Any]) -> Any:

@@ -46,6 +46,7 @@ class Deletion:
             "at": "$$NOW",
             "seq": "$seq",
             "open": True,
+            "summary": "$summary",
         }
         is_open = {"$eq": ["$deletion.open", True]}
         return self._sessions.find_one_and_update(
@@ -58,6 +59,7 @@ class Deletion:
             [
                 {"$set": {"deletion": {"$cond": [is_open, "$deletion", opened]}}},
                 {"$set": {"deletion_count": "$deletion.id"}},
+                {"$unset": "summary"},
             ],
         )
 
@@ -101,6 +103,7 @@ class Deletion:
             claimed = yield from self._claim(
                 session,
                 {"id": session["deletion"]["id"]},
+                {"$set": {"summary": {"$ifNull": ["$deletion.summary", "$summary"]}}},
                 {"$unset": ["deletion", "deleted_at"]},
             )
             if claimed:
@@ -174,7 +177,7 @@ class Deletion:
                 restoring = True
 
     def _claim(
-        self, session: Document, undeletion: Document, change: Document
+        self, session: Document, undeletion: Document, *changes: Document
     ) -> Operation[Document | None]:
         """Take a deletion back in the session's document, if nothing has changed there."""
         current = session.get("deletion")
@@ -193,7 +196,7 @@ class Deletion:
                         "updated_at": "$$NOW",
                     }
                 },
-                change,
+                *changes,
             ],
         )
 

@@ -14,7 +14,7 @@ from langchain_core.messages import BaseMessage
 from langchain_zepstore import lc_messages
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.ids import new_id
-from langchain_zepstore.models import Message, Session, User
+from langchain_zepstore.models import Message, Session, Summary, User
 from langchain_zepstore.mongo.collections import Document
 from langchain_zepstore.values import unescape
 
@@ -97,7 +97,12 @@ FORGETTING: list[Document] = [
             "deleted_at": {"$add": ["$$NOW", GRACE // timedelta(milliseconds=1)]},
         }
     },
-    {"$unset": ["content", "langchain", "metadata", "deletion", "restored", "role", "scope"]},
+    {
+        "$unset": [
+            *("content", "langchain", "metadata", "deletion", "restored", "role", "scope"),
+            "embedding",
+        ]
+    },
 ]
 """What makes a placeholder of a deleted message."""
 
@@ -106,6 +111,13 @@ def scope_of(session: Document) -> str:
     """Return whose messages a session's are: its user's, or its own."""
     user_id = session.get("user_id")
     return f"s:{session['_id']}" if user_id is None else f"u:{user_id}"
+
+
+MESSAGE_FIELDS = {"embedding": 0}
+"""What to leave out in reading what ``to_message`` needs."""
+
+SESSION_FIELDS = {"summary": 0, "deletion.summary": 0}
+"""What to leave out in reading what ``to_session`` needs."""
 
 
 def to_message(document: Document) -> Message:
@@ -148,6 +160,21 @@ def to_session(document: Document) -> Session:
     """Decode a session."""
     return Session(
         session_id=document["_id"], user_id=document.get("user_id"), **_kept_by_store(document)
+    )
+
+
+def to_summary(document: Document | None) -> Summary | None:
+    """Decode a session's summary; ``None`` if it has none."""
+    if document is None:
+        return None
+    metadata = document.get("metadata")
+    return Summary(
+        uuid=document["uuid"],
+        created_at=document["created_at"],
+        content=document["content"],
+        recent_message_uuid=document["recent_message_uuid"],
+        token_count=document["token_count"],
+        metadata=None if metadata is None else unescape(metadata),
     )
 
 

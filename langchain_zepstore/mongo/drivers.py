@@ -48,6 +48,7 @@ class Settings:
         async_driver: Which driver to open for asynchronous calls.
         timeout: Seconds for each driver call.
         retention: How long soft-deleted data is kept; ``None``: as the database has it.
+        language: What messages are searched in; ``None``: as the database has it.
     """
 
     url: str | None
@@ -58,6 +59,7 @@ class Settings:
     async_driver: AsyncDriver
     timeout: float
     retention: timedelta | None
+    language: str | None = None
 
     @property
     def place(self) -> str:
@@ -187,7 +189,7 @@ class Drivers:
         process = partial(_process, synchronous)
         limits_whole = passed is None and not revive and not _own_limits(str(settings.url))
         place = Place(settings.place, settings.timeout, process, revive, limits_whole)
-        return _Opened(client, Database(raw, place), is_ours=passed is None)
+        return _Opened(client, Database(raw, place, settings.language), is_ours=passed is None)
 
     def _revive(self) -> None:
         embedded = self.settings.embedded

@@ -14,6 +14,7 @@ from langchain_zepstore.mongo.collections import Conflict, Database, Document
 from langchain_zepstore.mongo.marking import Marking
 from langchain_zepstore.mongo.merging import merged
 from langchain_zepstore.mongo.reserving import confirm, reserve
+from langchain_zepstore.mongo.summaries import Summaries
 from langchain_zepstore.mongo.tenure import Reservation
 from langchain_zepstore.running import Operation, Page
 from langchain_zepstore.store import Newborn
@@ -33,6 +34,7 @@ class Messages:
         self._database = database
         self._messages = database.messages
         self._marking = Marking(database)
+        self._summaries = Summaries(database)
 
     def add(
         self, session_id: str, memory: Memory, newborn: Newborn | None = None
@@ -187,14 +189,17 @@ class Messages:
         unchanged = {"deleted_at": None, "restored": holder.get("restored")}
         return bool((yield from self._messages.replace({**this, **unchanged}, {**message, **kept})))
 
-    def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
-        """Return the last messages of a session, oldest first; all of them without ``lastn``."""
-        return self._window(session_id, lastn, documents.to_message, None)
+    def memory(self, session_id: str, lastn: int | None = None) -> Operation[Memory]:
+        """Return the last messages of a session, oldest first, and its summary."""
+        fields = documents.MESSAGE_FIELDS
+        messages = yield from self._window(session_id, lastn, documents.to_message, fields)
+        summary = yield from self._summaries.get(session_id)
+        return Memory(messages=messages, summary=summary)
 
     def read_langchain(
         self, session_id: str, lastn: int | None = None
     ) -> Operation[list[BaseMessage]]:
-        """Return the same as LangChain's messages, without a detour over Zep's."""
+        """Return the last messages as LangChain's, without a detour over Zep's."""
         fields = documents.LANGCHAIN_FIELDS
         return self._window(session_id, lastn, documents.to_langchain, fields)
 
@@ -203,7 +208,7 @@ class Messages:
         session_id: str,
         lastn: int | None,
         decode: Callable[[Document], T],
-        fields: Document | None,
+        fields: Document,
     ) -> Operation[list[T]]:
         if lastn == 0:
             return []
@@ -222,7 +227,9 @@ class Messages:
         query = _live(session_id)
         if after is not None:
             query["seq"] = {"$gt": after}
-        found = yield from self._messages.find(query, sort={"seq": 1}, limit=limit)
+        found = yield from self._messages.find(
+            query, sort={"seq": 1}, limit=limit, fields=documents.MESSAGE_FIELDS
+        )
         items = [documents.to_message(document) for document in found]
         # Not at a short page: what is added meanwhile still comes.
         return Page(items, found[-1]["seq"] if found else None)
@@ -230,30 +237,37 @@ class Messages:
     def numbered_page(self, session_id: str, limit: int, number: int) -> Operation[list[Message]]:
         """Return a page of a session's messages by its number, from 1, oldest first."""
         found = yield from self._messages.find(
-            _live(session_id), sort={"seq": 1}, skip=(number - 1) * limit, limit=limit
+            _live(session_id),
+            sort={"seq": 1},
+            skip=(number - 1) * limit,
+            limit=limit,
+            fields=documents.MESSAGE_FIELDS,
         )
         return [documents.to_message(document) for document in found]
 
     def around(self, session_id: str, uuid: str, window: int) -> Operation[list[Message]]:
         """Return a live message with so many before and after it, oldest first."""
         live = _live(session_id)
-        found = yield from self._messages.find_one({**live, "uuid": uuid})
+        fields = documents.MESSAGE_FIELDS
+        found = yield from self._messages.find_one({**live, "uuid": uuid}, fields=fields)
         message = _existing(found, session_id, uuid)
         seq = message["seq"]
         before: list[Document] = []
         after: list[Document] = []
         if window:
             before = yield from self._messages.find(
-                {**live, "seq": {"$lt": seq}}, sort={"seq": -1}, limit=window
+                {**live, "seq": {"$lt": seq}}, sort={"seq": -1}, limit=window, fields=fields
             )
             after = yield from self._messages.find(
-                {**live, "seq": {"$gt": seq}}, sort={"seq": 1}, limit=window
+                {**live, "seq": {"$gt": seq}}, sort={"seq": 1}, limit=window, fields=fields
             )
         return [documents.to_message(each) for each in (*reversed(before), message, *after)]
 
     def get(self, session_id: str, uuid: str) -> Operation[Message]:
         """Return one message."""
-        found = yield from self._messages.find_one({**_live(session_id), "uuid": uuid})
+        found = yield from self._messages.find_one(
+            {**_live(session_id), "uuid": uuid}, fields=documents.MESSAGE_FIELDS
+        )
         return documents.to_message(_existing(found, session_id, uuid))
 
     def update_metadata(
@@ -264,6 +278,7 @@ class Messages:
         updated = yield from self._messages.find_one_and_update(
             {**_live(session_id), "uuid": uuid},
             [{"$set": {"metadata": merged("$metadata", patch)}}],
+            fields=documents.MESSAGE_FIELDS,
         )
         return documents.to_message(_existing(updated, session_id, uuid))
 

@@ -14,14 +14,17 @@ from langchain_zepstore.running import Operation
 DEFAULT_RETENTION = timedelta(days=30)
 SESSIONS_LINGER = timedelta(days=1)  # sessions are purged so much later than their messages
 
-_LIVE = {"deleted_at": None}
+LIVE = {"deleted_at": None}
+"""What is not deleted, as partial indexes have it."""
+
 _EXPIRY = "expiry"
+SEARCH_INDEX = "live_by_words"
 
 MESSAGE_INDEXES = [
     IndexModel(
         [("session_id", ASCENDING), ("seq", ASCENDING)],
         name="live_by_number",  # every read of a conversation
-        partialFilterExpression=_LIVE,
+        partialFilterExpression=LIVE,
     ),
     IndexModel(
         # A message id exists once per session, but for deleted messages that gave way to another.
@@ -35,34 +38,46 @@ MESSAGE_INDEXES = [
         partialFilterExpression={"deletion": {"$exists": True}},
     ),
 ]
-SEARCH_INDEX = IndexModel(
-    # A search reads one user's words, or one session's that is nobody's. MongoDB allows one such
-    # index; a field that says a document's language must not be one of ours. It doubles what it
-    # costs to add a thousand messages at once: the first search makes it, for those who search.
-    [("scope", ASCENDING), ("content", TEXT), ("content.text", TEXT)],
-    name="live_by_words",
-    default_language="english",
-    language_override="language of the index",
-    partialFilterExpression=_LIVE,
+SCOPE_INDEX = IndexModel(
+    # All that a user said, the latest first; made by the first search that needs it.
+    [("scope", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)],
+    name="live_by_scope",
+    partialFilterExpression=LIVE,
 )
 SESSION_INDEXES = [
     IndexModel([("id", ASCENDING)], name="by_id"),  # listings that include the deleted
-    IndexModel([("id", ASCENDING)], name="live_by_id", partialFilterExpression=_LIVE),
+    IndexModel([("id", ASCENDING)], name="live_by_id", partialFilterExpression=LIVE),
     IndexModel([("user_id", ASCENDING), ("id", ASCENDING)], name="by_user"),
     IndexModel(
         [("active_at", DESCENDING), ("id", DESCENDING)],
         name="live_by_activity",
-        partialFilterExpression=_LIVE,
+        partialFilterExpression=LIVE,
     ),
     IndexModel(
         [("user_id", ASCENDING), ("active_at", DESCENDING), ("id", DESCENDING)],
         name="live_by_user_and_activity",
-        partialFilterExpression=_LIVE,
+        partialFilterExpression=LIVE,
     ),
 ]
 USER_INDEXES = [
-    IndexModel([("id", ASCENDING)], name="live_by_id", partialFilterExpression=_LIVE),
+    IndexModel([("id", ASCENDING)], name="live_by_id", partialFilterExpression=LIVE),
 ]
+
+
+def search_index(language: str) -> IndexModel:
+    """Return the index.
+
+    A search reads one user's words, or one session's that is nobody's. MongoDB allows one such
+    index; a field that says a document's language must not be one of ours. It doubles what it costs
+    to add a thousand messages at once: the first search makes it, for those who search.
+    """
+    return IndexModel(
+        [("scope", ASCENDING), ("content", TEXT), ("content.text", TEXT)],
+        name=SEARCH_INDEX,
+        default_language=language,
+        language_override="language of the index",
+        partialFilterExpression=LIVE,
+    )
 
 
 def sharding_commands(database: str) -> list[dict[str, Any]]:

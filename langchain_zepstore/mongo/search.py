@@ -1,104 +1,126 @@
-"""Search over what was said."""
+"""Search over what was said: where to look, in which of the ways, and what comes of it."""
 
-import re
+from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import bson
+
+from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.models import MemorySearchResult
 from langchain_zepstore.mongo import documents
-from langchain_zepstore.mongo.collections import Database, Document
-from langchain_zepstore.mongo.failures import MissingIndexError
-from langchain_zepstore.mongo.merging import holds
-from langchain_zepstore.mongo.ranking import Place, candidate, neighbours, ranked
-from langchain_zepstore.mongo.schema import SEARCH_INDEX
+from langchain_zepstore.mongo.collections import Database
+from langchain_zepstore.mongo.places import Found, live_at, place_of
+from langchain_zepstore.mongo.selecting import Selection, scope_of, selected
+from langchain_zepstore.mongo.summary_search import SummarySearch
+from langchain_zepstore.mongo.text_search import TextSearch
+from langchain_zepstore.mongo.variety import choice, varied
+from langchain_zepstore.mongo.vector_search import VectorSearch
 from langchain_zepstore.running import Operation
-from langchain_zepstore.store import Sought
-from langchain_zepstore.values import encoded_metadata
+from langchain_zepstore.store import Embedded, Sought
 
-_SCORE = {"$meta": "textScore"}
-_CANDIDATES = 500  # what the index gives to choose from; fewer lose some of what is looked for
-_PLACES = 5000  # in one query, which holds 16 MB
-_RANKED = {"session_id": 1, "seq": 1, "role": 1, "content": 1}
-_SYNTAX = re.compile(r'["\-]')  # quotes ask for phrases, a minus leaves out
+if TYPE_CHECKING:
+    from langchain_zepstore.embedder import Embedder
+    from langchain_zepstore.mongo.vector_cache import VectorCache
+
+_NEAREST = 200  # that a hybrid search ranks with what it finds by words
+_PAGE = 1000
 
 
 class Search:
-    """Finds messages."""
+    """Finds messages and summaries.
 
-    def __init__(self, database: Database) -> None:
-        self._sessions = database.sessions
-        self._messages = database.messages
+    Args:
+        database: Where they are.
+        embedder: What makes vectors, if there is anything.
+        caches: The client's caches of vectors.
+    """
+
+    def __init__(
+        self, database: Database, embedder: Embedder | None, caches: dict[int, VectorCache]
+    ) -> None:
+        self._database = database
+        self._words = TextSearch(database)
+        self._space = VectorSearch(database, embedder, caches) if embedder else None
+        self._summaries = SummarySearch(database, embedder)
 
     def find(self, sought: Sought) -> Operation[list[MemorySearchResult]]:
-        """Return the messages that match best, the best first."""
-        wanted = encoded_metadata(sought.metadata or {}, "metadata")
-        scope = yield from self._scope(sought)
-        words = _SYNTAX.sub(" ", sought.text).strip()
-        if scope is None or not words:
+        """Return what matches best of what lives, the best first."""
+        kind = sought.kind or ("similarity" if self._space else "text")
+        if kind != "text":
+            self._needed_space(f"search_type {kind!r}")
+        if sought.in_summaries:
+            return (yield from self._summaries.find(sought, kind))
+        selection = yield from selected(self._database.sessions, sought)
+        if selection is None:
             return []
-        query: Document = {"scope": scope, "$text": {"$search": words}, "deleted_at": None}
-        if sought.session_id is not None:
-            query["session_id"] = sought.session_id
-        if sought.since or sought.until:
-            bounds = {"$gte": sought.since, "$lte": sought.until}
-            query["created_at"] = {name: at for name, at in bounds.items() if at is not None}
-        if wanted:
-            query["$expr"] = {"$and": holds("$metadata", wanted)}
-        try:
-            found = yield from self._candidates(query, sought.limit)
-        except MissingIndexError:
-            yield from self._messages.create_indexes([SEARCH_INDEX])
-            found = yield from self._candidates(query, sought.limit)
-        best = yield from self._best(words, found, sought.limit)
-        several = yield from self._at([place for place, _ in best], found)
-        messages = {(message["_id"]["s"], message["seq"]): message for message in several}
+        if not sought.text.strip():
+            found = yield from self._newest(selection, sought.limit)
+        elif kind == "text":
+            found = yield from self._words.best(selection, sought)
+        elif kind == "hybrid":
+            near = yield from self._near(selection, sought, max(sought.limit, _NEAREST))
+            found = yield from self._words.best(selection, sought, near)
+        elif kind == "mmr":
+            found = yield from self._varied(selection, sought)
+        else:
+            found = yield from self._near(selection, sought, sought.limit)
+        return (yield from self._results(found))
+
+    def embed(
+        self, session_id: str | None, user_id: str | None, after: str | None, limit: int
+    ) -> Operation[Embedded]:
+        """Make the vectors that a page of messages lacks."""
+        space = self._needed_space("embed")
+        scope = None
+        if session_id is not None or user_id is not None:
+            scope = yield from scope_of(self._database.sessions, session_id, user_id)
+            if scope is None:
+                return Embedded(total=0, seen=0, made=0, cursor=None)
+        return (yield from space.embed(Selection(scope, session_id, {}), after, limit))
+
+    def _needed_space(self, what: str) -> VectorSearch:
+        if self._space is None:
+            raise BadRequestError(
+                f"{what} needs embeddings: pass any of LangChain's to the client that holds the "
+                "store, ZepClient(…, embeddings=…), or use search_type 'text'"
+            )
+        return self._space
+
+    def _newest(self, selection: Selection, limit: int) -> Operation[list[Found]]:
+        found: list[Found] = []
+        after: str | None = None
+        while True:
+            most = min(limit - len(found), _PAGE)
+            page, after = yield from selection.page(self._database, after, most, ["session_id"])
+            found += [
+                Found(place_of(listed), listed["session_id"], 0.0)
+                for listed in map(bson.decode, page)
+            ]
+            if after is None or len(found) == limit:
+                return found
+
+    def _near(self, selection: Selection, sought: Sought, limit: int) -> Operation[list[Found]]:
+        near = yield from self._needed_space("similarity").nearest(selection, sought.text, limit)
+        return [each.found for each in near]
+
+    def _varied(self, selection: Selection, sought: Sought) -> Operation[list[Found]]:
+        space = self._needed_space("mmr")
+        near = yield from space.nearest(selection, sought.text, choice(sought.limit))
+        return [each.found for each in varied(near, sought.mmr_lambda, sought.limit)]
+
+    def _results(self, found: Sequence[Found]) -> Operation[list[MemorySearchResult]]:
+        sessions = {each.place: each.session_id for each in found}
+        several = yield from live_at(self._database, sessions, documents.MESSAGE_FIELDS)
+        messages = {place_of(message): message for message in several}
         return [
             MemorySearchResult(
                 message=documents.to_message(message),
                 session_id=message["session_id"],
-                score=score,
-                dist=score,
+                score=each.score,
+                dist=each.score,
             )
-            for place, score in best
-            if (message := messages.get(place))  # it may be deleted since
+            for each in found
+            if (message := messages.get(each.place))  # it may be deleted since
         ]
-
-    def _candidates(self, query: Document, limit: int) -> Operation[list[Document]]:
-        return self._messages.find(
-            query,
-            sort={"score": _SCORE, "session_id": 1, "seq": 1},
-            limit=max(limit, _CANDIDATES),
-            fields={**_RANKED, "score": _SCORE},
-        )
-
-    def _best(
-        self, words: str, found: list[Document], limit: int
-    ) -> Operation[list[tuple[Place, float]]]:
-        candidates = [candidate(message) for message in found]
-        beside = yield from self._at(neighbours(candidates), found, fields=_RANKED)
-        candidates += [candidate(message) for message in beside]
-        return ranked(words, candidates)[:limit]
-
-    def _at(
-        self, places: list[Place], found: list[Document], fields: Document | None = None
-    ) -> Operation[list[Document]]:
-        """Return the live messages at places in the sessions of those that were found."""
-        names = {message["_id"]["s"]: message["session_id"] for message in found}
-        several: list[Document] = []
-        for start in range(0, len(places), _PLACES):
-            part = places[start : start + _PLACES]
-            query: Document = {
-                "_id": {"$in": [{"s": session, "q": seq} for session, seq in part]},
-                "session_id": {"$in": sorted({names[session] for session, _ in part})},
-                "deleted_at": None,
-            }
-            several += yield from self._messages.find(query, fields=fields)
-        return several
-
-    def _scope(self, sought: Sought) -> Operation[str | None]:
-        if sought.session_id is None:
-            return documents.scope_of({"_id": None, "user_id": sought.user_id})
-        session = yield from self._sessions.find_one(
-            {"_id": sought.session_id, "deleted_at": None}, fields={"user_id": 1}
-        )
-        if session is None or sought.user_id not in (None, session.get("user_id")):
-            return None
-        return documents.scope_of(session)

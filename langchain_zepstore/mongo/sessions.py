@@ -163,7 +163,9 @@ class Sessions:
         if listing.metadata:
             wanted = encoded_metadata(listing.metadata, "metadata")
             query["$expr"] = {"$and": holds("$metadata", wanted)}
-        found = yield from self._sessions.find(query, sort={"id": 1}, limit=limit)
+        found = yield from self._sessions.find(
+            query, sort={"id": 1}, limit=limit, fields=documents.SESSION_FIELDS
+        )
         return [documents.to_session(session) for session in found]
 
     def page(self, listing: Listing, limit: int, cursor: Any) -> Operation[Page[Session]]:
@@ -183,7 +185,10 @@ class Sessions:
             query["active_at"] = {"$lte": active_at}
             query["$or"] = [{"active_at": {"$lt": active_at}}, {"id": {"$lt": number}}]
         found = yield from self._sessions.find(
-            query, sort={"active_at": -1, "id": -1}, limit=limit + 1
+            query,
+            sort={"active_at": -1, "id": -1},
+            limit=limit + 1,
+            fields=documents.SESSION_FIELDS,
         )
         sessions = [documents.to_session(session) for session in found[:limit]]
         return Page(sessions, _encoded(found[limit - 1]) if len(found) > limit else None)

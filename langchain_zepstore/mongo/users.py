@@ -122,7 +122,9 @@ class Users:
     def sessions(self, user_id: str) -> Operation[list[Session]]:
         """Return the live sessions of a user, by id."""
         found = yield from self._sessions.find(
-            {"user_id": user_id, "deleted_at": None, "id": {"$gt": 0}}, sort={"id": 1}
+            {"user_id": user_id, "deleted_at": None, "id": {"$gt": 0}},
+            sort={"id": 1},
+            fields=documents.SESSION_FIELDS,
         )
         return [documents.to_session(session) for session in found]
 

@@ -19,7 +19,15 @@ from langchain_zepstore.server.limits import Limits
 from langchain_zepstore.server.observing import Metrics, Observing
 from langchain_zepstore.server.paths import RawPaths
 from langchain_zepstore.server.reading import reasons
-from langchain_zepstore.server.routes import memory, messages, search, service, sessions, users
+from langchain_zepstore.server.routes import (
+    memory,
+    messages,
+    search,
+    service,
+    sessions,
+    summaries,
+    users,
+)
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
 _ZEP = "0.27.2"  # whose interface this is; its clients refuse to talk to older ones
@@ -101,6 +109,7 @@ def _routes(client: ZepClient, version: int) -> APIRouter:
         sessions.add_own_routes(router, client)
         messages.add_own_routes(router, client)
         search.add_own_routes(router, client)
+        summaries.add_own_routes(router, client)
         service.add_own_routes(router, client)
     service.add_missing_routes(router)
     return router

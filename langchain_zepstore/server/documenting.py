@@ -62,6 +62,28 @@ class SearchAnswer(MemorySearchResult):
     embedding: list[float] | None = None
 
 
+class UnsummarizedAnswer(BaseModel):
+    """A session's summary, and what was said after it."""
+
+    summary: Summary | None
+    messages: list[MessageAnswer]
+
+
+class SummaryAnswer(BaseModel):
+    """A summary as it is kept; null if another is there by now, or its messages are deleted."""
+
+    summary: Summary | None
+
+
+class EmbedAnswer(BaseModel):
+    """What came of making vectors."""
+
+    total: int
+    seen: int
+    made: int
+    cursor: str | None
+
+
 class PurgeAnswer(BaseModel):
     """How many were removed."""
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 
 from langchain_zepstore.checks import checked_id
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.models import Message
+from langchain_zepstore.models import Message, Summary
 from langchain_zepstore.wire import EXACT, from_exact, from_json, payload_of
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -139,14 +139,36 @@ class UserPatch(BaseModel):
 class SearchBody(BaseModel):
     """What to look for, and where: in a session, or in all sessions of a user."""
 
-    text: str
+    text: str | None = None
     session_id: str | None = None
     user_id: str | None = None
     limit: int | None = Field(None, ge=1, lt=2**31)
-    search_type: str | None = None
+    search_type: str | None = Field(None, description="text, similarity, mmr or hybrid.")
+    search_scope: str | None = Field(None, description="messages or summary.")
     metadata: Metadata = Field(None, description="What a message's metadata must hold.")
+    where: Metadata = Field(None, description="What it must be like, as Zep says it.")
     start_date: Annotated[datetime | None, BeforeValidator(_date)] = None
     end_date: Annotated[datetime | None, BeforeValidator(_date)] = None
+    mmr_lambda: float | None = None
+    similarity_weight: float | None = None
+    syntax: bool = Field(False, description="Quotes and minus in the text mean something.")
+
+
+class EmbedBody(BaseModel):
+    """Whose vectors to make: a page of a session's, of a user's, or of all messages."""
+
+    session_id: str | None = None
+    user_id: str | None = None
+    after: str | None = Field(None, description="The `cursor` of the page before.")
+    limit: int = Field(128, ge=1, le=1000)
+
+
+class SummaryBody(BaseModel):
+    """A summary to keep, in the place of the one before."""
+
+    session_id: str
+    summary: Summary
+    replacing: str | None = Field(None, description="The `uuid` of the one before.")
 
 
 class PurgeBody(BaseModel):

@@ -10,6 +10,8 @@ import pytest
 from langchain_zepstore import ZepClient
 from langchain_zepstore.server import create_app
 from tests.support.facade import Facade
+from tests.support.meaning import Subjects
+from tests.support.serving import MEANING
 
 BACKENDS = {
     "mongodb-sync": ("mongo_url", False, {}),
@@ -49,11 +51,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def _opened(request: pytest.FixtureRequest, database: str) -> AsyncIterator[Facade]:
     name = request.param
     fixture, asynchronous, options = BACKENDS[name]
+    embeddings = Subjects() if database.startswith(MEANING) else None
     url = request.getfixturevalue(fixture)
     if name.startswith("http"):
         client = ZepClient(f"{url}/{database}")
     elif name == "asgi":
-        served = ZepClient(url, database=database)
+        served = ZepClient(url, database=database, embeddings=embeddings)
         transport = httpx.ASGITransport(app=create_app(served, api_keys=()))
         async with served, httpx.AsyncClient(transport=transport) as async_client:
             yield Facade(
@@ -61,7 +64,7 @@ async def _opened(request: pytest.FixtureRequest, database: str) -> AsyncIterato
             )
         return
     else:
-        client = ZepClient(url, database=database, **options)
+        client = ZepClient(url, database=database, embeddings=embeddings, **options)
     yield Facade(client, asynchronous=asynchronous)
     await client.aclose()
 
@@ -70,6 +73,13 @@ async def _opened(request: pytest.FixtureRequest, database: str) -> AsyncIterato
 async def zep(request: pytest.FixtureRequest) -> AsyncIterator[Facade]:
     """A client of each backend, in the database that the suite shares."""
     async with _opened(request, "conformance") as facade:
+        yield facade
+
+
+@pytest.fixture(params=BACKENDS)
+async def meaning(request: pytest.FixtureRequest) -> AsyncIterator[Facade]:
+    """A client of each backend whose store has embeddings."""
+    async with _opened(request, MEANING) as facade:
         yield facade
 
 

@@ -138,6 +138,31 @@ async def test_blocks_of_text_are_found_too(zep: Facade, session_id: str) -> Non
     assert contents(await zep.memory.search("boat", session_id=session_id)) == [BOAT]
 
 
+async def test_a_question_finds_what_answers_a_question_that_was_found(
+    zep: Facade, session_id: str
+) -> None:
+    asked, answer, later = "Which boat is yours?", "The green one.", "I see."
+    await zep.memory.add_memory(session_id, said(asked, answer, later))
+    found = contents(await zep.memory.search("Whose boat?", session_id=session_id))
+    assert sorted(found) == sorted([asked, answer])
+    first = await zep.memory.search("Whose boat?", session_id=session_id, limit=1)
+    assert contents(first) == found[:1]
+    assert contents(await zep.memory.search("boat", session_id=session_id)) == [asked]
+
+
+async def test_an_answer_is_found_only_where_it_was_looked_for(
+    zep: Facade, session_id: str
+) -> None:
+    asked = Message(role="user", content="Which boat is yours?", metadata={"kind": "question"})
+    answer = Message(role="user", content="The green one.", uuid="answer")
+    await zep.memory.add_memory(session_id, Memory(messages=[asked, answer]))
+    where = {"session_id": session_id}
+    narrowed = await zep.memory.search("Whose boat?", metadata={"kind": "question"}, **where)
+    assert contents(narrowed) == [asked.content]
+    await zep.message.delete_message(session_id, "answer")
+    assert contents(await zep.memory.search("Whose boat?", **where)) == [asked.content]
+
+
 async def test_the_text_is_never_syntax(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, said(BOAT, LAKE))
     assert contents(await zep.memory.search("boat -green", session_id=session_id)) == [BOAT]
@@ -170,6 +195,97 @@ async def test_dates_and_metadata_narrow_a_search(zep: Facade, session_id: str) 
     assert await found(metadata={"trip": {"$gt": 0}}) == []
     payload = MemorySearchPayload(text="boat", metadata={"start_date": "2026-01-05T00:00:00Z"})
     assert contents(await zep.memory.search_memory(session_id, payload)) == ["boat 4"]
+
+
+async def test_metadata_or_a_date_alone_finds_the_newest_first(
+    zep: Facade, session_id: str, user_id: str
+) -> None:
+    await zep.user.add(CreateUserRequest(user_id=user_id))
+    await zep.memory.add_session(Session(session_id=session_id, user_id=user_id))
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    messages = [
+        Message(
+            role="user",
+            content=f"turn {number}",
+            created_at=start + timedelta(hours=number),
+            metadata={"even": number % 2 == 0},
+        )
+        for number in range(6)
+    ]
+    await zep.memory.add_memory(session_id, Memory(messages=messages))
+    for place in ({"session_id": session_id}, {"user_id": user_id}):
+        even = await zep.memory.search(metadata={"even": True}, **place)
+        assert contents(even) == ["turn 4", "turn 2", "turn 0"]
+        assert [result.score for result in even] == [0, 0, 0]
+        late = await zep.memory.search("", start_date=start + timedelta(hours=3), limit=2, **place)
+        assert contents(late) == ["turn 5", "turn 4"]
+        where = {"jsonpath": "$ ? (@.even == false)"}
+        odd = await zep.memory.search(where=where, search_type="text", **place)
+        assert contents(odd) == ["turn 5", "turn 3", "turn 1"]
+    payload = MemorySearchPayload(metadata={"where": {"jsonpath": "$ ? (@.even == true)"}})
+    found = await zep.memory.search_memory(session_id, payload)
+    assert contents(found) == ["turn 4", "turn 2", "turn 0"]
+
+
+async def test_where_is_what_zep_s_documentation_shows(zep: Facade, session_id: str) -> None:
+    told = {
+        "a": {"foo": "bar"},
+        "b": {"foo": "qux", "number": 3, "deep": {"key": [1, 2]}},
+        "c": {"system": {"entities": [{"Label": "DATE"}, {"Label": "ORG"}]}},
+        "d": None,
+        "e": {"foo": {"$ne": "bar"}},
+    }
+    messages = [
+        Message(role="user", content=f"boat {name}", metadata=metadata)
+        for name, metadata in told.items()
+    ]
+    await zep.memory.add_memory(session_id, Memory(messages=messages))
+    asked = {
+        '$[*] ? (@.foo == "bar")': "a",
+        '$[*] ? (@.foo != "bar")': "b",
+        "$[*] ? (@.number >= 3 && @.number < 4)": "b",
+        "$.deep ? (@.key == 2)": "b",
+        '$.system.entities[*] ? (@.Label == "DATE")': "c",
+        '$.foo ? (@."$ne" == "bar")': "e",
+        '$[*] ? (@.foo == "{$ne: 1}")': "",
+    }
+    for jsonpath, names in asked.items():
+        where = {"jsonpath": jsonpath}
+        found = await zep.memory.search("boat", session_id=session_id, where=where)
+        assert sorted(contents(found)) == [f"boat {name}" for name in names], jsonpath
+    either = {"or": [{"jsonpath": path} for path in list(asked)[:1]] + [{"jsonpath": "$.deep"}]}
+    both = {"and": [either, {"jsonpath": '$ ? (@.foo == "qux")'}]}
+    found = await zep.memory.search("boat", session_id=session_id, where=either)
+    assert sorted(contents(found)) == ["boat a", "boat b"]
+    payload = MemorySearchPayload(text="boat", metadata={"where": both})
+    assert contents(await zep.memory.search_memory(session_id, payload)) == ["boat b"]
+    for wrong in (
+        {"jsonpath": "$[*] ? (@.foo like_regex 'b')"},
+        {"jsonpath": 5},
+        {"$where": "1"},
+        {"and": []},
+        {"jsonpath": "$", "or": []},
+        "$",
+        {},
+    ):
+        with pytest.raises(BadRequestError):
+            await zep.memory.search("boat", session_id=session_id, where=wrong)
+        payload = MemorySearchPayload(text="boat", metadata={"where": wrong})
+        with pytest.raises(BadRequestError):
+            await zep.memory.search_memory(session_id, payload)
+
+
+async def test_quotes_and_minus_mean_something_when_asked_for(zep: Facade, session_id: str) -> None:
+    await zep.memory.add_memory(session_id, said(BOAT, "a green boat", "a green house"))
+
+    async def found(text: str) -> list[str]:
+        return sorted(contents(await zep.memory.search(text, session_id=session_id, syntax=True)))
+
+    assert await found('"green boat"') == ["a green boat"]
+    assert await found("green -house") == [BOAT, "a green boat"]
+    assert await found('green -"green house"') == [BOAT, "a green boat"]
+    assert await found("-green") == []
+    assert await found('"') == []
 
 
 async def test_unknown_and_deleted_sessions_and_users_have_nothing(

@@ -8,7 +8,7 @@ from pymongo import MongoClient
 from langchain_zepstore import Memory, Message, Session, ZepClient
 from langchain_zepstore.mongo.schema import SEARCH_INDEX
 
-NAME = SEARCH_INDEX.document["name"]
+NAME = SEARCH_INDEX
 
 
 def said(*texts: str) -> Memory:

@@ -15,8 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from langchain_zepstore import ZepClient
+from tests.support.meaning import Subjects
 
 ROOT = Path(__file__).parents[2]
+
+MEANING = "meaning"
+"""What a database's name begins with that is searched by meaning."""
 
 
 class Databases:
@@ -34,7 +38,8 @@ class Databases:
             return
         name = scope["path"].split("/")[1]
         if name not in self._apps:
-            client = ZepClient(self._url, database=name)
+            embeddings = Subjects() if name.startswith(MEANING) else None
+            client = ZepClient(self._url, database=name, embeddings=embeddings)
             self._apps[name] = create_app(client, **self._options)
         await self._apps[name]({**scope, "root_path": f"/{name}"}, receive, send)
 

@@ -10,7 +10,7 @@ import pytest
 import langchain_zepstore
 
 PACKAGE = Path(langchain_zepstore.__file__).parent
-SHARED = "checks errors models running store values"
+SHARED = "checks errors models running store values where"
 
 # From the bottom up: a room may import what is named behind it, and itself.
 ROOMS = {
@@ -20,15 +20,18 @@ ROOMS = {
     "models": "",
     "checks": "errors",
     "values": "errors",
-    "store": "models running",
+    "jsonpath": "errors",
+    "where": "errors jsonpath",
+    "embedder": "errors running",
+    "store": "models running where",
     "wire": "models",
     "lc_messages": "errors models",
     "bodies": "checks errors ids models values lc_messages",
     "embedded": "errors",
-    "managers": SHARED,
-    "mongo": f"{SHARED} ids lc_messages bodies embedded",
+    "managers": f"{SHARED} ids lc_messages",
+    "mongo": f"{SHARED} ids lc_messages bodies embedded embedder jsonpath",
     "http": f"{SHARED} lc_messages bodies wire",
-    "client": f"{SHARED} lc_messages managers embedded mongo http",
+    "client": f"{SHARED} lc_messages embedder managers embedded mongo http",
     "history": f"{SHARED} lc_messages client",
     "retriever": f"{SHARED} lc_messages client",
     "middleware": f"{SHARED} lc_messages client history",

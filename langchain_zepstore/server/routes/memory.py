@@ -57,12 +57,13 @@ def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
             return answers.memory(Memory())
         if lastn is not None:
             return answers.memory(await client.memory.aget_memory(session_id, lastn))
+        summary = await client.arun(lambda store: store.summaries.get(session_id))
         return await json_array(
             pages_of(client, session_id),
             None,
             answers.message_fields,
             answers.media_type,
-            (b'{"messages":', b',"summary":' + to_json(summary_fields(None)) + b"}"),
+            (b'{"messages":', b',"summary":' + to_json(summary_fields(summary)) + b"}"),
         )
 
     @router.delete("/sessions/{session_id}/memory", responses={**OK, **failures(400, 404)})

@@ -1,13 +1,16 @@
 """Search."""
 
+from dataclasses import asdict
+
 from fastapi import APIRouter, Request, Response
 
+from langchain_zepstore.checks import checked_id
 from langchain_zepstore.client import ZepClient
 from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult
 from langchain_zepstore.server.access import access_of
 from langchain_zepstore.server.answers import Answers
-from langchain_zepstore.server.documenting import SearchAnswer, accepts, failures
-from langchain_zepstore.server.reading import Id, Limit, SearchBody, read_body
+from langchain_zepstore.server.documenting import EmbedAnswer, SearchAnswer, accepts, failures
+from langchain_zepstore.server.reading import EmbedBody, Id, Limit, SearchBody, read_body
 
 
 def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
@@ -46,8 +49,31 @@ def add_own_routes(router: APIRouter, client: ZepClient) -> None:
             user_id=access_of(request).user(body.user_id),
             limit=body.limit or 10,
             search_type=body.search_type,
+            search_scope=body.search_scope,
             metadata=body.metadata,
+            where=body.where,
             start_date=body.start_date,
             end_date=body.end_date,
+            mmr_lambda=body.mmr_lambda,
+            similarity_weight=body.similarity_weight,
+            syntax=body.syntax,
         )
         return Answers.to(request).results(found)
+
+    @router.post(
+        "/embed",
+        response_model=EmbedAnswer,
+        openapi_extra=accepts(EmbedBody),
+        responses=failures(400),
+    )
+    async def embed(request: Request) -> Response:
+        """Make the vectors that a page of messages lacks."""
+        body = await read_body(request, EmbedBody)
+        session_id, user_id = body.session_id, access_of(request).user(body.user_id)
+        for name, value in (("session_id", session_id), ("user_id", user_id)):
+            if value is not None:
+                checked_id(value, name)
+        page = await client.arun(
+            lambda store: store.search.embed(session_id, user_id, body.after, body.limit)
+        )
+        return Answers.to(request).json(asdict(page))

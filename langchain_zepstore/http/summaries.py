@@ -1,0 +1,44 @@
+"""Summaries as requests."""
+
+from typing import Any
+
+from langchain_zepstore.http.requests import Requests, marked_metadata, path
+from langchain_zepstore.http.responses import Answer
+from langchain_zepstore.models import Message, Summary
+from langchain_zepstore.running import Operation
+from langchain_zepstore.store import Unsummarized
+
+
+class Summaries:
+    """Keeps the summaries of sessions."""
+
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
+
+    def get(self, session_id: str) -> Operation[Summary | None]:
+        """Return a live session's summary."""
+        answer = yield from self._requests.get(path("sessions", session_id, "memory"), lastn=0)
+        return answer.read_memory(answer.data).summary
+
+    def pending(self, session_id: str, limit: int) -> Operation[Unsummarized]:
+        """Return a live session's summary and what was said after it."""
+        answer = yield from self._requests.get(
+            path("unsummarized"), session_id=session_id, limit=limit
+        )
+        return Unsummarized(_summary(answer), answer.read_list(Message, answer.field("messages")))
+
+    def put(
+        self, session_id: str, summary: Summary, replacing: str | None
+    ) -> Operation[Summary | None]:
+        """Store a summary in the place of the one with that uuid."""
+        fields: dict[str, Any] = summary.model_dump(exclude={"metadata"})
+        if summary.metadata is not None:
+            fields["metadata"] = marked_metadata(summary.metadata, "summary.metadata")
+        body = {"session_id": session_id, "summary": fields, "replacing": replacing}
+        answer = yield from self._requests.send("POST", path("summary"), body=body, repeatable=True)
+        return _summary(answer)
+
+
+def _summary(answer: Answer) -> Summary | None:
+    fields = answer.field("summary")
+    return None if fields is None else answer.read(Summary, fields)

@@ -1,0 +1,122 @@
+"""Search over the summaries of sessions: there is one a session, so they are all looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from langchain_zepstore.models import MemorySearchResult
+from langchain_zepstore.mongo import documents
+from langchain_zepstore.mongo.collections import Database, Document, Update
+from langchain_zepstore.mongo.embeddings import embedding_of, fits, unit, vector_in
+from langchain_zepstore.mongo.places import Found, Near
+from langchain_zepstore.mongo.ranking import OF_SIMILARITY, Candidate, Place, ranked
+from langchain_zepstore.mongo.search_index import DEFAULT_LANGUAGE
+from langchain_zepstore.mongo.selecting import narrowed
+from langchain_zepstore.mongo.variety import choice, varied
+from langchain_zepstore.mongo.vector_search import MADE, in_parts
+from langchain_zepstore.running import Operation
+from langchain_zepstore.store import Sought
+
+if TYPE_CHECKING:
+    from langchain_zepstore.embedder import Embedder, Vectors
+
+
+class SummarySearch:
+    """Finds summaries."""
+
+    def __init__(self, database: Database, embedder: Embedder | None) -> None:
+        self._database = database
+        self._sessions = database.sessions
+        self._embedder = embedder
+
+    def find(self, sought: Sought, kind: str) -> Operation[list[MemorySearchResult]]:
+        """Return the summaries that match best, the best first; without a text the newest."""
+        query: Document = {"deleted_at": None, "summary.seq": {"$gt": 0}}
+        if sought.session_id is not None:
+            query["_id"] = sought.session_id
+        if sought.user_id is not None:
+            query["user_id"] = sought.user_id
+        query |= narrowed(sought, "summary.created_at", "summary.metadata")
+        found = yield from self._sessions.find(query, fields={"summary": 1})
+        sessions = {session["_id"]: session for session in found}
+        newest = sorted(
+            found, key=lambda session: (session["summary"]["created_at"], session["_id"])
+        )
+        best = yield from self._best(newest[::-1], sought, kind)
+        return [
+            MemorySearchResult(
+                summary=documents.to_summary(sessions[each.session_id]["summary"]),
+                session_id=each.session_id,
+                score=each.score,
+                dist=each.score,
+            )
+            for each in best[: sought.limit]
+        ]
+
+    def _best(
+        self, sessions: Sequence[Document], sought: Sought, kind: str
+    ) -> Operation[list[Found]]:
+        if not sought.text.strip() or not sessions:
+            return [_found(session, 0.0) for session in sessions]
+        if kind == "text" or self._embedder is None:
+            return self._worded(sessions, sought, {})
+        wanted = unit((yield from self._embedder.query(sought.text)))
+        vectors = yield from self._vectors(self._embedder, sessions, len(wanted))
+        near = [
+            Near(_found(session, float((vector @ wanted).round(6))), vector)
+            for session, vector in zip(sessions, vectors, strict=True)
+        ]
+        near.sort(key=lambda each: -each.found.score)
+        if kind == "hybrid":
+            return self._worded(sessions, sought, {each.found.place: each.found for each in near})
+        if kind == "mmr":
+            near = varied(near[: choice(sought.limit)], sought.mmr_lambda, sought.limit)
+        return [each.found for each in near]
+
+    def _worded(
+        self, sessions: Sequence[Document], sought: Sought, near: Mapping[Place, Found]
+    ) -> list[Found]:
+        by_place = {(session["_id"], 0): session for session in sessions}
+        candidates = [
+            Candidate(
+                place,
+                session["summary"]["content"],
+                found=0.0,
+                similarity=near[place].score if near else None,
+            )
+            for place, session in by_place.items()
+        ]
+        language = self._database.language or DEFAULT_LANGUAGE
+        weight = OF_SIMILARITY if sought.similarity_weight is None else sought.similarity_weight
+        scores = ranked(sought.text, candidates, language, weight)
+        return [_found(by_place[place], score) for place, score in scores if score > 0 or near]
+
+    def _vectors(
+        self, embedder: Embedder, sessions: Sequence[Document], dimension: int
+    ) -> Operation[list[Vectors]]:
+        """Return the summaries' unit vectors; make those that are not there."""
+        import numpy as np  # noqa: PLC0415 - an extra
+
+        embeddings = {each["_id"]: each["summary"].get("embedding") for each in sessions}
+        lacking = [
+            each
+            for each in sessions
+            if not fits(embeddings[each["_id"]], embedder.model, dimension)
+        ]
+        for several in in_parts(lacking, MADE):
+            texts = [each["summary"]["content"] for each in several]
+            made = yield from embedder.documents(texts)
+            updates: list[tuple[Document, Update]] = []
+            for session, vector in zip(several, made, strict=True):
+                embeddings[session["_id"]] = embedding_of(embedder.model, vector)
+                this = {"_id": session["_id"], "summary.uuid": session["summary"]["uuid"]}
+                updates.append((this, {"$set": {"summary.embedding": embeddings[session["_id"]]}}))
+            yield from self._sessions.update_each(updates)
+        none = np.zeros(dimension, dtype=np.float32)
+        vectors = [vector_in(each or {}, dimension) for each in embeddings.values()]
+        return [none if vector is None else unit(vector) for vector in vectors]
+
+
+def _found(session: Document, score: float) -> Found:
+    return Found((session["_id"], 0), session["_id"], score)

@@ -1,0 +1,52 @@
+"""Summaries of sessions: what the next one is made from, and keeping it. Zep has no such routes."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from langchain_zepstore.checks import checked_id
+from langchain_zepstore.client import ZepClient
+from langchain_zepstore.server.access import access_of
+from langchain_zepstore.server.answers import Answers
+from langchain_zepstore.server.documenting import (
+    SummaryAnswer,
+    UnsummarizedAnswer,
+    accepts,
+    failures,
+)
+from langchain_zepstore.server.reading import SummaryBody, read_body
+
+
+def add_own_routes(router: APIRouter, client: ZepClient) -> None:
+    """Add them."""
+
+    @router.get("/unsummarized", response_model=UnsummarizedAnswer, responses=failures(400, 404))
+    async def unsummarized(
+        request: Request, session_id: str, limit: Annotated[int, Query(ge=1, le=10_000)] = 200
+    ) -> Response:
+        """Return a session's summary and what was said after it, oldest first."""
+        await access_of(request).session(client, checked_id(session_id, "session_id"))
+        pending = await client.arun(lambda store: store.summaries.pending(session_id, limit))
+        answers = Answers.to(request)
+        return answers.json(
+            {
+                "summary": pending.summary,
+                "messages": [answers.message_fields(message) for message in pending.messages],
+            }
+        )
+
+    @router.post(
+        "/summary",
+        response_model=SummaryAnswer,
+        openapi_extra=accepts(SummaryBody),
+        responses=failures(400, 404),
+    )
+    async def put_summary(request: Request) -> Response:
+        """Keep a summary in the place of the one before, if that is still there."""
+        body = await read_body(request, SummaryBody)
+        session_id = checked_id(body.session_id, "session_id")
+        await access_of(request).session(client, session_id)
+        summary = await client.arun(
+            lambda store: store.summaries.put(session_id, body.summary, body.replacing)
+        )
+        return Answers.to(request).json({"summary": summary})

@@ -1,0 +1,215 @@
+"""Search by meaning, by both, and with variety; vectors made before they are needed."""
+
+import asyncio
+
+import pytest
+
+from langchain_zepstore import (
+    BadRequestError,
+    CreateUserRequest,
+    Memory,
+    MemorySearchPayload,
+    MemorySearchResult,
+    Message,
+    Session,
+)
+from tests.support.facade import Facade
+
+SHIP = "The old ship lies at anchor"
+POND = "Ducks on the pond"
+STEW = "A stew of lentils"
+SAID = [SHIP, POND, STEW]
+
+
+def said(*texts: str, **fields) -> Memory:
+    return Memory(messages=[Message(role="user", content=text, **fields) for text in texts])
+
+
+def contents(results: list[MemorySearchResult]) -> list[str]:
+    return [result.message.content for result in results if result.message]
+
+
+async def test_what_means_the_same_is_found_in_other_words(
+    meaning: Facade, session_id: str
+) -> None:
+    await meaning.memory.add_memory(session_id, said(*SAID))
+    for text, best in (("sailing a boat", SHIP), ("beans", STEW), ("the lake", POND)):
+        results = await meaning.memory.search(text, session_id=session_id, search_type="similarity")
+        assert contents(results)[0] == best
+        assert len(results) == 3
+        scores = [result.score for result in results]
+        assert scores == sorted(scores, reverse=True)
+        assert scores[0] > 0.8
+        assert all(-1 <= score <= 1 for score in scores)
+        assert [result.dist for result in results] == scores
+        assert results[0].session_id == session_id
+    assert await meaning.memory.search("boat", session_id=session_id, search_type="text") == []
+
+
+async def test_with_embeddings_meaning_is_the_default_also_for_zeps_payload(
+    meaning: Facade, session_id: str
+) -> None:
+    await meaning.memory.add_memory(session_id, said(*SAID))
+    assert contents(await meaning.memory.search("boat", session_id=session_id))[0] == SHIP
+    payload = MemorySearchPayload(text="boat", search_type="similarity")
+    assert contents(await meaning.memory.search_memory(session_id, payload, 1)) == [SHIP]
+
+
+async def test_the_order_is_the_same_each_time_and_for_each_limit(
+    meaning: Facade, session_id: str
+) -> None:
+    await meaning.memory.add_memory(session_id, said(*["a boat"] * 20, *SAID))
+    whole = await meaning.memory.search("ship", session_id=session_id, limit=100)
+    assert len(whole) == 23
+    for limit in (1, 7, 21):
+        part = await meaning.memory.search("ship", session_id=session_id, limit=limit)
+        assert part == whole[:limit]
+
+
+async def test_a_user_s_sessions_are_searched_by_meaning_and_no_others(
+    meaning: Facade, session_id: str, user_id: str
+) -> None:
+    other = f"{user_id} other"
+    for user in (user_id, other):
+        await meaning.user.add(CreateUserRequest(user_id=user))
+    for name, owner in (("a", user_id), ("b", user_id), ("c", other), ("d", None)):
+        of = f"{session_id} {name}"
+        await meaning.memory.add_session(Session(session_id=of, user_id=owner))
+        await meaning.memory.add_memory(of, said(f"the ship {name}"))
+    found = await meaning.memory.search("boat", user_id=user_id)
+    assert sorted(contents(found)) == ["the ship a", "the ship b"]
+    one = await meaning.memory.search("boat", user_id=user_id, session_id=f"{session_id} a")
+    assert contents(one) == ["the ship a"]
+    assert await meaning.memory.search("boat", user_id=other, session_id=f"{session_id} a") == []
+
+
+async def test_every_change_is_seen_by_the_next_search(meaning: Facade, session_id: str) -> None:
+    async def found() -> list[str]:
+        return sorted(contents(await meaning.memory.search("boat", session_id=session_id)))
+
+    await meaning.memory.add_memory(session_id, said(SHIP, uuid="one"))
+    await meaning.memory.add_memory(session_id, said("boats", uuid="two"))
+    assert await found() == [SHIP, "boats"]
+    await meaning.message.delete_message(session_id, "two")
+    assert await found() == [SHIP]
+    await meaning.memory.add_memory(session_id, said(STEW, uuid="one"))
+    [result] = await meaning.memory.search("boat", session_id=session_id)
+    assert result.message.content == STEW
+    assert result.score < 0.5
+    await meaning.memory.delete_memory(session_id)
+    assert await found() == []
+    await meaning.memory.add_memory(session_id, said(POND))
+    assert await found() == [POND]
+    await meaning.memory.undelete_session(session_id)
+    assert await found() == [STEW, POND]
+    await meaning.message.undelete_message(session_id, "two")
+    assert await found() == [STEW, POND, "boats"]
+
+
+async def test_variety_leaves_out_what_says_the_same_again(
+    meaning: Facade, session_id: str
+) -> None:
+    texts = ["a boat", "the boat", "boats", "a boat in winter", STEW]
+    await meaning.memory.add_memory(session_id, said(*texts))
+
+    async def found(weight: float) -> list[str]:
+        return contents(
+            await meaning.memory.search(
+                "boat", session_id=session_id, search_type="mmr", mmr_lambda=weight, limit=3
+            )
+        )
+
+    similar = contents(
+        await meaning.memory.search("boat", session_id=session_id, search_type="similarity")
+    )
+    assert await found(1.0) == similar[:3]
+    assert STEW in await found(0.0)
+    varied = await found(0.5)
+    assert varied[0] == similar[0]
+    assert varied != similar[:3]
+    payload = MemorySearchPayload(text="boat", search_type="mmr", mmr_lambda=0.5)
+    assert contents(await meaning.memory.search_memory(session_id, payload, 3)) == varied
+
+
+async def test_both_find_what_either_finds(meaning: Facade, session_id: str) -> None:
+    await meaning.memory.add_memory(session_id, said(SHIP, "my boat is called Ada", POND, STEW))
+    results = await meaning.memory.search("Ada boat", session_id=session_id, search_type="hybrid")
+    assert contents(results)[:2] == ["my boat is called Ada", SHIP]
+    scores = [result.score for result in results]
+    assert scores == sorted(scores, reverse=True)
+
+
+async def test_metadata_and_dates_narrow_a_search_by_meaning(
+    meaning: Facade, session_id: str
+) -> None:
+    for number in range(4):
+        await meaning.memory.add_memory(
+            session_id, said(f"ship {number}", metadata={"trip": {"day": number}})
+        )
+    found = await meaning.memory.search(
+        "boat", session_id=session_id, metadata={"trip": {"day": 2}}
+    )
+    assert contents(found) == ["ship 2"]
+    where = {"jsonpath": "$.trip ? (@.day >= 2)"}
+    found = await meaning.memory.search("boat", session_id=session_id, where=where)
+    assert sorted(contents(found)) == ["ship 2", "ship 3"]
+
+
+async def test_vectors_are_made_in_advance_once(
+    meaning: Facade, session_id: str, user_id: str
+) -> None:
+    await meaning.user.add(CreateUserRequest(user_id=user_id))
+    for name in "ab":
+        session = Session(session_id=f"{session_id} {name}", user_id=user_id)
+        await meaning.memory.add_session(session)
+        await meaning.memory.add_memory(session.session_id, said(*SAID, " "))
+    seen = []
+    made = await meaning.memory.embed(
+        session_id=f"{session_id} a", progress=lambda *numbers: seen.append(numbers)
+    )
+    assert (made, seen) == (4, [(4, 4)])
+    assert await meaning.memory.embed(session_id=f"{session_id} a") == 0
+    assert await meaning.memory.embed(user_id=user_id) == 4
+    assert await meaning.memory.embed(user_id=user_id) == 0
+    assert await meaning.memory.embed(session_id=f"{session_id} c") == 0
+    await meaning.memory.add_memory(f"{session_id} a", said("a boat"))
+    assert await meaning.memory.embed() >= 1
+    assert await meaning.memory.embed(session_id=f"{session_id} a") == 0
+
+
+async def test_what_cannot_be_searched_by_meaning_is_refused(
+    zep: Facade, meaning: Facade, session_id: str
+) -> None:
+    for kind in ("similarity", "mmr", "hybrid"):
+        with pytest.raises(BadRequestError, match="embeddings="):
+            await zep.memory.search("boat", session_id=session_id, search_type=kind)
+    with pytest.raises(BadRequestError, match="embeddings="):
+        await zep.memory.embed()
+    refused = [
+        meaning.memory.search("x", session_id=session_id, search_type="mmr", mmr_lambda=1.1),
+        meaning.memory.search("x", session_id=session_id, search_type="mmr", mmr_lambda="1"),
+        meaning.memory.search("x", session_id=session_id, search_type="mmr", limit=1001),
+        meaning.memory.embed(session_id={"$ne": ""}),
+        meaning.memory.embed(user_id=5),
+    ]
+    for call in refused:
+        with pytest.raises(BadRequestError):
+            await call
+
+
+async def test_messages_without_words_are_in_nobody_s_way(meaning: Facade, session_id: str) -> None:
+    await meaning.memory.add_memory(session_id, said("", "  ", SHIP))
+    for _ in range(2):
+        assert contents(await meaning.memory.search("boat", session_id=session_id)) == [SHIP]
+
+
+async def test_many_searches_by_meaning_at_once_disturb_nobody(
+    meaning: Facade, session_id: str
+) -> None:
+    await meaning.memory.add_memory(session_id, said(*SAID * 30))
+    searches = [
+        meaning.memory.search(text, session_id=session_id, limit=30)
+        for text in ["boat", "lake", "beans"] * 4
+    ]
+    found = await asyncio.gather(*searches)
+    assert [set(contents(each)) for each in found] == [{SHIP}, {POND}, {STEW}] * 4

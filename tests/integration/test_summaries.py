@@ -1,0 +1,157 @@
+"""A summary takes its time: what happens meanwhile, and to whom it belongs then."""
+
+from collections.abc import Callable
+
+import pytest
+from langchain_core.runnables import RunnableLambda
+
+from langchain_zepstore import (
+    BadRequestError,
+    Memory,
+    Message,
+    NotFoundError,
+    StoreUnavailableError,
+    ZepClient,
+)
+
+
+def said(*texts: str) -> Memory:
+    return Memory(messages=[Message(role="user", content=text) for text in texts])
+
+
+def model(meanwhile: Callable[[], object]) -> RunnableLambda:
+    """A model while which something happens, the first time."""
+    calls = []
+
+    def answer(question: list) -> str:
+        calls.append(question)
+        if len(calls) == 1:
+            meanwhile()
+        return f"summary {len(calls)} of {str(question[-1].content).splitlines()[-1]}"
+
+    return RunnableLambda(answer)
+
+
+def test_a_summary_that_a_deletion_overtakes_is_not_kept(client, session_id) -> None:
+    client.memory.add_memory(session_id, said("old"))
+    with pytest.raises(NotFoundError):
+        client.memory.summarize(session_id, model(lambda: client.memory.delete_memory(session_id)))
+    client.memory.undelete_session(session_id)
+    assert client.memory.get_memory(session_id).summary is None
+
+
+def test_a_summary_of_what_was_deleted_is_not_kept_by_the_session_that_lives_again(
+    client, session_id
+) -> None:
+    def deleted_and_revived() -> None:
+        client.memory.delete_memory(session_id)
+        client.memory.add_memory(session_id, said("new"))
+
+    client.memory.add_memory(session_id, said("old"))
+    summary = client.memory.summarize(session_id, model(deleted_and_revived))
+    assert summary.content == "summary 2 of user: new"
+    assert client.memory.get_memory(session_id).summary == summary
+
+
+def test_a_summary_that_another_overtakes_gives_way(client, session_id) -> None:
+    def summed_up_by_another() -> None:
+        client.memory.summarize(session_id, RunnableLambda(lambda _: "another's"))
+
+    client.memory.add_memory(session_id, said("old"))
+    assert client.memory.summarize(session_id, model(summed_up_by_another)).content == "another's"
+
+
+def test_what_was_added_meanwhile_is_summed_up_too(client, session_id) -> None:
+    client.memory.add_memory(session_id, said("old"))
+    meanwhile = model(lambda: client.memory.add_memory(session_id, said("new")))
+    assert client.memory.summarize(session_id, meanwhile).content == "summary 2 of user: new"
+
+
+def test_a_model_that_fails_leaves_the_last_summary(client, session_id) -> None:
+    client.memory.add_memory(session_id, said("old"))
+    first = client.memory.summarize(session_id, RunnableLambda(lambda _: "first"))
+    client.memory.add_memory(session_id, said("new"))
+
+    def fail() -> None:
+        raise RuntimeError("no tokens left")
+
+    with pytest.raises(RuntimeError, match="no tokens"):
+        client.memory.summarize(session_id, model(fail))
+    assert client.memory.get_memory(session_id).summary == first
+
+
+def test_a_purge_takes_what_a_deletion_took_of_summaries(mongo_url, database_name) -> None:
+    with ZepClient(mongo_url, database=database_name) as client:
+        client.memory.add_memory("s", said("old"))
+        client.memory.summarize("s", RunnableLambda(lambda _: "a secret"))
+        client.memory.delete_memory("s")
+        client.memory.add_memory("s", said("new"))
+        client.purge()
+        with pytest.raises(NotFoundError):
+            client.memory.undelete_session("s")
+        raw = client.run(lambda store: store.sessions.find("s"))
+        assert raw is not None
+        from pymongo import MongoClient
+
+        with MongoClient(mongo_url) as mongo:
+            assert "a secret" not in str(mongo[database_name].sessions.find_one())
+
+
+async def test_summing_up_is_given_up_at_once(mongo_url, database_name) -> None:
+    import asyncio
+
+    started = asyncio.Event()
+
+    async def forever(_: object) -> str:
+        started.set()
+        await asyncio.sleep(3600)
+        return ""
+
+    async with ZepClient(mongo_url, database=database_name) as client:
+        await client.memory.aadd_memory("s", said("old"))
+        llm = RunnableLambda(lambda _: "", afunc=forever)
+        task = asyncio.create_task(client.memory.asummarize("s", llm))
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 5)
+        assert (await client.memory.aget_memory("s")).summary is None
+
+
+def test_without_a_server_the_model_is_not_asked(session_id) -> None:
+    asked = []
+    with (
+        ZepClient("mongodb://127.0.0.1:9/", timeout=0.2) as client,
+        pytest.raises(StoreUnavailableError),
+    ):
+        client.memory.summarize(session_id, RunnableLambda(asked.append))
+    assert not asked
+
+
+def test_the_history_of_langchain_s_zep_class_has_its_summary_and_search(
+    client, session_id
+) -> None:
+    history = client.chat_history(session_id)
+    assert history.zep_summary is None
+    history.add_user_message("a boat on the lake")
+    client.memory.summarize(session_id, RunnableLambda(lambda _: "boats"))
+    assert history.zep_summary == "boats"
+    [found] = history.search("lakes")
+    assert found.message.content == "a boat on the lake"
+    [found] = history.search("boat", search_scope="summary", limit=1)
+    assert found.summary.content == "boats"
+    with pytest.raises(BadRequestError):
+        history.search("boat", search_type="guess")
+    with pytest.raises(BadRequestError):
+        history.search("boat", metadata=["a"])
+
+
+async def test_the_history_searches_asynchronously(client, mongo_url, session_id) -> None:
+    async with ZepClient(mongo_url) as asynchronous:
+        history = asynchronous.chat_history(session_id)
+        await history.aadd_messages([])
+        client.memory.add_memory(session_id, said("a boat"))
+        [found] = await history.asearch("boats", {"where": {"jsonpath": "$"}}, limit=3) or [None]
+        assert found is None
+        [found] = await history.asearch("boats")
+        assert found.message.content == "a boat"
