@@ -149,6 +149,13 @@ class Collection:
             ).to_list(None)
         )
 
+    def aggregate(self, stages: Sequence[Mapping[str, Any]]) -> Operation[list[Document]]:
+        """Return what comes out of a pipeline that only reads."""
+        # One of the drivers hands over the cursor at once, another later.
+        cursor = yield from self.call(lambda: self._raw.aggregate(stages))
+        documents: list[Document] = yield from self.call(lambda: cursor.to_list(None))
+        return documents
+
     def find_raw(
         self, query: Document, *, sort: Mapping[str, Any], limit: int, fields: Mapping[str, Any]
     ) -> Operation[list[bytes]]:
@@ -278,6 +285,7 @@ class Database:
         tenure: Who wrote last.
         language: What the messages are searched in; ``None``: as the database has it.
         search_language: What they are searched in, once that is known.
+        vector_indexes: Whether Atlas has an index of vectors of a length, once that is known.
     """
 
     def __init__(self, raw: Any, place: Place, language: str | None = None) -> None:
@@ -295,6 +303,7 @@ class Database:
         self.tenure = Tenure()
         self.language = language
         self.search_language: str | None = None
+        self.vector_indexes: dict[int, bool] = {}
         self._ensured: set[str] = set()
 
     def ensure(self, collection: Collection, index: IndexModel) -> Operation[None]:

@@ -19,6 +19,7 @@ from langchain_zepstore.values import encoded_metadata
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_WHOLE = "live_by_number"  # the index of all live messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Selection:
     def count(self, database: Database) -> Operation[int]:
         """Return how many there are."""
         yield from self._prepare(database)
-        return (yield from database.messages.count(self._listed()))
+        hint = _WHOLE if self.scope is None and self.session_id is None else None
+        return (yield from database.messages.count(self._listed(), hint=hint))
 
     def page(
         self, database: Database, after: str | None, limit: int, fields: Sequence[str]
@@ -59,8 +61,11 @@ class Selection:
             fields: What to read beside ``_id`` and ``created_at``.
         """
         yield from self._prepare(database)
+        query = self._listed()
+        if after is not None:
+            query["$and"] = [self._behind(after)]
         found = yield from database.messages.find_raw(
-            {"$and": [self._listed(), self._after(after)]},
+            query,
             sort=self._order(),
             limit=limit,
             fields=dict.fromkeys((*fields, "created_at"), 1),
@@ -84,9 +89,7 @@ class Selection:
             return {"seq": -1}
         return {"_id": -1} if self.scope is None else {"created_at": -1, "_id": -1}
 
-    def _after(self, cursor: str | None) -> Document:
-        if cursor is None:
-            return {}
+    def _behind(self, cursor: str) -> Document:
         created_at, place = _decoded(cursor)
         if self.session_id is not None:
             return {"seq": {"$lt": place["q"]}}

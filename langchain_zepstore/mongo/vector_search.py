@@ -8,10 +8,12 @@ way. So it is exact, sees every change at once, and its memory is bounded.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import bson
 
+from langchain_zepstore.mongo import vector_index
 from langchain_zepstore.mongo.collections import Database, Document, Update
 from langchain_zepstore.mongo.embeddings import (
     embedding_of,
@@ -61,10 +63,15 @@ class VectorSearch:
     def nearest(self, selection: Selection, text: str, limit: int) -> Operation[list[Near]]:
         """Return the messages nearest to a text, the nearest first; of equal ones the newer.
 
+        Where Atlas has an index of vectors, the order of equal ones is Atlas's.
+
         Raises:
             APIError: The embeddings do not make vectors of one length.
         """
         wanted = unit((yield from self._embedder.query(text)))
+        has_index = yield from vector_index.has_index(self._database, len(wanted))
+        if has_index and limit <= vector_index.MOST:
+            return (yield from self._nearest_by_index(selection, wanted, limit))
         cache = self._caches.setdefault(len(wanted), VectorCache(len(wanted)))
         best: list[Near] = []
         after: str | None = None
@@ -80,6 +87,24 @@ class VectorSearch:
             best = sorted(best, key=lambda near: -near.found.score)[:limit]
             is_first = False
         return best
+
+    def _nearest_by_index(
+        self, selection: Selection, wanted: Vectors, limit: int
+    ) -> Operation[list[Near]]:
+        others = {**selection.narrowing, "embedding.model": {"$ne": self._embedder.model}}
+        lacking = replace(selection, narrowing=others)
+        while True:
+            page, _ = yield from lacking.page(self._database, None, MADE, _LISTED)
+            if not page:
+                break
+            yield from self._made([bson.decode(listed) for listed in page])
+        stages = vector_index.stages(selection, wanted, self._embedder.model, limit)
+        near = []
+        for document in (yield from self._messages.aggregate(stages)):
+            vector = vector_in(document["embedding"], len(wanted))
+            if vector is not None:
+                near.append(Near(vector_index.found(document), unit(vector)))
+        return near
 
     def embed(self, selection: Selection, after: str | None, limit: int) -> Operation[Embedded]:
         """Make the vectors that a page of messages lacks; see ``store.SearchOperations``."""

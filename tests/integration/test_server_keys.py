@@ -65,6 +65,13 @@ async def scoped(mongo_url: str, database_name: str) -> AsyncIterator[Scoped]:
 
 
 MESSAGES = {"messages": [{"role": "user", "content": "mine", "uuid": "mine"}]}
+SUMMARY = {
+    "uuid": "mine",
+    "created_at": "2026-01-01T00:00:00Z",
+    "content": "mine",
+    "recent_message_uuid": "one",
+    "token_count": 1,
+}
 SESSION, MEMORY = "/sessions/{session_id}", "/sessions/{session_id}/memory"
 MESSAGE = "/sessions/{session_id}/messages/{message_id}"
 SEARCH = {"text": SECRET, "search_type": "text"}
@@ -100,6 +107,7 @@ OF_A_SESSION_OURS: list[tuple[str, str, Any, set[int]]] = [
     ("GET", "/sessions/{session_id}/messages.ndjson", None, {200}),
     ("GET", "/sessions/{session_id}/messages.ndjson?limit=1", None, {200}),
     ("POST", "/sessions/{session_id}/undelete", None, {404}),
+    ("GET", "/unsummarized?session_id={session_id}", None, {404}),
 ]
 # Those that are about many, or about users.
 LISTINGS: list[tuple[str, str, Any, set[int]]] = [
@@ -118,7 +126,10 @@ LISTINGS_OURS: list[tuple[str, str, Any, set[int]]] = [
     ("POST", "/list-sessions", {"user_id": ""}, {403}),
     ("POST", "/search", SEARCH, {200, 404}),
     ("POST", "/search", {**SEARCH, "user_id": "bob"}, {200, 403, 404}),
+    ("POST", "/embed", {}, {400}),
+    ("POST", "/embed", {"user_id": "bob"}, {403}),
     ("POST", "/purge", {}, {403}),
+    *(("POST", "/summary", {"session_id": each, "summary": SUMMARY}, {404}) for each in OTHERS),
 ]
 CREATIONS: list[tuple[str, str, Any, set[int]]] = [
     ("POST", "/sessions", {"session_id": "new", "user_id": "bob"}, {403}),
