@@ -75,10 +75,10 @@ class Connections:
     async def aopen(self) -> Requests:
         """Return what sends requests on the running event loop."""
         key = os.getpid(), asyncio.get_running_loop()
-        kept = self._loops.get(key)
+        kept = self._kept(key)
         if kept is None:
             await asyncio.to_thread(self._load_certificates)
-            kept = self._loops.get(key)
+            kept = self._kept(key)
         if kept is None:
             for closed in [each for each in self._loops if each[1].is_closed()]:
                 del self._loops[closed]
@@ -86,6 +86,11 @@ class Connections:
             kept = self._loops[key] = _Kept(client, is_ours=not self._settings.async_client)
             await anext(kept.keeper)
         return Requests(kept.client, self._server)
+
+    def _kept(self, key: tuple[int, asyncio.AbstractEventLoop]) -> "_Kept | None":
+        kept = self._loops.get(key)
+        # Some close what generators are left on a loop, as asyncio.run does, and go on with it.
+        return None if kept and kept.is_ours and kept.client.is_closed else kept
 
     def _load_certificates(self) -> None:
         if not self._ssl and self._settings.url.startswith("https:"):
@@ -114,15 +119,16 @@ class Connections:
 class _Kept:
     def __init__(self, client: httpx.AsyncClient, *, is_ours: bool) -> None:
         self.client = client
-        self.keeper = self._keep(is_ours)
+        self.is_ours = is_ours
+        self.keeper = self._keep()
 
-    async def _keep(self, is_ours: bool) -> AsyncGenerator[None, None]:
+    async def _keep(self) -> AsyncGenerator[None, None]:
         # asyncio.run closes what generators are left before it closes the loop: the only moment at
         # which a client that nobody closed can be.
         try:
             yield
         finally:
-            if is_ours:
+            if self.is_ours:
                 with suppress(*HTTPX_ERRORS):
                     await self.client.aclose()
 

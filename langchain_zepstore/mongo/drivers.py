@@ -134,7 +134,7 @@ class Drivers:
     async def _open(self, loop: asyncio.AbstractEventLoop) -> _Opened:
         # In a thread: TLS, SRV look-ups and the embedded server's start would block the loop.
         opened = await asyncio.to_thread(self._connect, loop)
-        opened.keeper = self._keep(opened)
+        opened.keeper = self._keep(opened, loop)
         await anext(opened.keeper)
         try:
             if not self._prepared:
@@ -145,12 +145,19 @@ class Drivers:
             raise
         return opened
 
-    async def _keep(self, opened: _Opened) -> AsyncGenerator[None, None]:
+    async def _keep(
+        self, opened: _Opened, loop: asyncio.AbstractEventLoop
+    ) -> AsyncGenerator[None, None]:
         # asyncio.run closes what generators are left before it closes the loop: the only moment at
-        # which an AsyncMongoClient that nobody closed can be.
+        # which an AsyncMongoClient that nobody closed can be. Others do so and go on with the loop
+        # (the Agents SDK's run_sync): the next call opens another client.
         try:
             yield
         finally:
+            key = os.getpid(), loop
+            task = self._loops.get(key)
+            if task and task.done() and not _failed(task) and task.result() is opened:
+                del self._loops[key]
             if isinstance(opened.client, AsyncMongoClient) and opened.is_ours:
                 await opened.client.close()
             else:

@@ -1,5 +1,6 @@
 """Asynchronous calls never block the event loop, from the first call of a fresh process on."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -166,3 +167,19 @@ def test_the_first_calls_of_a_process_do_not_block(mongo_url: str, driver: str) 
 def test_starting_the_embedded_server_does_not_block(tmp_path: Path, driver: str) -> None:
     finished = first_calls(f"embedded://{tmp_path}", driver)
     assert finished.stdout == "blocked: [] imported: []\n", finished.stderr
+
+
+@pytest.mark.filterwarnings("ignore:asynchronous generator .* was scheduled after")
+@pytest.mark.parametrize("driver", ["motor", "pymongo", "http"])
+def test_a_loop_whose_generators_were_closed_goes_on(
+    mongo_url: str, server_url: str, session_id: str, driver: str
+) -> None:
+    url = f"{server_url}/loops" if driver == "http" else mongo_url
+    options = {} if driver == "http" else {"async_driver": driver}
+    loop = asyncio.new_event_loop()
+    with ZepClient(url, **options) as client:
+        for _ in range(3):
+            assert loop.run_until_complete(client.message.acount(session_id)) == 0
+            loop.run_until_complete(loop.shutdown_asyncgens())  # as the Agents SDK's run_sync
+        loop.run_until_complete(client.aclose())
+    loop.close()
