@@ -178,22 +178,38 @@ class MessageOperations(Protocol):
     """Adds and reads messages."""
 
     def add(
-        self, session_id: str, memory: Memory, newborn: Newborn | None = None
+        self,
+        session_id: str,
+        memory: Memory,
+        newborn: Newborn | None = None,
+        *,
+        keep_deleted: bool = False,
     ) -> Operation[None]:
-        """Store messages at the end of a session, which is created or revived."""
+        """Store messages at the end of a session, which is created or revived.
+
+        With ``keep_deleted`` a message whose id a soft-deleted one has is left out.
+        """
 
     def add_langchain(
-        self, session_id: str, messages: Sequence[BaseMessage], newborn: Newborn | None = None
+        self,
+        session_id: str,
+        messages: Sequence[BaseMessage],
+        newborn: Newborn | None = None,
+        *,
+        keep_deleted: bool = False,
     ) -> Operation[None]:
-        """Store LangChain's messages at the end of a session, which is created or revived."""
+        """Store LangChain's messages at the end of a session, likewise."""
+
+    def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
+        """Return the last messages, oldest first, or all of them."""
 
     def memory(self, session_id: str, lastn: int | None = None) -> Operation[Memory]:
-        """Return the last messages, oldest first, or all of them; and the session's summary."""
+        """Return the same with the session's summary."""
 
     def read_langchain(
         self, session_id: str, lastn: int | None = None
     ) -> Operation[list[BaseMessage]]:
-        """Return the last messages as LangChain's, oldest first."""
+        """Return the same as LangChain's messages."""
 
     def page(self, session_id: str, after: Any, limit: int) -> Operation[Page[Message]]:
         """Return the next messages after a page's cursor (``None``: from the first)."""

@@ -24,19 +24,36 @@ class Messages:
         self._requests = requests
 
     def add(
-        self, session_id: str, memory: Memory, newborn: Newborn | None = None
+        self,
+        session_id: str,
+        memory: Memory,
+        newborn: Newborn | None = None,
+        *,
+        keep_deleted: bool = False,
     ) -> Operation[None]:
         """Store messages at the end of a session."""
         metadata = None
         if memory.metadata:
             metadata = marked_metadata(memory.metadata, "memory.metadata")
-        return self._add(session_id, memory.messages, message_body, newborn, metadata)
+        return self._add(
+            session_id,
+            memory.messages,
+            message_body,
+            newborn,
+            metadata=metadata,
+            keep_deleted=keep_deleted,
+        )
 
     def add_langchain(
-        self, session_id: str, messages: Sequence[BaseMessage], newborn: Newborn | None = None
+        self,
+        session_id: str,
+        messages: Sequence[BaseMessage],
+        newborn: Newborn | None = None,
+        *,
+        keep_deleted: bool = False,
     ) -> Operation[None]:
         """Store LangChain's messages at the end of a session."""
-        return self._add(session_id, messages, langchain_body, newborn)
+        return self._add(session_id, messages, langchain_body, newborn, keep_deleted=keep_deleted)
 
     def _add(
         self,
@@ -44,6 +61,8 @@ class Messages:
         messages: Sequence[T],
         body_of: Callable[[T, str], Body],
         newborn: Newborn | None,
+        *,
+        keep_deleted: bool,
         metadata: dict[str, Any] | None = None,
     ) -> Operation[None]:
         # Every message has an id now: to send them twice stores them once.
@@ -57,22 +76,29 @@ class Messages:
             request["user_id"] = newborn.user_id
         if newborn and newborn.metadata is not None:
             request["session_metadata"] = exact(newborn.metadata)
+        if keep_deleted:
+            request["keep_deleted"] = True
         where = path("sessions", session_id, "memory")
         yield from self._requests.send("POST", where, body=request, repeatable=True)
 
+    def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
+        """Return the last messages of a session, oldest first; all of them without ``lastn``."""
+        if lastn == 0:
+            return []
+        memory = yield from self.memory(session_id, lastn)
+        return memory.messages
+
     def memory(self, session_id: str, lastn: int | None = None) -> Operation[Memory]:
-        """Return the last messages of a session, oldest first, and its summary."""
+        """Return the same with the session's summary."""
         answer = yield from self._requests.get(path("sessions", session_id, "memory"), lastn=lastn)
         return answer.read_memory(answer.data)
 
     def read_langchain(
         self, session_id: str, lastn: int | None = None
     ) -> Operation[list[BaseMessage]]:
-        """Return the last messages as LangChain's."""
-        if lastn == 0:
-            return []
-        memory = yield from self.memory(session_id, lastn)
-        return [lc_messages.to_langchain(message) for message in memory.messages]
+        """Return the same as LangChain's messages."""
+        messages = yield from self.read(session_id, lastn)
+        return [lc_messages.to_langchain(message) for message in messages]
 
     def page(self, session_id: str, after: Any, limit: int) -> Operation[Page[Message]]:
         """Return the next messages of a session after a page's cursor, oldest first."""

@@ -37,7 +37,12 @@ class Messages:
         self._summaries = Summaries(database)
 
     def add(
-        self, session_id: str, memory: Memory, newborn: Newborn | None = None
+        self,
+        session_id: str,
+        memory: Memory,
+        newborn: Newborn | None = None,
+        *,
+        keep_deleted: bool = False,
     ) -> Operation[None]:
         """Store messages at the end of a session.
 
@@ -46,14 +51,19 @@ class Messages:
         """
         metadata = mergeable(memory.metadata, "memory.metadata") if memory.metadata else None
         sized = documents.sized(each_once(memory.messages, message_body))
-        return self._add(session_id, sized, metadata, newborn)
+        return self._add(session_id, sized, metadata, newborn, keep_deleted)
 
     def add_langchain(
-        self, session_id: str, messages: Sequence[BaseMessage], newborn: Newborn | None = None
+        self,
+        session_id: str,
+        messages: Sequence[BaseMessage],
+        newborn: Newborn | None = None,
+        *,
+        keep_deleted: bool = False,
     ) -> Operation[None]:
         """Store LangChain's messages at the end of a session, without a detour over Zep's."""
         sized = documents.sized(each_once(messages, langchain_body))
-        return self._add(session_id, sized, None, newborn)
+        return self._add(session_id, sized, None, newborn, keep_deleted)
 
     def _add(
         self,
@@ -61,6 +71,7 @@ class Messages:
         sized: list[tuple[Document, int]],
         metadata: Document | None,
         newborn: Newborn | None,
+        keep_deleted: bool,
     ) -> Operation[None]:
         if not sized and not metadata:
             return
@@ -71,7 +82,8 @@ class Messages:
             reservation = yield from reserve(
                 self._database, session_id, len(bodies), metadata=metadata, newborn=newborn
             )
-            if (yield from self._insert(reservation, bodies, sizes, superseded)):
+            inserting = self._insert(reservation, bodies, sizes, superseded, keep_deleted)
+            if (yield from inserting):
                 break
             # A deletion has fenced these numbers, or their reservation was lost with a server. The
             # whole call comes after that, also what has landed of it.
@@ -95,6 +107,7 @@ class Messages:
         bodies: Sequence[Document],
         sizes: Sequence[int],
         superseded: list[ObjectId],
+        keep_deleted: bool,
     ) -> Operation[bool]:
         """Insert messages under reserved numbers; ``False`` if the numbers are not theirs."""
         session = reservation.session
@@ -108,7 +121,7 @@ class Messages:
                 if not inserted.conflicts:
                     break
                 remaining = yield from self._settle(
-                    session, remaining, inserted.conflicts, superseded
+                    session, remaining, inserted.conflicts, superseded, keep_deleted
                 )
                 if remaining is None:
                     return False
@@ -138,6 +151,7 @@ class Messages:
         messages: Sequence[Document],
         conflicts: Sequence[Conflict],
         superseded: list[ObjectId],
+        keep_deleted: bool,
     ) -> Operation[list[Document] | None]:
         """Deal with messages whose id or number is taken.
 
@@ -158,6 +172,8 @@ class Messages:
                 continue  # it had landed, only the answer was lost
             if on_id:
                 return None
+            if holder and keep_deleted and holder.get("deleted_at"):
+                continue
             if holder and (holder.get("deleted_at") or _is_stray(holder, session)):
                 superseded.append(ObjectId())
                 yield from self._supersede(session, holder, superseded[-1])
@@ -189,17 +205,20 @@ class Messages:
         unchanged = {"deleted_at": None, "restored": holder.get("restored")}
         return bool((yield from self._messages.replace({**this, **unchanged}, {**message, **kept})))
 
+    def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
+        """Return the last messages of a session, oldest first; all of them without ``lastn``."""
+        return self._window(session_id, lastn, documents.to_message, documents.MESSAGE_FIELDS)
+
     def memory(self, session_id: str, lastn: int | None = None) -> Operation[Memory]:
-        """Return the last messages of a session, oldest first, and its summary."""
-        fields = documents.MESSAGE_FIELDS
-        messages = yield from self._window(session_id, lastn, documents.to_message, fields)
+        """Return the same with the session's summary."""
+        messages = yield from self.read(session_id, lastn)
         summary = yield from self._summaries.get(session_id)
         return Memory(messages=messages, summary=summary)
 
     def read_langchain(
         self, session_id: str, lastn: int | None = None
     ) -> Operation[list[BaseMessage]]:
-        """Return the last messages as LangChain's, without a detour over Zep's."""
+        """Return the same as LangChain's messages, without a detour over Zep's."""
         fields = documents.LANGCHAIN_FIELDS
         return self._window(session_id, lastn, documents.to_langchain, fields)
 

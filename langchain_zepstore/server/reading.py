@@ -109,6 +109,7 @@ class MemoryBody(BaseModel):
     metadata: Metadata = Field(None, description="Merged into the session's.")
     user_id: User = Field(None, description="Whose the session is if it is new.")
     session_metadata: Metadata = Field(None, description="The session's if it is new.")
+    keep_deleted: bool = Field(False, description="Leave out messages whose ids deleted ones have.")
 
 
 class MessagePatch(BaseModel):

@@ -179,7 +179,14 @@ def test_ctrl_c_in_an_example_is_exit_code_130(environment: dict[str, str], exam
 
 
 @pytest.mark.parametrize(
-    "example", ["quickstart.py", "chain_memory.py", "server_and_clients.py", "sessions.py"]
+    "example",
+    [
+        "quickstart.py",
+        "chain_memory.py",
+        "agent_with_memory.py",
+        "server_and_clients.py",
+        "sessions.py",
+    ],
 )
 @pytest.mark.parametrize("url", ["ftp://nowhere", "embedded:///dev/null"])
 def test_an_error_is_one_line_and_exit_code_1(
@@ -200,6 +207,21 @@ def test_a_chain_remembers_within_a_run_and_after_it(environment: dict[str, str]
     second = succeed(environment, "chain_memory.py")
     assert re.findall(r"given (\d+) messages", second) == ["8", "10", "12"]
     assert "12 messages are stored" in second
+
+
+# agent_with_memory.py
+
+
+def test_an_agent_remembers_within_a_run_and_after_it(environment: dict[str, str]) -> None:
+    first = succeed(environment, "agent_with_memory.py")
+    assert re.findall(r"remembers (\d+) messages", first) == ["0", "4", "0"]
+    assert "   tool: The Hikari to Kyoto, at 9.\n" in first
+    assert "UTC] human: Which trains go to Kyoto?" in first  # found in the other session
+    assert "'Where did I want to go?': 4 messages" in first
+    assert "'Which trains go to Kyoto?': 6 messages" in first
+    second = succeed(environment, "agent_with_memory.py")
+    assert re.findall(r"remembers (\d+) messages", second) == ["6", "10", "4"]
+    assert "'Which trains go to Kyoto?': 12 messages" in second
 
 
 # load_conversations.py

@@ -25,6 +25,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from pymongo import MongoClient
 
 from langchain_zepstore import ZepClient
+from tests.support.environments import make_environment, run, versions_in
 
 CLIENTS = Path(__file__).parent / "clients"
 KEY, CLOUD_KEY = "a key for clients", "z_a-key-as-the-cloud-has-them"
@@ -75,37 +76,6 @@ def checks_of(program: str) -> list[str]:
 CHECKS = [(program, check) for program in INSTALLED for check in checks_of(program)]
 
 
-def clean_environment() -> dict[str, str]:
-    """An environment in which nothing leads back to the packages of this process."""
-    names = {"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "PIP_USER", "PIP_TARGET"}
-    kept = {name: value for name, value in os.environ.items() if name not in names}
-    return {**kept, "PYTHONNOUSERSITE": "1", "PYTHONIOENCODING": "utf-8"}
-
-
-def run(arguments: list[str | Path], timeout: float) -> str:
-    done = subprocess.run(
-        arguments,
-        check=False,
-        env=clean_environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=timeout,
-    )
-    assert done.returncode == 0, f"{arguments}: {done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def make_environment(directory: Path, requirements: list[list[str]]) -> Path:
-    """Install into an environment that is new, and return its interpreter."""
-    run([sys.executable, "-m", "venv", directory], timeout=120)
-    interpreter = directory / ("Scripts" if os.name == "nt" else "bin") / "python"
-    for arguments in requirements:
-        pip = ["-m", "pip", "--python", interpreter, "install", "--quiet", "--no-compile"]
-        run([sys.executable, *pip, *arguments], timeout=300)
-    return interpreter
-
-
 @contextmanager
 def serving(mongo_url: str, database: str, log: Path) -> Iterator[str]:
     """Run ``zepstore serve`` and yield its URL."""
@@ -143,9 +113,7 @@ def run_program(program: str, mongo_url: str, database: str, directory: Path) ->
     with serving(mongo_url, database, directory / f"{program}.log") as url:
         path = CLIENTS / f"{program}.py"
         results: Results = json.loads(run([interpreter, path, url, *KEYS[program]], timeout=120))
-    listing = ["-m", "pip", "--python", interpreter, "list", "--format", "json"]
-    versions = json.loads(run([sys.executable, *listing], timeout=60))
-    return Run(database, results, {each["name"]: each["version"] for each in versions})
+    return Run(database, results, versions_in(interpreter))
 
 
 @pytest.fixture(scope="module")

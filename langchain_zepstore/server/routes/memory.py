@@ -43,7 +43,11 @@ def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
             each_once(memory.messages, message_body)
             encoded_metadata(body.metadata or {}, "memory.metadata")
         await access.session_to_add_to(client, session_id, body.session_metadata)
-        await client.arun(lambda store: store.messages.add(session_id, memory, newborn))
+        await client.arun(
+            lambda store: store.messages.add(
+                session_id, memory, newborn, keep_deleted=body.keep_deleted
+            )
+        )
         return done()
 
     @router.get(

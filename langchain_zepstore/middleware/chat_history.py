@@ -1,0 +1,324 @@
+"""``ChatHistoryMiddleware``: an agent's conversations in the store."""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal, NotRequired, TypeVar
+
+from langchain.agents.middleware.types import (
+    AgentMiddleware,
+    AgentState,
+    ContextT,
+    PrivateStateAttr,
+)
+from langchain_core.messages import BaseMessage
+from langchain_core.messages.utils import count_tokens_approximately
+from langgraph.config import get_config
+from langgraph.runtime import Runtime
+from langgraph.types import Overwrite
+
+from langchain_zepstore.checks import checked_count
+from langchain_zepstore.client import ZepClient, shared_client
+from langchain_zepstore.errors import BadRequestError, StoreUnavailableError
+from langchain_zepstore.middleware.recall import search_past_conversations
+from langchain_zepstore.middleware.recording import (
+    Recorder,
+    Redact,
+    Seen,
+    first_words,
+    identified,
+    is_derived,
+    noted,
+)
+from langchain_zepstore.middleware.scope import Named, Scope
+from langchain_zepstore.middleware.storing import entitle, require_owner, save
+from langchain_zepstore.middleware.window import TokenCounter, window
+from langchain_zepstore.running import Operation
+from langchain_zepstore.store import Store
+
+T = TypeVar("T")
+
+Title = Callable[[list[BaseMessage]], str | Awaitable[str | None] | None]
+"""Is given the messages of a conversation, as they are stored, and returns its title."""
+
+_SEEN = "chat_history_seen"
+_logger = logging.getLogger(__name__)
+
+
+class ChatHistoryState(AgentState[Any]):
+    """What the middleware adds to an agent's state.
+
+    Attributes:
+        chat_history_seen: Which messages of the state were stored or loaded. A checkpointer keeps
+            it, so that in another process, too, none is stored again that somebody deleted.
+    """
+
+    chat_history_seen: NotRequired[Annotated[Seen, PrivateStateAttr]]
+
+
+class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
+    """Gives an agent made by ``create_agent`` its conversations from the store, and stores them.
+
+    In the mode ``memory`` the store is the agent's memory: before the agent runs, the end of the
+    session is put before the input, and is part of the state from then on, so that other
+    middleware, tools and the result see it. No checkpointer is needed; if there is one, to pause
+    for a human, a new run still begins with what the store holds. In the mode ``archive`` a
+    checkpointer holds the conversation, and the store is given all that is said, nothing is loaded.
+
+    What is said is stored as it comes: the input before the agent runs, each answer of the model
+    before tools run, each tool's before the model is called again. So nothing is lost when a tool
+    raises, a run stops for a human, a stream is closed or a process dies. Each message is stored
+    once, under its id, and again in its place if other middleware has changed it. One that is
+    deleted from the session stays deleted, and so does a session that was cleared, though the
+    agent's state may hold on to them: only what is said afterwards is stored. (A message without an
+    id is given a new one by LangGraph whenever it is passed in. Give it one if you retry.)
+    Summaries and system messages are not stored: they are not said by anyone.
+
+    A loaded window is in a form that the models' APIs accept; what is stored stays as it is. If the
+    conversation goes back further, the window begins with a human message. Each call of a tool is
+    followed by its answer, or, if the run ended before there was one, by a ``ToolMessage`` with
+    ``status="error"`` that says so. System messages are left out.
+
+    Put it last in the list of middleware. Its ``before_…`` hooks run last then, and its ``after_…``
+    hooks first: an answer of the model is stored before ``HumanInTheLoopMiddleware`` pauses. In
+    front of that it would be stored when the run goes on.
+
+    Args:
+        url: As for ``ZepClient``; those built from one URL share one client in the process.
+        api_key: As for ``ZepClient``.
+        client: A client to use instead of a URL.
+        mode: ``memory`` or ``archive``.
+        session_id: The session: an id, or a function that is given the runtime and returns one.
+            Without it, ``session_id`` of the runtime's context (an attribute or key), then
+            ``session_id`` or ``thread_id`` in the config's ``configurable``. It comes into being
+            with its first message.
+        user_id: Whose session it becomes if it has to be created; likewise, without ``thread_id``.
+            A user who does not exist is created. A session of another user is refused.
+        lastn: How many messages are loaded at most.
+        max_tokens: How many tokens of these at most; the oldest messages are left out.
+        token_counter: Counts the tokens of a list of messages; roughly, by default.
+        record_tools: Whether the calls of tools and their answers are stored. Without them, of an
+            answer that calls tools only the text is.
+        redact: Is given a copy of each message before it is stored, and returns what is stored of
+            it; ``None``: nothing. What the model is given in this run is not changed, what it is
+            given in later ones, in the mode ``memory``, is. Keep it quick: it runs on the event
+            loop.
+        title: ``True``: the first words of the conversation become ``title`` in the session's
+            metadata when its first turn is complete. Or a function (a coroutine function under
+            ``ainvoke`` and ``astream``) that is given the messages, as they are stored, and returns
+            a title or ``None``. One that is there is left alone.
+        recall: Whether the agent gets the tool ``search_past_conversations``, over the user's other
+            sessions.
+        on_error: When the store cannot be reached: ``raise``, or ``log``, and go on without; what
+            could not be stored is with the next hook that reaches it.
+
+    Raises:
+        BadRequestError: An argument cannot be used; or in a run: it names no session, one of
+            another user, or a message cannot be stored.
+        StoreUnavailableError: In a run: the database cannot be reached.
+    """
+
+    state_schema = ChatHistoryState
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        client: ZepClient | None = None,
+        mode: Literal["memory", "archive"] = "memory",
+        session_id: Named = None,
+        user_id: Named = None,
+        lastn: int = 100,
+        max_tokens: int | None = None,
+        token_counter: TokenCounter = count_tokens_approximately,
+        record_tools: bool = True,
+        redact: Redact | None = None,
+        title: bool | Title = False,
+        recall: bool = False,
+        on_error: Literal["raise", "log"] = "raise",
+    ) -> None:
+        super().__init__()
+        _check_choice(mode, "mode", ("memory", "archive"))
+        _check_choice(on_error, "on_error", ("raise", "log"))
+        if client is not None and url is not None:
+            raise BadRequestError("pass url or client, not both")
+        if client is not None and not isinstance(client, ZepClient):
+            raise BadRequestError(f"client must be a ZepClient, not {type(client).__name__}")
+        self._scope = Scope(session_id, user_id)
+        self._lastn = checked_count(lastn, "lastn")
+        if max_tokens is not None:
+            checked_count(max_tokens, "max_tokens")
+        self._max_tokens = max_tokens
+        self._token_counter = token_counter
+        self._recorder = Recorder(tools=record_tools, redact=redact)
+        self._title: Title | None = first_words if title is True else title or None
+        self._loads = mode == "memory"
+        self._logs = on_error == "log"
+        self._client = client or shared_client(url, api_key)
+        self.tools = []
+        if recall:
+            self.tools = [
+                search_past_conversations(self._client, session_id=session_id, user_id=user_id)
+            ]
+
+    def before_agent(
+        self, state: ChatHistoryState, runtime: Runtime[ContextT]
+    ) -> dict[str, Any] | None:
+        """Load the end of the session, in the mode ``memory``, and store the input."""
+        return self._run(self._beginning(state, runtime))
+
+    async def abefore_agent(
+        self, state: ChatHistoryState, runtime: Runtime[ContextT]
+    ) -> dict[str, Any] | None:
+        """Load the end of the session and store the input; see ``before_agent``."""
+        return await self._arun(self._beginning(state, runtime))
+
+    def before_model(
+        self, state: ChatHistoryState, runtime: Runtime[ContextT]
+    ) -> dict[str, Any] | None:
+        """Store what is new in the state: what tools have answered."""
+        return self._run(self._saving(state, runtime))
+
+    async def abefore_model(
+        self, state: ChatHistoryState, runtime: Runtime[ContextT]
+    ) -> dict[str, Any] | None:
+        """Store what is new in the state; see ``before_model``."""
+        return await self._arun(self._saving(state, runtime))
+
+    def after_model(
+        self, state: ChatHistoryState, runtime: Runtime[ContextT]
+    ) -> dict[str, Any] | None:
+        """Store what is new in the state: what the model has answered."""
+        return self._run(self._saving(state, runtime))
+
+    async def aafter_model(
+        self, state: ChatHistoryState, runtime: Runtime[ContextT]
+    ) -> dict[str, Any] | None:
+        """Store what is new in the state; see ``after_model``."""
+        return await self._arun(self._saving(state, runtime))
+
+    def after_agent(
+        self, state: ChatHistoryState, runtime: Runtime[ContextT]
+    ) -> dict[str, Any] | None:
+        """Store what is new in the state, and the session's title if it has none."""
+        return self._run(self._ending(state, runtime))
+
+    async def aafter_agent(
+        self, state: ChatHistoryState, runtime: Runtime[ContextT]
+    ) -> dict[str, Any] | None:
+        """Store what is new in the state, and the session's title; see ``after_agent``."""
+        return await self._arun(self._ending(state, runtime))
+
+    def _run(self, call: Callable[[Store], Operation[T]] | None) -> T | None:
+        if call is not None:
+            with self._tolerance():
+                return self._client.run(call)
+        return None
+
+    async def _arun(self, call: Callable[[Store], Operation[T]] | None) -> T | None:
+        if call is not None:
+            with self._tolerance():
+                return await self._client.arun(call)
+        return None
+
+    @contextmanager
+    def _tolerance(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreUnavailableError:
+            if not self._logs:
+                raise
+            _logger.warning("the chat history cannot be reached; going on", exc_info=True)
+
+    def _beginning(
+        self, state: ChatHistoryState, runtime: Runtime[ContextT]
+    ) -> Callable[[Store], Operation[dict[str, Any] | None]] | None:
+        if not self._loads:
+            return self._saving(state, runtime)
+        where = self._where(runtime)
+        before = _seen(state)
+        plan = self._recorder.plan(state["messages"], before)
+        fresh = [
+            each
+            for each in state["messages"]
+            if plan.seen[identified(each)] != before.get(identified(each)) and not is_derived(each)
+        ]
+
+        def operation(store: Store) -> Operation[dict[str, Any]]:
+            yield from require_owner(store, *where)
+            said = yield from store.messages.read_langchain(where[0], self._lastn)
+            messages = self._window(said, fresh)
+            yield from save(store, *where, plan)
+            update: dict[str, Any] = {_SEEN: {**noted(messages), **plan.seen}}
+            if messages != state["messages"]:
+                # Not by the reducer: what was said long ago would come out of a stream of messages.
+                update["messages"] = Overwrite(messages)
+            return update
+
+        return operation
+
+    def _window(
+        self, said: Sequence[BaseMessage], fresh: Sequence[BaseMessage]
+    ) -> list[BaseMessage]:
+        again = {each.id for each in fresh}
+        return window(
+            [each for each in said if each.id not in again],
+            fresh,
+            is_whole=len(said) < self._lastn,
+            max_tokens=self._max_tokens,
+            token_counter=self._token_counter,
+        )
+
+    def _saving(
+        self, state: ChatHistoryState, runtime: Runtime[ContextT]
+    ) -> Callable[[Store], Operation[dict[str, Any] | None]] | None:
+        before = _seen(state)
+        plan = self._recorder.plan(state["messages"], before)
+        if plan.seen.items() <= before.items():
+            return None
+        where = self._where(runtime)
+
+        def operation(store: Store) -> Operation[dict[str, Any]]:
+            yield from require_owner(store, *where)
+            yield from save(store, *where, plan)
+            return {_SEEN: plan.seen}
+
+        return operation
+
+    def _ending(
+        self, state: ChatHistoryState, runtime: Runtime[ContextT]
+    ) -> Callable[[Store], Operation[dict[str, Any] | None]] | None:
+        saving = self._saving(state, runtime)
+        if self._title is None:
+            return saving
+        title, (session_id, _) = self._title, self._where(runtime)
+
+        def operation(store: Store) -> Operation[dict[str, Any] | None]:
+            update = None if saving is None else (yield from saving(store))
+            stored = [self._recorder.stored(each) for each in state["messages"]]
+            said = [each for each in stored if each is not None]
+            yield from entitle(store, session_id, lambda: title(said))
+            return update
+
+        return operation
+
+    def _where(self, runtime: Runtime[ContextT]) -> tuple[str, str | None]:
+        config = _config()
+        return self._scope.session(runtime, config), self._scope.user(runtime, config)
+
+
+def _seen(state: ChatHistoryState) -> Seen:
+    return state.get("chat_history_seen") or {}
+
+
+def _config() -> Mapping[str, Any]:
+    try:
+        return get_config()
+    except RuntimeError:  # the hook was called by hand
+        return {}
+
+
+def _check_choice(value: str, name: str, choices: tuple[str, str]) -> None:
+    if value not in choices:
+        raise BadRequestError(f"{name} must be {choices[0]!r} or {choices[1]!r}, not {value!r}")

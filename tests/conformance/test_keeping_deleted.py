@@ -1,0 +1,51 @@
+"""Adding what may have been deleted: what an agent's state still holds stays in the trash."""
+
+from typing import Any
+
+from langchain_core.messages import BaseMessage, HumanMessage
+
+from tests.support.facade import Facade
+
+
+def said(*contents: str) -> list[BaseMessage]:
+    return [HumanMessage(text, id=text) for text in contents]
+
+
+async def keep(zep: Facade, session_id: str, *contents: str, text: str = "") -> None:
+    messages = [HumanMessage(text or content, id=content) for content in contents]
+
+    def call(store: Any) -> Any:
+        return store.messages.add_langchain(session_id, messages, keep_deleted=True)
+
+    if zep.asynchronous:
+        await zep.client.arun(call)
+    else:
+        zep.client.run(call)
+
+
+async def contents(zep: Facade, session_id: str) -> list[str]:
+    return [str(each.content) for each in await zep.chat_history(session_id).messages()]
+
+
+async def test_a_deleted_message_is_left_out(zep: Facade, session_id: str) -> None:
+    await zep.chat_history(session_id).add(*said("a", "b"))
+    await zep.message.delete_message(session_id, "a")
+    await keep(zep, session_id, "a", "b", "c")
+    assert await contents(zep, session_id) == ["b", "c"]
+    await zep.message.undelete_message(session_id, "a")
+    assert await contents(zep, session_id) == ["a", "b", "c"]
+
+
+async def test_of_a_cleared_session_what_is_new_is_added(zep: Facade, session_id: str) -> None:
+    await zep.chat_history(session_id).add(*said("a", "b"))
+    await zep.memory.delete_memory(session_id)
+    await keep(zep, session_id, "a", "b", "c")
+    assert await contents(zep, session_id) == ["c"]
+    await zep.memory.undelete_session(session_id)
+    assert await contents(zep, session_id) == ["a", "b", "c"]
+
+
+async def test_a_live_message_is_replaced_in_its_place(zep: Facade, session_id: str) -> None:
+    await zep.chat_history(session_id).add(*said("a", "b"))
+    await keep(zep, session_id, "a", text="A")
+    assert await contents(zep, session_id) == ["A", "b"]

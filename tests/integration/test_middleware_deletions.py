@@ -1,0 +1,143 @@
+"""``ChatHistoryMiddleware``: what was deleted stays deleted, whatever an agent's state holds."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import before_model
+from langchain_core.messages import HumanMessage
+from langgraph.checkpoint.memory import InMemorySaver
+
+from langchain_zepstore import ZepClient
+from langchain_zepstore.middleware import ChatHistoryMiddleware
+from tests.support.agents import (
+    Call,
+    Scripted,
+    both_ways,
+    calling,
+    of,
+    said,
+    stored,
+    weather,
+)
+
+
+@pytest.fixture
+async def client(mongo_url: str) -> AsyncIterator[ZepClient]:
+    """A client for both kinds of calls."""
+    async with ZepClient(mongo_url) as client:
+        yield client
+
+
+def agent(client: ZepClient, model: Scripted, mode: Any, saver: Any = None, *more: Any) -> Any:
+    middleware = [*more, ChatHistoryMiddleware(client=client, mode=mode)]
+    return create_agent(model, [weather], middleware=middleware, checkpointer=saver)
+
+
+@both_ways
+async def test_a_deleted_message_is_not_brought_back_by_an_agents_state(
+    client: ZepClient, session_id: str, call: Call
+) -> None:
+    saver = InMemorySaver()
+    await call(agent(client, Scripted("one"), "archive", saver), said("1?"), of(session_id))
+    first, _ = await client.chat_history(session_id).aget_messages()
+    client.message.delete_message(session_id, str(first.id))
+    model = Scripted("two")
+    await call(agent(client, model, "archive", saver), said("2?"), of(session_id))
+    assert model.contents_asked() == ["1?", "one", "2?"]  # the checkpointer's to forget
+    assert await stored(client, session_id) == [("ai", "one"), ("human", "2?"), ("ai", "two")]
+
+
+@both_ways
+async def test_of_a_cleared_session_only_what_is_new_is_stored(
+    client: ZepClient, session_id: str, call: Call
+) -> None:
+    saver = InMemorySaver()
+    await call(agent(client, Scripted("one"), "archive", saver), said("1?"), of(session_id))
+    client.chat_history(session_id).clear()
+    assert await stored(client, session_id) == []
+    await call(agent(client, Scripted("two"), "archive", saver), said("2?"), of(session_id))
+    assert await stored(client, session_id) == [("human", "2?"), ("ai", "two")]
+
+
+@both_ways
+@pytest.mark.parametrize("saver", [None, InMemorySaver()], ids=["no checkpointer", "checkpointer"])
+async def test_an_agent_whose_memory_is_the_store_forgets_what_is_deleted(
+    client: ZepClient, session_id: str, call: Call, saver: Any
+) -> None:
+    model = Scripted("one", "two", "three")
+    speaker = agent(client, model, "memory", saver)
+    await call(speaker, said("1?"), of(session_id))
+    first, _ = await client.chat_history(session_id).aget_messages()
+    client.message.delete_message(session_id, str(first.id))
+    await call(speaker, said("2?"), of(session_id))
+    assert await stored(client, session_id) == [("ai", "one"), ("human", "2?"), ("ai", "two")]
+    assert model.contents_asked() == ["one", "2?"]
+    client.chat_history(session_id).clear()
+    await call(speaker, said("3?"), of(session_id))
+    assert model.contents_asked() == ["3?"]
+    assert await stored(client, session_id) == [("human", "3?"), ("ai", "three")]
+
+
+@both_ways
+@pytest.mark.parametrize("mode", ["memory", "archive"])
+async def test_what_is_deleted_during_a_run_is_not_brought_back_by_the_next_hook(
+    client: ZepClient, session_id: str, call: Call, mode: str
+) -> None:
+    def deleting(messages: list[Any]) -> Any:
+        client.message.delete_message(session_id, str(messages[0].id))
+        return calling(("a", "Rome"), text="Well")
+
+    speaker = agent(client, Scripted(deleting, "Sun!"), mode, InMemorySaver())
+    await call(speaker, said("Weather?"), of(session_id))
+    assert await stored(client, session_id) == [
+        ("ai", "Well"),
+        ("tool", "sun in Rome"),
+        ("ai", "Sun!"),
+    ]
+
+
+@both_ways
+@pytest.mark.parametrize("mode", ["memory", "archive"])
+async def test_what_was_deleted_stays_deleted_when_other_middleware_rewrites_it(
+    client: ZepClient, session_id: str, call: Call, mode: str
+) -> None:
+    @before_model
+    def rewrite(state: Any, runtime: Any) -> Any:
+        client.message.delete_message(session_id, state["messages"][-1].id)
+        return {"messages": [HumanMessage("one?", id=state["messages"][-1].id)]}
+
+    model = Scripted("one")
+    await call(agent(client, model, mode, InMemorySaver(), rewrite), said("1?"), of(session_id))
+    assert model.contents_asked() == ["one?"]
+    assert await stored(client, session_id) == [("ai", "one")]
+
+
+def rewriting(change: Callable[[str], str]) -> Any:
+    @before_model
+    def rewrite(state: Any, runtime: Any) -> Any:
+        last = state["messages"][-1]
+        if not isinstance(last, HumanMessage):
+            return None
+        return {"messages": [HumanMessage(change(str(last.content)), id=last.id)]}
+
+    return rewrite
+
+
+@both_ways
+@pytest.mark.parametrize("mode", ["memory", "archive"])
+async def test_a_message_that_other_middleware_rewrites_is_rewritten_in_its_place(
+    client: ZepClient, session_id: str, call: Call, mode: str
+) -> None:
+    hide = rewriting(lambda text: text.replace("4111", "****"))
+    speaker = agent(client, Scripted("one", "two"), mode, InMemorySaver(), hide)
+    await call(speaker, said("My card is 4111"), of(session_id))
+    await call(speaker, said("2?"), of(session_id))
+    assert await stored(client, session_id) == [
+        ("human", "My card is ****"),
+        ("ai", "one"),
+        ("human", "2?"),
+        ("ai", "two"),
+    ]
+    assert await client.message.acount(session_id) == 4

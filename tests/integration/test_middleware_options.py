@@ -1,0 +1,230 @@
+"""``ChatHistoryMiddleware``: windows, redaction, titles, and what is refused."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+
+from langchain_zepstore import BadRequestError, Session, ZepClient
+from langchain_zepstore.middleware import ChatHistoryMiddleware
+from tests.support.agents import (
+    Call,
+    Scripted,
+    both_ways,
+    by_ainvoke,
+    by_invoke,
+    calling,
+    of,
+    said,
+    stored,
+    weather,
+)
+
+
+@pytest.fixture
+async def client(mongo_url: str) -> AsyncIterator[ZepClient]:
+    """A client for both kinds of calls."""
+    async with ZepClient(mongo_url) as client:
+        yield client
+
+
+def agent(client: ZepClient, model: Scripted, **options: Any) -> Any:
+    middleware = [ChatHistoryMiddleware(client=client, **options)]
+    return create_agent(model, [weather], middleware=middleware)
+
+
+@both_ways
+async def test_a_window_is_counted_in_messages(
+    client: ZepClient, session_id: str, call: Call
+) -> None:
+    model = Scripted()
+    speaker = agent(client, model, lastn=3)
+    for question in ("1", "2", "3"):
+        result = await call(speaker, said(question), of(session_id))
+    assert model.contents_asked() == ["2", "re:2", "3"]  # the third began with an answer
+    assert [each.content for each in result["messages"]] == ["2", "re:2", "3", "re:3"]
+    assert await client.message.acount(session_id) == 6
+
+
+async def test_nothing_may_be_loaded_at_all(client: ZepClient, session_id: str) -> None:
+    model = Scripted()
+    speaker = agent(client, model, lastn=0)
+    speaker.invoke(said("1"), **of(session_id))
+    speaker.invoke(said("2"), **of(session_id))
+    assert model.contents_asked() == ["2"]
+    assert await client.message.acount(session_id) == 4
+
+
+@both_ways
+async def test_a_window_is_counted_in_tokens(
+    client: ZepClient, session_id: str, call: Call
+) -> None:
+    def words(messages: list[BaseMessage]) -> int:
+        return sum(len(str(each.content).split()) for each in messages)
+
+    model = Scripted("one two three", "four", "five")
+    speaker = agent(client, model, max_tokens=4, token_counter=words)
+    for question in ("1", "2", "3"):
+        await call(speaker, said(question), of(session_id))
+    assert model.contents_asked(1) == ["1", "one two three", "2"]
+    assert model.contents_asked(2) == ["2", "four", "3"]
+
+
+async def test_a_window_never_opens_on_an_orphan_and_the_store_keeps_it(
+    client: ZepClient, session_id: str
+) -> None:
+    told = [
+        HumanMessage("Weather?"),
+        calling(("a", "Rome"), ("b", "Oslo"), text="Well"),
+        ToolMessage("sun", tool_call_id="a"),
+        HumanMessage("Hello?"),
+    ]
+    client.chat_history(session_id).add_messages(told)
+    model = Scripted("Hi")
+    agent(client, model, lastn=2).invoke(said("1"), **of(session_id))
+    assert model.contents_asked() == ["Hello?", "1"]
+    model = Scripted("Hi")
+    agent(client, model).invoke(said("2"), **of(session_id))
+    types = [message.type for message in model.asked[-1]]
+    assert types[:5] == ["human", "ai", "tool", "tool", "human"]
+    kept = await client.chat_history(session_id).aget_messages()
+    assert [each.type for each in kept if each.type == "tool"] == ["tool"]
+
+
+def without_digits(message: BaseMessage) -> BaseMessage | None:
+    if message.content == "secret":
+        return None
+    message.content = "".join("#" if each.isdigit() else each for each in str(message.content))
+    message.id = "other"
+    return message
+
+
+@both_ways
+async def test_what_is_stored_is_redacted_and_what_the_model_sees_is_not(
+    client: ZepClient, session_id: str, call: Call
+) -> None:
+    model = Scripted("call 911", "yes")
+    speaker = agent(client, model, redact=without_digits, title=True)
+    result = await call(
+        speaker, {"messages": [("user", "secret"), ("user", "card 4111")]}, of(session_id)
+    )
+    assert model.contents_asked() == ["secret", "card 4111"]
+    assert [each.content for each in result["messages"]] == ["secret", "card 4111", "call 911"]
+    assert await stored(client, session_id) == [("human", "card ####"), ("ai", "call ###")]
+    await call(speaker, said("ok"), of(session_id))
+    assert model.contents_asked() == ["card ####", "call ###", "ok"]
+    assert client.memory.get_session(session_id).metadata == {"title": "card ####"}
+
+
+@both_ways
+async def test_tools_may_be_left_out(client: ZepClient, session_id: str, call: Call) -> None:
+    model = Scripted(
+        calling(("a", "Rome"), text="Let me see"), calling(("b", "Oslo")), "Sun!", "Bye"
+    )
+    speaker = agent(client, model, record_tools=False)
+    await call(speaker, said("Weather?"), of(session_id))
+    await call(speaker, said("Thanks"), of(session_id))
+    assert await stored(client, session_id) == [
+        ("human", "Weather?"),
+        ("ai", "Let me see"),
+        ("ai", "Sun!"),
+        ("human", "Thanks"),
+        ("ai", "Bye"),
+    ]
+    assert [len(asked) for asked in model.asked] == [1, 3, 5, 4]
+    assert not any(getattr(each, "tool_calls", []) for each in model.asked[-1])
+
+
+async def by_coroutine(messages: list[BaseMessage]) -> str:
+    return f"{len(messages)} messages"
+
+
+def by_function(messages: list[BaseMessage]) -> str:
+    return f"{len(messages)} messages"
+
+
+@pytest.mark.parametrize(
+    ("call", "title", "expected"),
+    [
+        (by_invoke, True, "Where " * 9 + "is Ro…"),
+        (by_ainvoke, True, "Where " * 9 + "is Ro…"),
+        (by_invoke, by_function, "2 messages"),
+        (by_ainvoke, by_function, "2 messages"),
+        (by_ainvoke, by_coroutine, "2 messages"),
+    ],
+)
+async def test_a_session_gets_a_title_from_its_first_turn(
+    client: ZepClient, session_id: str, call: Call, title: Any, expected: str
+) -> None:
+    speaker = agent(client, Scripted(), title=title)
+    await call(speaker, said("Where " * 9 + "\n is Rome, I wonder?"), of(session_id))
+    first = client.memory.get_session(session_id)
+    assert len(first.metadata["title"]) <= 60
+    assert first.metadata == {"title": expected}
+    await call(speaker, said("And Oslo?"), of(session_id))
+    assert client.memory.get_session(session_id).metadata == {"title": expected}
+
+
+@both_ways
+async def test_a_title_that_is_there_is_left_alone(
+    client: ZepClient, session_id: str, call: Call
+) -> None:
+    client.memory.add_session(Session(session_id=session_id, metadata={"title": "Mine", "a": 1}))
+    await call(agent(client, Scripted(), title=True), said("1"), of(session_id))
+    assert client.memory.get_session(session_id).metadata == {"title": "Mine", "a": 1}
+
+
+async def test_without_being_asked_there_is_no_title(client: ZepClient, session_id: str) -> None:
+    agent(client, Scripted()).invoke(said("1"), **of(session_id))
+    assert client.memory.get_session(session_id).metadata is None
+
+
+async def test_a_title_may_be_none(client: ZepClient, session_id: str) -> None:
+    agent(client, Scripted(), title=lambda _: None).invoke(said("1"), **of(session_id))
+    assert client.memory.get_session(session_id).metadata is None
+
+
+async def test_a_coroutine_function_cannot_give_a_title_under_invoke(
+    client: ZepClient, session_id: str
+) -> None:
+    with pytest.raises(BadRequestError, match="use ainvoke"):
+        agent(client, Scripted(), title=by_coroutine).invoke(said("1"), **of(session_id))
+    assert await stored(client, session_id) == [("human", "1"), ("ai", "re:1")]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"mode": "both"}, "mode"),
+        ({"on_error": "ignore"}, "on_error"),
+        ({"lastn": -1}, "lastn"),
+        ({"lastn": None}, "lastn"),
+        ({"max_tokens": "9"}, "max_tokens"),
+        ({"session_id": ""}, "session_id"),
+        ({"user_id": 9}, "user_id"),
+        ({"url": "mongodb://nowhere"}, "not both"),
+        ({"client": "mongodb://nowhere"}, "ZepClient"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_at_once(
+    client: ZepClient, options: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(BadRequestError, match=named):
+        ChatHistoryMiddleware(**{"client": client, **options})
+
+
+async def test_a_redaction_that_returns_something_else_is_refused(
+    client: ZepClient, session_id: str
+) -> None:
+    speaker = agent(client, Scripted(), redact=lambda message: message.content)
+    with pytest.raises(BadRequestError, match="redact must return"):
+        speaker.invoke(said("1"), **of(session_id))
+
+
+async def test_a_message_that_cannot_be_stored_is_named(client: ZepClient, session_id: str) -> None:
+    strange = AIMessage("one", response_metadata={"what": object()})
+    with pytest.raises(BadRequestError, match="response_metadata"):
+        agent(client, Scripted(strange)).invoke(said("1"), **of(session_id))
+    assert await stored(client, session_id) == [("human", "1")]
