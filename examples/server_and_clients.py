@@ -7,6 +7,7 @@ use another MongoDB than the embedded one, set ZEPSTORE_URL.
 """
 
 import asyncio
+import signal
 import socket
 import subprocess
 import sys
@@ -37,8 +38,11 @@ def server() -> Iterator[str]:
     with tempfile.TemporaryFile("w+") as log:
         # In a group of its own: Ctrl-C ends this program, and this program ends the server.
         command = [*SERVE, "--port", str(port)]
+        # Ctrl-C while it is being started comes after that: else nobody would end it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         process = subprocess.Popen(command, stderr=log, process_group=0)  # noqa: S603
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             while True:
                 time.sleep(0.05)
                 if process.poll() is not None:
