@@ -66,7 +66,19 @@ def test_a_block_is_valid_and_imports_only_what_there_is(block: re.Match[str]) -
     assert imports
     compile(block["code"], "README.md", "exec")
     for statement in imports:
+        if block["reason"] and "langchain_zepstore.adapters" in statement:
+            assert extra_missing_for(statement) in {None, True}
+        else:
+            exec(statement, {})
+
+
+def extra_missing_for(statement: str) -> bool | None:
+    """Whether an adapter that cannot be imported says which extra it needs; ``None``: it can be."""
+    try:
         exec(statement, {})
+    except ImportError as missing:
+        return 'pip install "langchain-zepstore[' in str(missing)
+    return None
 
 
 def test_no_block_is_overlooked() -> None:
