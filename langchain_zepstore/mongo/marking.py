@@ -9,6 +9,7 @@ back remembers the count of that moment (``restored``), and marks of deletions u
 And no deletion is replaced by the next, or taken back, before all its marks are set (``settled``).
 """
 
+from datetime import datetime
 from typing import Any
 
 from langchain_zepstore.errors import AlreadyExistsError
@@ -52,7 +53,7 @@ class Marking:
     def settle(self, session: Document) -> Operation[None]:
         """Complete a session's deletion, whoever began it."""
         deletion = session["deletion"]
-        yield from self._fence(session, deletion["seq"])
+        yield from self.fence(session, deletion["seq"], deletion["at"])
         marked: Document = {
             "session_id": session["_id"],
             "_id.s": session["uuid"],
@@ -79,16 +80,17 @@ class Marking:
             ],
         )
 
-    def _fence(self, session: Document, last: int) -> Operation[None]:
+    def fence(self, session: Document, last: int, now: datetime) -> Operation[None]:
         """Put placeholders at the numbers up to ``last`` that no message holds.
 
-        Below the last fence, gaps are what the purge has removed.
+        What is on its way to one of them gets another number. Below the last fence, gaps are what
+        the purge has removed.
         """
         first = session.get("fenced") or 0
         numbers = _numbers(session, first, last)
         if last - first == (yield from self._messages.count(numbers, hint=_BY_ID)):
             return
-        deleted_at = session["deletion"]["at"] + documents.GRACE
+        deleted_at = now + documents.GRACE
         for start in range(first, last, _CHUNK):
             end = min(start + _CHUNK, last)
             held = yield from self._messages.find(_numbers(session, start, end), fields={"_id": 1})

@@ -52,7 +52,7 @@ class Search:
             self._needed_space(f"search_type {kind!r}")
         if sought.in_summaries:
             return (yield from self._summaries.find(sought, kind))
-        selection = yield from selected(self._database.sessions, sought)
+        selection = yield from selected(self._database, sought)
         if selection is None:
             return []
         if not sought.text.strip():
@@ -75,7 +75,7 @@ class Search:
         space = self._needed_space("embed")
         scope = None
         if session_id is not None or user_id is not None:
-            scope = yield from scope_of(self._database.sessions, session_id, user_id)
+            scope = yield from scope_of(self._database, session_id, user_id)
             if scope is None:
                 return Embedded(total=0, seen=0, made=0, cursor=None)
         return (yield from space.embed(Selection(scope, session_id, {}), after, limit))

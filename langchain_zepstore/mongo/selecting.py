@@ -9,7 +9,8 @@ import bson
 
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.mongo import documents
-from langchain_zepstore.mongo.collections import Collection, Database, Document
+from langchain_zepstore.mongo.adopting import adopt
+from langchain_zepstore.mongo.collections import Database, Document
 from langchain_zepstore.mongo.filters import matching
 from langchain_zepstore.mongo.merging import holds
 from langchain_zepstore.mongo.schema import SCOPE_INDEX
@@ -19,6 +20,7 @@ from langchain_zepstore.values import encoded_metadata
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_OWNED = dict.fromkeys(("uuid", "user_id", "adopting", "seq", "fenced", "updated_at"), 1)
 _WHOLE = "live_by_number"  # the index of all live messages
 
 
@@ -102,9 +104,9 @@ class Selection:
         }
 
 
-def selected(sessions: Collection, sought: Sought) -> Operation[Selection | None]:
+def selected(database: Database, sought: Sought) -> Operation[Selection | None]:
     """Return what a search chooses from; ``None`` if there is no such session."""
-    owner = yield from scope_of(sessions, sought.session_id, sought.user_id)
+    owner = yield from scope_of(database, sought.session_id, sought.user_id)
     if owner is None:
         return None
     return Selection(owner, sought.session_id, narrowed(sought, "created_at", "metadata"))
@@ -133,16 +135,17 @@ def narrowed(sought: Sought, moment: str, metadata: str) -> Document:
 
 
 def scope_of(
-    sessions: Collection, session_id: str | None, user_id: str | None
+    database: Database, session_id: str | None, user_id: str | None
 ) -> Operation[str | None]:
     """Return whose messages those of a session or a user are; ``None`` without such a session."""
     if session_id is None:
         return documents.scope_of({"_id": None, "user_id": user_id})
-    session = yield from sessions.find_one(
-        {"_id": session_id, "deleted_at": None}, fields={"user_id": 1}
+    session = yield from database.sessions.find_one(
+        {"_id": session_id, "deleted_at": None}, fields=_OWNED
     )
     if session is None or user_id not in (None, session.get("user_id")):
         return None
+    yield from adopt(database, session)  # who began it may have died
     return documents.scope_of(session)
 
 

@@ -14,6 +14,7 @@ from langchain_zepstore.errors import AlreadyExistsError, BadRequestError, NotFo
 from langchain_zepstore.ids import new_id
 from langchain_zepstore.models import Session
 from langchain_zepstore.mongo import documents
+from langchain_zepstore.mongo.adopting import adopt, adopted
 from langchain_zepstore.mongo.collections import Database, Document
 from langchain_zepstore.mongo.deletion import Deletion
 from langchain_zepstore.mongo.merging import holds, literal, merged, without
@@ -127,7 +128,7 @@ class Sessions:
         if user_id is not None:
             yield from self._check_user(session_id, user_id)
             query["user_id"] = {"$in": [None, user_id]}
-            changes["user_id"] = literal(user_id)
+            changes |= adopted(user_id)
         updated = yield from self._sessions.find_one_and_update(
             query, [{"$set": changes}, {"$unset": "deleted_at"}]
         )
@@ -135,12 +136,7 @@ class Sessions:
             if user_id is not None:
                 yield from self._check_user(session_id, user_id)
             raise NotFoundError(f"there is no session {session_id!r}")
-        if user_id is not None:
-            yield from self._messages.update(
-                {"session_id": session_id, "scope": documents.scope_of({"_id": session_id})},
-                {"$set": {"scope": documents.scope_of(updated)}},
-                many=True,
-            )
+        yield from adopt(self._database, updated)
         return documents.to_session(updated)
 
     def _check_user(self, session_id: str, user_id: str) -> Operation[None]:

@@ -202,3 +202,38 @@ async def test_a_call_after_a_failed_first_one_tries_again(mongod: Mongod) -> No
         mongod.start()
         counts = await asyncio.gather(*(client.message.acount("s") for _ in range(10)))
         assert counts == [0] * 10
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4])
+def test_what_is_on_its_way_while_its_session_gets_a_user_is_the_users(
+    own: ZepClient, steps: int
+) -> None:
+    own.user.add(CreateUserRequest(user_id="ada"))
+    own.memory.add_memory("s", said("a", content="a boat"))
+    add = Drive(store_of(own).messages.add("s", said("b", content="a boat"))).step(1)
+    giving = store_of(own).sessions.update(Session(session_id="s", user_id="ada"), ())
+    update = Drive(giving).step(steps)
+    if steps % 2:
+        add.finish()
+        update.finish()
+    else:
+        update.finish()
+        add.finish()
+    for place in ({"user_id": "ada"}, {"session_id": "s"}):
+        found = own.memory.search("boats", **place)
+        assert sorted(result.message.uuid for result in found) == ["a", "b"]
+    assert seen(own, "s") == ["a", "b"]
+
+
+def test_a_user_that_was_given_a_session_by_halves_finds_what_was_said_in_it(
+    own: ZepClient,
+) -> None:
+    own.user.add(CreateUserRequest(user_id="ada"))
+    own.memory.add_memory("s", said("a", content="a boat"))
+    giving = store_of(own).sessions.update(Session(session_id="s", user_id="ada"), ())
+    Drive(giving).step(3)  # the owner is looked up, the user too, the session is the user's
+    assert own.memory.search("boats", user_id="ada") == []
+    [found] = own.memory.search("boats", session_id="s")
+    assert found.message.uuid == "a"
+    [found] = own.memory.search("boats", user_id="ada")
+    assert found.message.uuid == "a"
