@@ -57,18 +57,19 @@ def _grown_by(name: str, url: str, work: str, length: int, added: int) -> float:
     if work == "grow":
         contender.grow("short", said(10))
         contender.grow("long", said(length))
-    before = _peak()
+    before = peak()
     if work == "read":
         assert len(contender.history("short").messages) == 10  # connections, caches
         history = contender.history("long")
-        before = _peak()
+        before = peak()
         assert len(history.messages) == length
         history.add_messages(said(added))
     contender.close()
-    return _peak() - before
+    return peak() - before
 
 
-def _peak() -> float:
+def peak() -> float:
+    """Return the most memory that this process has had, in megabytes."""
     # Not ru_maxrss where that can be helped: on Linux a child begins with its parent's.
     with suppress(OSError), Path("/proc/self/status").open() as status:
         for line in status:

@@ -43,6 +43,8 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add("--port", type=_port, default=8000, help="the port; 0 takes a free one (%(default)s)")
     add("--workers", type=_at_least_one, default=1, help="how many processes (%(default)s)")
     add("--timeout", type=float, default=10.0, help="seconds for a database call (%(default)s)")
+    add("--embeddings", metavar="MODULE:NAME", help="LangChain's, to search by meaning")
+    add("--language", help="what messages are searched in by words, such as german")
     add("--api-keys", metavar="FILE", help="keys as JSON; without it $ZEPSTORE_API_KEYS")
     add("--insecure", action="store_true", help="serve others without keys")
     add("--cors-origin", action="append", default=[], help="a web page's origin that may ask")
@@ -56,6 +58,8 @@ def _serve(options: argparse.Namespace) -> None:
         url=options.url,
         database=options.database,
         timeout=options.timeout,
+        embeddings=options.embeddings,
+        language=options.language,
         api_keys=options.api_keys,
         cors_origins=tuple(options.cors_origin),
     )

@@ -64,7 +64,8 @@ class Candidate:
 
 def spoken(document: dict[str, Any]) -> str:
     """Return what a message says, after the speaker's name if the role is one."""
-    return f"{_speaker(document)} {text_of(document['content'])}".strip()
+    speaker, text = _speaker(document), text_of(document["content"])
+    return f"{speaker}: {text}" if speaker and text.strip() else text
 
 
 def candidate(document: dict[str, Any], similarity: float | None = None) -> Candidate:

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     Vectors = npt.NDArray[np.float32]
     Rows = npt.NDArray[np.int64]
 
-_MOST_BYTES = 64 * 1024 * 1024
-_FIRST_ROWS = 1024
+_MOST_BYTES = 256 * 1024 * 1024
 
 UNKNOWN = -1
 """The row of a vector that is not here."""
@@ -35,12 +34,10 @@ class VectorCache:
     """
 
     def __init__(self, dimension: int, most_bytes: int = _MOST_BYTES) -> None:
-        import numpy as np  # noqa: PLC0415 - an extra
-
         self.dimension = dimension
         self._most = max(most_bytes // (4 * dimension), 1)
         self._rows: dict[bytes, int] = {}
-        self._matrix = np.empty((0, dimension), dtype=np.float32)
+        self._matrix = _zeros(self._most, dimension)
         self._filled = 0
         self._lock = threading.Lock()
 
@@ -52,12 +49,13 @@ class VectorCache:
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
-            self._rows, self._matrix, self._filled = {}, self._matrix[:0], 0
+            self._rows, self._matrix = {}, _zeros(self._most, self.dimension)
+            self._filled = 0
 
     def rows(self, stamps: Sequence[bytes]) -> tuple[Rows, Vectors]:
         """Return the rows of stamps, or ``UNKNOWN`` or ``NONE``, and the matrix they are rows of.
 
-        What is added later changes neither.
+        What is added later, or forgotten, changes neither.
         """
         import numpy as np  # noqa: PLC0415 - an extra
 
@@ -76,18 +74,15 @@ class VectorCache:
                 if not stamp or stamp in self._rows:
                     continue
                 if present[row]:
-                    self._make_room()
                     self._matrix[self._filled] = vectors[row]
                     self._rows[stamp] = self._filled
                     self._filled += 1
                 else:
                     self._rows[stamp] = NONE
 
-    def _make_room(self) -> None:
-        import numpy as np  # noqa: PLC0415 - an extra
 
-        if self._filled == len(self._matrix):
-            size = min(max(2 * self._filled, _FIRST_ROWS), self._most)
-            larger = np.empty((size, self.dimension), dtype=np.float32)
-            larger[: self._filled] = self._matrix
-            self._matrix = larger
+def _zeros(rows: int, dimension: int) -> Vectors:
+    import numpy as np  # noqa: PLC0415 - an extra
+
+    # The system gives memory for what is written, not for zeros.
+    return np.zeros((rows, dimension), dtype=np.float32)

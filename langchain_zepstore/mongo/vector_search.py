@@ -30,6 +30,9 @@ from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Embedded
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from langchain_zepstore.embedder import Embedder, Vectors
 
 T = TypeVar("T")
@@ -72,17 +75,19 @@ class VectorSearch:
         has_index = yield from vector_index.has_index(self._database, len(wanted))
         if has_index and limit <= vector_index.MOST:
             return (yield from self._nearest_by_index(selection, wanted, limit))
-        cache = self._caches.setdefault(len(wanted), VectorCache(len(wanted)))
+        cache = self._caches.get(len(wanted))
+        if cache is None:
+            cache = self._caches.setdefault(len(wanted), VectorCache(len(wanted)))
         best: list[Near] = []
         after: str | None = None
         is_first = True
         while is_first or after is not None:
             page, after = yield from selection.page(self._database, after, _PAGE, _LISTED)
-            vectors = yield from self._vectors(page, cache, is_first=is_first)
+            vectors, has_one = yield from self._vectors(page, cache, is_first=is_first)
             # Rounded, since a matrix of another size gives other last digits.
             scores = (vectors @ wanted).round(6)
             order = (-scores).argsort(kind="stable")
-            present = order[vectors[order].any(axis=1)][:limit]
+            present = order[has_one[order]][:limit]
             best += [_near(page[index], scores[index], vectors[index].copy()) for index in present]
             best = sorted(best, key=lambda near: -near.found.score)[:limit]
             is_first = False
@@ -119,20 +124,20 @@ class VectorSearch:
 
     def _vectors(
         self, page: Sequence[bytes], cache: VectorCache, *, is_first: bool
-    ) -> Operation[Vectors]:
-        """Return the unit vectors of listed messages, a row each; zeros if one has none."""
+    ) -> Operation[tuple[Vectors, npt.NDArray[np.bool_]]]:
+        """Return the unit vectors of listed messages, a row each, and which have one."""
         import numpy as np  # noqa: PLC0415 - an extra
 
         rows, matrix = cache.rows([stamp_at_end(listed) for listed in page])
         unknown = np.flatnonzero(rows == UNKNOWN).tolist()
         if is_first and cache.is_full and len(unknown) > len(page) / 2:
             cache.clear()  # it holds what others look for
-        vectors = np.zeros((len(page), cache.dimension), dtype=np.float32)
-        known = rows >= 0
-        vectors[known] = matrix[rows[known]]
+        vectors: Vectors = matrix[np.maximum(rows, 0)]  # some other's, where there is none
+        has_one = rows >= 0
         for indexes in in_parts(unknown, _READ):
-            vectors[indexes] = yield from self._read([page[index] for index in indexes], cache)
-        return vectors
+            read = yield from self._read([page[index] for index in indexes], cache)
+            vectors[indexes], has_one[indexes] = read, read.any(axis=1)
+        return vectors, has_one
 
     def _read(self, page: Sequence[bytes], cache: VectorCache) -> Operation[Vectors]:
         """Return the unit vectors of listed messages from the database; make those it lacks."""
@@ -171,7 +176,7 @@ class VectorSearch:
         for message, vector in zip(said, vectors, strict=True):
             made[place_of(message)] = embedding_of(self._embedder.model, vector)
             # Said otherwise since it was read, it keeps no vector of what it was.
-            this = {name: message[name] for name in ("_id", "session_id", "content")}
+            this = {name: message[name] for name in ("_id", "session_id", "role", "content")}
             updates.append((this, {"$set": {"embedding": made[place_of(message)]}}))
         if updates:
             yield from self._messages.update_each(updates)

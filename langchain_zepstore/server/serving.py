@@ -9,6 +9,8 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from importlib import import_module
+from inspect import isroutine
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,9 @@ class Serving:
         url: The store, as for ``ZepClient``.
         database: As for ``ZepClient``.
         timeout: As for ``ZepClient``.
+        embeddings: Where they are in Python, ``module:name``: LangChain's ``Embeddings``, or what
+            returns them when it is called.
+        language: As for ``ZepClient``.
         api_keys: A file of keys (see ``keys``); without one ``$ZEPSTORE_API_KEYS`` has them.
         cors_origins: As for ``create_app``.
     """
@@ -41,6 +46,8 @@ class Serving:
     url: str | None = None
     database: str | None = None
     timeout: float = 10.0
+    embeddings: str | None = None
+    language: str | None = None
     api_keys: str | None = None
     cors_origins: Sequence[str] = ()
 
@@ -56,7 +63,12 @@ class Serving:
         """Return an application with a client of its own, which ends with it."""
         # motor hands every call to a thread, which then waits for the loop's to let go of the GIL.
         client = ZepClient(
-            self.url, database=self.database, timeout=self.timeout, async_driver="pymongo"
+            self.url,
+            database=self.database,
+            timeout=self.timeout,
+            embeddings=_imported(self.embeddings) if self.embeddings else None,
+            language=self.language,
+            async_driver="pymongo",
         )
         app = create_app(client, api_keys=self.keys(), cors_origins=self.cors_origins)
 
@@ -70,6 +82,23 @@ class Serving:
 
         app.router.lifespan_context = lifespan
         return app
+
+
+def _imported(place: str) -> Any:
+    """Return the embeddings at a place in Python.
+
+    Raises:
+        BadRequestError: There are none.
+    """
+    module, _, name = place.partition(":")
+    try:
+        found = getattr(import_module(module), name)
+        # A class or a function; embeddings themselves are never called.
+        return found() if isinstance(found, type) or isroutine(found) else found
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise BadRequestError(
+            f"there are no embeddings at {place!r} ({error}); name them as module:name"
+        ) from error
 
 
 def app_of_worker() -> FastAPI:

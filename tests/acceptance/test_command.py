@@ -121,3 +121,30 @@ def test_it_says_its_version_and_what_it_can_do() -> None:
     assert ran("--version").stdout.strip() == version("langchain-zepstore")
     assert "serve" in ran("--help").stdout
     assert ran().returncode == 2
+
+
+def test_it_searches_by_meaning_with_embeddings_of_ones_own(mongo_url: str, tmp_path: Path) -> None:
+    module = tmp_path / "my_embeddings.py"
+    module.write_text(
+        "from langchain_core.embeddings import DeterministicFakeEmbedding\n"
+        "def embeddings():\n    return DeterministicFakeEmbedding(size=8)\n"
+        "ready = embeddings()\n"
+    )
+    environment = {"PYTHONPATH": str(tmp_path)}
+    for name in ("my_embeddings:embeddings", "my_embeddings:ready"):
+        options = ("--url", mongo_url, "--database", "meant", "--embeddings", name)
+        with (
+            serving(*options, "--language", "german", environment=environment) as server,
+            ZepClient(server.url) as client,
+        ):
+            client.memory.add_memory(name, SAID)
+            [found] = client.memory.search("hello", session_id=name, search_type="similarity")
+            assert found.score == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ["nowhere:x", "json:nothing", "json", ":", "json:dumps"])
+def test_what_are_no_embeddings_is_one_line_and_status_1(mongo_url: str, name: str) -> None:
+    done = ran("serve", "--url", mongo_url, "--port", "0", "--embeddings", name)
+    assert done.returncode == 1
+    assert done.stderr.startswith("zepstore: ")
+    assert len(done.stderr.splitlines()) == 1

@@ -130,7 +130,7 @@ def test_blocks_are_embedded_by_their_text_and_names_of_speakers_with_it(opened)
     client.chat_history("s").add_messages([HumanMessage(blocks)])
     client.memory.add_memory("s", Memory(messages=[Message(role="Ada", content="a lake")]))
     client.memory.embed()
-    assert sorted(embeddings.documents) == ["Ada a lake", "a boat"]
+    assert sorted(embeddings.documents) == ["Ada: a lake", "a boat"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,127 @@
+"""How much of the evidence for a question a search finds among its first results."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from langchain_core.embeddings import Embeddings
+from pymongo import MongoClient
+
+from langchain_zepstore import CreateUserRequest, Memory, Message, Session, ZepClient
+
+BARE = "the bare index"
+
+_DEPTHS = (1, 5, 10)
+_DEEPEST = max(_DEPTHS)
+_UNANSWERABLE = 5  # a category of questions
+
+Find = Callable[[str, str, int], Sequence[str | None]]
+"""Called with a user, a question and how many results; returns the ids of the turns found."""
+
+
+@dataclass(frozen=True)
+class _Question:
+    user: str
+    text: str
+    evidence: frozenset[str]
+
+
+def recall(
+    url: str, directory: Path, embeddings: Embeddings | None, weights: Sequence[float] = ()
+) -> str:
+    """Return a table of the recall of each kind of search, and of the bare index.
+
+    Args:
+        url: A mongod's, with nothing in it.
+        directory: Conversations with questions.
+        embeddings: A model of meaning; without one only words are searched.
+        weights: What similarity is worth in further hybrid searches.
+    """
+    with (
+        ZepClient(url, embeddings=embeddings, timeout=300) as client,
+        MongoClient[dict[str, Any]](url) as raw,
+    ):
+        questions = list(_questions(client, directory))
+        if not questions:
+            return f"No questions in {directory}.\n"
+        client.memory.search("index", user_id=questions[0].user, search_type="text")
+        kinds = ["text"]
+        if embeddings:
+            client.memory.embed()
+            kinds += ["similarity", "mmr", "hybrid"]
+        finds = {BARE: _bare(raw), **{kind: _ours(client, kind) for kind in kinds}}
+        if embeddings:
+            finds |= {f"hybrid, {each:g}": _ours(client, "hybrid", each) for each in weights}
+        lines = [
+            f"{len(questions):,} questions.\n",
+            "| recall at | " + " | ".join(map(str, _DEPTHS)) + " |",
+            "|---|" + "---:|" * len(_DEPTHS),
+        ]
+        for name, find in finds.items():
+            shares = _shares(find, questions, is_nested=name != "mmr")
+            lines.append(f"| {name} | " + " | ".join(f"{share:.3f}" for share in shares) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _shares(find: Find, questions: Sequence[_Question], *, is_nested: bool) -> list[float]:
+    """Return the recall at each depth.
+
+    Args:
+        find: What searches.
+        questions: What is looked for.
+        is_nested: Whether fewer results are the first of more; otherwise each depth is a search.
+    """
+    totals = dict.fromkeys(_DEPTHS, 0.0)
+    for asked in questions:
+        found = find(asked.user, asked.text, _DEEPEST)
+        for depth in _DEPTHS:
+            several = found if is_nested else find(asked.user, asked.text, depth)
+            totals[depth] += len(asked.evidence.intersection(several[:depth])) / len(asked.evidence)
+    return [total / len(questions) for total in totals.values()]
+
+
+def _ours(client: ZepClient, kind: str, weight: float | None = None) -> Find:
+    def find(user: str, text: str, limit: int) -> Sequence[str | None]:
+        results = client.memory.search(
+            text, user_id=user, limit=limit, search_type=kind, similarity_weight=weight
+        )
+        return [result.message.uuid for result in results if result.message]
+
+    return find
+
+
+def _bare(raw: "MongoClient[dict[str, Any]]") -> Find:
+    score = {"$meta": "textScore"}
+
+    def find(user: str, text: str, limit: int) -> Sequence[str | None]:
+        words = text.replace('"', " ").replace("-", " ")
+        found = raw["zepstore"].messages.find(
+            {"scope": f"u:{user}", "$text": {"$search": words}, "deleted_at": None},
+            {"uuid": 1, "score": score},
+            sort=[("score", score)],
+            limit=limit,
+        )
+        return [message["uuid"] for message in found]
+
+    return find
+
+
+def _questions(client: ZepClient, directory: Path) -> Iterator[_Question]:
+    """Store the conversations and yield what is asked about them."""
+    for path in sorted(directory.glob("*.json")):
+        data = json.loads(path.read_text(encoding="utf-8"))
+        user = path.stem
+        client.user.add(CreateUserRequest(user_id=user))
+        for session in data["sessions"]:
+            session_id = f"{user}/{session['session']}"
+            client.memory.add_session(Session(session_id=session_id, user_id=user))
+            turns = [
+                Message(role=turn["speaker"], content=turn["text"], uuid=turn["dia_id"])
+                for turn in session["turns"]
+            ]
+            client.memory.add_memory(session_id, Memory(messages=turns))
+        for asked in data["qa"]:
+            if asked["category"] != _UNANSWERABLE and asked["evidence"]:
+                yield _Question(user, asked["question"], frozenset(asked["evidence"]))

