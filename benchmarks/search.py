@@ -28,6 +28,7 @@ from benchmarks.minilm import MISSING, MiniLM, is_installed
 from benchmarks.recall import recall
 from benchmarks.search_footprint import DIMENSION, Anything, grown
 from langchain_zepstore import CreateUserRequest, Memory, Message, Session, ZepClient
+from langchain_zepstore.mongo.vector_cache import MOST_BYTES
 
 _SIZES = (1000, 10_000, 100_000)
 _FEW = 10  # of a user who is searched first, for connections and imports
@@ -189,7 +190,7 @@ def memory(users: Users) -> str:
         figures = [grown(users.url, users.few, user, kind) for kind in kinds]
         figures.append(size * DIMENSION * 4 / 2**20)
         rows.append(f"| {size:,} | " + " | ".join(f"{figure:.0f}" for figure in figures) + " |")
-    return "\n".join(rows) + "\n\nA client keeps 64 MB of vectors at most.\n"
+    return "\n".join(rows) + f"\n\nA client keeps {MOST_BYTES >> 20} MB of vectors at most.\n"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     Vectors = npt.NDArray[np.float32]
     Rows = npt.NDArray[np.int64]
 
-_MOST_BYTES = 256 * 1024 * 1024
+MOST_BYTES = 256 * 1024 * 1024
+"""What a client keeps of vectors, at most."""
 
 UNKNOWN = -1
 """The row of a vector that is not here."""
@@ -33,7 +34,7 @@ class VectorCache:
         most_bytes: How much memory it takes at most.
     """
 
-    def __init__(self, dimension: int, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, dimension: int, most_bytes: int = MOST_BYTES) -> None:
         self.dimension = dimension
         self._most = max(most_bytes // (4 * dimension), 1)
         self._rows: dict[bytes, int] = {}
