@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from urllib.parse import unquote
 
-from langchain_zepstore.checks import without_credentials
+from langchain_zepstore.checks import checked_id, without_credentials
 from langchain_zepstore.embedder import embedders
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.lc_messages import StartOn
@@ -18,7 +18,8 @@ from langchain_zepstore.managers.memory import MemoryManager
 from langchain_zepstore.managers.message import MessageManager
 from langchain_zepstore.managers.runner import Call
 from langchain_zepstore.managers.user import UserManager
-from langchain_zepstore.store import Backend
+from langchain_zepstore.store import Backend, Newborn
+from langchain_zepstore.values import encoded_metadata
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -378,6 +379,34 @@ def shared_client(url: str | None = None, api_key: str | None = None) -> ZepClie
     if key not in _shared:
         _shared.setdefault(key, ZepClient(url, api_key=api_key))
     return _shared[key]
+
+
+def client_of(client: Any, url: str | None = None, api_key: str | None = None) -> ZepClient:
+    """Return the client that was passed in, or that of the URL, which is shared.
+
+    Raises:
+        BadRequestError: It is none, or there is a URL as well.
+    """
+    if client is None:
+        return shared_client(url, api_key)
+    if url is not None:
+        raise BadRequestError("pass url or client, not both")
+    if not isinstance(client, ZepClient):
+        raise BadRequestError(f"client must be a ZepClient, not {type(client).__name__}")
+    return client
+
+
+def newborn(user_id: str | None, session_metadata: dict[str, Any] | None) -> Newborn:
+    """Return what a session gets that has to be created.
+
+    Raises:
+        BadRequestError: The user's id cannot be one, or the metadata cannot be stored.
+    """
+    if user_id is not None:
+        checked_id(user_id, "user_id")
+    if session_metadata is not None:
+        encoded_metadata(session_metadata, "session_metadata")
+    return Newborn(user_id, session_metadata)
 
 
 @atexit.register

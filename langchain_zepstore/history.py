@@ -8,13 +8,12 @@ from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
 
 from langchain_zepstore.checks import checked_count, checked_id
-from langchain_zepstore.client import ZepClient, shared_client
+from langchain_zepstore.client import ZepClient, client_of, newborn
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.lc_messages import MESSAGE_TYPES, StartOn
 from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult, Message
 from langchain_zepstore.running import Operation
-from langchain_zepstore.store import Newborn, Store
-from langchain_zepstore.values import encoded_metadata
+from langchain_zepstore.store import Store
 
 
 class ZepChatMessageHistory(BaseChatMessageHistory):
@@ -54,18 +53,11 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
         user_id: str | None = None,
         session_metadata: dict[str, Any] | None = None,
     ) -> None:
-        if client is not None and url is not None:
-            raise BadRequestError("pass url or client, not both")
-        if client is not None and not isinstance(client, ZepClient):
-            raise BadRequestError(f"client must be a ZepClient, not {type(client).__name__}")
         self.session_id = checked_id(session_id, "session_id")
-        self._client = client or shared_client(url, api_key)
+        self._client = client_of(client, url, api_key)
         self._lastn = None if lastn is None else checked_count(lastn, "lastn")
         self._start_on = None if start_on is None else _kinds(start_on)
-        user_id = None if user_id is None else checked_id(user_id, "user_id")
-        if session_metadata is not None:
-            encoded_metadata(session_metadata, "session_metadata")
-        self._newborn = Newborn(user_id, session_metadata)
+        self._newborn = newborn(user_id, session_metadata)
 
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]

@@ -13,7 +13,7 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, ValidationError
 
 from langchain_zepstore.checks import checked_count
-from langchain_zepstore.client import ZepClient, shared_client
+from langchain_zepstore.client import ZepClient, client_of
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.models import MemorySearchResult, Message, Summary
 from langchain_zepstore.running import Operation
@@ -75,13 +75,11 @@ class ZepRetriever(BaseRetriever):
             super().__init__(**fields)
         except ValidationError as error:
             raise BadRequestError(f"a retriever cannot be made so: {error}") from error
-        if self.client is not None and self.url is not None:
-            raise BadRequestError("pass url or client, not both")
         if self.session_id is None and self.user_id is None:
             raise BadRequestError("a retriever needs a session_id or a user_id: where to look")
         checked_count(self.k, "k", least=1)
         checked_count(self.window, "window")
-        self._client = self.client or shared_client(self.url, self.api_key)
+        self._client = client_of(self.client, self.url, self.api_key)
 
     def _get_relevant_documents(
         self,

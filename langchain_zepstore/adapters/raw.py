@@ -11,11 +11,11 @@ from contextlib import suppress
 from typing import Any
 
 from langchain_zepstore.checks import checked_id
-from langchain_zepstore.client import ZepClient, shared_client
+from langchain_zepstore.client import ZepClient, client_of, newborn
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.models import Memory, Message
 from langchain_zepstore.running import Operation
-from langchain_zepstore.store import Newborn, Store
+from langchain_zepstore.store import Store
 from langchain_zepstore.values import Encoder, encoded_metadata
 
 Path = Sequence[str | int]
@@ -51,16 +51,9 @@ class RawSession:
         user_id: str | None = None,
         session_metadata: dict[str, Any] | None = None,
     ) -> None:
-        if client is not None and url is not None:
-            raise BadRequestError("pass url or client, not both")
-        if client is not None and not isinstance(client, ZepClient):
-            raise BadRequestError(f"client must be a ZepClient, not {type(client).__name__}")
         self.session_id = checked_id(session_id, "session_id")
-        self.client = client or shared_client(url, api_key)
-        user_id = None if user_id is None else checked_id(user_id, "user_id")
-        if session_metadata is not None:
-            encoded_metadata(session_metadata, "session_metadata")
-        self._newborn = Newborn(user_id, session_metadata)
+        self.client = client_of(client, url, api_key)
+        self._newborn = newborn(user_id, session_metadata)
 
     def adding(self, messages: Iterable[Message]) -> Callable[[Store], Operation[None]]:
         """Store messages at the end of the session, in one insert.

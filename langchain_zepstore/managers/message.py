@@ -4,16 +4,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 from langchain_zepstore.checks import checked_count, checked_id
-from langchain_zepstore.managers.runner import Call, Runner
+from langchain_zepstore.managers.runner import Call, Manager
 from langchain_zepstore.models import Message
 from langchain_zepstore.running import Page, apages, pages
 
 
-class MessageManager:
+class MessageManager(Manager):
     """The messages of a session one by one: ``client.message``."""
-
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
 
     def count(self, session_id: str) -> int:
         """Return how many messages a session has; 0 if it does not exist or is deleted.

@@ -20,3 +20,10 @@ class Runner(Protocol):
 
     async def arun(self, call: Call[T]) -> T:
         """Run an operation of the store on the running event loop."""
+
+
+class Manager:
+    """What a client gives its operations names by."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner

@@ -4,16 +4,13 @@ from collections.abc import AsyncIterator, Iterator
 
 from langchain_zepstore.checks import checked_count, checked_id
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.managers.runner import Call, Runner
+from langchain_zepstore.managers.runner import Call, Manager
 from langchain_zepstore.models import CreateUserRequest, Session, UpdateUserRequest, User
 from langchain_zepstore.running import Page, apages, pages
 
 
-class UserManager:
+class UserManager(Manager):
     """Users and whose sessions are whose: ``client.user``."""
-
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
 
     def add(self, user: CreateUserRequest) -> User:
         """Add a user; a soft-deleted one lives again with what is given, without the sessions.

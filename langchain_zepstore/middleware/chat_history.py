@@ -18,7 +18,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Overwrite
 
 from langchain_zepstore.checks import checked_count
-from langchain_zepstore.client import ZepClient, shared_client
+from langchain_zepstore.client import ZepClient, client_of
 from langchain_zepstore.errors import BadRequestError, StoreUnavailableError
 from langchain_zepstore.middleware.recall import search_past_conversations
 from langchain_zepstore.middleware.recording import (
@@ -141,10 +141,6 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
         super().__init__()
         _check_choice(mode, "mode", ("memory", "archive"))
         _check_choice(on_error, "on_error", ("raise", "log"))
-        if client is not None and url is not None:
-            raise BadRequestError("pass url or client, not both")
-        if client is not None and not isinstance(client, ZepClient):
-            raise BadRequestError(f"client must be a ZepClient, not {type(client).__name__}")
         self._scope = Scope(session_id, user_id)
         self._lastn = checked_count(lastn, "lastn")
         if max_tokens is not None:
@@ -155,7 +151,7 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
         self._title: Title | None = first_words if title is True else title or None
         self._loads = mode == "memory"
         self._logs = on_error == "log"
-        self._client = client or shared_client(url, api_key)
+        self._client = client_of(client, url, api_key)
         self.tools = []
         if recall:
             self.tools = [

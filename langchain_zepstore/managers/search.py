@@ -1,0 +1,224 @@
+"""Searching what was said, and what makes it easier to find: vectors and summaries."""
+
+from datetime import datetime
+from typing import Any
+
+from langchain_zepstore.managers.embedding import Progress, embedding
+from langchain_zepstore.managers.runner import Manager
+from langchain_zepstore.managers.searching import searching, searching_session
+from langchain_zepstore.managers.summarizing import PROMPT, Model, summarizing
+from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult, Summary
+
+
+class Searches(Manager):
+    """What ``client.memory`` finds."""
+
+    def search_memory(
+        self, session_id: str, search_payload: MemorySearchPayload, limit: int | None = None
+    ) -> list[MemorySearchResult]:
+        """Search a session, as zep-python asks for it; see ``search``.
+
+        Args:
+            session_id: The session's id.
+            search_payload: What to look for.
+            limit: How many at most; 10 without it, as Zep.
+
+        Returns:
+            What matches best, the best first; nothing in a session that does not exist or is
+            deleted.
+
+        Raises:
+            BadRequestError: There is nothing to look for, or something asked for cannot be done.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        return self._runner.run(searching_session(session_id, search_payload, limit))
+
+    async def asearch_memory(
+        self, session_id: str, search_payload: MemorySearchPayload, limit: int | None = None
+    ) -> list[MemorySearchResult]:
+        """Search a session; see ``search_memory``."""
+        return await self._runner.arun(searching_session(session_id, search_payload, limit))
+
+    def search(
+        self,
+        text: str | None = None,
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        limit: int = 10,
+        search_type: str | None = None,
+        search_scope: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        where: dict[str, Any] | None = None,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+        mmr_lambda: float | None = None,
+        similarity_weight: float | None = None,
+        syntax: bool = False,
+    ) -> list[MemorySearchResult]:
+        """Search a session, or all sessions of a user.
+
+        By ``text``, words match in any form of theirs (``walked`` finds ``walking``), and what
+        stands beside a message counts too. The first such search in a database makes the index for
+        it, which takes a while where there are many messages. By ``similarity``, messages match
+        that mean the same; those that have no vector yet get one, which takes a while too (see
+        ``embed``). ``mmr`` chooses among the most similar ones those that are unlike each other,
+        and ``hybrid`` ranks what either finds by both. Without a text, what is left to
+        choose from comes, the newest first.
+
+        Args:
+            text: What to look for. It is never syntax, unless ``syntax`` is set.
+            session_id: Where; this or ``user_id`` is needed.
+            user_id: In all sessions of this user; with a session, only if it is the user's.
+            limit: How many at most, at least 1; for ``mmr`` at most 1,000.
+            search_type: ``text``, ``similarity``, ``mmr`` or ``hybrid``. Without it ``similarity``
+                if the store has embeddings, else ``text``.
+            search_scope: ``messages``, or ``summary`` for the summaries of sessions.
+            metadata: Only what has metadata that holds at least this, as for ``list_sessions``.
+            where: Only what has metadata that is so, as Zep says it: ``{"jsonpath": '$[*] ? (@.foo
+                == "bar")'}``, ``{"and": […]}`` or ``{"or": […]}``.
+            start_date: Only what was said then or later; a naive one is taken as UTC.
+            end_date: Only what was said then or before.
+            mmr_lambda: Between relevance (1) and variety (0); 0.5 without it, as Zep.
+            similarity_weight: In a hybrid search, what the best similarity is worth, of the best
+                score by words; 0.3 without it.
+            syntax: In a search by text, quotes ask for phrases and a minus leaves out a word.
+
+        Returns:
+            What matches best, the best first, in an order that is the same each time. ``score`` and
+            ``dist`` are the same: a cosine, or a number that is comparable within one search only.
+
+        Raises:
+            BadRequestError: An argument is missing, out of range or of the wrong type; or the store
+                has no embeddings.
+            StoreUnavailableError: The database cannot be reached.
+            APIError: The embeddings gave something else than vectors of one length.
+        """
+        return self._runner.run(
+            searching(
+                text,
+                session_id=session_id,
+                user_id=user_id,
+                limit=limit,
+                search_type=search_type,
+                search_scope=search_scope,
+                metadata=metadata,
+                where=where,
+                start_date=start_date,
+                end_date=end_date,
+                mmr_lambda=mmr_lambda,
+                similarity_weight=similarity_weight,
+                syntax=syntax,
+            )
+        )
+
+    async def asearch(
+        self,
+        text: str | None = None,
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        limit: int = 10,
+        search_type: str | None = None,
+        search_scope: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        where: dict[str, Any] | None = None,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+        mmr_lambda: float | None = None,
+        similarity_weight: float | None = None,
+        syntax: bool = False,
+    ) -> list[MemorySearchResult]:
+        """Search a session, or all sessions of a user; see ``search``."""
+        return await self._runner.arun(
+            searching(
+                text,
+                session_id=session_id,
+                user_id=user_id,
+                limit=limit,
+                search_type=search_type,
+                search_scope=search_scope,
+                metadata=metadata,
+                where=where,
+                start_date=start_date,
+                end_date=end_date,
+                mmr_lambda=mmr_lambda,
+                similarity_weight=similarity_weight,
+                syntax=syntax,
+            )
+        )
+
+    def embed(
+        self,
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        progress: Progress | bool = False,
+    ) -> int:
+        """Make the vectors for searching by meaning in advance, for the messages that lack them.
+
+        A search makes them too, of what it searches; never does a chat turn. What is done stays
+        done: a repeated call goes on where the last one was stopped.
+
+        Args:
+            session_id: Only a session's.
+            user_id: Only those of a user's sessions. Without either, of all messages.
+            progress: ``True`` shows it on stderr; a callable is called with how many messages are
+                done, and how many there are.
+
+        Returns:
+            How many were made.
+
+        Raises:
+            BadRequestError: The store has no embeddings, or an id cannot be one.
+            StoreUnavailableError: The database cannot be reached.
+            APIError: The embeddings gave something else than vectors of one length.
+        """
+        return self._runner.run(embedding(session_id, user_id, progress))
+
+    async def aembed(
+        self,
+        *,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        progress: Progress | bool = False,
+    ) -> int:
+        """Make the vectors for searching by meaning in advance; see ``embed``."""
+        return await self._runner.arun(embedding(session_id, user_id, progress))
+
+    def summarize(
+        self, session_id: str, llm: Model, *, prompt: str = PROMPT, keep_last: int = 0
+    ) -> Summary | None:
+        """Bring a session's summary up to date: only what is new since the last is read.
+
+        The summary is stored with the session, is deleted and undeleted with it, is returned by
+        ``get_memory`` and found by a search with the scope ``summary``. The messages stay. A long
+        session is summed up in parts, each stored: a repeated call goes on where the last one was
+        stopped. A message that is deleted, or changed, after it was summed up stays in the summary.
+
+        Args:
+            session_id: The session's id.
+            llm: A LangChain chat model.
+            prompt: What the model is told to do; it then gets the summary so far and the messages.
+            keep_last: How many of the last messages to leave for the next summary.
+
+        Returns:
+            The summary; ``None`` if nothing was said yet.
+
+        Raises:
+            BadRequestError: An argument cannot be used.
+            NotFoundError: There is no such session, or it is deleted.
+            APIError: The model gave no text.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        return self._runner.run(
+            summarizing(session_id, llm, prompt, keep_last, asynchronously=False)
+        )
+
+    async def asummarize(
+        self, session_id: str, llm: Model, *, prompt: str = PROMPT, keep_last: int = 0
+    ) -> Summary | None:
+        """Bring a session's summary up to date; see ``summarize``."""
+        return await self._runner.arun(
+            summarizing(session_id, llm, prompt, keep_last, asynchronously=True)
+        )

@@ -1,0 +1,306 @@
+"""Sessions: created, read, changed, listed, deleted and undeleted."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any
+
+from langchain_zepstore.checks import checked_count, checked_id, checked_paths
+from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.managers.runner import Call, Manager
+from langchain_zepstore.models import Session, SessionPage
+from langchain_zepstore.running import Page, apages, pages
+from langchain_zepstore.store import Listing
+
+
+class Sessions(Manager):
+    """What ``client.memory`` does with sessions as a whole."""
+
+    def add_session(self, session: Session) -> Session:
+        """Create a session.
+
+        A soft-deleted one of that id lives again, with the metadata and user given; its old
+        messages stay deleted. (Zep refuses the id until the purge.)
+
+        Args:
+            session: Its id, user and metadata; other fields are ignored.
+
+        Returns:
+            The session as it is stored.
+
+        Raises:
+            AlreadyExistsError: A live session has that id.
+            BadRequestError: There is no such user, or something cannot be stored.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        return self._runner.run(_creating(session))
+
+    async def aadd_session(self, session: Session) -> Session:
+        """Create a session; see ``add_session``."""
+        return await self._runner.arun(_creating(session))
+
+    def get_session(self, session_id: str) -> Session:
+        """Return a session.
+
+        Raises:
+            BadRequestError: The id cannot be one.
+            NotFoundError: There is no such session, or it is deleted.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        session_id = checked_id(session_id, "session_id")
+        return self._runner.run(lambda store: store.sessions.get(session_id))
+
+    async def aget_session(self, session_id: str) -> Session:
+        """Return a session; see ``get_session``."""
+        session_id = checked_id(session_id, "session_id")
+        return await self._runner.arun(lambda store: store.sessions.get(session_id))
+
+    def update_session(self, session: Session, *, unset: Iterable[Iterable[str]] = ()) -> Session:
+        """Merge metadata into a session's, in one atomic update, as Zep does.
+
+        Maps merge recursively; lists are replaced whole; ``None`` is stored; an empty map over a
+        map changes nothing; a map and anything else replace each other. What stands under
+        ``system`` at the top is left out. Keys are data, with dots and dollars too. A deleted
+        session is undeleted, without its messages.
+
+        Args:
+            session: Its id and the metadata to merge; ``None`` merges nothing. A user is assigned
+                if the session has none.
+            unset: Paths of keys to remove afterwards, such as ``[("key",), ("outer", "a.b")]``.
+
+        Returns:
+            The session as it is then.
+
+        Raises:
+            BadRequestError: The session belongs to another user, there is no such user, the
+                metadata nests more than 16 maps, or cannot be stored.
+            NotFoundError: There never was such a session.
+            StoreUnavailableError: The database cannot be reached; repeating the call is harmless.
+        """
+        return self._runner.run(_updating(session, unset))
+
+    async def aupdate_session(
+        self, session: Session, *, unset: Iterable[Iterable[str]] = ()
+    ) -> Session:
+        """Merge metadata into a session's; see ``update_session``."""
+        return await self._runner.arun(_updating(session, unset))
+
+    def list_sessions(
+        self,
+        limit: int | None = None,
+        cursor: int | None = None,
+        *,
+        user_id: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        include_deleted: bool = False,
+    ) -> list[Session]:
+        """Return sessions by their ``id``, which is the order of their creation.
+
+        Args:
+            limit: How many at most, at least 1; without it, all of them.
+            cursor: The ``id`` after which to begin: that of the last session of the page before.
+            user_id: Only this user's.
+            metadata: Only those whose metadata holds at least this: maps match key by key,
+                everything else must be equal. Keys are data, never operators.
+            include_deleted: Also the soft-deleted ones.
+
+        Raises:
+            BadRequestError: An argument is out of range or of the wrong type.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        return self._runner.run(_listing(limit, cursor, user_id, metadata, include_deleted))
+
+    async def alist_sessions(
+        self,
+        limit: int | None = None,
+        cursor: int | None = None,
+        *,
+        user_id: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        include_deleted: bool = False,
+    ) -> list[Session]:
+        """Return sessions by their ``id``; see ``list_sessions``."""
+        return await self._runner.arun(_listing(limit, cursor, user_id, metadata, include_deleted))
+
+    def list_all_sessions(
+        self,
+        chunk_size: int = 100,
+        *,
+        user_id: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        include_deleted: bool = False,
+    ) -> Iterator[list[Session]]:
+        """Yield all sessions, in lists of up to ``chunk_size``, by their ``id``, in flat memory.
+
+        A session that lives throughout comes exactly once; one that is created, deleted or
+        undeleted meanwhile at most once. (zep-python repeats some where ids have gaps.)
+
+        Args:
+            chunk_size: How many at once, at least 1.
+            user_id: As for ``list_sessions``.
+            metadata: As for ``list_sessions``.
+            include_deleted: As for ``list_sessions``.
+
+        Raises:
+            BadRequestError: An argument is out of range or of the wrong type.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        fetch = _Pages(chunk_size, user_id, metadata, include_deleted)
+        return pages(lambda cursor: self._runner.run(fetch(cursor)))
+
+    def alist_all_sessions(
+        self,
+        chunk_size: int = 100,
+        *,
+        user_id: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        include_deleted: bool = False,
+    ) -> AsyncIterator[list[Session]]:
+        """Yield all sessions, in lists of up to ``chunk_size``; see ``list_all_sessions``."""
+        fetch = _Pages(chunk_size, user_id, metadata, include_deleted)
+        return apages(lambda cursor: self._runner.arun(fetch(cursor)))
+
+    def recent_sessions(
+        self, limit: int = 20, cursor: str | None = None, *, user_id: str | None = None
+    ) -> SessionPage:
+        """Return the most recently active sessions first: what a chat's sidebar shows.
+
+        A session is active when a message is added to it, or when it is created; not when it is
+        renamed. From page to page, no session that stays as it is comes twice or is missed; one
+        that becomes active meanwhile moves to the front.
+
+        Args:
+            limit: How many at most, at least 1.
+            cursor: ``next_cursor`` of the page before; opaque.
+            user_id: Only this user's.
+
+        Raises:
+            BadRequestError: An argument is out of range, or the cursor is not one of these.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        page = self._runner.run(_recent(limit, cursor, user_id))
+        return SessionPage(sessions=page.items, next_cursor=page.cursor)
+
+    async def arecent_sessions(
+        self, limit: int = 20, cursor: str | None = None, *, user_id: str | None = None
+    ) -> SessionPage:
+        """Return the most recently active sessions first; see ``recent_sessions``."""
+        page = await self._runner.arun(_recent(limit, cursor, user_id))
+        return SessionPage(sessions=page.items, next_cursor=page.cursor)
+
+    def delete_memory(self, session_id: str) -> str:
+        """Soft-delete a session and its messages.
+
+        When it returns, no read shows a message that was there when it began. One that is added
+        meanwhile is not lost: it keeps the session alive. What is deleted can be brought back with
+        ``undelete_session`` until the database purges it, after the retention.
+
+        Args:
+            session_id: The session's id.
+
+        Returns:
+            ``"OK"``, as Zep.
+
+        Raises:
+            BadRequestError: The id cannot be one.
+            NotFoundError: There is no such session, or it is deleted already, as Zep.
+            StoreUnavailableError: The database cannot be reached; repeating the call completes it.
+        """
+        session_id = checked_id(session_id, "session_id")
+        self._runner.run(lambda store: store.deletion.delete_session(session_id))
+        return "OK"
+
+    async def adelete_memory(self, session_id: str) -> str:
+        """Soft-delete a session and its messages; see ``delete_memory``."""
+        session_id = checked_id(session_id, "session_id")
+        await self._runner.arun(lambda store: store.deletion.delete_session(session_id))
+        return "OK"
+
+    def undelete_session(self, session_id: str) -> Session:
+        """Bring back a session and the messages that its last deletion took, in their old places.
+
+        Also when an add has revived the session since: what was added then stays, behind them.
+        Messages that were deleted one by one stay deleted.
+
+        Args:
+            session_id: The session's id.
+
+        Returns:
+            The session.
+
+        Raises:
+            BadRequestError: The id cannot be one.
+            NotFoundError: There is nothing to bring back, or it is purged.
+            StoreUnavailableError: The database cannot be reached; repeating the call completes it.
+        """
+        session_id = checked_id(session_id, "session_id")
+        return self._runner.run(lambda store: store.deletion.undelete_session(session_id))
+
+    async def aundelete_session(self, session_id: str) -> Session:
+        """Bring back a session and the messages of its last deletion; see ``undelete_session``."""
+        session_id = checked_id(session_id, "session_id")
+        return await self._runner.arun(lambda store: store.deletion.undelete_session(session_id))
+
+
+def _checked_session(session: Session) -> Session:
+    if not isinstance(session, Session):
+        raise BadRequestError(f"session must be a Session, not {type(session).__name__}")
+    checked_id(session.session_id, "session.session_id")
+    if session.user_id is not None:
+        checked_id(session.user_id, "session.user_id")
+    return session
+
+
+def _creating(session: Session) -> Call[Session]:
+    checked = _checked_session(session)
+    return lambda store: store.sessions.create(checked)
+
+
+def _updating(session: Session, unset: Iterable[Iterable[str]]) -> Call[Session]:
+    checked, paths = _checked_session(session), checked_paths(unset, "unset")
+    return lambda store: store.sessions.update(checked, paths)
+
+
+def _checked_listing(
+    user_id: str | None, metadata: dict[str, Any] | None, include_deleted: bool
+) -> Listing:
+    if user_id is not None:
+        user_id = checked_id(user_id, "user_id")
+    if metadata is not None and not isinstance(metadata, dict):
+        raise BadRequestError(f"metadata must be a dict, not {type(metadata).__name__}")
+    return Listing(user_id, metadata, bool(include_deleted))
+
+
+def _listing(
+    limit: int | None,
+    cursor: int | None,
+    user_id: str | None,
+    metadata: dict[str, Any] | None,
+    include_deleted: bool,
+) -> Call[list[Session]]:
+    listing = _checked_listing(user_id, metadata, include_deleted)
+    most = 0 if limit is None else checked_count(limit, "limit", least=1)
+    after = 0 if cursor is None else checked_count(cursor, "cursor")
+    return lambda store: store.sessions.listed(listing, most, after)
+
+
+class _Pages:
+    def __init__(
+        self,
+        chunk_size: int,
+        user_id: str | None,
+        metadata: dict[str, Any] | None,
+        include_deleted: bool,
+    ) -> None:
+        self._limit = checked_count(chunk_size, "chunk_size", least=1)
+        self._listing = _checked_listing(user_id, metadata, include_deleted)
+
+    def __call__(self, cursor: Any) -> Call[Page[Session]]:
+        return lambda store: store.sessions.page(self._listing, self._limit, cursor)
+
+
+def _recent(limit: int, cursor: str | None, user_id: str | None) -> Call[Page[Session]]:
+    limit = checked_count(limit, "limit", least=1)
+    if cursor is not None and not isinstance(cursor, str):
+        raise BadRequestError(f"cursor must be a str, not {type(cursor).__name__}")
+    if user_id is not None:
+        user_id = checked_id(user_id, "user_id")
+    return lambda store: store.sessions.recent(limit, cursor, user_id)
