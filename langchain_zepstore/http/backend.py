@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from langchain_zepstore.http.connections import Connections, Settings
+from langchain_zepstore.http.deletion import Deletion
 from langchain_zepstore.http.messages import Messages
 from langchain_zepstore.http.requests import Requests
 from langchain_zepstore.http.search import Search
-from langchain_zepstore.http.sessions import Deletion, Sessions, Users
+from langchain_zepstore.http.sessions import Sessions
 from langchain_zepstore.http.summaries import Summaries
+from langchain_zepstore.http.users import Users
 from langchain_zepstore.running import Operation, arun, run
 from langchain_zepstore.store import Store
 

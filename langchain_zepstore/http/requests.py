@@ -18,7 +18,7 @@ from langchain_zepstore.errors import (
 )
 from langchain_zepstore.http.responses import Answer, failure, is_temporary
 from langchain_zepstore.running import Operation
-from langchain_zepstore.values import encoded_metadata, unescape
+from langchain_zepstore.values import Encoder, encoded_metadata, unescape
 from langchain_zepstore.wire import EXACT, PLAIN, exact, to_json
 
 # A RuntimeError is what httpx raises when a client is closed, or belongs to another event loop.
@@ -162,3 +162,27 @@ def _translated(error: Exception, place: str) -> ZepStoreError:
         case RuntimeError():
             return BadRequestError(f"the client for {place} cannot be used any more: {reason}")
     return APIError(f"the request to {place} failed: {reason}")
+
+
+def given_fields(model: Any, *names: str, where: str, with_none: bool = False) -> dict[str, Any]:
+    """Return fields of a model for a request's body.
+
+    Args:
+        model: The model.
+        names: The fields.
+        where: The model's place, for the error.
+        with_none: Whether those that are ``None`` are sent too.
+
+    Raises:
+        BadRequestError: One of them cannot be sent.
+    """
+    given = {name: getattr(model, name) for name in names}
+    for name, value in given.items():
+        place = f"{where}.{name}"
+        if name == "metadata" and value is not None:
+            given[name] = marked_metadata(value, place)
+        elif isinstance(value, str | None):
+            given[name] = Encoder().encode(value, place)
+        else:
+            raise BadRequestError(f"{place} must be a str, not {type(value).__name__}")
+    return {name: value for name, value in given.items() if with_none or value is not None}

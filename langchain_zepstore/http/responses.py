@@ -1,6 +1,6 @@
 """A server's answers: JSON to models, status and text to errors."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import httpx
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from langchain_zepstore import errors
 from langchain_zepstore.errors import APIError
-from langchain_zepstore.models import Memory, Message, Summary
+from langchain_zepstore.models import Memory, Message, Session, Summary, User
 from langchain_zepstore.wire import ERROR_HEADER, EXACT, from_exact, from_json
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -193,3 +193,15 @@ def failure(response: httpx.Response, place: str) -> errors.ZepStoreError | None
     if kind is errors.AuthError:
         return kind(f"{place} refused the API key ({said}); check api_key")
     return kind(f"{place} answered {status}: {said}")
+
+
+def last_id(listed: Sequence[Session | User]) -> int:
+    """Return the cursor behind a listing's page that is not empty.
+
+    Raises:
+        APIError: The server gave none.
+    """
+    last = listed[-1].id
+    if last is None:
+        raise APIError("a server listed something without an id, which is the cursor of listings")
+    return last

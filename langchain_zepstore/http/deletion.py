@@ -1,0 +1,42 @@
+"""Soft deletion, undeletion and the purge as requests."""
+
+from datetime import timedelta
+
+from langchain_zepstore.http.requests import Requests, path
+from langchain_zepstore.models import Message, Session
+from langchain_zepstore.running import Operation
+
+
+class Deletion:
+    """Soft-deletes and undeletes; removes for good."""
+
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
+
+    def delete_session(self, session_id: str) -> Operation[None]:
+        """Soft-delete a live session and its messages."""
+        yield from self._requests.send("DELETE", path("sessions", session_id, "memory"))
+
+    def undelete_session(self, session_id: str) -> Operation[Session]:
+        """Bring back a session and what its last deletion took."""
+        answer = yield from self._requests.send("POST", path("sessions", session_id, "undelete"))
+        return answer.read(Session, answer.data)
+
+    def delete_message(self, session_id: str, uuid: str) -> Operation[None]:
+        """Soft-delete a live message."""
+        where = path("sessions", session_id, "messages", uuid)
+        yield from self._requests.send("DELETE", where)
+
+    def undelete_message(self, session_id: str, uuid: str) -> Operation[Message]:
+        """Bring back a deleted message of a live session."""
+        where = path("sessions", session_id, "messages", uuid, "undelete")
+        answer = yield from self._requests.send("POST", where)
+        return answer.read(Message, answer.data)
+
+    def purge(self, older_than: timedelta | None) -> Operation[dict[str, int]]:
+        """Remove what has been soft-deleted for so long; return how many of each kind."""
+        seconds = None if older_than is None else older_than.total_seconds()
+        answer = yield from self._requests.send(
+            "POST", path("purge"), body={"older_than": seconds}, repeatable=True
+        )
+        return {kind: answer.count(kind) for kind in ("messages", "sessions", "users")}
