@@ -24,7 +24,10 @@ T = TypeVar("T")
 
 _MAX_PART_MESSAGES = 1000
 _MAX_PART_BYTES = 8 * 1024 * 1024
-_HELD = {"seq": 1, "uuid": 1, "created_at": 1, "deleted_at": 1, "restored": 1}
+_SPOKEN = ("role", "content")
+_HELD = dict.fromkeys(
+    ("seq", "uuid", "created_at", "deleted_at", "restored", "embedding", *_SPOKEN), 1
+)
 
 
 class Messages:
@@ -201,6 +204,8 @@ class Messages:
         }
         if message["created_at"] is session["active_at"]:  # the caller gave none
             kept["created_at"] = holder["created_at"]
+        if "embedding" in holder and all(holder.get(name) == message[name] for name in _SPOKEN):
+            kept["embedding"] = holder["embedding"]
         # Deleted and restored since it was read, it would lose the memory of that.
         unchanged = {"deleted_at": None, "restored": holder.get("restored")}
         return bool((yield from self._messages.replace({**this, **unchanged}, {**message, **kept})))

@@ -105,6 +105,22 @@ def test_another_model_makes_its_own_vectors_also_of_another_length(opened, mess
     assert contents(mixed.memory.search("pond", session_id="s"))[0] == "a lake"
 
 
+def test_a_message_that_is_added_again_keeps_its_vector_unless_it_says_something_else(
+    opened,
+) -> None:
+    embeddings = Subjects()
+    client = opened(embeddings)
+    for metadata in (None, None, {"a": 1}):
+        client.memory.add_memory("s", said("boat", uuid="one", metadata=metadata))
+        assert contents(client.memory.search("ship", session_id="s")) == ["boat"]
+    assert client.message.get_session_message("s", "one").metadata == {"a": 1}
+    assert embeddings.documents == ["boat"]
+    other = Message(role="Ada", content="boat", uuid="one")
+    client.memory.add_memory("s", Memory(messages=[other]))
+    client.memory.search("ship", session_id="s")
+    assert embeddings.documents == ["boat", "Ada: boat"]
+
+
 def test_what_is_said_otherwise_meanwhile_keeps_no_old_vector(opened, messages) -> None:
     def meanwhile(_) -> None:
         if not embeddings.documents:
