@@ -230,12 +230,19 @@ def build(
         fields["role"] = role
     # The constructor would complete calls, and derive them from additional_kwargs or chunks.
     calls = {name: fields.pop(name, []) for name in _CALLS if name in cls.model_fields}
+    # Or leave out what it does not know of the usage. A cached answer has a ``total_cost`` there,
+    # and nothing else if the model counts no tokens.
+    usage = fields.pop("usage_metadata", None) if "usage_metadata" in cls.model_fields else None
     try:
         message = cls(**fields)
         _check_calls(calls)
+        if not isinstance(usage, dict | None):
+            raise TypeError("usage_metadata must be a dict")
     except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
         raise APIError(f"message {uuid!r} cannot be read as a {cls.__name__}: {error}") from error
     vars(message).update(calls)
+    if usage is not None:
+        vars(message)["usage_metadata"] = usage
     return message
 
 

@@ -116,10 +116,12 @@ class Unsummarized:
     Attributes:
         summary: The summary so far.
         messages: The messages after it, oldest first.
+        state: What changes when the session is deleted or undeleted.
     """
 
     summary: Summary | None
     messages: list[Message]
+    state: str
 
 
 class SessionOperations(Protocol):
@@ -270,14 +272,18 @@ class SummaryOperations(Protocol):
         """Return a live session's summary; ``None`` if there is none."""
 
     def pending(self, session_id: str, limit: int) -> Operation[Unsummarized]:
-        """Return a live session's summary and what was said after it, up to ``limit`` messages."""
+        """Return a live session's summary and what was said after it, up to ``limit`` messages.
+
+        ``NotFoundError`` if there is no such session.
+        """
 
     def put(
-        self, session_id: str, summary: Summary, replacing: str | None
+        self, session_id: str, summary: Summary, replacing: str | None, state: str
     ) -> Operation[Summary | None]:
         """Store a summary in the place of the one with that uuid, and return it as it is stored.
 
-        ``None`` if another is there by now, or what it sums up is deleted.
+        ``None`` if another is there by now, or the session was deleted or undeleted since that
+        state.
         """
 
 

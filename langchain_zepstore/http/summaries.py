@@ -25,16 +25,22 @@ class Summaries:
         answer = yield from self._requests.get(
             path("unsummarized"), session_id=session_id, limit=limit
         )
-        return Unsummarized(_summary(answer), answer.read_list(Message, answer.field("messages")))
+        messages = answer.read_list(Message, answer.field("messages"))
+        return Unsummarized(_summary(answer), messages, answer.text("state") or "")
 
     def put(
-        self, session_id: str, summary: Summary, replacing: str | None
+        self, session_id: str, summary: Summary, replacing: str | None, state: str
     ) -> Operation[Summary | None]:
         """Store a summary in the place of the one with that uuid."""
         fields: dict[str, Any] = summary.model_dump(exclude={"metadata"})
         if summary.metadata is not None:
             fields["metadata"] = marked_metadata(summary.metadata, "summary.metadata")
-        body = {"session_id": session_id, "summary": fields, "replacing": replacing}
+        body = {
+            "session_id": session_id,
+            "summary": fields,
+            "replacing": replacing,
+            "state": state,
+        }
         answer = yield from self._requests.send("POST", path("summary"), body=body, repeatable=True)
         return _summary(answer)
 

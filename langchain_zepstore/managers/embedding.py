@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 
 from langchain_zepstore.checks import checked_id
+from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.managers.runner import Call
 from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Store
@@ -24,6 +25,8 @@ def embedding(session_id: str | None, user_id: str | None, progress: Progress | 
         checked_id(session_id, "session_id")
     if user_id is not None:
         checked_id(user_id, "user_id")
+    if not (isinstance(progress, bool) or callable(progress)):
+        raise BadRequestError("progress must be a bool or callable")
     report = _shown if progress is True else progress
 
     def operation(store: Store) -> Operation[int]:

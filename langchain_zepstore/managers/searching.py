@@ -1,6 +1,5 @@
 """What a search asks for, from what callers say: checked, and in one shape."""
 
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +14,7 @@ from langchain_zepstore.where import parsed
 
 _LIMIT = 10
 _MOST_VARIED = 1000  # mmr compares each with each
+_MOST_WEIGHT = 1_000_000
 _TYPES = ("text", "similarity", "mmr", "hybrid")
 _SCOPES = ("messages", "summary")
 _DATES = ("start_date", "end_date")
@@ -122,8 +122,9 @@ def _checked_lambda(value: float) -> float:
 
 
 def _checked_weight(value: float) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
-        raise BadRequestError("similarity_weight must be a number from 0")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= _MOST_WEIGHT:
+        raise BadRequestError(f"similarity_weight must be a number from 0 to {_MOST_WEIGHT:,}")
     return float(value)
 
 

@@ -1,14 +1,16 @@
 """``ChatHistoryMiddleware``: an agent's conversations in the store."""
 
-import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal, NotRequired, TypeVar
+from uuid import uuid4
 
 from langchain.agents.middleware.types import (
     AgentMiddleware,
     AgentState,
     ContextT,
+    ModelRequest,
+    ModelResponse,
     PrivateStateAttr,
 )
 from langchain_core.messages import BaseMessage
@@ -19,7 +21,7 @@ from langgraph.types import Overwrite
 
 from langchain_zepstore.checks import checked_count
 from langchain_zepstore.client import ZepClient, client_of
-from langchain_zepstore.errors import BadRequestError, StoreUnavailableError
+from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.middleware.recall import search_past_conversations
 from langchain_zepstore.middleware.recording import (
     Recorder,
@@ -31,7 +33,7 @@ from langchain_zepstore.middleware.recording import (
     noted,
 )
 from langchain_zepstore.middleware.scope import Named, Scope
-from langchain_zepstore.middleware.storing import entitle, require_owner, save
+from langchain_zepstore.middleware.storing import entitle, require_owner, save, tolerance
 from langchain_zepstore.middleware.window import TokenCounter, window
 from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Store
@@ -42,7 +44,6 @@ Title = Callable[[list[BaseMessage]], str | Awaitable[str | None] | None]
 """Is given the messages of a conversation, as they are stored, and returns its title."""
 
 _SEEN = "chat_history_seen"
-_logger = logging.getLogger(__name__)
 
 
 class ChatHistoryState(AgentState[Any]):
@@ -155,7 +156,9 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
         self.tools = []
         if recall:
             self.tools = [
-                search_past_conversations(self._client, session_id=session_id, user_id=user_id)
+                search_past_conversations(
+                    self._client, session_id=session_id, user_id=user_id, on_error=on_error
+                )
             ]
 
     def before_agent(
@@ -181,6 +184,22 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
     ) -> dict[str, Any] | None:
         """Store what is new in the state; see ``before_model``."""
         return await self._arun(self._saving(state, runtime))
+
+    def wrap_model_call(
+        self,
+        request: ModelRequest[ContextT],
+        handler: Callable[[ModelRequest[ContextT]], ModelResponse[Any]],
+    ) -> ModelResponse[Any]:
+        """Give a cached answer an id of its own: it is said once more."""
+        return _said_anew(handler(request))
+
+    async def awrap_model_call(
+        self,
+        request: ModelRequest[ContextT],
+        handler: Callable[[ModelRequest[ContextT]], Awaitable[ModelResponse[Any]]],
+    ) -> ModelResponse[Any]:
+        """Give a cached answer an id of its own; see ``wrap_model_call``."""
+        return _said_anew(await handler(request))
 
     def after_model(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
@@ -208,24 +227,15 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
 
     def _run(self, call: Callable[[Store], Operation[T]] | None) -> T | None:
         if call is not None:
-            with self._tolerance():
+            with tolerance(logs=self._logs):
                 return self._client.run(call)
         return None
 
     async def _arun(self, call: Callable[[Store], Operation[T]] | None) -> T | None:
         if call is not None:
-            with self._tolerance():
+            with tolerance(logs=self._logs):
                 return await self._client.arun(call)
         return None
-
-    @contextmanager
-    def _tolerance(self) -> Iterator[None]:
-        try:
-            yield
-        except StoreUnavailableError:
-            if not self._logs:
-                raise
-            _logger.warning("the chat history cannot be reached; going on", exc_info=True)
 
     def _beginning(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
@@ -246,7 +256,9 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
             said = yield from store.messages.read_langchain(where[0], self._lastn)
             messages = self._window(said, fresh)
             yield from save(store, *where, plan)
-            update: dict[str, Any] = {_SEEN: {**noted(messages), **plan.seen}}
+            # Not what the state held: loaded, a message is as it was stored, which may be redacted.
+            new = {identified(each): plan.seen[identified(each)] for each in fresh}
+            update: dict[str, Any] = {_SEEN: {**noted(messages), **new}}
             if messages != state["messages"]:
                 # Not by the reducer: what was said long ago would come out of a stream of messages.
                 update["messages"] = Overwrite(messages)
@@ -292,16 +304,30 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
 
         def operation(store: Store) -> Operation[dict[str, Any] | None]:
             update = None if saving is None else (yield from saving(store))
-            stored = [self._recorder.stored(each) for each in state["messages"]]
-            said = [each for each in stored if each is not None]
-            yield from entitle(store, session_id, lambda: title(said))
+            yield from entitle(store, session_id, lambda: title(self._told(state)))
             return update
 
         return operation
 
+    def _told(self, state: ChatHistoryState) -> list[BaseMessage]:
+        stored = (self._recorder.stored(each) for each in state["messages"])
+        return [each for each in stored if each is not None]
+
     def _where(self, runtime: Runtime[ContextT]) -> tuple[str, str | None]:
         config = _config()
         return self._scope.session(runtime, config), self._scope.user(runtime, config)
+
+
+def _said_anew(response: ModelResponse[Any]) -> ModelResponse[Any]:
+    # LangChain's caches of models return the first answer, with its id, which the session has, or
+    # had and deleted. They mark it with a cost. And some servers give all answers the id "".
+    result = [
+        each.model_copy(update={"id": f"lc_run--{uuid4()}"})
+        if each.id == "" or "total_cost" in (getattr(each, "usage_metadata", None) or {})
+        else each
+        for each in response.result
+    ]
+    return replace(response, result=result)
 
 
 def _seen(state: ChatHistoryState) -> Seen:

@@ -1,7 +1,7 @@
 """The tool ``search_past_conversations``: what a user has said in other sessions."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from langchain.tools import ToolRuntime
 from langchain_core.tools import BaseTool, StructuredTool
@@ -11,6 +11,7 @@ from langchain_zepstore.client import ZepClient
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.managers.searching import searching
 from langchain_zepstore.middleware.scope import Named, Scope
+from langchain_zepstore.middleware.storing import tolerance
 from langchain_zepstore.models import MemorySearchResult
 from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Store
@@ -23,12 +24,18 @@ _DESCRIPTION = (
 )
 _NO_USER = "It is not known who the user is, so there are no past conversations to search."
 _NOTHING = "Nothing was found in past conversations."
+_UNREACHABLE = "Past conversations cannot be searched at the moment."
 _LONGEST = 1000  # characters of a message
 _MOST = 500  # results asked for, when nearly all of them are of this conversation
 
 
 def search_past_conversations(
-    client: ZepClient, *, session_id: Named = None, user_id: Named = None, limit: int = 5
+    client: ZepClient,
+    *,
+    session_id: Named = None,
+    user_id: Named = None,
+    limit: int = 5,
+    on_error: Literal["raise", "log"] = "raise",
 ) -> BaseTool:
     """Return a tool with which an agent searches its user's other conversations.
 
@@ -41,6 +48,8 @@ def search_past_conversations(
         session_id: As for ``ChatHistoryMiddleware``.
         user_id: As for ``ChatHistoryMiddleware``.
         limit: How many messages it shows at most, at least 1.
+        on_error: As for ``ChatHistoryMiddleware``: with ``log`` the answer says that the store
+            cannot be reached.
 
     Raises:
         BadRequestError: An argument cannot be used.
@@ -65,10 +74,14 @@ def search_past_conversations(
         return operation
 
     def search(query: str, runtime: ToolRuntime[Any, Any]) -> str:
-        return client.run(searching_others(query, runtime))
+        with tolerance(logs=on_error == "log"):
+            return client.run(searching_others(query, runtime))
+        return _UNREACHABLE
 
     async def asearch(query: str, runtime: ToolRuntime[Any, Any]) -> str:
-        return await client.arun(searching_others(query, runtime))
+        with tolerance(logs=on_error == "log"):
+            return await client.arun(searching_others(query, runtime))
+        return _UNREACHABLE
 
     return StructuredTool.from_function(search, asearch, name=_NAME, description=_DESCRIPTION)
 

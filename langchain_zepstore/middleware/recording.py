@@ -3,7 +3,9 @@
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import blake2b
+from operator import is_
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +17,7 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
+from pydantic import BaseModel
 
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.lc_messages import text_of
@@ -31,6 +34,7 @@ _STORED, _LEFT_OUT = "+", "-"
 _TITLE_LENGTH = 60
 # What middleware changes in messages. The other fields may come back from a checkpoint in another
 # form, a list for a tuple, and that is no change.
+_BESIDE = ("artifact", "additional_kwargs", "response_metadata")  # what models do not see
 _COMPARED = ("content", "tool_calls", "invalid_tool_calls", "status", "tool_call_id", "name")
 
 
@@ -95,7 +99,10 @@ class Recorder:
         kept = message if _is_said(message) else None
         if kept is not None and not self._tools:
             kept = _without_tools(kept)
-        if kept is None or self._redact is None:
+        if kept is None:
+            return None
+        kept = _plain_fields(kept)
+        if self._redact is None:
             return kept
         redacted = self._redact(kept.model_copy(deep=True))
         if redacted is None:
@@ -104,6 +111,8 @@ class Recorder:
             raise BadRequestError(
                 f"redact must return a message or None, not {type(redacted).__name__}"
             )
+        if isinstance(redacted, RemoveMessage):
+            raise BadRequestError("redact must return a message or None, not a RemoveMessage")
         # Under another id it would be stored again each time.
         return redacted.model_copy(update={"id": message.id})
 
@@ -154,7 +163,42 @@ def _without_tools(message: BaseMessage) -> BaseMessage | None:
     return AIMessage(text, id=message.id, **kept)
 
 
+def _plain_fields(message: BaseMessage) -> BaseMessage:
+    """Return a message whose objects, where models do not see them, can be stored.
+
+    Tools return documents as artifacts, and integrations put their own classes beside an answer. A
+    run must not end for that. A checkpointer changes them likewise.
+    """
+    fields = {name: getattr(message, name, None) for name in _BESIDE}
+    plain = {name: _plain(value) for name, value in fields.items() if value is not None}
+    changed = {name: value for name, value in plain.items() if value is not fields[name]}
+    return message.model_copy(update=changed) if changed else message
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with models and tuples as dicts and lists: the same one, if it has none."""
+    match value:
+        case None | bool() | int() | float() | str() | bytes() | datetime():
+            return value
+        case BaseModel():
+            return _plain(value.model_dump())
+        case Mapping():
+            several = {str(name): _plain(each) for name, each in value.items()}
+            same = type(value) is dict and all(
+                name in value and several[name] is value[name] for name in several
+            )
+            return value if same else several
+        case list() | tuple() | set() | frozenset():
+            items = [_plain(each) for each in value]
+            same = type(value) is list and all(map(is_, items, value))
+            return value if same else items
+    return value  # it is refused, by name
+
+
 def _fingerprint(message: BaseMessage) -> str:
     fields: dict[str, Any] = {name: getattr(message, name, None) for name in _COMPARED}
-    text = json.dumps([message.type, fields], default=str, skipkeys=True)
+    try:
+        text = json.dumps([message.type, fields], default=str, skipkeys=True)
+    except (ValueError, RecursionError) as error:
+        raise BadRequestError(f"message {message.id!r} cannot be stored: {error}") from error
     return blake2b(text.encode(), digest_size=8).hexdigest()

@@ -1,15 +1,29 @@
 """The operations of a hook: whose session it is, what is stored, how it is called."""
 
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from inspect import isawaitable, iscoroutine
 
-from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.errors import BadRequestError, StoreUnavailableError
 from langchain_zepstore.middleware.recording import Plan
 from langchain_zepstore.models import Session
 from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Newborn, Store
 
 _TITLE = "title"
+_logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def tolerance(*, logs: bool) -> Iterator[None]:
+    """Let an unreachable store raise, or be logged."""
+    try:
+        yield
+    except StoreUnavailableError:
+        if not logs:
+            raise
+        _logger.warning("the chat history cannot be reached; going on", exc_info=True)
 
 
 def require_owner(store: Store, session_id: str, user_id: str | None) -> Operation[None]:

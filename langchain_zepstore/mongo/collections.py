@@ -19,8 +19,10 @@ from bson.codec_options import CodecOptions
 from pymongo import IndexModel, ReturnDocument, UpdateOne, WriteConcern
 from pymongo.errors import DuplicateKeyError, WriteConcernError
 
+from langchain_zepstore.errors import AuthError
 from langchain_zepstore.mongo.failures import (
     DRIVER_ERRORS,
+    UNAUTHORIZED,
     is_lost_connection,
     is_unreachable,
     refused_write,
@@ -151,10 +153,13 @@ class Collection:
 
     def aggregate(self, stages: Sequence[Mapping[str, Any]]) -> Operation[list[Document]]:
         """Return what comes out of a pipeline that only reads."""
-        # One of the drivers hands over the cursor at once, another later.
-        cursor = yield from self.call(lambda: self._raw.aggregate(stages))
-        documents: list[Document] = yield from self.call(lambda: cursor.to_list(None))
-        return documents
+
+        def whole() -> Any:
+            # A cursor that lost its connection is at its end: a repeat begins with a new one.
+            cursor = self._raw.aggregate(stages)  # or what hands it over later
+            return _listed(cursor) if iscoroutine(cursor) else cursor.to_list(None)
+
+        return self.call(whole)
 
     def find_raw(
         self, query: Document, *, sort: Mapping[str, Any], limit: int, fields: Mapping[str, Any]
@@ -312,8 +317,16 @@ class Database:
         if name in self._ensured:
             return
         if name not in (yield from collection.index_information()):
-            yield from collection.create_indexes([index])
+            try:
+                yield from collection.create_indexes([index])
+            except AuthError as error:  # without it, it takes longer
+                if getattr(error.__cause__, "code", None) != UNAUTHORIZED:
+                    raise
         self._ensured.add(name)
+
+
+async def _listed(opening: Any) -> Any:
+    return await (await opening).to_list(None)
 
 
 def _split(batch: bytes) -> Iterator[bytes]:

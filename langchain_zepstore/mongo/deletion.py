@@ -100,10 +100,14 @@ class Deletion:
             yield from self._marking.settle_pending(session)
             if not session.get("deleted_at"):
                 yield from self._require_taken(session)
+            # What was taken may be purged, and a summary must not outlive it.
+            took = yield from self._took(session)
+            restored = {"$ifNull": ["$deletion.summary", "$$REMOVE"]} if took else "$$REMOVE"
             claimed = yield from self._claim(
                 session,
                 {"id": session["deletion"]["id"]},
-                {"$set": {"summary": {"$ifNull": ["$deletion.summary", "$summary"]}}},
+                # That of then, or none: one made since knows nothing of what comes back.
+                {"$set": {"summary": restored}},
                 {"$unset": ["deletion", "deleted_at"]},
             )
             if claimed:
@@ -111,7 +115,11 @@ class Deletion:
                 return documents.to_session(claimed)
 
     def _require_taken(self, session: Document) -> Operation[None]:
-        taken = yield from self._messages.find_one(
+        if not (yield from self._took(session)):
+            raise NotFoundError(f"session {session['_id']!r} has no messages to bring back")
+
+    def _took(self, session: Document) -> Operation[Document | None]:
+        return self._messages.find_one(
             {
                 "session_id": session["_id"],
                 "deletion": session["deletion"]["id"],
@@ -119,8 +127,6 @@ class Deletion:
             },
             fields={"_id": 1},
         )
-        if taken is None:
-            raise NotFoundError(f"session {session['_id']!r} has no messages to bring back")
 
     def delete_message(self, session_id: str, uuid: str) -> Operation[None]:
         """Soft-delete one message.

@@ -44,6 +44,17 @@ class Purging:
         removed = yield from self._each({**past, **_MESSAGE}, until, remove)
         yield from _remove(messages, past)
         removed += yield from self._each(recent, until, forget)
+        # Messages may have been removed by their index, which leaves what summed them up.
+        yield from self._database.sessions.update(
+            {
+                "deletion.at": {"$lte": until},
+                "deletion.settled": True,
+                "deletion.summary": {"$exists": True},
+                "undeletion": None,
+            },
+            {"$unset": {"deletion.summary": 1}},
+            many=True,
+        )
         gone: Document = {"deleted_at": {"$lte": until}}
         return {
             "messages": removed,

@@ -45,6 +45,11 @@ SCOPE_INDEX = IndexModel(
     partialFilterExpression=LIVE,
 )
 SESSION_INDEXES = [
+    IndexModel(
+        [("deletion.at", ASCENDING)],
+        name="by_summary_taken",  # for the purge: of sessions that live again
+        partialFilterExpression={"deletion.summary": {"$exists": True}},
+    ),
     IndexModel([("id", ASCENDING)], name="by_id"),  # listings that include the deleted
     IndexModel([("id", ASCENDING)], name="live_by_id", partialFilterExpression=LIVE),
     IndexModel([("user_id", ASCENDING), ("id", ASCENDING)], name="by_user"),

@@ -66,7 +66,7 @@ class Search:
             found = yield from self._varied(selection, sought)
         else:
             found = yield from self._near(selection, sought, sought.limit)
-        return (yield from self._results(found))
+        return (yield from self._results(found, selection))
 
     def embed(
         self, session_id: str | None, user_id: str | None, after: str | None, limit: int
@@ -110,9 +110,14 @@ class Search:
         near = yield from space.nearest(selection, sought.text, choice(sought.limit))
         return [each.found for each in varied(near, sought.mmr_lambda, sought.limit)]
 
-    def _results(self, found: Sequence[Found]) -> Operation[list[MemorySearchResult]]:
+    def _results(
+        self, found: Sequence[Found], selection: Selection
+    ) -> Operation[list[MemorySearchResult]]:
         sessions = {each.place: each.session_id for each in found}
         several = yield from live_at(self._database, sessions, documents.MESSAGE_FIELDS)
+        scope = selection.scope or ""
+        if scope.startswith("u:"):  # the session may have become another user's meanwhile
+            several = [message for message in several if message.get("scope") == scope]
         messages = {place_of(message): message for message in several}
         return [
             MemorySearchResult(

@@ -7,7 +7,9 @@ from langchain_zepstore.running import Operation
 
 DEFAULT_LANGUAGE = "english"
 _ATTEMPTS = 3
-_CONFLICTS = {85, 86}  # an index of that name, or one for words, is there with other options
+# Another was faster to drop it; or an index of that name, or one for words, is there with other
+# options.
+_CONFLICTS = {27, 85, 86}
 
 
 def ensure_search_index(database: Database) -> Operation[str]:
@@ -25,6 +27,15 @@ def ensure_search_index(database: Database) -> Operation[str]:
             if code not in _CONFLICTS or not attempts_left:
                 raise
     return database.search_language or DEFAULT_LANGUAGE
+
+
+def language_of(database: Database) -> Operation[str]:
+    """Return the language of what is searched without the index; it is that of the index."""
+    language = database.search_language or database.language
+    if language is None:
+        there = (yield from database.messages.index_information()).get(SEARCH_INDEX, {})
+        language = str(there.get("default_language", DEFAULT_LANGUAGE))
+    return language
 
 
 def _ensured(database: Database) -> Operation[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import bson
 
-from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.errors import APIError, BadRequestError
 from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.adopting import adopt
 from langchain_zepstore.mongo.collections import Database, Document
@@ -49,7 +49,10 @@ class Selection:
         """Return how many there are."""
         yield from self._prepare(database)
         hint = _WHOLE if self.scope is None and self.session_id is None else None
-        return (yield from database.messages.count(self._listed(), hint=hint))
+        try:
+            return (yield from database.messages.count(self._listed(), hint=hint))
+        except APIError:  # there is no such index
+            return (yield from database.messages.count(self._listed()))
 
     def page(
         self, database: Database, after: str | None, limit: int, fields: Sequence[str]

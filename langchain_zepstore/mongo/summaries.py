@@ -6,9 +6,11 @@ in the update that opens it, and undeletion gives it back.
 
 from typing import Any
 
+from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.models import Summary
 from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.collections import Database, Document
+from langchain_zepstore.mongo.marking import Marking
 from langchain_zepstore.mongo.merging import literal
 from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Unsummarized
@@ -21,6 +23,7 @@ class Summaries:
     def __init__(self, database: Database) -> None:
         self._sessions = database.sessions
         self._messages = database.messages
+        self._marking = Marking(database)
 
     def get(self, session_id: str) -> Operation[Summary | None]:
         """Return a live session's summary."""
@@ -28,19 +31,21 @@ class Summaries:
 
     def pending(self, session_id: str, limit: int) -> Operation[Unsummarized]:
         """Return a live session's summary and what was said after it."""
-        kept = yield from self._kept(session_id)
+        session = yield from self._tidied(session_id)
+        if session is None:
+            raise NotFoundError(f"there is no session {session_id!r}")
+        kept = session.get("summary")
         query: Document = {"session_id": session_id, "deleted_at": None}
         if kept:
             query["seq"] = {"$gt": kept["seq"]}
         found = yield from self._messages.find(
             query, sort={"seq": 1}, limit=limit, fields=documents.MESSAGE_FIELDS
         )
-        return Unsummarized(
-            documents.to_summary(kept), [documents.to_message(message) for message in found]
-        )
+        messages = [documents.to_message(document) for document in found]
+        return Unsummarized(documents.to_summary(kept), messages, _state(session))
 
     def put(
-        self, session_id: str, summary: Summary, replacing: str | None
+        self, session_id: str, summary: Summary, replacing: str | None, state: str
     ) -> Operation[Summary | None]:
         """Store a summary in the place of the one with that uuid."""
         encoded = self._encoded(summary)
@@ -58,8 +63,8 @@ class Summaries:
                 "deleted_at": None,
                 "summary.uuid": replacing,
                 "deletion.open": {"$ne": True},
-                # A deletion takes what was said up to it, and what sums that up.
-                "$or": [{"deletion": None}, {"deletion.seq": {"$lt": last["seq"]}}],
+                "undeletion": None,
+                **_unchanged(state),
             },
             [
                 {"$unset": "summary"},
@@ -68,6 +73,13 @@ class Summaries:
         )
         kept = yield from self._kept(session_id)
         return documents.to_summary(kept) if kept and kept["uuid"] == summary.uuid else None
+
+    def _tidied(self, session_id: str) -> Operation[Document | None]:
+        """Return a live session; what somebody began on it, and perhaps died of, is completed."""
+        while True:
+            session = yield from self._sessions.find_one({"_id": session_id})
+            if session is None or not (yield from self._marking.tidy(session)):
+                return None if session is None or session.get("deleted_at") else session
 
     def _kept(self, session_id: str) -> Operation[Document | None]:
         session = yield from self._sessions.find_one(
@@ -84,3 +96,21 @@ class Summaries:
         if summary.metadata is not None:
             encoded["metadata"] = encoded_metadata(summary.metadata, "summary.metadata")
         return encoded
+
+
+def _state(session: Document) -> str:
+    """Return what changes when a session is deleted or undeleted."""
+    deletion = session.get("deletion") or {}
+    return f"{session.get('deletion_count') or 0}:{deletion.get('id') or 0}"
+
+
+def _unchanged(state: str) -> Document:
+    """Return the query for a session that was neither deleted nor undeleted since."""
+    numbers = [int(number) for number in state.split(":") if number.isascii() and number.isdigit()]
+    if len(numbers) != 2 or max(numbers) >= 2**63:  # noqa: PLR2004
+        raise BadRequestError("state is none that came with what is to be summed up")
+    count, deletion = numbers
+    return {
+        "deletion_count": count or {"$in": [None, 0]},
+        "deletion.id": deletion or None,
+    }

@@ -11,7 +11,7 @@ from langchain_zepstore.mongo.collections import Database, Document, Update
 from langchain_zepstore.mongo.embeddings import embedding_of, fits, unit, vector_in
 from langchain_zepstore.mongo.places import Found, Near
 from langchain_zepstore.mongo.ranking import OF_SIMILARITY, Candidate, Place, ranked
-from langchain_zepstore.mongo.search_index import DEFAULT_LANGUAGE
+from langchain_zepstore.mongo.search_index import language_of
 from langchain_zepstore.mongo.selecting import narrowed
 from langchain_zepstore.mongo.variety import choice, varied
 from langchain_zepstore.mongo.vector_search import MADE, in_parts
@@ -60,7 +60,7 @@ class SummarySearch:
         if not sought.text.strip() or not sessions:
             return [_found(session, 0.0) for session in sessions]
         if kind == "text" or self._embedder is None:
-            return self._worded(sessions, sought, {})
+            return (yield from self._worded(sessions, sought, {}))
         wanted = unit((yield from self._embedder.query(sought.text)))
         vectors = yield from self._vectors(self._embedder, sessions, len(wanted))
         near = [
@@ -69,14 +69,15 @@ class SummarySearch:
         ]
         near.sort(key=lambda each: -each.found.score)
         if kind == "hybrid":
-            return self._worded(sessions, sought, {each.found.place: each.found for each in near})
+            by_place = {each.found.place: each.found for each in near}
+            return (yield from self._worded(sessions, sought, by_place))
         if kind == "mmr":
             near = varied(near[: choice(sought.limit)], sought.mmr_lambda, sought.limit)
         return [each.found for each in near]
 
     def _worded(
         self, sessions: Sequence[Document], sought: Sought, near: Mapping[Place, Found]
-    ) -> list[Found]:
+    ) -> Operation[list[Found]]:
         by_place = {(session["_id"], 0): session for session in sessions}
         candidates = [
             Candidate(
@@ -87,7 +88,7 @@ class SummarySearch:
             )
             for place, session in by_place.items()
         ]
-        language = self._database.language or DEFAULT_LANGUAGE
+        language = yield from language_of(self._database)
         weight = OF_SIMILARITY if sought.similarity_weight is None else sought.similarity_weight
         scores = ranked(sought.text, candidates, language, weight)
         return [_found(by_place[place], score) for place, score in scores if score > 0 or near]

@@ -43,7 +43,8 @@ MADE = 64
 _PAGE = 10_000
 _READ = 2000  # vectors at once
 _LISTED = ("session_id", "embedding.model", "embedding.stamp")
-_SAID = {"session_id": 1, "seq": 1, "role": 1, "content": 1}
+_SAID = {"session_id": 1, "seq": 1, "role": 1, "content": 1, "size": {"$bsonSize": "$$ROOT"}}
+_LARGEST = 16 * 1024 * 1024 - 1024  # of a document with its vector
 
 
 class VectorSearch:
@@ -174,6 +175,8 @@ class VectorSearch:
         made = {}
         updates: list[tuple[Document, Update]] = []
         for message, vector in zip(said, vectors, strict=True):
+            if vector is not None and message["size"] + vector.nbytes > _LARGEST:
+                vector = None  # noqa: PLW2901 - there is no room for it
             made[place_of(message)] = embedding_of(self._embedder.model, vector)
             # Said otherwise since it was read, it keeps no vector of what it was.
             this = {name: message[name] for name in ("_id", "session_id", "role", "content")}

@@ -38,14 +38,23 @@ def words(text: str, language: str) -> list[str]:
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
     stop = _STOP.get(language, _NONE)
-    return [_stem(word, language) for word in _WORD.findall(text.lower()) if word not in stop]
+    return [
+        # What is no word is not kept: it may be megabytes long.
+        (_stem if len(word) < _LONGEST else _plain)(word, language)
+        for word in _WORD.findall(text.lower())
+        if word not in stop
+    ]
 
 
 @lru_cache(maxsize=50_000)
 def _stem(word: str, language: str) -> str:
-    if language != NO_LANGUAGE and len(word) < _LONGEST:
+    if language != NO_LANGUAGE:
         with _lock:  # a stemmer keeps the word in itself while it works
             word = _stemmer(language)(word)
+    return _plain(word, language)
+
+
+def _plain(word: str, _language: str) -> str:
     if word.isascii():
         return word
     letters = unicodedata.normalize("NFD", word)

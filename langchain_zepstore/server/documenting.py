@@ -67,6 +67,7 @@ class UnsummarizedAnswer(BaseModel):
 
     summary: Summary | None
     messages: list[MessageAnswer]
+    state: str
 
 
 class SummaryAnswer(BaseModel):

@@ -170,6 +170,7 @@ class SummaryBody(BaseModel):
     session_id: str
     summary: Summary
     replacing: str | None = Field(None, description="The `uuid` of the one before.")
+    state: str = Field(description="The `state` that came with what it sums up.")
 
 
 class PurgeBody(BaseModel):

@@ -129,7 +129,10 @@ LISTINGS_OURS: list[tuple[str, str, Any, set[int]]] = [
     ("POST", "/embed", {}, {400}),
     ("POST", "/embed", {"user_id": "bob"}, {403}),
     ("POST", "/purge", {}, {403}),
-    *(("POST", "/summary", {"session_id": each, "summary": SUMMARY}, {404}) for each in OTHERS),
+    *(
+        ("POST", "/summary", {"session_id": each, "summary": SUMMARY, "state": "0:0"}, {404})
+        for each in OTHERS
+    ),
 ]
 CREATIONS: list[tuple[str, str, Any, set[int]]] = [
     ("POST", "/sessions", {"session_id": "new", "user_id": "bob"}, {403}),

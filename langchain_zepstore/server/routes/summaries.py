@@ -32,6 +32,7 @@ def add_own_routes(router: APIRouter, client: ZepClient) -> None:
             {
                 "summary": pending.summary,
                 "messages": [answers.message_fields(message) for message in pending.messages],
+                "state": pending.state,
             }
         )
 
@@ -47,6 +48,6 @@ def add_own_routes(router: APIRouter, client: ZepClient) -> None:
         session_id = checked_id(body.session_id, "session_id")
         await access_of(request).session(client, session_id)
         summary = await client.arun(
-            lambda store: store.summaries.put(session_id, body.summary, body.replacing)
+            lambda store: store.summaries.put(session_id, body.summary, body.replacing, body.state)
         )
         return Answers.to(request).json({"summary": summary})

@@ -1,0 +1,85 @@
+"""What tools and integrations put beside a message must not end a run, nor an unreachable store."""
+
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.caches import InMemoryCache
+from langchain_core.documents import Document
+from langchain_core.language_models import FakeListChatModel
+from langchain_core.messages import AIMessage, BaseMessage, RemoveMessage, ToolCall
+from langchain_core.tools import tool
+
+from langchain_zepstore import BadRequestError, StoreUnavailableError, ZepClient
+from langchain_zepstore.middleware import ChatHistoryMiddleware
+from tests.support.agents import Scripted, both_ways, of, said, stored
+
+
+@tool(response_format="content_and_artifact")
+def look(place: str) -> tuple[str, list[Document]]:
+    """Look something up."""
+    return "found", [Document(page_content=place, metadata={"page": 1})]
+
+
+def calls(name: str, **args: Any) -> AIMessage:
+    return AIMessage("", tool_calls=[ToolCall(name=name, args=args, id="c", type="tool_call")])
+
+
+@both_ways
+async def test_documents_as_an_artifact(client: ZepClient, session_id: str, call: Any) -> None:
+    agent = create_agent(
+        Scripted(calls("look", place="Rome"), "done"),
+        [look],
+        middleware=[ChatHistoryMiddleware(client=client)],
+    )
+    result = await call(agent, said("hi"), of(session_id))
+    assert isinstance(result["messages"][2].artifact[0], Document)  # the run's own is untouched
+    assert [text for _, text in await stored(client, session_id)] == ["hi", "", "found", "done"]
+    messages = await client.chat_history(session_id).aget_messages()
+    assert messages[2].artifact[0]["page_content"] == "Rome"
+
+
+async def test_a_cached_answer_comes_back_equal(client: ZepClient, session_id: str) -> None:
+    model = FakeListChatModel(responses=["a"], cache=InMemoryCache())
+    model.invoke("x")
+    cached = model.invoke("x")  # usage_metadata={"total_cost": 0}
+    await client.chat_history(session_id).aadd_messages([cached])
+    assert await client.chat_history(session_id).aget_messages() == [cached]
+
+
+@both_ways
+async def test_recall_goes_on_without_the_store(session_id: str, call: Any) -> None:
+    async with ZepClient("mongodb://127.0.0.1:1", timeout=0.2) as away:
+        agent = create_agent(
+            Scripted(calls("search_past_conversations", query="x"), "done"),
+            middleware=[
+                ChatHistoryMiddleware(client=away, user_id="ada", recall=True, on_error="log")
+            ],
+        )
+        result = await call(agent, said("hi"), of(session_id))
+        assert "cannot be searched" in result["messages"][2].content
+        assert result["messages"][-1].content == "done"
+        agent = create_agent(
+            Scripted(), middleware=[ChatHistoryMiddleware(client=away, user_id="ada", recall=True)]
+        )
+        with pytest.raises(StoreUnavailableError):
+            await call(agent, said("hi"), of(session_id))
+
+
+async def test_redact_may_not_return_a_removal(client: ZepClient, session_id: str) -> None:
+    def gone(message: BaseMessage) -> BaseMessage:
+        return RemoveMessage(id=str(message.id))
+
+    agent = create_agent(Scripted(), middleware=[ChatHistoryMiddleware(client=client, redact=gone)])
+    with pytest.raises(BadRequestError, match="RemoveMessage"):
+        agent.invoke(said("hi"), **of(session_id))
+
+
+async def test_content_without_end_is_a_bad_request(client: ZepClient, session_id: str) -> None:
+    loop: dict[str, Any] = {"type": "text", "text": "hi"}
+    loop["extra"] = loop
+    agent = create_agent(
+        Scripted(AIMessage([loop])), middleware=[ChatHistoryMiddleware(client=client)]
+    )
+    with pytest.raises(BadRequestError):
+        agent.invoke(said("hi"), **of(session_id))
