@@ -18,5 +18,5 @@ def test_the_race_finds_a_delete_that_does_not_fence(
         return
         yield
 
-    monkeypatch.setattr(Marking, "_fence", nothing)
+    monkeypatch.setattr(Marking, "fence", nothing)
     assert race(mongo_url.replace("/?", "/races?"), rounds=4, seed="broken") > 0
