@@ -200,7 +200,7 @@ class Searches(Manager):
             session_id: The session's id.
             llm: A LangChain chat model.
             prompt: What the model is told to do; it then gets the summary so far and the messages.
-            keep_last: How many of the last messages to leave for the next summary.
+            keep_last: How many of the last messages to leave for the next summary, up to 1,000.
 
         Returns:
             The summary; ``None`` if nothing was said yet.

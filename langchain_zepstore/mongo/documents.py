@@ -18,7 +18,9 @@ from langchain_zepstore.models import Message, Session, Summary, User
 from langchain_zepstore.mongo.collections import Document
 from langchain_zepstore.values import unescape
 
-_MAX_DOCUMENT = 16 * 1024 * 1024
+MAX_DOCUMENT = 16 * 1024 * 1024
+"""Bytes that MongoDB takes at most."""
+
 _HEADROOM = 8 * 1024  # for the fields that a body does not hold yet; two of them carry a 1 kB id
 
 # What is plainly small need not be measured.
@@ -47,10 +49,10 @@ def _size(body: Document, where: str) -> int:
         if characters < _SHORT:
             return _BARE_BYTES + _UTF8 * characters
     size = len(bson.encode(body))
-    if size > _MAX_DOCUMENT - _HEADROOM:
+    if size > MAX_DOCUMENT - _HEADROOM:
         raise BadRequestError(
             f"{where} (uuid {body['uuid']!r}) has {size:,} bytes; "
-            f"a document of MongoDB holds at most {_MAX_DOCUMENT:,}"
+            f"a document of MongoDB holds at most {MAX_DOCUMENT:,}"
         )
     return size
 

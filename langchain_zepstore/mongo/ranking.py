@@ -27,9 +27,7 @@ from langchain_zepstore.lc_messages import text_of
 from langchain_zepstore.mongo.words import words
 
 _SATURATION, _LENGTH = 1.2, 0.45  # k1 and b of BM25
-OF_SIMILARITY = 0.3
-"""What the best similarity is worth, of the best score by words."""
-
+_OF_SIMILARITY = 0.3  # of the best score by words
 _NAMED = 1.4  # times what a speaker says whom the query names
 _BESIDE = ((-2, 0.2), (-1, 0.25), (1, 0.25), (2, 0.2))
 _OF_QUESTION = 0.4  # which a message answers, and beside what neighbours get
@@ -97,7 +95,7 @@ def ranked(
     query: str,
     candidates: Sequence[Candidate],
     language: str = "english",
-    of_similarity: float = OF_SIMILARITY,
+    of_similarity: float | None = None,
 ) -> list[tuple[Place, float]]:
     """Return the places of what was found, and of answers to it, with their scores, best first.
 
@@ -105,9 +103,11 @@ def ranked(
         query: What was looked for.
         candidates: The messages that were found, and what answers them.
         language: The index's; see ``words``.
-        of_similarity: What the best similarity is worth, of the best score by words.
+        of_similarity: What the best similarity is worth, of the best score by words; as measured,
+            if not given.
     """
-    own = _with_similarity(_by_words(query, candidates, language), candidates, of_similarity)
+    weight = _OF_SIMILARITY if of_similarity is None else of_similarity
+    own = _with_similarity(_by_words(query, candidates, language), candidates, weight)
     asking = {each.place for each in candidates if _asks(each.text)}
     best = _best_of_sessions(own)
 

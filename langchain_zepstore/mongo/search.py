@@ -42,14 +42,14 @@ class Search:
     ) -> None:
         self._database = database
         self._words = TextSearch(database)
-        self._space = VectorSearch(database, embedder, caches) if embedder else None
+        self._vectors = VectorSearch(database, embedder, caches) if embedder else None
         self._summaries = SummarySearch(database, embedder)
 
     def find(self, sought: Sought) -> Operation[list[MemorySearchResult]]:
         """Return what matches best of what lives, the best first."""
-        kind = sought.kind or ("similarity" if self._space else "text")
+        kind = sought.kind or ("similarity" if self._vectors else "text")
         if kind != "text":
-            self._needed_space(f"search_type {kind!r}")
+            self._needed_vectors(f"search_type {kind!r}")
         if sought.in_summaries:
             return (yield from self._summaries.find(sought, kind))
         selection = yield from selected(self._database, sought)
@@ -72,21 +72,21 @@ class Search:
         self, session_id: str | None, user_id: str | None, after: str | None, limit: int
     ) -> Operation[Embedded]:
         """Make the vectors that a page of messages lacks."""
-        space = self._needed_space("embed")
+        vectors = self._needed_vectors("embed")
         scope = None
         if session_id is not None or user_id is not None:
             scope = yield from scope_of(self._database, session_id, user_id)
             if scope is None:
                 return Embedded(total=0, seen=0, made=0, cursor=None)
-        return (yield from space.embed(Selection(scope, session_id, {}), after, limit))
+        return (yield from vectors.embed(Selection(scope, session_id, {}), after, limit))
 
-    def _needed_space(self, what: str) -> VectorSearch:
-        if self._space is None:
+    def _needed_vectors(self, what: str) -> VectorSearch:
+        if self._vectors is None:
             raise BadRequestError(
                 f"{what} needs embeddings: pass any of LangChain's to the client that holds the "
                 "store, ZepClient(…, embeddings=…), or use search_type 'text'"
             )
-        return self._space
+        return self._vectors
 
     def _newest(self, selection: Selection, limit: int) -> Operation[list[Found]]:
         found: list[Found] = []
@@ -102,12 +102,12 @@ class Search:
                 return found
 
     def _near(self, selection: Selection, sought: Sought, limit: int) -> Operation[list[Found]]:
-        near = yield from self._needed_space("similarity").nearest(selection, sought.text, limit)
+        near = yield from self._needed_vectors("similarity").nearest(selection, sought.text, limit)
         return [each.found for each in near]
 
     def _varied(self, selection: Selection, sought: Sought) -> Operation[list[Found]]:
-        space = self._needed_space("mmr")
-        near = yield from space.nearest(selection, sought.text, choice(sought.limit))
+        vectors = self._needed_vectors("mmr")
+        near = yield from vectors.nearest(selection, sought.text, choice(sought.limit))
         return [each.found for each in varied(near, sought.mmr_lambda, sought.limit)]
 
     def _results(

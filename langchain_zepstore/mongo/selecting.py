@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import bson
@@ -13,13 +13,12 @@ from langchain_zepstore.mongo.adopting import adopt
 from langchain_zepstore.mongo.collections import Database, Document
 from langchain_zepstore.mongo.filters import matching
 from langchain_zepstore.mongo.merging import holds
+from langchain_zepstore.mongo.moments import milliseconds_of, moment_at
 from langchain_zepstore.mongo.schema import SCOPE_INDEX
 from langchain_zepstore.running import Operation
 from langchain_zepstore.store import Sought
 from langchain_zepstore.values import encoded_metadata
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _OWNED = dict.fromkeys(("uuid", "user_id", "adopting", "seq", "fenced", "updated_at"), 1)
 _WHOLE = "live_by_number"  # the index of all live messages
 
@@ -154,15 +153,14 @@ def scope_of(
 
 def _cursor(last: bytes) -> str:
     document = bson.decode(last)
-    created_at = document["created_at"].replace(tzinfo=UTC)
     place = document["_id"]
-    return f"{(created_at - _EPOCH) // _MILLISECOND}:{place['q']}:{place['s']}"
+    return f"{milliseconds_of(document['created_at'])}:{place['q']}:{place['s']}"
 
 
 def _decoded(cursor: str) -> tuple[datetime, dict[str, Any]]:
     try:
         milliseconds, number, incarnation = cursor.split(":", 2)
-        created_at = _EPOCH + int(milliseconds) * _MILLISECOND
+        created_at = moment_at(int(milliseconds))
         if 0 <= int(number) < 2**63:
             return created_at, {"s": incarnation, "q": int(number)}
     except (ValueError, OverflowError):

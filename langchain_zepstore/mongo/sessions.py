@@ -5,7 +5,7 @@ import binascii
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
@@ -18,13 +18,12 @@ from langchain_zepstore.mongo.adopting import adopt, adopted
 from langchain_zepstore.mongo.collections import Database, Document
 from langchain_zepstore.mongo.deletion import Deletion
 from langchain_zepstore.mongo.merging import holds, literal, merged, without
+from langchain_zepstore.mongo.moments import milliseconds_of, moment_at
 from langchain_zepstore.mongo.owners import require_user
 from langchain_zepstore.mongo.reserving import CLOSED_DELETION, birth
 from langchain_zepstore.running import Operation, Page
 from langchain_zepstore.store import Listing
 from langchain_zepstore.values import encoded_metadata, mergeable
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Sessions:
@@ -191,7 +190,7 @@ class Sessions:
 
 
 def _encoded(session: Document) -> str:
-    milliseconds = (session["active_at"] - _EPOCH) // timedelta(milliseconds=1)
+    milliseconds = milliseconds_of(session["active_at"])
     place = json.dumps([milliseconds, session["id"]])
     return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
 
@@ -201,7 +200,7 @@ def _decoded(cursor: str) -> tuple[datetime, int]:
         place = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         milliseconds, number = json.loads(place)
         if type(milliseconds) is int and type(number) is int and 0 <= number < 2**63:
-            return _EPOCH + timedelta(milliseconds=milliseconds), number
+            return moment_at(milliseconds), number
     except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error):
         pass
     raise BadRequestError("cursor is none that recent_sessions gave as next_cursor")

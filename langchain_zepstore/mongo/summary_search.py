@@ -10,7 +10,7 @@ from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.collections import Database, Document, Update
 from langchain_zepstore.mongo.embeddings import embedding_of, fits, unit, vector_in
 from langchain_zepstore.mongo.places import Found, Near
-from langchain_zepstore.mongo.ranking import OF_SIMILARITY, Candidate, Place, ranked
+from langchain_zepstore.mongo.ranking import Candidate, Place, ranked
 from langchain_zepstore.mongo.search_index import language_of
 from langchain_zepstore.mongo.selecting import narrowed
 from langchain_zepstore.mongo.variety import choice, varied
@@ -20,6 +20,12 @@ from langchain_zepstore.store import Sought
 
 if TYPE_CHECKING:
     from langchain_zepstore.embedder import Embedder, Vectors
+
+
+_SUMMARY = (
+    *("summary.uuid", "summary.content", "summary.created_at", "summary.recent_message_uuid"),
+    *("summary.token_count", "summary.metadata", "summary.embedding"),
+)
 
 
 class SummarySearch:
@@ -38,7 +44,8 @@ class SummarySearch:
         if sought.user_id is not None:
             query["user_id"] = sought.user_id
         query |= narrowed(sought, "summary.created_at", "summary.metadata")
-        found = yield from self._sessions.find(query, fields={"summary": 1})
+        needed = {name: 1 for name in _SUMMARY if kind != "text" or name != "summary.embedding"}
+        found = yield from self._sessions.find(query, fields=needed)
         sessions = {session["_id"]: session for session in found}
         newest = sorted(
             found, key=lambda session: (session["summary"]["created_at"], session["_id"])
@@ -89,8 +96,7 @@ class SummarySearch:
             for place, session in by_place.items()
         ]
         language = yield from language_of(self._database)
-        weight = OF_SIMILARITY if sought.similarity_weight is None else sought.similarity_weight
-        scores = ranked(sought.text, candidates, language, weight)
+        scores = ranked(sought.text, candidates, language, sought.similarity_weight)
         return [_found(by_place[place], score) for place, score in scores if score > 0 or near]
 
     def _vectors(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from langchain_zepstore.mongo.collections import Database, Document
 from langchain_zepstore.mongo.failures import MissingIndexError
 from langchain_zepstore.mongo.places import Found, live_at, place_of
-from langchain_zepstore.mongo.ranking import OF_SIMILARITY, answers, candidate, ranked
+from langchain_zepstore.mongo.ranking import answers, candidate, ranked
 from langchain_zepstore.mongo.search_index import ensure_search_index
 from langchain_zepstore.mongo.selecting import Selection
 from langchain_zepstore.running import Operation
@@ -50,8 +50,7 @@ class TextSearch:
         places = {place: sessions[place[0]] for place in answers(words, candidates)}
         after = yield from live_at(self._database, places, _RANKED, selection.narrowing)
         candidates += [candidate(message) for message in after]
-        weight = OF_SIMILARITY if sought.similarity_weight is None else sought.similarity_weight
-        best = ranked(words, candidates, language, weight)[: sought.limit]
+        best = ranked(words, candidates, language, sought.similarity_weight)[: sought.limit]
         return [Found(place, sessions[place[0]], round(score, _DIGITS)) for place, score in best]
 
     def _found(

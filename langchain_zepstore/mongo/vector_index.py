@@ -52,9 +52,9 @@ def has_index(database: Database, dimension: int) -> Operation[bool]:
     """Whether the index is there, for vectors of a length, and answers. Asked once."""
     known = database.vector_indexes
     if dimension not in known:
-        stages = [{"$listSearchIndexes": {"name": NAME}}]
+        listing = [{"$listSearchIndexes": {"name": NAME}}]
         try:
-            indexes = yield from database.messages.aggregate(stages)
+            indexes = yield from database.messages.aggregate(listing)
         except (APIError, AuthError):  # no such service, or not for us
             indexes = []
         known[dimension] = any(_serves(index, dimension) for index in indexes)

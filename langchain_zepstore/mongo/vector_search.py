@@ -15,6 +15,7 @@ import bson
 
 from langchain_zepstore.mongo import vector_index
 from langchain_zepstore.mongo.collections import Database, Document, Update
+from langchain_zepstore.mongo.documents import MAX_DOCUMENT
 from langchain_zepstore.mongo.embeddings import (
     embedding_of,
     fits,
@@ -44,7 +45,7 @@ _PAGE = 10_000
 _READ = 2000  # vectors at once
 _LISTED = ("session_id", "embedding.model", "embedding.stamp")
 _SAID = {"session_id": 1, "seq": 1, "role": 1, "content": 1, "size": {"$bsonSize": "$$ROOT"}}
-_LARGEST = 16 * 1024 * 1024 - 1024  # of a document with its vector
+_HEADROOM = 1024  # for what stands beside a vector
 
 
 class VectorSearch:
@@ -175,7 +176,7 @@ class VectorSearch:
         made = {}
         updates: list[tuple[Document, Update]] = []
         for message, vector in zip(said, vectors, strict=True):
-            if vector is not None and message["size"] + vector.nbytes > _LARGEST:
+            if vector is not None and message["size"] + vector.nbytes > MAX_DOCUMENT - _HEADROOM:
                 vector = None  # noqa: PLW2901 - there is no room for it
             made[place_of(message)] = embedding_of(self._embedder.model, vector)
             # Said otherwise since it was read, it keeps no vector of what it was.

@@ -175,6 +175,8 @@ async def test_what_cannot_be_summed_up_is_refused(zep: Facade, session_id: str)
     with pytest.raises(BadRequestError):
         await zep.memory.summarize(session_id, llm, keep_last=-1)
     with pytest.raises(BadRequestError):
+        await zep.memory.summarize(session_id, llm, keep_last=1001)
+    with pytest.raises(BadRequestError):
         await zep.memory.summarize(session_id, llm, prompt=" ")
     with pytest.raises(APIError):
         await zep.memory.summarize(session_id, FakeListChatModel(responses=[" "]))
