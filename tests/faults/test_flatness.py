@@ -88,12 +88,13 @@ def test_a_mass_of_operations_leaves_nothing_behind(
 def test_event_loops_that_come_and_go_leave_nothing_behind(
     url: str, long: bool, report: Callable[[str], None]
 ) -> None:
-    total, number = (1000, 20) if long else (50, 2)
+    total, number = (1000, 20) if long else (100, 4)
     samples = measured(url, "loops", total, number)
     for sample in samples[:: max(number // 10, 1)]:
         report(told(sample))
     assert samples[-1]["done"] == total
-    assert growth(samples, "rss") < (8 if long else 4) * MEGABYTE
+    # The first ones warm up the allocator, by up to 5 MB; a leak would go on.
+    assert growth(samples[1:], "rss") < (8 if long else 4) * MEGABYTE
     assert growth(samples, "objects") < 1000
     assert growth(samples, "threads") <= MOTOR_THREADS
     for sample in samples:
