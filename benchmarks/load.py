@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from benchmarks.works import WINDOW, said
 from langchain_zepstore import Memory, Message, ZepClient
-from langchain_zepstore.wire import to_json
+from langchain_zepstore.messages.wire import to_json
 
 T = TypeVar("T")
 

@@ -10,16 +10,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from urllib.parse import unquote
 
-from langchain_zepstore.checks import checked_id, without_credentials
-from langchain_zepstore.embedder import embedders
+from langchain_zepstore.core.embedder import embedders
+from langchain_zepstore.core.store import Backend, Newborn
+from langchain_zepstore.core.validation import checked_id, without_credentials
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.lc_messages import StartOn
+from langchain_zepstore.managers.base import Call
 from langchain_zepstore.managers.memory import MemoryManager
-from langchain_zepstore.managers.message import MessageManager
-from langchain_zepstore.managers.runner import Call
-from langchain_zepstore.managers.user import UserManager
-from langchain_zepstore.store import Backend, Newborn
-from langchain_zepstore.values import encoded_metadata
+from langchain_zepstore.managers.messages import MessageManager
+from langchain_zepstore.managers.users import UserManager
+from langchain_zepstore.messages.langchain import StartOn
+from langchain_zepstore.messages.storable import encoded_metadata
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -355,7 +355,7 @@ def _backend(url: str | None, options: dict[str, Any]) -> Backend:
 
     from langchain_zepstore.embedded.server import EmbeddedServer  # noqa: PLC0415
     from langchain_zepstore.mongo.backend import MongoBackend  # noqa: PLC0415
-    from langchain_zepstore.mongo.drivers import Settings  # noqa: PLC0415
+    from langchain_zepstore.mongo.driver.clients import Settings  # noqa: PLC0415
 
     embedded = None
     if url is not None and url.startswith("embedded:"):

@@ -7,13 +7,13 @@ from typing import Any
 from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
 
-from langchain_zepstore.checks import checked_count, checked_id
 from langchain_zepstore.client import ZepClient, client_of, newborn
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.store import Store
+from langchain_zepstore.core.validation import checked_count, checked_id
 from langchain_zepstore.errors import BadRequestError, NotFoundError
-from langchain_zepstore.lc_messages import MESSAGE_TYPES, StartOn
+from langchain_zepstore.messages.langchain import MESSAGE_TYPES, StartOn
 from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult, Message
-from langchain_zepstore.running import Operation
-from langchain_zepstore.store import Store
 
 
 class ZepChatMessageHistory(BaseChatMessageHistory):

@@ -12,12 +12,12 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, ValidationError
 
-from langchain_zepstore.checks import checked_count
 from langchain_zepstore.client import ZepClient, client_of
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.store import Store
+from langchain_zepstore.core.validation import checked_count
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.models import MemorySearchResult, Message, Summary
-from langchain_zepstore.running import Operation
-from langchain_zepstore.store import Store
 
 
 class ZepRetriever(BaseRetriever):

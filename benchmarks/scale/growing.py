@@ -20,7 +20,7 @@ from pymongo.database import Database
 
 from benchmarks.scale.plan import YEAR, Plan, user
 from langchain_zepstore import CreateUserRequest, Memory, ZepClient
-from langchain_zepstore.bodies import each_once, message_body
+from langchain_zepstore.messages.parts import each_once, message_body
 from langchain_zepstore.mongo import documents
 
 Document = dict[str, Any]

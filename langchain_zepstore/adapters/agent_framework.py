@@ -24,13 +24,13 @@ except ImportError as missing:
 
 from langchain_core.messages import AIMessage, ToolMessage
 
-from langchain_zepstore.adapters.raw import RawSession, answering, calling, packed, unpacked
+from langchain_zepstore.adapters._items import RawSession, answering, calling, packed, unpacked
 from langchain_zepstore.client import ZepClient
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.store import Store
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.lc_messages import to_langchain
+from langchain_zepstore.messages.langchain import to_langchain
 from langchain_zepstore.models import Message
-from langchain_zepstore.running import Operation
-from langchain_zepstore.store import Store
 
 _KEY = "agent_framework"
 _CONVERTED = {"human": "user", "ai": "assistant"}

@@ -15,10 +15,10 @@ except ImportError as missing:
         'ZepSession needs an extra: pip install "langchain-zepstore[openai-agents]"'
     ) from missing
 
-from langchain_zepstore.adapters.raw import RawSession, answering, calling, packed, unpacked
+from langchain_zepstore.adapters._items import RawSession, answering, calling, packed, unpacked
 from langchain_zepstore.client import ZepClient
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.lc_messages import text_of, to_langchain
+from langchain_zepstore.messages.langchain import text_of, to_langchain
 from langchain_zepstore.models import Message
 
 _KEY = "openai_agents"

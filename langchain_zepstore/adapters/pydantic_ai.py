@@ -19,13 +19,13 @@ except ImportError as missing:
         'ZepMessageHistory needs an extra: pip install "langchain-zepstore[pydantic-ai]"'
     ) from missing
 
-from langchain_zepstore.adapters.raw import RawSession, answering, calling, packed, unpacked
-from langchain_zepstore.checks import checked_count
+from langchain_zepstore.adapters._items import RawSession, answering, calling, packed, unpacked
 from langchain_zepstore.client import ZepClient
-from langchain_zepstore.lc_messages import text_of, to_langchain
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.store import Store
+from langchain_zepstore.core.validation import checked_count
+from langchain_zepstore.messages.langchain import text_of, to_langchain
 from langchain_zepstore.models import Message
-from langchain_zepstore.running import Operation
-from langchain_zepstore.store import Store
 
 _KEY = "pydantic_ai"
 _OF_USER = {"user-prompt", "retry-prompt", "retry-feedback"}  # what models get as the user's

@@ -52,7 +52,7 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _serve(options: argparse.Namespace) -> None:
-    from langchain_zepstore.server.serving import Serving, serve  # noqa: PLC0415 - an extra
+    from langchain_zepstore.server.run import Serving, serve  # noqa: PLC0415
 
     serving = Serving(
         url=options.url,

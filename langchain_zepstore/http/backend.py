@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+from langchain_zepstore.core.operation import Operation, arun, run
+from langchain_zepstore.core.store import Store
 from langchain_zepstore.http.connections import Connections, Settings
 from langchain_zepstore.http.deletion import Deletion
 from langchain_zepstore.http.messages import Messages
-from langchain_zepstore.http.requests import Requests
 from langchain_zepstore.http.search import Search
 from langchain_zepstore.http.sessions import Sessions
 from langchain_zepstore.http.summaries import Summaries
+from langchain_zepstore.http.transport import Requests
 from langchain_zepstore.http.users import Users
-from langchain_zepstore.running import Operation, arun, run
-from langchain_zepstore.store import Store
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 
-from langchain_zepstore.checks import without_credentials
+from langchain_zepstore.core.validation import without_credentials
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.http.requests import HTTPX_ERRORS, Requests, Server
+from langchain_zepstore.http.transport import HTTPX_ERRORS, Requests, Server
 
 _CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 

@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from langchain_zepstore.http.requests import Requests, path
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.http.transport import Requests, path
 from langchain_zepstore.models import Message, Session
-from langchain_zepstore.running import Operation
 
 
 class Deletion:

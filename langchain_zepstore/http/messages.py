@@ -5,14 +5,14 @@ from typing import Any, TypeVar
 
 from langchain_core.messages import BaseMessage
 
-from langchain_zepstore import lc_messages
-from langchain_zepstore.bodies import Body, each_once, langchain_body, message_body
-from langchain_zepstore.http.requests import Requests, marked_metadata, path
+from langchain_zepstore.core.operation import Operation, Page
+from langchain_zepstore.core.store import Newborn
+from langchain_zepstore.http.transport import Requests, marked_metadata, path
+from langchain_zepstore.messages import langchain as lc_messages
+from langchain_zepstore.messages.parts import Body, each_once, langchain_body, message_body
+from langchain_zepstore.messages.storable import unescape
+from langchain_zepstore.messages.wire import NEXT_CURSOR_HEADER, exact
 from langchain_zepstore.models import Memory, Message
-from langchain_zepstore.running import Operation, Page
-from langchain_zepstore.store import Newborn
-from langchain_zepstore.values import unescape
-from langchain_zepstore.wire import NEXT_CURSOR_HEADER, exact
 
 T = TypeVar("T")
 

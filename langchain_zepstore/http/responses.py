@@ -8,8 +8,8 @@ from pydantic import BaseModel, ValidationError
 
 from langchain_zepstore import errors
 from langchain_zepstore.errors import APIError
+from langchain_zepstore.messages.wire import ERROR_HEADER, EXACT, from_exact, from_json
 from langchain_zepstore.models import Memory, Message, Session, Summary, User
-from langchain_zepstore.wire import ERROR_HEADER, EXACT, from_exact, from_json
 
 Model = TypeVar("Model", bound=BaseModel)
 

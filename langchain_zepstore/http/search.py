@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from langchain_zepstore.http.requests import Requests, marked_metadata, path
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.store import Embedded, Sought
+from langchain_zepstore.filters.where import rendered
+from langchain_zepstore.http.transport import Requests, marked_metadata, path
 from langchain_zepstore.models import MemorySearchResult, Message, Summary
-from langchain_zepstore.running import Operation
-from langchain_zepstore.store import Embedded, Sought
-from langchain_zepstore.where import rendered
 
 
 class Search:

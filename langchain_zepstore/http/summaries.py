@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from langchain_zepstore.http.requests import Requests, marked_metadata, path
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.store import Unsummarized
 from langchain_zepstore.http.responses import Answer
+from langchain_zepstore.http.transport import Requests, marked_metadata, path
 from langchain_zepstore.models import Message, Summary
-from langchain_zepstore.running import Operation
-from langchain_zepstore.store import Unsummarized
 
 
 class Summaries:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from langchain_zepstore.http.requests import Requests, given_fields, path
+from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.http.responses import last_id
+from langchain_zepstore.http.transport import Requests, given_fields, path
 from langchain_zepstore.models import CreateUserRequest, Session, UpdateUserRequest, User
-from langchain_zepstore.running import Operation, Page
 
 
 class Users:

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from langchain_zepstore.managers.embedding import Progress, embedding
-from langchain_zepstore.managers.runner import Manager
-from langchain_zepstore.managers.searching import searching, searching_session
-from langchain_zepstore.managers.summarizing import PROMPT, Model, summarizing
+from langchain_zepstore.managers.base import Manager
+from langchain_zepstore.managers.embeddings import Progress, embedding
+from langchain_zepstore.managers.search_arguments import searching, searching_session
+from langchain_zepstore.managers.summaries import PROMPT, Model, summarizing
 from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult, Summary
 
 

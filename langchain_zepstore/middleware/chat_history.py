@@ -19,11 +19,14 @@ from langgraph.config import get_config
 from langgraph.runtime import Runtime
 from langgraph.types import Overwrite
 
-from langchain_zepstore.checks import checked_count
 from langchain_zepstore.client import ZepClient, client_of
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.store import Store
+from langchain_zepstore.core.validation import checked_count
 from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.middleware.hooks import entitle, require_owner, save, tolerance
 from langchain_zepstore.middleware.recall import search_past_conversations
-from langchain_zepstore.middleware.recording import (
+from langchain_zepstore.middleware.recorder import (
     Recorder,
     Redact,
     Seen,
@@ -33,10 +36,7 @@ from langchain_zepstore.middleware.recording import (
     noted,
 )
 from langchain_zepstore.middleware.scope import Named, Scope
-from langchain_zepstore.middleware.storing import entitle, require_owner, save, tolerance
 from langchain_zepstore.middleware.window import TokenCounter, window
-from langchain_zepstore.running import Operation
-from langchain_zepstore.store import Store
 
 T = TypeVar("T")
 

@@ -6,15 +6,15 @@ from typing import Any, Literal
 from langchain.tools import ToolRuntime
 from langchain_core.tools import BaseTool, StructuredTool
 
-from langchain_zepstore.checks import checked_count
 from langchain_zepstore.client import ZepClient
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.store import Store
+from langchain_zepstore.core.validation import checked_count
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.managers.searching import searching
+from langchain_zepstore.managers.search_arguments import searching
+from langchain_zepstore.middleware.hooks import tolerance
 from langchain_zepstore.middleware.scope import Named, Scope
-from langchain_zepstore.middleware.storing import tolerance
 from langchain_zepstore.models import MemorySearchResult
-from langchain_zepstore.running import Operation
-from langchain_zepstore.store import Store
 
 _NAME = "search_past_conversations"
 _DESCRIPTION = (

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from langchain_zepstore.checks import checked_id
+from langchain_zepstore.core.validation import checked_id
 from langchain_zepstore.errors import BadRequestError
 
 Named = str | Callable[[Any], str | None] | None

@@ -4,20 +4,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from langchain_zepstore.embedder import Embedder
-from langchain_zepstore.mongo.collections import Database
-from langchain_zepstore.mongo.deletion import Deletion
-from langchain_zepstore.mongo.drivers import Drivers, Settings
+from langchain_zepstore.core.embedder import Embedder
+from langchain_zepstore.core.operation import Operation, arun, run
+from langchain_zepstore.core.store import Store
+from langchain_zepstore.mongo.deletion.operations import Deletion
+from langchain_zepstore.mongo.deletion.purge import Purging
+from langchain_zepstore.mongo.driver.clients import Drivers, Settings
+from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.indexes import ensure_indexes
 from langchain_zepstore.mongo.messages import Messages
-from langchain_zepstore.mongo.purging import Purging
-from langchain_zepstore.mongo.schema import ensure_indexes
-from langchain_zepstore.mongo.search import Search
+from langchain_zepstore.mongo.search.search import Search
+from langchain_zepstore.mongo.search.vector_cache import VectorCache
 from langchain_zepstore.mongo.sessions import Sessions
 from langchain_zepstore.mongo.summaries import Summaries
 from langchain_zepstore.mongo.users import Users
-from langchain_zepstore.mongo.vector_cache import VectorCache
-from langchain_zepstore.running import Operation, arun, run
-from langchain_zepstore.store import Store
 
 T = TypeVar("T")
 

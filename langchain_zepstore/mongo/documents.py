@@ -11,12 +11,12 @@ from typing import Any
 import bson
 from langchain_core.messages import BaseMessage
 
-from langchain_zepstore import lc_messages
+from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.ids import new_id
+from langchain_zepstore.messages import langchain as lc_messages
+from langchain_zepstore.messages.storable import unescape
 from langchain_zepstore.models import Message, Session, Summary, User
-from langchain_zepstore.mongo.collections import Document
-from langchain_zepstore.values import unescape
+from langchain_zepstore.mongo.driver.collection import Document
 
 MAX_DOCUMENT = 16 * 1024 * 1024
 """Bytes that MongoDB takes at most."""

@@ -6,19 +6,19 @@ from typing import Any, TypeVar
 from bson import ObjectId
 from langchain_core.messages import BaseMessage
 
-from langchain_zepstore.bodies import each_once, langchain_body, message_body
+from langchain_zepstore.core.operation import Operation, Page
+from langchain_zepstore.core.store import Newborn
 from langchain_zepstore.errors import NotFoundError
+from langchain_zepstore.messages.parts import each_once, langchain_body, message_body
+from langchain_zepstore.messages.storable import mergeable
 from langchain_zepstore.models import Memory, Message
 from langchain_zepstore.mongo import documents
-from langchain_zepstore.mongo.collections import Conflict, Database, Document
-from langchain_zepstore.mongo.marking import Marking
-from langchain_zepstore.mongo.merging import merged
-from langchain_zepstore.mongo.reserving import confirm, reserve
+from langchain_zepstore.mongo.deletion.marks import Marking
+from langchain_zepstore.mongo.driver.collection import Conflict, Database, Document
+from langchain_zepstore.mongo.driver.durability import Reservation
+from langchain_zepstore.mongo.expressions import merged
+from langchain_zepstore.mongo.reservation import confirm, reserve
 from langchain_zepstore.mongo.summaries import Summaries
-from langchain_zepstore.mongo.tenure import Reservation
-from langchain_zepstore.running import Operation, Page
-from langchain_zepstore.store import Newborn
-from langchain_zepstore.values import mergeable
 
 T = TypeVar("T")
 

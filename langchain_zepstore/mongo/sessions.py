@@ -10,20 +10,20 @@ from typing import Any
 
 from bson import ObjectId
 
+from langchain_zepstore.core.ids import new_id
+from langchain_zepstore.core.operation import Operation, Page
+from langchain_zepstore.core.store import Listing
 from langchain_zepstore.errors import AlreadyExistsError, BadRequestError, NotFoundError
-from langchain_zepstore.ids import new_id
+from langchain_zepstore.messages.storable import encoded_metadata, mergeable
 from langchain_zepstore.models import Session
 from langchain_zepstore.mongo import documents
-from langchain_zepstore.mongo.adopting import adopt, adopted
-from langchain_zepstore.mongo.collections import Database, Document
-from langchain_zepstore.mongo.deletion import Deletion
-from langchain_zepstore.mongo.merging import holds, literal, merged, without
-from langchain_zepstore.mongo.moments import milliseconds_of, moment_at
-from langchain_zepstore.mongo.owners import require_user
-from langchain_zepstore.mongo.reserving import CLOSED_DELETION, birth
-from langchain_zepstore.running import Operation, Page
-from langchain_zepstore.store import Listing
-from langchain_zepstore.values import encoded_metadata, mergeable
+from langchain_zepstore.mongo.cursors import milliseconds_of, moment_at
+from langchain_zepstore.mongo.deletion.operations import Deletion
+from langchain_zepstore.mongo.driver.collection import Database, Document
+from langchain_zepstore.mongo.expressions import holds, literal, merged, without
+from langchain_zepstore.mongo.ownership import require_user
+from langchain_zepstore.mongo.reassignment import adopt, adopted
+from langchain_zepstore.mongo.reservation import CLOSED_DELETION, birth
 
 
 class Sessions:

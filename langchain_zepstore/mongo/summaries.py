@@ -6,15 +6,15 @@ in the update that opens it, and undeletion gives it back.
 
 from typing import Any
 
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.store import Unsummarized
 from langchain_zepstore.errors import BadRequestError, NotFoundError
+from langchain_zepstore.messages.storable import Encoder, encoded_metadata
 from langchain_zepstore.models import Summary
 from langchain_zepstore.mongo import documents
-from langchain_zepstore.mongo.collections import Database, Document
-from langchain_zepstore.mongo.marking import Marking
-from langchain_zepstore.mongo.merging import literal
-from langchain_zepstore.running import Operation
-from langchain_zepstore.store import Unsummarized
-from langchain_zepstore.values import Encoder, encoded_metadata
+from langchain_zepstore.mongo.deletion.marks import Marking
+from langchain_zepstore.mongo.driver.collection import Database, Document
+from langchain_zepstore.mongo.expressions import literal
 
 
 class Summaries:

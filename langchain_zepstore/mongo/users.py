@@ -4,16 +4,16 @@ from typing import Any
 
 from bson import ObjectId
 
+from langchain_zepstore.core.ids import new_id
+from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.errors import AlreadyExistsError, BadRequestError, NotFoundError
-from langchain_zepstore.ids import new_id
+from langchain_zepstore.messages.storable import Encoder, encoded_metadata, mergeable
 from langchain_zepstore.models import CreateUserRequest, Session, UpdateUserRequest, User
 from langchain_zepstore.mongo import documents
-from langchain_zepstore.mongo.collections import Database, Document
-from langchain_zepstore.mongo.deletion import Deletion
-from langchain_zepstore.mongo.merging import literal, merged
-from langchain_zepstore.mongo.owners import upsert_user
-from langchain_zepstore.running import Operation, Page
-from langchain_zepstore.values import Encoder, encoded_metadata, mergeable
+from langchain_zepstore.mongo.deletion.operations import Deletion
+from langchain_zepstore.mongo.driver.collection import Database, Document
+from langchain_zepstore.mongo.expressions import literal, merged
+from langchain_zepstore.mongo.ownership import upsert_user
 
 _TEXTS = ("email", "first_name", "last_name")
 

@@ -8,7 +8,7 @@ except ImportError as missing:
         'the server needs an extra: pip install "langchain-zepstore[server]"'
     ) from missing
 
+from langchain_zepstore.server.api_keys import ApiKey
 from langchain_zepstore.server.app import create_app
-from langchain_zepstore.server.keys import ApiKey
 
 __all__ = ["ApiKey", "create_app"]

@@ -11,14 +11,13 @@ from starlette.middleware.cors import CORSMiddleware
 
 from langchain_zepstore.client import ZepClient
 from langchain_zepstore.errors import BadRequestError, ZepStoreError
-from langchain_zepstore.server.access import Authentication, ForbiddenError, check_method
-from langchain_zepstore.server.answers import failed, told
-from langchain_zepstore.server.documenting import document
-from langchain_zepstore.server.keys import ApiKey, Keys, from_environment
-from langchain_zepstore.server.limits import Limits
-from langchain_zepstore.server.observing import Metrics, Observing
-from langchain_zepstore.server.paths import RawPaths
-from langchain_zepstore.server.reading import reasons
+from langchain_zepstore.server.api_keys import ApiKey, Keys, from_environment
+from langchain_zepstore.server.asgi.limits import Limits
+from langchain_zepstore.server.asgi.observability import Metrics, Observing
+from langchain_zepstore.server.asgi.raw_paths import RawPaths
+from langchain_zepstore.server.auth import Authentication, ForbiddenError, check_method
+from langchain_zepstore.server.openapi import document
+from langchain_zepstore.server.responses import failed, told
 from langchain_zepstore.server.routes import (
     memory,
     messages,
@@ -28,6 +27,7 @@ from langchain_zepstore.server.routes import (
     summaries,
     users,
 )
+from langchain_zepstore.server.schemas import reasons
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
 _ZEP = "0.27.2"  # whose interface this is; its clients refuse to talk to older ones

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from starlette.responses import Response, StreamingResponse
 
-from langchain_zepstore.running import Page
-from langchain_zepstore.wire import Fields, to_json
+from langchain_zepstore.core.operation import Page
+from langchain_zepstore.messages.wire import Fields, to_json
 
 PAGE = 1000
 """How many objects are read at once."""

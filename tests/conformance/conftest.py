@@ -9,8 +9,8 @@ import pytest
 
 from langchain_zepstore import ZepClient
 from langchain_zepstore.server import create_app
+from tests.support.embeddings import Subjects
 from tests.support.facade import Facade
-from tests.support.meaning import Subjects
 from tests.support.serving import MEANING
 
 BACKENDS = {

@@ -11,7 +11,7 @@ import pytest
 
 from langchain_zepstore import Memory, StoreUnavailableError
 from langchain_zepstore.embedded.binary import find_mongod
-from tests.faults.voices import (
+from tests.faults.concurrent_clients import (
     SESSION,
     Voice,
     check_story,

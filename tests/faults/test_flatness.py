@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import mass
+from tests.faults import flat_memory as mass
 from tests.support.mongod import Mongod
 
 MASS = Path(mass.__file__).resolve()
@@ -37,7 +37,7 @@ def measured(url: str, what: str, total: int, samples: int) -> list[Sample]:
     """Let a process do so much, and return what it measured on the way."""
     ended = subprocess.run(
         [
-            *(sys.executable, "-W", "error", "-m", "tests.faults.mass"),
+            *(sys.executable, "-W", "error", "-m", "tests.faults.flat_memory"),
             *(url, what, str(total), str(samples)),
         ],
         cwd=MASS.parents[2],

@@ -12,17 +12,17 @@ from uuid import uuid4
 import pytest
 
 from langchain_zepstore import ZepClient
-from tests.faults import hands
+from tests.faults import random_operations as hands
 from tests.support.invariants import Story
+from tests.support.operation_log import told
 from tests.support.races import check, check_after
-from tests.support.telling import told
 
 HANDS = Path(hands.__file__).resolve()
 REPOSITORY = HANDS.parents[2]
 
 
 class Worker:
-    """A process of ``tests.faults.hands`` on a session."""
+    """A process of ``tests.faults.random_operations`` on a session."""
 
     def __init__(
         self, url: str, session_id: str, logs: Path, name: str, seconds: float, driver: str
@@ -30,7 +30,7 @@ class Worker:
         self._first_log = logs / f"{name}.0"
         arguments = [url, session_id, str(uuid4()), str(logs), name, str(seconds), driver]
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "tests.faults.hands", *arguments],
+            [sys.executable, "-W", "error", "-m", "tests.faults.random_operations", *arguments],
             cwd=REPOSITORY,
             stderr=subprocess.PIPE,
             text=True,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pymongo import MongoClient
 
-from tests.faults.voices import check_story, choir, each, refused, say, seen, started
+from tests.faults.concurrent_clients import check_story, choir, each, refused, say, seen, started
 from tests.support.disks import Disk, why_no_disks
 from tests.support.embedded import stopped
 from tests.support.mongod import Mongod, ReplicaSet

@@ -23,10 +23,10 @@ from typing import Any
 from uuid import uuid4
 
 from langchain_zepstore import Memory, Message, NotFoundError, Session, ZepClient
-from langchain_zepstore.running import Operation
+from langchain_zepstore.core.operation import Operation
 from tests.support.invariants import Story, violations
 from tests.support.mongod import Mongod
-from tests.support.telling import Log, telling, told, watched, witness
+from tests.support.operation_log import Log, telling, told, watched, witness
 
 PROCESSES = 2
 THREADS = 4

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_zepstore import ZepClient
-from tests.support.meaning import Subjects
+from tests.support.embeddings import Subjects
 
 ROOT = Path(__file__).parents[2]
 

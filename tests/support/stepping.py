@@ -3,8 +3,8 @@
 from typing import Any
 
 from langchain_zepstore import ZepClient
-from langchain_zepstore.mongo.tenure import Tenure
-from langchain_zepstore.running import Operation
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.mongo.driver.durability import Tenure
 
 
 class Drive:

@@ -17,8 +17,8 @@ from langchain_zepstore.errors import (
     StoreUnavailableError,
     ZepStoreError,
 )
-from langchain_zepstore.mongo.drivers import Settings
-from langchain_zepstore.mongo.failures import is_lost_connection, is_unreachable, translated
+from langchain_zepstore.mongo.driver.clients import Settings
+from langchain_zepstore.mongo.driver.errors import is_lost_connection, is_unreachable, translated
 
 TREE = {
     ZepStoreError: (Exception,),

@@ -10,34 +10,26 @@ import pytest
 import langchain_zepstore
 
 PACKAGE = Path(langchain_zepstore.__file__).parent
-SHARED = "checks errors models running store values where"
+GROUND = "core errors models"
 
 # From the bottom up: a room may import what is named behind it, and itself.
 ROOMS = {
     "errors": "",
-    "ids": "",
-    "running": "",
     "models": "",
-    "checks": "errors",
-    "values": "errors",
-    "jsonpath": "errors",
-    "where": "errors jsonpath",
-    "embedder": "errors running",
-    "store": "models running where",
-    "wire": "models",
-    "lc_messages": "errors models",
-    "bodies": "checks errors ids models values lc_messages",
+    "filters": "errors",
+    "core": "errors filters models",
+    "messages": GROUND,
     "embedded": "errors",
-    "managers": f"{SHARED} ids lc_messages",
-    "mongo": f"{SHARED} ids lc_messages bodies embedded embedder jsonpath",
-    "http": f"{SHARED} lc_messages bodies wire",
-    "client": f"{SHARED} lc_messages embedder managers embedded mongo http",
-    "history": f"{SHARED} lc_messages client",
-    "retriever": f"{SHARED} lc_messages client",
-    "middleware": f"{SHARED} lc_messages managers client",
-    "adapters": f"{SHARED} lc_messages client history",
-    "server": f"{SHARED} bodies wire client",
-    "cli": f"{SHARED} client embedded server",
+    "managers": f"{GROUND} filters messages",
+    "mongo": f"{GROUND} filters messages embedded",
+    "http": f"{GROUND} filters messages",
+    "client": f"{GROUND} messages managers embedded mongo http",
+    "history": f"{GROUND} messages client",
+    "retriever": f"{GROUND} messages client filters",
+    "middleware": f"{GROUND} messages managers client",
+    "adapters": f"{GROUND} messages client history",
+    "server": f"{GROUND} filters messages client",
+    "cli": f"{GROUND} client embedded server",
     "__init__": "errors models client history retriever",
 }
 UPWARD = {  # when they are called
@@ -47,12 +39,12 @@ UPWARD = {  # when they are called
 
 # Who may import a driver, a format or a protocol: rooms, or files of a room.
 OUTSIDE = {
-    "motor": ["mongo/drivers"],
+    "motor": ["mongo/driver/clients"],
     "pymongo": [
-        "mongo/drivers",
-        "mongo/collections",
-        "mongo/failures",
-        "mongo/schema",
+        "mongo/driver/clients",
+        "mongo/driver/collection",
+        "mongo/driver/errors",
+        "mongo/indexes",
         "mongo/backend",
     ],
     "bson": ["mongo"],
@@ -127,14 +119,16 @@ def test_drivers_and_protocols_stay_where_they_belong(file) -> None:
 @pytest.mark.parametrize("file", FILES)
 def test_only_the_drivers_module_can_make_clients(file) -> None:
     made = {name.rpartition(".")[2] for name in FILES[file]} & CLIENTS
-    assert made == (CLIENTS if file == "mongo/drivers" else set())
+    assert made == (CLIENTS if file == "mongo/driver/clients" else set())
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if room(file) == "mongo"])
 def test_operations_speak_through_collections_only(file) -> None:
-    if file in {"mongo/drivers", "mongo/backend"}:
+    if file in {"mongo/driver/clients", "mongo/backend"}:
         return
-    known = {name for name in FILES[file] if name.startswith("langchain_zepstore.mongo.drivers")}
+    known = {
+        name for name in FILES[file] if name.startswith("langchain_zepstore.mongo.driver.clients")
+    }
     assert known == set()
 
 

@@ -16,9 +16,9 @@ from llama_index.core.storage.chat_store.base_db import MessageStatus
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from langchain_zepstore.adapters.raw import answering, calling, packed, unpacked
+from langchain_zepstore.adapters._items import answering, calling, packed, unpacked
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.lc_messages import to_langchain
+from langchain_zepstore.messages.langchain import to_langchain
 from langchain_zepstore.models import Message
 
 KEY = "llama_index"

@@ -7,6 +7,7 @@ from typing import TypeVar
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.storage.chat_store.base_db import MessageStatus
 
+from langchain_zepstore.adapters._items import RawSession
 from langchain_zepstore.adapters.llama_index.messages import (
     KEY,
     all_to_llama_index,
@@ -15,12 +16,11 @@ from langchain_zepstore.adapters.llama_index.messages import (
     status_of,
     to_llama_index,
 )
-from langchain_zepstore.adapters.raw import RawSession
-from langchain_zepstore.checks import checked_count
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.store import Listing, Store
+from langchain_zepstore.core.validation import checked_count
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Message
-from langchain_zepstore.running import Operation
-from langchain_zepstore.store import Listing, Store
 
 T = TypeVar("T")
 Call = Callable[[Store], Operation[T]]

@@ -9,6 +9,7 @@ from llama_index.core.storage.chat_store.base import BaseChatStore
 from llama_index.core.storage.chat_store.base_db import AsyncDBChatStore, MessageStatus
 from pydantic import PrivateAttr
 
+from langchain_zepstore.adapters._items import RawSession
 from langchain_zepstore.adapters.llama_index.messages import (
     all_to_llama_index,
     from_llama_index,
@@ -23,7 +24,6 @@ from langchain_zepstore.adapters.llama_index.operations import (
     removing_oldest,
     setting,
 )
-from langchain_zepstore.adapters.raw import RawSession
 from langchain_zepstore.client import ZepClient
 
 

@@ -2,19 +2,19 @@
 
 from fastapi import APIRouter, Request, Response
 
-from langchain_zepstore.bodies import each_once, message_body
-from langchain_zepstore.checks import checked_id
 from langchain_zepstore.client import ZepClient
+from langchain_zepstore.core.store import Newborn
+from langchain_zepstore.core.validation import checked_id
+from langchain_zepstore.messages.parts import each_once, message_body
+from langchain_zepstore.messages.storable import encoded_metadata
+from langchain_zepstore.messages.wire import summary_fields, to_json
 from langchain_zepstore.models import Memory
-from langchain_zepstore.server.access import access_of
-from langchain_zepstore.server.answers import Answers, done
-from langchain_zepstore.server.documenting import OK, MemoryAnswer, accepts, failures
-from langchain_zepstore.server.reading import Count, Id, MemoryBody, read_body
+from langchain_zepstore.server.auth import access_of
+from langchain_zepstore.server.openapi import OK, MemoryAnswer, accepts, failures
+from langchain_zepstore.server.responses import Answers, done
 from langchain_zepstore.server.routes.messages import pages_of
+from langchain_zepstore.server.schemas import Count, Id, MemoryBody, read_body
 from langchain_zepstore.server.streaming import json_array
-from langchain_zepstore.store import Newborn
-from langchain_zepstore.values import encoded_metadata
-from langchain_zepstore.wire import summary_fields, to_json
 
 
 def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:

@@ -5,12 +5,12 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from langchain_zepstore.client import ZepClient
+from langchain_zepstore.core.operation import Page
 from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.messages.wire import NEXT_CURSOR_HEADER
 from langchain_zepstore.models import Message
-from langchain_zepstore.running import Page
-from langchain_zepstore.server.access import access_of
-from langchain_zepstore.server.answers import Answers, done
-from langchain_zepstore.server.documenting import (
+from langchain_zepstore.server.auth import access_of
+from langchain_zepstore.server.openapi import (
     LINES,
     OK,
     MessageAnswer,
@@ -18,7 +18,8 @@ from langchain_zepstore.server.documenting import (
     accepts,
     failures,
 )
-from langchain_zepstore.server.reading import (
+from langchain_zepstore.server.responses import Answers, done
+from langchain_zepstore.server.schemas import (
     Cursor,
     Id,
     Limit,
@@ -28,7 +29,6 @@ from langchain_zepstore.server.reading import (
     read_body,
 )
 from langchain_zepstore.server.streaming import PAGE, Fetch, encoded_lines, json_lines
-from langchain_zepstore.wire import NEXT_CURSOR_HEADER
 
 _PAGE = 100
 _MOST = 10_000  # messages in a page of lines; more would be held in memory

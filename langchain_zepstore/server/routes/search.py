@@ -4,13 +4,13 @@ from dataclasses import asdict
 
 from fastapi import APIRouter, Request, Response
 
-from langchain_zepstore.checks import checked_id
 from langchain_zepstore.client import ZepClient
+from langchain_zepstore.core.validation import checked_id
 from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult
-from langchain_zepstore.server.access import access_of
-from langchain_zepstore.server.answers import Answers
-from langchain_zepstore.server.documenting import EmbedAnswer, SearchAnswer, accepts, failures
-from langchain_zepstore.server.reading import EmbedBody, Id, Limit, SearchBody, read_body
+from langchain_zepstore.server.auth import access_of
+from langchain_zepstore.server.openapi import EmbedAnswer, SearchAnswer, accepts, failures
+from langchain_zepstore.server.responses import Answers
+from langchain_zepstore.server.schemas import EmbedBody, Id, Limit, SearchBody, read_body
 
 
 def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:

@@ -8,13 +8,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import PlainTextResponse
 
 from langchain_zepstore.client import ZepClient
+from langchain_zepstore.core.store import Listing
 from langchain_zepstore.errors import ZepStoreError
-from langchain_zepstore.server.access import access_of
-from langchain_zepstore.server.answers import Answers, told
-from langchain_zepstore.server.documenting import PurgeAnswer, accepts, failures
-from langchain_zepstore.server.observing import Metrics
-from langchain_zepstore.server.reading import Id, PurgeBody, read_body
-from langchain_zepstore.store import Listing
+from langchain_zepstore.server.asgi.observability import Metrics
+from langchain_zepstore.server.auth import access_of
+from langchain_zepstore.server.openapi import PurgeAnswer, accepts, failures
+from langchain_zepstore.server.responses import Answers, told
+from langchain_zepstore.server.schemas import Id, PurgeBody, read_body
 
 _READY_SECONDS = 5.0
 _NOBODY = 2**62  # an id behind all: the question costs nothing

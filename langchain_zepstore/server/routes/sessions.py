@@ -5,13 +5,13 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from langchain_zepstore.client import ZepClient
+from langchain_zepstore.core.operation import Page
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Session, SessionPage
-from langchain_zepstore.running import Page
-from langchain_zepstore.server.access import access_of
-from langchain_zepstore.server.answers import Answers
-from langchain_zepstore.server.documenting import accepts, failures
-from langchain_zepstore.server.reading import (
+from langchain_zepstore.server.auth import access_of
+from langchain_zepstore.server.openapi import accepts, failures
+from langchain_zepstore.server.responses import Answers
+from langchain_zepstore.server.schemas import (
     Cursor,
     Id,
     Limit,

@@ -4,17 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from langchain_zepstore.checks import checked_id
 from langchain_zepstore.client import ZepClient
-from langchain_zepstore.server.access import access_of
-from langchain_zepstore.server.answers import Answers
-from langchain_zepstore.server.documenting import (
-    SummaryAnswer,
-    UnsummarizedAnswer,
-    accepts,
-    failures,
-)
-from langchain_zepstore.server.reading import SummaryBody, read_body
+from langchain_zepstore.core.validation import checked_id
+from langchain_zepstore.server.auth import access_of
+from langchain_zepstore.server.openapi import SummaryAnswer, UnsummarizedAnswer, accepts, failures
+from langchain_zepstore.server.responses import Answers
+from langchain_zepstore.server.schemas import SummaryBody, read_body
 
 
 def add_own_routes(router: APIRouter, client: ZepClient) -> None:

@@ -5,14 +5,14 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from langchain_zepstore.client import ZepClient
+from langchain_zepstore.core.operation import Page
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import CreateUserRequest, Session, UpdateUserRequest, User
-from langchain_zepstore.running import Page
-from langchain_zepstore.server.access import access_of
-from langchain_zepstore.server.answers import Answers, done
-from langchain_zepstore.server.documenting import OK, accepts, failures
-from langchain_zepstore.server.reading import Cursor, Id, Limit, UserBody, UserPatch, read_body
+from langchain_zepstore.server.auth import access_of
+from langchain_zepstore.server.openapi import OK, accepts, failures
+from langchain_zepstore.server.responses import Answers, done
 from langchain_zepstore.server.routes.sessions import listed
+from langchain_zepstore.server.schemas import Cursor, Id, Limit, UserBody, UserPatch, read_body
 from langchain_zepstore.server.streaming import PAGE, json_array
 
 

@@ -1,0 +1,251 @@
+"""What adapters share: items of another framework, kept in messages as they are.
+
+An item is any JSON value: a dict, as a rule. It becomes a ``Message`` that everybody can read, with
+a role and a text, and its metadata holds the item under the framework's name: less its texts, which
+stand in the message's content already. So nothing is stored twice, and the item comes back equal.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from langchain_zepstore.client import ZepClient, client_of, newborn
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.store import Store
+from langchain_zepstore.core.validation import checked_id
+from langchain_zepstore.errors import BadRequestError, NotFoundError
+from langchain_zepstore.messages.storable import Encoder, encoded_metadata
+from langchain_zepstore.models import Memory, Message
+
+Path = Sequence[str | int]
+"""Where in an item something stands: keys and indexes, from the outside in."""
+
+_BETWEEN = "\n"  # the texts of one item, in the content
+
+
+class RawSession:
+    """A session whose messages hold another framework's items: what its adapter runs on.
+
+    Building one does no I/O. Its methods return operations for ``client.run`` and ``client.arun``.
+
+    Args:
+        session_id: The session's id; the session comes into being with its first message.
+        client: A client to use instead of a URL.
+        url: As for ``ZepClient``; those built from a URL share one client per URL in the process.
+        api_key: As for ``ZepClient``.
+        user_id: Whose session it becomes if it has to be created; the user is created if need be.
+        session_metadata: Its metadata then.
+
+    Raises:
+        BadRequestError: An argument cannot be used.
+    """
+
+    def __init__(
+        self,
+        session_id: str,
+        *,
+        client: ZepClient | None = None,
+        url: str | None = None,
+        api_key: str | None = None,
+        user_id: str | None = None,
+        session_metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self.session_id = checked_id(session_id, "session_id")
+        self.client = client_of(client, url, api_key)
+        self._newborn = newborn(user_id, session_metadata)
+
+    def adding(self, messages: Iterable[Message]) -> Callable[[Store], Operation[None]]:
+        """Store messages at the end of the session, in one insert.
+
+        One whose id the session has already replaces that one in its place.
+        """
+        memory = Memory(messages=list(messages))
+        return lambda store: store.messages.add(self.session_id, memory, self._newborn)
+
+    def reading(self, lastn: int | None = None) -> Callable[[Store], Operation[list[Message]]]:
+        """Return the last messages, oldest first; all of them without ``lastn``."""
+        return lambda store: store.messages.read(self.session_id, lastn)
+
+    def popping(self) -> Callable[[Store], Operation[Message | None]]:
+        """Soft-delete the last message and return it; ``None`` if there is none.
+
+        Of several who pop at once each gets another message: a message is deleted once.
+        """
+        return self._popping
+
+    def _popping(self, store: Store) -> Operation[Message | None]:
+        while found := (yield from store.messages.read(self.session_id, 1)):
+            [last] = found
+            with suppress(NotFoundError):  # somebody else has taken it
+                yield from store.deletion.delete_message(self.session_id, str(last.uuid))
+                return last
+        return None
+
+    def clearing(self) -> Callable[[Store], Operation[None]]:
+        """Soft-delete the session and its messages, if there is one.
+
+        ``undelete_session`` brings them back.
+        """
+        return self._clearing
+
+    def _clearing(self, store: Store) -> Operation[None]:
+        with suppress(NotFoundError):
+            yield from store.deletion.delete_session(self.session_id)
+
+
+def packed(
+    key: str,
+    item: Any,
+    role: str,
+    texts: Iterable[Path] = (),
+    *,
+    otherwise: str = "",
+    uuid: str | None = None,
+    langchain: dict[str, Any] | None = None,
+) -> Message:
+    """Return a message that holds an item, which ``unpacked`` gives back equal.
+
+    Args:
+        key: The framework's name, under which the message's metadata holds the item.
+        item: Any JSON value; it is not changed. What is no JSON as such (a tuple, a key that is no
+            string) comes back as ``json.loads`` would give it.
+        role: ``user``, ``assistant``, ``system`` or ``tool``.
+        texts: Where in the item its texts stand: they become the content, a line each, and are
+            stored there only. Where something else than a text stands, it is passed over.
+        otherwise: The content, if there is none of these texts.
+        uuid: The message's id; the store gives it a new one if there is none.
+        langchain: What LangChain's message of it holds besides, as in ``Message.langchain``; left
+            out when it cannot be stored. See ``calling`` and ``answering``.
+
+    Raises:
+        BadRequestError: The item is no JSON.
+    """
+    found = [(list(path), value) for path in texts if isinstance(value := _at(item, path), str)]
+    content = _BETWEEN.join(text for _, text in found) if found else otherwise
+    if not _is_unicode(content):  # a lone surrogate, as when a stream is cut within an emoji
+        content, found = content.encode("utf-8", "replace").decode(), []
+    for path, _ in found:
+        item = _with(item, path, "")
+    kept = {"item": item, "texts": [[path, len(text)] for path, text in found]}
+    return Message(
+        role=role,
+        content=content,
+        uuid=uuid,
+        metadata={key: _storable(kept)},
+        langchain=langchain if langchain and _is_storable(langchain) else None,
+    )
+
+
+def unpacked(message: Message, key: str) -> Any:
+    """Return the item that a message holds.
+
+    Args:
+        message: Any message.
+        key: The framework's name.
+
+    Returns:
+        The item; ``None`` if it holds none of this framework's, or its content was rewritten since
+        by somebody who does not know of the item.
+    """
+    try:
+        return _filled((message.metadata or {})[key], message.content)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _filled(kept: dict[str, Any], content: str) -> Any:
+    if "json" in kept:
+        kept = json.loads(kept["json"])
+    item, start = kept["item"], 0
+    for path, size in kept["texts"]:
+        item = _with(item, path, content[start : start + size])
+        start += size + len(_BETWEEN)
+    if kept["texts"] and start - len(_BETWEEN) != len(content):
+        raise ValueError("the content is another")
+    return item
+
+
+def calling(calls: Iterable[tuple[str, str, Any]]) -> dict[str, Any]:
+    """Return what makes LangChain's message one that calls tools.
+
+    Args:
+        calls: The id, name and arguments of each: a dict, or the JSON text of one. Other arguments
+            become an ``invalid_tool_call``, as with LangChain's own models.
+    """
+    good, bad = [], []
+    for call_id, name, arguments in calls:
+        args = arguments
+        if isinstance(arguments, str):
+            with suppress(ValueError):
+                args = json.loads(arguments or "{}")
+        call = {"name": name, "id": call_id}
+        if isinstance(args, dict):
+            good.append({**call, "args": args, "type": "tool_call"})
+        else:
+            text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+            bad.append({**call, "args": text, "error": None, "type": "invalid_tool_call"})
+    several = {"tool_calls": good, "invalid_tool_calls": bad}
+    return {"type": "ai", "data": {name: value for name, value in several.items() if value}}
+
+
+def answering(call_id: str, name: str | None = None, *, failed: bool = False) -> dict[str, Any]:
+    """Return what makes LangChain's message a tool's answer to a call.
+
+    Args:
+        call_id: The call's id.
+        name: The tool's name.
+        failed: Whether the tool has failed.
+    """
+    data = {"tool_call_id": call_id}
+    if name is not None:
+        data["name"] = name
+    if failed:
+        data["status"] = "error"
+    return {"type": "tool", "data": data}
+
+
+def _at(value: Any, path: Path) -> Any:
+    try:
+        for step in path:
+            value = value[step]
+    except (LookupError, TypeError):
+        return None
+    return value
+
+
+def _with(value: Any, path: Path, text: str) -> Any:
+    """Return the value with a text at a path; only what lies on the path is copied."""
+    if not path:
+        return text
+    copy: Any = value.copy() if isinstance(value, dict) else list(value)
+    copy[path[0]] = _with(value[path[0]], path[1:], text)
+    return copy
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _storable(kept: dict[str, Any]) -> dict[str, Any]:
+    """Return it as it is, to be read and queried in the database, or else as a text of JSON."""
+    try:
+        encoded_metadata({"": kept}, "item")
+    except BadRequestError:
+        try:
+            return {"json": json.dumps(kept)}
+        except (TypeError, ValueError, RecursionError) as error:
+            raise BadRequestError(f"an item must be JSON: {error}") from error
+    return kept
+
+
+def _is_storable(value: dict[str, Any]) -> bool:
+    try:
+        Encoder().encode(value, "langchain")
+    except BadRequestError:
+        return False
+    return True

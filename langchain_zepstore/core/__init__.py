@@ -1,0 +1,1 @@
+"""The ground: operations, the store's contract, argument objects, validation."""

@@ -1,0 +1,120 @@
+"""LangChain's ``Embeddings`` as steps of operations: what to ask, and whether the answer is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from langchain_zepstore.core.operation import Abandonable, Operation
+from langchain_zepstore.errors import APIError, BadRequestError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from langchain_core.embeddings import Embeddings
+
+    Vectors = npt.NDArray[np.float32]
+
+_NAMES = ("model", "model_name", "model_id", "deployment", "repo_id")
+_LONGEST = 20_000  # characters; no model reads more, and some refuse it
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Embedder:
+    """Turns texts into vectors.
+
+    Attributes:
+        model: What made the vectors; others than its own are of no use.
+    """
+
+    model: str
+    _query: Callable[[str], Any]
+    _documents: Callable[[list[str]], Any]
+
+    def query(self, text: str) -> Operation[Vectors]:
+        """Return the vector of what is looked for.
+
+        Raises:
+            APIError: What came is no vector.
+        """
+        vector: Vectors
+        [vector] = _checked([(yield self._query(text[:_LONGEST]))], self.model)
+        if not vector.any():
+            raise APIError(f"the embeddings {self.model} gave no vector for what is looked for")
+        return vector
+
+    def documents(self, texts: Sequence[str]) -> Operation[list[Vectors | None]]:
+        """Return the vectors of texts; ``None`` for a text without words, or what is no vector.
+
+        Raises:
+            APIError: They are not as many as the texts, or not of one length.
+        """
+        spoken = [text[:_LONGEST] for text in texts if text.strip()]
+        rows: Sequence[Vectors] = []
+        if spoken:
+            rows = list(_checked((yield self._documents(spoken)), self.model))
+        if len(rows) != len(spoken):
+            raise APIError(
+                f"the embeddings {self.model} gave {len(rows)} vectors for {len(spoken)} texts"
+            )
+        given = iter(rows)
+        return [next(given) if text.strip() else None for text in texts]
+
+
+def embedders(embeddings: Embeddings) -> tuple[Embedder, Embedder]:
+    """Return what embeds in synchronous and in asynchronous operations.
+
+    Raises:
+        BadRequestError: They are no ``Embeddings``.
+        ImportError: numpy is missing; it says which extra brings it.
+    """
+    from langchain_core.embeddings import Embeddings  # noqa: PLC0415 - slow to import
+
+    if not isinstance(embeddings, Embeddings):
+        raise BadRequestError(
+            "embeddings must be LangChain Embeddings (langchain_core.embeddings), "
+            f"not {type(embeddings).__name__}"
+        )
+    if find_spec("numpy") is None:
+        raise ImportError(
+            'semantic search needs an extra: pip install "langchain-zepstore[vector]"'
+        )
+    model = model_of(embeddings)
+    return (
+        Embedder(model, embeddings.embed_query, embeddings.embed_documents),
+        Embedder(
+            model,
+            lambda text: Abandonable(embeddings.aembed_query(text)),
+            lambda texts: Abandonable(embeddings.aembed_documents(texts)),
+        ),
+    )
+
+
+def model_of(embeddings: Embeddings) -> str:
+    """Return a name under which vectors are kept: the class, and the model that it names."""
+    kind = type(embeddings).__name__
+    for attribute in _NAMES:
+        name = getattr(embeddings, attribute, None)
+        if isinstance(name, str) and name:
+            kind = f"{kind}:{name}"
+            break
+    size = getattr(embeddings, "dimensions", None)
+    if isinstance(size, int):
+        kind = f"{kind}:{size}"
+    return kind.encode("utf-8", "replace").decode().replace("\0", "")[:_LONGEST_NAME]
+
+
+def _checked(rows: Any, model: str) -> Vectors:
+    import numpy as np  # noqa: PLC0415 - an extra
+
+    try:
+        vectors = np.array([list(row) for row in rows], dtype=np.float32)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise APIError(f"the embeddings {model} gave no vectors: {error}") from error
+    if vectors.ndim != 2 or not vectors.shape[1]:  # noqa: PLR2004
+        raise APIError(f"the embeddings {model} gave no vectors")
+    vectors[~np.isfinite(vectors).all(axis=1)] = 0
+    return vectors

@@ -1,0 +1,342 @@
+"""What a backend can do: the operations that MongoDB and HTTP both offer, as a contract.
+
+Each is an operation (see ``running``). Ids and counts come checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+from langchain_core.messages import BaseMessage
+
+from langchain_zepstore.core.operation import Operation, Page
+from langchain_zepstore.filters.where import Condition
+from langchain_zepstore.models import (
+    CreateUserRequest,
+    Memory,
+    MemorySearchResult,
+    Message,
+    Session,
+    Summary,
+    UpdateUserRequest,
+    User,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Newborn:
+    """What a session gets if it comes into being with its first memory.
+
+    Attributes:
+        user_id: Its user, who is created too if need be.
+        metadata: Its metadata.
+    """
+
+    user_id: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Which sessions a listing shows.
+
+    Attributes:
+        user_id: Those of one user.
+        metadata: Those whose metadata holds at least this.
+        include_deleted: Also the soft-deleted ones.
+    """
+
+    user_id: str | None = None
+    metadata: dict[str, Any] | None = None
+    include_deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What a search looks for, and where. Without a text, all that is left to choose from.
+
+    Attributes:
+        text: The words; may be empty.
+        session_id: In one session.
+        user_id: In all sessions of a user; with a session, only if it is that user's.
+        limit: How many at most.
+        kind: ``text``, ``similarity``, ``mmr`` or ``hybrid``; ``None`` leaves it to the store.
+        in_summaries: Summaries of sessions rather than messages.
+        metadata: Only messages whose metadata holds at least this.
+        where: Only messages whose metadata is so.
+        since: Only what was said then or later.
+        until: Only what was said then or before.
+        mmr_lambda: Between relevance (1) and variety (0).
+        similarity_weight: What the best similarity is worth in a hybrid search, of the best score
+            by words; ``None`` leaves it to the store.
+        has_syntax: Whether quotes and minus mean something in the text.
+    """
+
+    text: str
+    session_id: str | None
+    user_id: str | None
+    limit: int
+    kind: str | None = None
+    in_summaries: bool = False
+    metadata: dict[str, Any] | None = None
+    where: Condition | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    mmr_lambda: float | None = None
+    similarity_weight: float | None = None
+    has_syntax: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What came of making the vectors of a page of messages.
+
+    Attributes:
+        total: How many messages there are in all; only with the first page, else 0.
+        seen: How many the page had.
+        made: How many of them got a vector.
+        cursor: The cursor of the next page; ``None`` if this was the last.
+    """
+
+    total: int
+    seen: int
+    made: int
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unsummarized:
+    """What the next summary of a session is made from.
+
+    Attributes:
+        summary: The summary so far.
+        messages: The messages after it, oldest first.
+        state: What changes when the session is deleted or undeleted.
+    """
+
+    summary: Summary | None
+    messages: list[Message]
+    state: str
+
+
+class SessionOperations(Protocol):
+    """Creates, reads, updates and lists sessions."""
+
+    def create(self, session: Session) -> Operation[Session]:
+        """Create a session; ``AlreadyExistsError`` if a live one has the id."""
+
+    def get(self, session_id: str) -> Operation[Session]:
+        """Return a live session; ``NotFoundError`` if there is none."""
+
+    def find(self, session_id: str) -> Operation[Session | None]:
+        """Return a session, live or deleted; ``None`` if there is none."""
+
+    def update(self, session: Session, unset: Sequence[Sequence[str]]) -> Operation[Session]:
+        """Merge metadata and remove keys; ``NotFoundError`` if there never was a session."""
+
+    def listed(self, listing: Listing, limit: int, cursor: int) -> Operation[list[Session]]:
+        """Return sessions with ids above the cursor, by id; all of them with limit 0."""
+
+    def page(self, listing: Listing, limit: int, cursor: Any) -> Operation[Page[Session]]:
+        """Return the page after a page's cursor (``None``: the first), by id."""
+
+    def recent(
+        self, limit: int, cursor: str | None, user_id: str | None
+    ) -> Operation[Page[Session]]:
+        """Return live sessions, the most recently active first."""
+
+
+class UserOperations(Protocol):
+    """Creates, reads, updates, lists and deletes users."""
+
+    def create(self, request: CreateUserRequest) -> Operation[User]:
+        """Create a user; ``AlreadyExistsError`` if a live one has the id."""
+
+    def get(self, user_id: str) -> Operation[User]:
+        """Return a live user; ``NotFoundError`` if there is none."""
+
+    def update(self, request: UpdateUserRequest) -> Operation[User]:
+        """Change the fields that are given; ``NotFoundError`` if there is no live user."""
+
+    def delete(self, user_id: str) -> Operation[None]:
+        """Soft-delete a user and the user's sessions; ``NotFoundError`` if there is none."""
+
+    def listed(self, limit: int, cursor: int) -> Operation[list[User]]:
+        """Return live users with ids above the cursor, by id; all of them with limit 0."""
+
+    def page(self, limit: int, cursor: Any) -> Operation[Page[User]]:
+        """Return the page after a page's cursor (``None``: the first), by id."""
+
+    def sessions(self, user_id: str) -> Operation[list[Session]]:
+        """Return the live sessions of a user, by id."""
+
+
+class MessageOperations(Protocol):
+    """Adds and reads messages."""
+
+    def add(
+        self,
+        session_id: str,
+        memory: Memory,
+        newborn: Newborn | None = None,
+        *,
+        keep_deleted: bool = False,
+    ) -> Operation[None]:
+        """Store messages at the end of a session, which is created or revived.
+
+        With ``keep_deleted`` a message whose id a soft-deleted one has is left out.
+        """
+
+    def add_langchain(
+        self,
+        session_id: str,
+        messages: Sequence[BaseMessage],
+        newborn: Newborn | None = None,
+        *,
+        keep_deleted: bool = False,
+    ) -> Operation[None]:
+        """Store LangChain's messages at the end of a session, likewise."""
+
+    def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
+        """Return the last messages, oldest first, or all of them."""
+
+    def memory(self, session_id: str, lastn: int | None = None) -> Operation[Memory]:
+        """Return the same with the session's summary."""
+
+    def read_langchain(
+        self, session_id: str, lastn: int | None = None
+    ) -> Operation[list[BaseMessage]]:
+        """Return the same as LangChain's messages."""
+
+    def page(self, session_id: str, after: Any, limit: int) -> Operation[Page[Message]]:
+        """Return the next messages after a page's cursor (``None``: from the first)."""
+
+    def numbered_page(self, session_id: str, limit: int, number: int) -> Operation[list[Message]]:
+        """Return a page of messages by its number, from 1, oldest first."""
+
+    def around(self, session_id: str, uuid: str, window: int) -> Operation[list[Message]]:
+        """Return a live message with so many before and after it, oldest first."""
+
+    def get(self, session_id: str, uuid: str) -> Operation[Message]:
+        """Return one live message; ``NotFoundError`` if there is none."""
+
+    def update_metadata(
+        self, session_id: str, uuid: str, metadata: dict[str, Any]
+    ) -> Operation[Message]:
+        """Merge metadata into a live message's; ``NotFoundError`` if there is none."""
+
+    def count(self, session_id: str) -> Operation[int]:
+        """Return how many messages a session has."""
+
+
+class DeletionOperations(Protocol):
+    """Soft-deletes and undeletes."""
+
+    def delete_session(self, session_id: str) -> Operation[None]:
+        """Soft-delete a live session and its messages; ``NotFoundError`` if there is none."""
+
+    def undelete_session(self, session_id: str) -> Operation[Session]:
+        """Bring back a session and what its last deletion took; ``NotFoundError`` if nothing."""
+
+    def delete_message(self, session_id: str, uuid: str) -> Operation[None]:
+        """Soft-delete a live message; ``NotFoundError`` if there is none."""
+
+    def undelete_message(self, session_id: str, uuid: str) -> Operation[Message]:
+        """Bring back a deleted message of a live session; ``NotFoundError`` if there is none."""
+
+
+class SearchOperations(Protocol):
+    """Finds messages."""
+
+    def find(self, sought: Sought) -> Operation[list[MemorySearchResult]]:
+        """Return what matches best of what lives, the best first."""
+
+    def embed(
+        self, session_id: str | None, user_id: str | None, after: str | None, limit: int
+    ) -> Operation[Embedded]:
+        """Make the vectors that a page of messages lacks, the newest first.
+
+        Of a session, of a user's sessions, or of all there are.
+        """
+
+
+class SummaryOperations(Protocol):
+    """Keeps the summaries of sessions."""
+
+    def get(self, session_id: str) -> Operation[Summary | None]:
+        """Return a live session's summary; ``None`` if there is none."""
+
+    def pending(self, session_id: str, limit: int) -> Operation[Unsummarized]:
+        """Return a live session's summary and what was said after it, up to ``limit`` messages.
+
+        ``NotFoundError`` if there is no such session.
+        """
+
+    def put(
+        self, session_id: str, summary: Summary, replacing: str | None, state: str
+    ) -> Operation[Summary | None]:
+        """Store a summary in the place of the one with that uuid, and return it as it is stored.
+
+        ``None`` if another is there by now, or the session was deleted or undeleted since that
+        state.
+        """
+
+
+class PurgeOperations(Protocol):
+    """Removes for good."""
+
+    def purge(self, older_than: timedelta | None) -> Operation[dict[str, int]]:
+        """Remove what has been soft-deleted for so long; return how many of each kind."""
+
+
+class Store(Protocol):
+    """A place that holds sessions, over one synchronous or asynchronous connection."""
+
+    @property
+    def sessions(self) -> SessionOperations:
+        """Creates, reads, updates and lists sessions."""
+
+    @property
+    def users(self) -> UserOperations:
+        """Creates, reads, updates, lists and deletes users."""
+
+    @property
+    def purging(self) -> PurgeOperations:
+        """Removes for good."""
+
+    @property
+    def deletion(self) -> DeletionOperations:
+        """Soft-deletes and undeletes."""
+
+    @property
+    def search(self) -> SearchOperations:
+        """Finds messages."""
+
+    @property
+    def summaries(self) -> SummaryOperations:
+        """Keeps the summaries of sessions."""
+
+    @property
+    def messages(self) -> MessageOperations:
+        """Adds and reads messages."""
+
+
+class Backend(Protocol):
+    """What stands behind a client's URL: opens stores when they are first needed."""
+
+    def run(self, call: Callable[[Store], Operation[T]]) -> T:
+        """Run an operation of the store, synchronously."""
+
+    async def arun(self, call: Callable[[Store], Operation[T]]) -> T:
+        """Run an operation of the store on the running event loop."""
+
+    def close(self) -> None:
+        """Give back what was opened for synchronous calls, and what belongs to no event loop."""
+
+    async def aclose(self) -> None:
+        """Give back everything."""

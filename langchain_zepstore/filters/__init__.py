@@ -1,0 +1,1 @@
+"""Zep's metadata filters."""

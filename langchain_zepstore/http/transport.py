@@ -1,0 +1,188 @@
+"""The one verb in which operations speak to a server: a request, repeated where harmless."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.errors import (
+    APIError,
+    BadRequestError,
+    StoreUnavailableError,
+    ZepStoreError,
+)
+from langchain_zepstore.http.responses import Answer, failure, is_temporary
+from langchain_zepstore.messages.storable import Encoder, encoded_metadata, unescape
+from langchain_zepstore.messages.wire import EXACT, PLAIN, exact, to_json
+
+# A RuntimeError is what httpx raises when a client is closed, or belongs to another event loop.
+HTTPX_ERRORS = (httpx.HTTPError, httpx.InvalidURL, RuntimeError)
+
+_ATTEMPTS = 4
+_PAUSE = 0.1  # seconds before the first repeat, twice as long before each further one
+_NEVER_SENT = httpx.ConnectError
+_LOST = (httpx.NetworkError, httpx.RemoteProtocolError)
+_HEADERS = {"Accept": f"{EXACT}, {PLAIN};q=0.9, */*;q=0.1"}
+
+
+def path(*parts: str) -> str:
+    """Return a path of what is given; an id in it may hold any character."""
+    return "/".join(["", *(_quoted(part) for part in parts)])
+
+
+def _quoted(part: str) -> str:
+    # A part of dots only would be taken for a direction.
+    return part.replace(".", "%2E") if part in {".", ".."} else quote(part, safe="")
+
+
+def marked_metadata(metadata: Any, where: str) -> dict[str, Any]:
+    """Return metadata as it goes to a server.
+
+    Raises:
+        BadRequestError: It is no dict, or holds what no store can.
+    """
+    marked: dict[str, Any] = exact(unescape(encoded_metadata(metadata, where)))
+    return marked
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server, and how to speak to it.
+
+    Attributes:
+        base: The URL of its API, without a slash at the end.
+        headers: What goes with every request.
+        place: Its name for a reader, without credentials.
+        timeout: Seconds that a request may take, with its repeats.
+    """
+
+    base: str
+    headers: Mapping[str, str]
+    place: str
+    timeout: float
+
+
+class Requests:
+    """Sends requests over one client of httpx, synchronous or asynchronous.
+
+    Args:
+        client: The client.
+        server: Where to send them.
+    """
+
+    def __init__(self, client: httpx.Client | httpx.AsyncClient, server: Server) -> None:
+        self._client = client
+        self._server = server
+
+    def get(self, where: str, **query: Any) -> Operation[Answer]:
+        """Ask for something."""
+        return self.send("GET", where, query=query, repeatable=True)
+
+    def send(
+        self,
+        method: str,
+        where: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+        repeatable: bool = False,
+    ) -> Operation[Answer]:
+        """Send a request, and again when the server could not be reached.
+
+        Args:
+            method: The method.
+            where: The path below the API's.
+            body: What is sent as JSON, with its values marked (see ``wire``).
+            query: Parameters; those that are ``None`` are left out.
+            repeatable: Whether the request may be sent again when it is not known if it was
+                carried out.
+
+        Raises:
+            ZepStoreError: The server refused, or could not be reached.
+        """
+        server, place = self._server, self._server.place
+        request: dict[str, Any] = {"headers": {**_HEADERS, **server.headers}}
+        if query:
+            request["params"] = {name: value for name, value in query.items() if value is not None}
+        if body is not None:
+            request["content"] = to_json(body)
+            request["headers"]["Content-Type"] = EXACT
+        deadline = time.monotonic() + server.timeout
+        for attempt in range(1, _ATTEMPTS + 1):
+            pause = _PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 - a pause
+            is_last = attempt == _ATTEMPTS or time.monotonic() + pause > deadline
+            left = max(deadline - time.monotonic(), 0.01)
+            try:
+                response = yield self._client.request(
+                    method, server.base + where, **request, timeout=left
+                )
+            except HTTPX_ERRORS as error:
+                again = isinstance(error, _NEVER_SENT) or (repeatable and isinstance(error, _LOST))
+                if is_last or not again or isinstance(error, httpx.TimeoutException):
+                    raise _translated(error, place) from error
+            else:
+                told = failure(response, place)
+                if told is None:
+                    return Answer(response, place)
+                if is_last or not (repeatable and is_temporary(response)):
+                    raise told
+            yield self._sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _sleep(self, seconds: float) -> Any:
+        sleep: Callable[[float], Any] = (
+            asyncio.sleep if isinstance(self._client, httpx.AsyncClient) else time.sleep
+        )
+        return sleep(seconds)
+
+
+def _translated(error: Exception, place: str) -> ZepStoreError:
+    reason = str(error) or type(error).__name__
+    match error:
+        case httpx.PoolTimeout():
+            return StoreUnavailableError(f"no connection to {place} became free in time ({reason})")
+        case httpx.TimeoutException():
+            return StoreUnavailableError(
+                f"{place} did not answer in time ({reason}); try again, or give the client a "
+                "longer timeout"
+            )
+        case httpx.ConnectError():
+            return StoreUnavailableError(
+                f"cannot reach {place} ({reason}); check that a server runs there "
+                "(zepstore serve), and that host and port are right"
+            )
+        case httpx.NetworkError() | httpx.ProtocolError():
+            return StoreUnavailableError(f"lost the connection to {place} ({reason}); try again")
+        case RuntimeError():
+            return BadRequestError(f"the client for {place} cannot be used any more: {reason}")
+    return APIError(f"the request to {place} failed: {reason}")
+
+
+def given_fields(model: Any, *names: str, where: str, with_none: bool = False) -> dict[str, Any]:
+    """Return fields of a model for a request's body.
+
+    Args:
+        model: The model.
+        names: The fields.
+        where: The model's place, for the error.
+        with_none: Whether those that are ``None`` are sent too.
+
+    Raises:
+        BadRequestError: One of them cannot be sent.
+    """
+    given = {name: getattr(model, name) for name in names}
+    for name, value in given.items():
+        place = f"{where}.{name}"
+        if name == "metadata" and value is not None:
+            given[name] = marked_metadata(value, place)
+        elif isinstance(value, str | None):
+            given[name] = Encoder().encode(value, place)
+        else:
+            raise BadRequestError(f"{place} must be a str, not {type(value).__name__}")
+    return {name: value for name, value in given.items() if with_none or value is not None}

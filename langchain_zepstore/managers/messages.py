@@ -1,0 +1,196 @@
+"""``client.message``: the messages of a session one by one."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+from langchain_zepstore.core.operation import Page, apages, pages
+from langchain_zepstore.core.validation import checked_count, checked_id
+from langchain_zepstore.managers.base import Call, Manager
+from langchain_zepstore.models import Message
+
+
+class MessageManager(Manager):
+    """The messages of a session one by one: ``client.message``."""
+
+    def count(self, session_id: str) -> int:
+        """Return how many messages a session has; 0 if it does not exist or is deleted.
+
+        Raises:
+            BadRequestError: The id cannot be one.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        session_id = checked_id(session_id, "session_id")
+        return self._runner.run(lambda store: store.messages.count(session_id))
+
+    async def acount(self, session_id: str) -> int:
+        """Return how many messages a session has; see ``count``."""
+        session_id = checked_id(session_id, "session_id")
+        return await self._runner.arun(lambda store: store.messages.count(session_id))
+
+    def iter_messages(self, session_id: str, chunk_size: int = 1000) -> Iterator[Message]:
+        """Yield the messages of a session one by one, oldest first, in flat memory.
+
+        Each message that is there throughout comes exactly once; one added meanwhile comes at the
+        end, one deleted meanwhile may or may not come.
+
+        Args:
+            session_id: The session's id.
+            chunk_size: How many messages are fetched at once, at least 1.
+
+        Raises:
+            BadRequestError: The id cannot be one, or ``chunk_size`` is below 1.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        fetch = _paging(session_id, chunk_size)
+        return (
+            message
+            for chunk in pages(lambda cursor: self._runner.run(fetch(cursor)))
+            for message in chunk
+        )
+
+    def aiter_messages(self, session_id: str, chunk_size: int = 1000) -> AsyncIterator[Message]:
+        """Yield the messages of a session one by one; see ``iter_messages``."""
+        fetch = _paging(session_id, chunk_size)
+
+        def page(cursor: object) -> Awaitable[Page[Message]]:
+            return self._runner.arun(fetch(cursor))
+
+        return (message async for chunk in apages(page) for message in chunk)
+
+    def get_session_messages(
+        self, session_id: str, limit: int = 100, cursor: int = 1
+    ) -> list[Message]:
+        """Return a page of a session's messages, oldest first, as Zep: by its number.
+
+        Args:
+            session_id: The session's id.
+            limit: Messages per page, at least 1.
+            cursor: The page's number, from 1. (For a whole history use ``iter_messages``: a page is
+                reached by counting all before it.)
+
+        Returns:
+            The messages; none behind the last page, or for an unknown or deleted session.
+
+        Raises:
+            BadRequestError: An argument is out of range or of the wrong type.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        return self._runner.run(_numbered(session_id, limit, cursor))
+
+    async def aget_session_messages(
+        self, session_id: str, limit: int = 100, cursor: int = 1
+    ) -> list[Message]:
+        """Return a page of a session's messages; see ``get_session_messages``."""
+        return await self._runner.arun(_numbered(session_id, limit, cursor))
+
+    def get_session_message(self, session_id: str, message_id: str) -> Message:
+        """Return one message.
+
+        Raises:
+            BadRequestError: An id cannot be one.
+            NotFoundError: The session has no such message, or it is deleted.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        session_id, uuid = _checked(session_id, message_id)
+        return self._runner.run(lambda store: store.messages.get(session_id, uuid))
+
+    async def aget_session_message(self, session_id: str, message_id: str) -> Message:
+        """Return one message; see ``get_session_message``."""
+        session_id, uuid = _checked(session_id, message_id)
+        return await self._runner.arun(lambda store: store.messages.get(session_id, uuid))
+
+    def update_message_metadata(
+        self, session_id: str, message_id: str, metadata: dict[str, Any]
+    ) -> Message:
+        """Merge metadata into a message's, in one atomic update, by the rules of sessions.
+
+        Its token count stays. (Zep resets it.)
+
+        Args:
+            session_id: The session's id.
+            message_id: The message's id.
+            metadata: What to merge.
+
+        Returns:
+            The message as it is then.
+
+        Raises:
+            BadRequestError: An id cannot be one, or the metadata cannot be stored.
+            NotFoundError: The session has no such message, or it is deleted.
+            StoreUnavailableError: The database cannot be reached; repeating the call is harmless.
+        """
+        session_id, uuid = _checked(session_id, message_id)
+        return self._runner.run(
+            lambda store: store.messages.update_metadata(session_id, uuid, metadata)
+        )
+
+    async def aupdate_message_metadata(
+        self, session_id: str, message_id: str, metadata: dict[str, Any]
+    ) -> Message:
+        """Merge metadata into a message's; see ``update_message_metadata``."""
+        session_id, uuid = _checked(session_id, message_id)
+        return await self._runner.arun(
+            lambda store: store.messages.update_metadata(session_id, uuid, metadata)
+        )
+
+    def delete_message(self, session_id: str, message_id: str) -> str:
+        """Soft-delete one message; ``undelete_message`` brings it back, until the purge.
+
+        Returns:
+            ``"OK"``.
+
+        Raises:
+            BadRequestError: An id cannot be one.
+            NotFoundError: The session has no such message, or it is deleted already.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        session_id, uuid = _checked(session_id, message_id)
+        self._runner.run(lambda store: store.deletion.delete_message(session_id, uuid))
+        return "OK"
+
+    async def adelete_message(self, session_id: str, message_id: str) -> str:
+        """Soft-delete one message; see ``delete_message``."""
+        session_id, uuid = _checked(session_id, message_id)
+        await self._runner.arun(lambda store: store.deletion.delete_message(session_id, uuid))
+        return "OK"
+
+    def undelete_message(self, session_id: str, message_id: str) -> Message:
+        """Bring back one message of a live session, in its old place.
+
+        Also one that was deleted with the session, when something has revived the session since.
+
+        Returns:
+            The message.
+
+        Raises:
+            BadRequestError: An id cannot be one.
+            NotFoundError: There is no such message, it is not deleted, or its session is (then
+                ``undelete_session`` brings both back).
+            StoreUnavailableError: The database cannot be reached; repeating the call completes it.
+        """
+        session_id, uuid = _checked(session_id, message_id)
+        return self._runner.run(lambda store: store.deletion.undelete_message(session_id, uuid))
+
+    async def aundelete_message(self, session_id: str, message_id: str) -> Message:
+        """Bring back one message; see ``undelete_message``."""
+        session_id, uuid = _checked(session_id, message_id)
+        return await self._runner.arun(
+            lambda store: store.deletion.undelete_message(session_id, uuid)
+        )
+
+
+def _checked(session_id: str, message_id: str) -> tuple[str, str]:
+    return checked_id(session_id, "session_id"), checked_id(message_id, "message_id")
+
+
+def _numbered(session_id: str, limit: int, cursor: int) -> Call[list[Message]]:
+    session_id = checked_id(session_id, "session_id")
+    limit = checked_count(limit, "limit", least=1)
+    number = checked_count(cursor, "cursor", least=1)
+    return lambda store: store.messages.numbered_page(session_id, limit, number)
+
+
+def _paging(session_id: str, chunk_size: int) -> Callable[[object], Call[Page[Message]]]:
+    session_id = checked_id(session_id, "session_id")
+    chunk_size = checked_count(chunk_size, "chunk_size", least=1)
+    return lambda cursor: lambda store: store.messages.page(session_id, cursor, chunk_size)

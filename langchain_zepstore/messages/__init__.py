@@ -1,0 +1,1 @@
+"""One message in each of its shapes. Pure functions."""

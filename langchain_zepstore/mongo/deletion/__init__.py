@@ -1,0 +1,1 @@
+"""Soft deletion: operations, marks on messages, purging."""

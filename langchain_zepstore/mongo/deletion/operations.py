@@ -1,0 +1,213 @@
+"""Soft deletion and undeletion of sessions and messages; how they hold is said in ``marking``."""
+
+from bson import ObjectId
+
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.errors import NotFoundError
+from langchain_zepstore.models import Message, Session
+from langchain_zepstore.mongo import documents
+from langchain_zepstore.mongo.deletion.marks import Marking, this_session
+from langchain_zepstore.mongo.driver.collection import Database, Document
+from langchain_zepstore.mongo.reservation import CLOSED_DELETION
+
+_SETTLED = {"$or": [{"deletion": None}, {"deletion.settled": True}]}
+
+
+class Deletion:
+    """Deletes and undeletes."""
+
+    def __init__(self, database: Database) -> None:
+        self._sessions = database.sessions
+        self._messages = database.messages
+        self._marking = Marking(database)
+
+    def delete_session(self, session_id: str) -> Operation[None]:
+        """Soft-delete a live session and its messages.
+
+        A message that is added meanwhile keeps the session alive.
+
+        Raises:
+            NotFoundError: There is no live session of that id.
+        """
+        while True:
+            begun = yield from self._begin(session_id)
+            if begun:
+                yield from self._marking.settle((yield from self._widened(begun)))
+                return
+            session = yield from self._present(session_id)
+            if session.get("deleted_at"):
+                raise NotFoundError(f"session {session_id!r} is deleted already")
+            yield from self._marking.tidy(session)
+
+    def _begin(self, session_id: str) -> Operation[Document | None]:
+        """Open a deletion of a live session with nothing left to tidy, or join the open one."""
+        opened: Document = {
+            "id": {"$add": [{"$ifNull": ["$deletion_count", 0]}, 1]},
+            "at": "$$NOW",
+            "seq": "$seq",
+            "open": True,
+            "summary": "$summary",
+        }
+        is_open = {"$eq": ["$deletion.open", True]}
+        return self._sessions.find_one_and_update(
+            {
+                "_id": session_id,
+                "deleted_at": None,
+                "undeletion": None,
+                "$or": [*_SETTLED["$or"], {"deletion.open": True}],
+            },
+            [
+                {"$set": {"deletion": {"$cond": [is_open, "$deletion", opened]}}},
+                {"$set": {"deletion_count": "$deletion.id"}},
+                {"$unset": "summary"},
+            ],
+        )
+
+    def _widened(self, session: Document) -> Operation[Document]:
+        """Let a deletion that was just opened take a message above the session's last number.
+
+        A writer that died may have left one, if the server lost its reservation as well.
+        """
+        live = {"session_id": session["_id"], "deleted_at": None}
+        top = yield from self._messages.find(live, sort={"seq": -1}, limit=1, fields={"_id": 1})
+        stray = top[0]["_id"] if top else None
+        if not stray or stray["s"] != session["uuid"] or stray["q"] <= session["seq"]:
+            return session
+        widened = yield from self._sessions.find_one_and_update(
+            {
+                **this_session(session),
+                "seq": session["seq"],  # else numbers were handed out since, and it is one of them
+                "deletion.id": session["deletion"]["id"],
+                "deletion.open": True,
+            },
+            {"$set": {"seq": stray["q"], "deletion.seq": stray["q"]}},
+        )
+        return widened or session
+
+    def undelete_session(self, session_id: str) -> Operation[Session]:
+        """Bring back a session and the messages that its last deletion took.
+
+        Raises:
+            NotFoundError: There is nothing to bring back.
+        """
+        while True:
+            session = yield from self._present(session_id)
+            if session.get("undeletion"):
+                yield from self._marking.restore(session)
+                return documents.to_session(session)
+            if not session.get("deletion"):
+                raise NotFoundError(f"session {session_id!r} has no deletion to take back")
+            yield from self._marking.settle_pending(session)
+            if not session.get("deleted_at"):
+                yield from self._require_taken(session)
+            # What was taken may be purged, and a summary must not outlive it.
+            took = yield from self._took(session)
+            restored = {"$ifNull": ["$deletion.summary", "$$REMOVE"]} if took else "$$REMOVE"
+            claimed = yield from self._claim(
+                session,
+                {"id": session["deletion"]["id"]},
+                # That of then, or none: one made since knows nothing of what comes back.
+                {"$set": {"summary": restored}},
+                {"$unset": ["deletion", "deleted_at"]},
+            )
+            if claimed:
+                yield from self._marking.restore(claimed)
+                return documents.to_session(claimed)
+
+    def _require_taken(self, session: Document) -> Operation[None]:
+        if not (yield from self._took(session)):
+            raise NotFoundError(f"session {session['_id']!r} has no messages to bring back")
+
+    def _took(self, session: Document) -> Operation[Document | None]:
+        return self._messages.find_one(
+            {
+                "session_id": session["_id"],
+                "deletion": session["deletion"]["id"],
+                "_id.s": session["uuid"],
+            },
+            fields={"_id": 1},
+        )
+
+    def delete_message(self, session_id: str, uuid: str) -> Operation[None]:
+        """Soft-delete one message.
+
+        Raises:
+            NotFoundError: There is no live message of that id in the session.
+        """
+        this = {"session_id": session_id, "uuid": uuid}
+        mark = ObjectId()
+        matched = yield from self._messages.update(
+            {**this, "deleted_at": None}, [{"$set": {"deleted_at": "$$NOW", "deletion": mark}}]
+        )
+        # It may have been us, with the answer lost.
+        if not matched and not (yield from self._messages.find_one({**this, "deletion": mark})):
+            raise NotFoundError(f"session {session_id!r} has no message {uuid!r}")
+
+    def undelete_message(self, session_id: str, uuid: str) -> Operation[Message]:
+        """Bring back one message of a live session, in its old place.
+
+        Raises:
+            NotFoundError: There is no such message, it is not deleted, or its session is.
+        """
+        this = {"session_id": session_id, "uuid": uuid}
+        restoring = False
+        while True:
+            found = yield from self._messages.find({**this, "placeholder": None})
+            if not found:
+                raise NotFoundError(f"session {session_id!r} has no message {uuid!r}")
+            message = min(found, key=lambda document: "superseded" in document)
+            if not message.get("deleted_at"):
+                if restoring:
+                    return documents.to_message(message)
+                raise NotFoundError(f"message {uuid!r} of session {session_id!r} is not deleted")
+            session = yield from self._present(session_id)
+            if session.get("deleted_at"):
+                raise NotFoundError(
+                    f"session {session_id!r} is deleted; undelete_session brings it back"
+                )
+            if message["_id"]["s"] != session["uuid"]:
+                raise NotFoundError(f"message {uuid!r} was said before {session_id!r} began anew")
+            if (yield from self._marking.tidy(session)):
+                # It may have been our own undeletion, with the answer lost.
+                begun = session.get("undeletion") or {}
+                restoring = restoring or begun.get("message") == uuid
+                continue
+            claimed = yield from self._claim(
+                session,
+                {"id": message["deletion"], "message": uuid},
+                # An open deletion would otherwise go on to delete the session around the message.
+                {"$set": {"deletion": CLOSED_DELETION}},
+            )
+            if claimed:
+                yield from self._marking.restore(claimed)
+                restoring = True
+
+    def _claim(
+        self, session: Document, undeletion: Document, *changes: Document
+    ) -> Operation[Document | None]:
+        """Take a deletion back in the session's document, if nothing has changed there."""
+        current = session.get("deletion")
+        return self._sessions.find_one_and_update(
+            {
+                **this_session(session),
+                "undeletion": None,
+                "deletion.id": current["id"] if current else None,
+                "deleted_at": session.get("deleted_at"),
+                **_SETTLED,
+            },
+            [
+                {
+                    "$set": {
+                        "undeletion": {**undeletion, "count": {"$ifNull": ["$deletion_count", 0]}},
+                        "updated_at": "$$NOW",
+                    }
+                },
+                *changes,
+            ],
+        )
+
+    def _present(self, session_id: str) -> Operation[Document]:
+        session = yield from self._sessions.find_one({"_id": session_id})
+        if session is None:
+            raise NotFoundError(f"there is no session {session_id!r}")
+        return session

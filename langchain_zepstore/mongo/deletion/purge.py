@@ -1,0 +1,103 @@
+"""Removing for good what is soft-deleted, now instead of when its time has come."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.mongo import documents
+from langchain_zepstore.mongo.deletion.marks import Marking, this_session
+from langchain_zepstore.mongo.driver.collection import Collection, Database, Document
+
+_CHUNK = 1000
+_MESSAGE = {"placeholder": None}
+_BY_ID = "_id_"  # left to itself, the server walks over all that is deleted, for each chunk
+
+
+class Purging:
+    """Purges."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._marking = Marking(database)
+
+    def purge(self, older_than: timedelta | None) -> Operation[dict[str, int]]:
+        """Remove messages, then sessions, then users that have been deleted for so long.
+
+        A message that was deleted within the last hour leaves a placeholder: an add that is on its
+        way, or is repeated, must find its number taken, even when its session is gone.
+
+        What a deletion of a session took goes as a whole. First it is made sure that nobody can
+        bring it back any more; who has begun to, does bring it back.
+        """
+        now = datetime.now(UTC)
+        until = now - (older_than or timedelta())
+        past: Document = {"deleted_at": {"$lte": min(until, now - documents.GRACE)}}
+        recent: Document = {"deleted_at": {"$lte": until}, **_MESSAGE}
+        messages = self._database.messages
+
+        def forget(query: Document) -> Operation[int]:
+            return messages.update(query, documents.FORGETTING, many=True, hint=_BY_ID)
+
+        def remove(query: Document) -> Operation[int]:
+            return messages.delete(query, hint=_BY_ID)
+
+        removed = yield from self._each({**past, **_MESSAGE}, until, remove)
+        yield from _remove(messages, past)
+        removed += yield from self._each(recent, until, forget)
+        # Messages may have been removed by their index, which leaves what summed them up.
+        yield from self._database.sessions.update(
+            {
+                "deletion.at": {"$lte": until},
+                "deletion.settled": True,
+                "deletion.summary": {"$exists": True},
+                "undeletion": None,
+            },
+            {"$unset": {"deletion.summary": 1}},
+            many=True,
+        )
+        gone: Document = {"deleted_at": {"$lte": until}}
+        return {
+            "messages": removed,
+            "sessions": (yield from _remove(self._database.sessions, gone)),
+            "users": (yield from _remove(self._database.users, {**gone, "deleting": None})),
+        }
+
+    def _each(
+        self, query: Document, until: datetime, end: Callable[[Document], Operation[int]]
+    ) -> Operation[int]:
+        """Put an end to messages, and before that to all ways to bring them back together."""
+        ended = 0
+        while found := (yield from _chunk(self._database.messages, query)):
+            yield from self._give_up({message["session_id"] for message in found}, until)
+            ended += yield from end({**query, "_id": {"$in": [each["_id"] for each in found]}})
+        return ended
+
+    def _give_up(self, session_ids: set[str], until: datetime) -> Operation[None]:
+        sessions = self._database.sessions
+        query: Document = {
+            "_id": {"$in": list(session_ids)},
+            "$or": [{"undeletion": {"$ne": None}}, {"deletion.at": {"$lte": until}}],
+        }
+        while found := (yield from sessions.find(query)):
+            for session in found:
+                if not (yield from self._marking.tidy(session)):
+                    unclaimed = {"undeletion": None, "deletion.id": session["deletion"]["id"]}
+                    yield from sessions.update(
+                        {**this_session(session), **unclaimed}, {"$unset": {"deletion": 1}}
+                    )
+
+
+# In chunks: one command over millions of documents would outlast the timeout.
+
+
+def _remove(collection: Collection, query: Document) -> Operation[int]:
+    removed = 0
+    while found := (yield from _chunk(collection, query)):
+        removed += yield from collection.delete(
+            {**query, "_id": {"$in": [document["_id"] for document in found]}}, hint=_BY_ID
+        )
+    return removed
+
+
+def _chunk(collection: Collection, query: Document) -> Operation[list[Document]]:
+    return collection.find(query, limit=_CHUNK, fields={"_id": 1, "session_id": 1})

@@ -1,0 +1,1 @@
+"""Connections, collections and errors of the MongoDB drivers."""

@@ -1,0 +1,163 @@
+"""Indexes: which there are, what each is for, and making sure of them."""
+
+import warnings
+from datetime import timedelta
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING, TEXT, IndexModel
+
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.errors import AuthError
+from langchain_zepstore.mongo.driver.collection import Collection, Database
+from langchain_zepstore.mongo.driver.errors import UNAUTHORIZED
+
+DEFAULT_RETENTION = timedelta(days=30)
+SESSIONS_LINGER = timedelta(days=1)  # sessions are purged so much later than their messages
+
+LIVE = {"deleted_at": None}
+"""What is not deleted, as partial indexes have it."""
+
+_EXPIRY = "expiry"
+SEARCH_INDEX = "live_by_words"
+
+MESSAGE_INDEXES = [
+    IndexModel(
+        [("session_id", ASCENDING), ("seq", ASCENDING)],
+        name="live_by_number",  # every read of a conversation
+        partialFilterExpression=LIVE,
+    ),
+    IndexModel(
+        # A message id exists once per session, but for deleted messages that gave way to another.
+        [("session_id", ASCENDING), ("uuid", ASCENDING), ("superseded", ASCENDING)],
+        name="by_uuid",
+        unique=True,
+    ),
+    IndexModel(
+        [("session_id", ASCENDING), ("deletion", ASCENDING), ("seq", ASCENDING)],
+        name="by_deletion",  # what a deletion took
+        partialFilterExpression={"deletion": {"$exists": True}},
+    ),
+]
+SCOPE_INDEX = IndexModel(
+    # All that a user said, the latest first; made by the first search that needs it.
+    [("scope", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)],
+    name="live_by_scope",
+    partialFilterExpression=LIVE,
+)
+SESSION_INDEXES = [
+    IndexModel(
+        [("deletion.at", ASCENDING)],
+        name="by_summary_taken",  # for the purge: of sessions that live again
+        partialFilterExpression={"deletion.summary": {"$exists": True}},
+    ),
+    IndexModel([("id", ASCENDING)], name="by_id"),  # listings that include the deleted
+    IndexModel([("id", ASCENDING)], name="live_by_id", partialFilterExpression=LIVE),
+    IndexModel([("user_id", ASCENDING), ("id", ASCENDING)], name="by_user"),
+    IndexModel(
+        [("active_at", DESCENDING), ("id", DESCENDING)],
+        name="live_by_activity",
+        partialFilterExpression=LIVE,
+    ),
+    IndexModel(
+        [("user_id", ASCENDING), ("active_at", DESCENDING), ("id", DESCENDING)],
+        name="live_by_user_and_activity",
+        partialFilterExpression=LIVE,
+    ),
+]
+USER_INDEXES = [
+    IndexModel([("id", ASCENDING)], name="live_by_id", partialFilterExpression=LIVE),
+]
+
+
+def search_index(language: str) -> IndexModel:
+    """Return the index.
+
+    A search reads one user's words, or one session's that is nobody's. MongoDB allows one such
+    index; a field that says a document's language must not be one of ours. It doubles what it costs
+    to add a thousand messages at once: the first search makes it, for those who search.
+    """
+    return IndexModel(
+        [("scope", ASCENDING), ("content", TEXT), ("content.text", TEXT)],
+        name=SEARCH_INDEX,
+        default_language=language,
+        language_override="language of the index",
+        partialFilterExpression=LIVE,
+    )
+
+
+def sharding_commands(database: str) -> list[dict[str, Any]]:
+    """Return what an administrator runs, through a router, to spread the data over shards.
+
+    Sessions are spread by the hash of their id. Messages are split by session id, not by its hash:
+    MongoDB keeps an index unique across shards only if it begins with the shard key. So a session's
+    messages stand on one shard, and their ids and numbers stay unique there. Users and counters
+    stay where they are.
+
+    Each is a command for ``client.admin.command(…)``. The indexes must be there: let the
+    application run once before. MongoDB splits and balances on its own from then on.
+
+    Args:
+        database: The database's name.
+    """
+    return [
+        {"enableSharding": database},
+        {"shardCollection": f"{database}.sessions", "key": {"_id": "hashed"}},
+        {"shardCollection": f"{database}.messages", "key": {"session_id": 1}},
+    ]
+
+
+def ensure_indexes(database: Database, retention: timedelta | None) -> Operation[None]:
+    """Create the indexes that are missing, and set the retention if one is given.
+
+    Without the right to do so, a warning; what works without them works more slowly. Nothing is
+    purged then, and a message added again under its id is stored twice.
+    """
+    refusals = []
+    for collection, indexes, linger in (
+        (database.messages, MESSAGE_INDEXES, timedelta()),
+        (database.sessions, SESSION_INDEXES, SESSIONS_LINGER),
+        (database.users, USER_INDEXES, SESSIONS_LINGER),
+    ):
+        try:
+            yield from _ensure(collection, indexes, retention, linger)
+        except AuthError as error:
+            cause = error.__cause__
+            if getattr(cause, "code", None) != UNAUTHORIZED or "authentication" in str(cause):
+                raise
+            refusals.append(str(cause))
+    if refusals:
+        warnings.warn(
+            "these credentials may not create indexes, without which reads are slow, nothing is "
+            "purged, and a message added again is stored twice; let an administrator run the "
+            f"application once, or grant createIndex and collMod ({refusals[0]})",
+            stacklevel=2,
+        )
+
+
+def _ensure(
+    collection: Collection,
+    indexes: list[IndexModel],
+    retention: timedelta | None,
+    linger: timedelta,
+) -> Operation[None]:
+    # Without a retention the setting of the database stays: a second program cannot shorten it by
+    # accident.
+    expiry = DEFAULT_RETENTION if retention is None else retention
+    seconds = round((expiry + linger).total_seconds())
+    there = yield from collection.index_information()
+    wanted = [
+        *indexes,
+        IndexModel(
+            [("deleted_at", ASCENDING)],
+            name=_EXPIRY,
+            expireAfterSeconds=seconds,
+            partialFilterExpression={"deleted_at": {"$exists": True}},
+        ),
+    ]
+    missing = [index for index in wanted if index.document["name"] not in there]
+    if missing:
+        yield from collection.create_indexes(missing)
+    if _EXPIRY in there and retention is not None:
+        current = there[_EXPIRY].get("expireAfterSeconds")
+        if current != seconds:
+            yield from collection.set_expiry(_EXPIRY, seconds)

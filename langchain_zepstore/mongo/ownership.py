@@ -1,0 +1,48 @@
+"""Whose a session is: making sure that there is such a user."""
+
+from langchain_zepstore.core.ids import new_id
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.mongo.counters import next_number
+from langchain_zepstore.mongo.driver.collection import Database, Document
+from langchain_zepstore.mongo.expressions import literal
+
+
+def require_user(database: Database, user_id: str) -> Operation[None]:
+    """Raise ``BadRequestError`` unless there is such a user."""
+    found = yield from database.users.find_one(
+        {"_id": user_id, "deleted_at": None}, fields={"_id": 1}
+    )
+    if found is None:
+        raise BadRequestError(f"there is no user {user_id!r}; add it first")
+
+
+def ensure_user(database: Database, user_id: str) -> Operation[None]:
+    """Create a user unless there is one; a deleted one lives again."""
+    found = yield from database.users.find_one(
+        {"_id": user_id, "deleted_at": None}, fields={"_id": 1}
+    )
+    if found is None:
+        yield from upsert_user(database, user_id, new_id(), {})
+
+
+def upsert_user(
+    database: Database, user_id: str, token: str, fields: Document
+) -> Operation[Document]:
+    """Create a user with these fields, or revive a deleted one with them; a live one stays."""
+    number = yield from next_number(database, "users")
+    born = {"$eq": [{"$type": "$uuid"}, "missing"]}
+    revived = {"$ne": [{"$ifNull": ["$deleted_at", None]}, None]}
+    is_new = {"$or": [born, revived]}
+    first = {"uuid": token, "id": number, "created_at": "$$NOW"}
+    changes: Document = {
+        **{name: {"$cond": [born, value, f"${name}"]} for name, value in first.items()},
+        **{name: {"$cond": [is_new, literal(value), f"${name}"]} for name, value in fields.items()},
+        "revival": {"$cond": [revived, token, "$revival"]},
+        "updated_at": {"$cond": [is_new, "$$NOW", "$updated_at"]},
+    }
+    user = yield from database.users.find_one_and_update(
+        {"_id": user_id}, [{"$set": changes}, {"$unset": ["deleted_at", "deleting"]}], upsert=True
+    )
+    assert user is not None
+    return user

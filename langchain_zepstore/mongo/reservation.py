@@ -1,0 +1,132 @@
+"""Reserving a session's next numbers, which creates and revives it by the way."""
+
+import time
+
+from bson import Int64
+
+from langchain_zepstore.core.ids import new_id
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.store import Newborn
+from langchain_zepstore.messages.storable import encoded_metadata
+from langchain_zepstore.mongo.counters import next_number
+from langchain_zepstore.mongo.deletion.marks import this_session
+from langchain_zepstore.mongo.driver.collection import Database, Document
+from langchain_zepstore.mongo.driver.durability import Reservation
+from langchain_zepstore.mongo.expressions import literal, merged
+from langchain_zepstore.mongo.ownership import ensure_user
+
+_RESERVED = {"uuid": 1, "seq": 1, "user_id": 1, "active_at": 1, "revived": 1}
+
+
+def reserve(
+    database: Database,
+    session_id: str,
+    count: int,
+    *,
+    metadata: Document | None = None,
+    newborn: Newborn | None = None,
+) -> Operation[Reservation]:
+    """Hand out the next numbers of a session, which it creates, revives and stamps by the way.
+
+    For a live session that does not wait for the disk when the insert that comes next can carry it;
+    whoever inserts must see to it that it did (``Tenure.carries``), or ``confirm`` it.
+
+    Args:
+        database: Where.
+        session_id: Whose numbers.
+        count: How many.
+        metadata: Merged into the session's, encoded.
+        newborn: What the session gets if it has to be created.
+    """
+    query = {"_id": session_id}
+    update = _reserving(count, metadata)
+    writer = database.tenure.writer() if count else None
+    begun_at = time.monotonic()
+    session = yield from database.sessions.find_one_and_update(
+        query, update, fields=_RESERVED, durable=writer is None
+    )
+    if session is None:
+        fields = yield from _birth_of(database, newborn or Newborn())
+        writer = None
+        session = yield from database.sessions.find_one_and_update(
+            query, [{"$set": fields}, *update], fields=_RESERVED, upsert=True
+        )
+    assert session is not None
+    reservation = Reservation(session, writer, begun_at)
+    if writer is not None and session.get("revived") == session["seq"]:
+        # Its writer may die with the server; nobody would look for a message in a deleted session.
+        yield from confirm(database, reservation)
+    return reservation
+
+
+def confirm(database: Database, reservation: Reservation) -> Operation[bool]:
+    """Make a reservation durable, unless it was lost; whether it is there."""
+    session = reservation.session
+    held = {**this_session(session), "seq": {"$gte": session["seq"]}}
+    there = yield from database.sessions.update(held, {"$max": {"seq": session["seq"]}})
+    if there:
+        reservation.note_durable()
+    return bool(there)
+
+
+def _reserving(count: int, metadata: Document | None) -> list[Document]:
+    last = {"$add": ["$seq", Int64(count)]}
+    changes: Document = {
+        "seq": last,
+        "revived": {"$cond": [_IS_DELETED, last, "$revived"]},
+        "active_at": "$$NOW",
+        "updated_at": {"$cond": [{"$ifNull": ["$deleted_at", False]}, "$$NOW", "$updated_at"]},
+        "deletion": CLOSED_DELETION,
+    }
+    if metadata:
+        changes["metadata"] = merged("$metadata", metadata)
+        changes["updated_at"] = "$$NOW"
+    return [{"$set": changes}, {"$unset": "deleted_at"}]
+
+
+_IS_DELETED = {"$or": [{"$ifNull": ["$deleted_at", False]}, {"$eq": ["$deletion.open", True]}]}
+
+CLOSED_DELETION = {
+    "$cond": [
+        {"$eq": ["$deletion.open", True]},
+        {"$mergeObjects": ["$deletion", {"open": False}]},
+        "$deletion",
+    ]
+}
+"""A session's deletion, closed if it was open: whoever adds to a session keeps it alive."""
+
+
+def _birth_of(database: Database, newborn: Newborn) -> Operation[Document]:
+    metadata = None
+    if newborn.metadata is not None:
+        metadata = encoded_metadata(newborn.metadata, "session_metadata")
+    if newborn.user_id is not None:
+        yield from ensure_user(database, newborn.user_id)
+    return (yield from birth(database, new_id(), newborn.user_id, metadata))
+
+
+def birth(
+    database: Database, token: str, user_id: str | None, metadata: Document | None
+) -> Operation[Document]:
+    """Return the fields with which a session comes into being, unless it is there already.
+
+    Two may give birth at once: the fields of the first stay, the second's ``id`` is a gap.
+
+    Args:
+        database: Where.
+        token: The session's ``uuid``.
+        user_id: Its user.
+        metadata: Its metadata, encoded.
+    """
+    fields: Document = {
+        "uuid": token,
+        "id": (yield from next_number(database, "sessions")),
+        "seq": Int64(0),
+        "created_at": "$$NOW",
+        "updated_at": "$$NOW",
+        "active_at": "$$NOW",
+        "user_id": literal(user_id),
+        "metadata": literal(metadata),
+    }
+    is_new = {"$eq": [{"$type": "$uuid"}, "missing"]}
+    return {name: {"$cond": [is_new, value, f"${name}"]} for name, value in fields.items()}

@@ -1,0 +1,81 @@
+"""What a search has found, where it stands, and reading it there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.mongo.driver.collection import Database, Document
+from langchain_zepstore.mongo.search.ranking import Place
+
+if TYPE_CHECKING:
+    from langchain_zepstore.core.embedder import Vectors
+
+_MOST = 5000  # in one query, which holds 16 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A message that was found, or a summary.
+
+    Attributes:
+        place: Where it stands.
+        session_id: In which session.
+        score: How well it matches, more is better.
+    """
+
+    place: Place
+    session_id: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """What was found by its meaning; its score is the cosine of an angle.
+
+    Attributes:
+        found: What was found.
+        vector: Its unit vector.
+    """
+
+    found: Found
+    vector: Vectors
+
+
+def place_of(document: Document) -> Place:
+    """Return where a message stands."""
+    return document["_id"]["s"], document["_id"]["q"]
+
+
+def live_at(
+    database: Database,
+    sessions: Mapping[Place, str],
+    fields: Mapping[str, Any],
+    narrowing: Mapping[str, Any] | None = None,
+) -> Operation[list[Document]]:
+    """Return the live messages at places.
+
+    Args:
+        database: Where they are.
+        sessions: The session of each place.
+        fields: What to read of them.
+        narrowing: What else is asked of them.
+    """
+    several: list[Document] = []
+    places = list(sessions)
+    for start in range(0, len(places), _MOST):
+        part = places[start : start + _MOST]
+        query = {**(narrowing or {}), **at(part, (sessions[place] for place in part))}
+        several += yield from database.messages.find(query, fields=fields)
+    return several
+
+
+def at(places: Iterable[Place], session_ids: Iterable[str]) -> Document:
+    """Return the query for the live messages at places in sessions."""
+    return {
+        "_id": {"$in": [{"s": incarnation, "q": number} for incarnation, number in places]},
+        "session_id": {"$in": sorted(set(session_ids))},
+        "deleted_at": None,
+    }

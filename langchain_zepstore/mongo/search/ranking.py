@@ -1,0 +1,196 @@
+"""Which of the messages that an index found match best. Pure functions.
+
+MongoDB's text score does not know how rare a word is, nor what stands beside a message. Here
+messages are scored by BM25 among those that were found. A question that names a speaker is rather
+answered by that speaker, so what the speaker says counts more. What is said before and after
+counts too: a message gets a part of the scores of its neighbours, more of a question that it
+answers, and a part of its session's best, for a session has its subjects. A message that asks is
+less of an answer. And to a query that asks, the turn after a question that was found is a result,
+though it holds none of the words.
+
+Where messages were found by meaning too, their similarity is added before neighbours and sessions
+get their parts: a message that is about the subject in other words lends weight in the same way.
+
+The weights lie on a plateau that was measured on LoCoMo's conversations, and that weights chosen
+on all but one keep for that one; ``python -m benchmarks.search`` shows what they gain. That of
+similarity is for about the 200 messages nearest in meaning, embedded with their speakers' names.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_zepstore.messages.langchain import text_of
+from langchain_zepstore.mongo.search.tokens import words
+
+_SATURATION, _LENGTH = 1.2, 0.45  # k1 and b of BM25
+_OF_SIMILARITY = 0.3  # of the best score by words
+_NAMED = 1.4  # times what a speaker says whom the query names
+_BESIDE = ((-2, 0.2), (-1, 0.25), (1, 0.25), (2, 0.2))
+_OF_QUESTION = 0.4  # which a message answers, and beside what neighbours get
+_OF_SESSION, _BEST = 0.7, 2
+_ASKING = 0.8  # times what a question would get
+_ASKS = re.compile(r"[?？؟]\W*$")  # noqa: RUF001 - question marks of other scripts
+_END = 20  # letters; where a question mark must stand
+_COMMON_ROLES = frozenset({"ai", "assistant", "function", "human", "system", "tool", "user"})
+
+Place = tuple[str, int]
+"""A session's incarnation, and a number in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A message that may be a result, or stands beside one.
+
+    Attributes:
+        place: Where it stands.
+        text: What it says.
+        found: What the index gave it; ``None`` if the index did not find it.
+        speaker: The speaker's name; empty if the role is none.
+        similarity: How near its meaning is to the query's; ``None`` if it was not found by meaning.
+    """
+
+    place: Place
+    text: str
+    found: float | None
+    speaker: str = ""
+    similarity: float | None = None
+
+
+def spoken(document: dict[str, Any]) -> str:
+    """Return what a message says, after the speaker's name if the role is one."""
+    speaker, text = _speaker(document), text_of(document["content"])
+    return f"{speaker}: {text}" if speaker and text.strip() else text
+
+
+def candidate(document: dict[str, Any], similarity: float | None = None) -> Candidate:
+    """Return the candidate that a message's document is."""
+    return Candidate(
+        place=(document["_id"]["s"], document["seq"]),
+        text=text_of(document.get("content", "")),
+        found=document.get("score"),
+        speaker=_speaker(document),
+        similarity=similarity,
+    )
+
+
+def _speaker(document: dict[str, Any]) -> str:
+    role: str = document.get("role", "")
+    return "" if role.lower() in _COMMON_ROLES else role
+
+
+def answers(query: str, candidates: Iterable[Candidate]) -> list[Place]:
+    """Return the places after questions that were found, if a question was asked.
+
+    Those that are candidates are left out.
+    """
+    several = list(candidates)
+    return sorted(_answers(query, several) - {each.place for each in several})
+
+
+def ranked(
+    query: str,
+    candidates: Sequence[Candidate],
+    language: str = "english",
+    of_similarity: float | None = None,
+) -> list[tuple[Place, float]]:
+    """Return the places of what was found, and of answers to it, with their scores, best first.
+
+    Args:
+        query: What was looked for.
+        candidates: The messages that were found, and what answers them.
+        language: The index's; see ``words``.
+        of_similarity: What the best similarity is worth, of the best score by words; as measured,
+            if not given.
+    """
+    weight = _OF_SIMILARITY if of_similarity is None else of_similarity
+    own = _with_similarity(_by_words(query, candidates, language), candidates, weight)
+    asking = {each.place for each in candidates if _asks(each.text)}
+    best = _best_of_sessions(own)
+
+    def total(place: Place) -> float:
+        session, seq = place
+        score = own[place] + _OF_SESSION * best[session]
+        for step, part in _BESIDE:
+            score += part * own.get((session, seq + step), 0.0)
+        if (session, seq - 1) in asking:
+            score += _OF_QUESTION * own[session, seq - 1]
+        return score * _ASKING if place in asking else score
+
+    results = _answers(query, candidates)
+    order = [
+        (-total(each.place), -(each.found or 0.0), each.place)
+        for each in candidates
+        if _is_found(each) or each.place in results
+    ]
+    return [(place, -lost) for lost, _, place in sorted(order)]
+
+
+def _is_found(each: Candidate) -> bool:
+    return each.found is not None or each.similarity is not None
+
+
+def _asks(text: str) -> bool:
+    return _ASKS.search(text[-_END:]) is not None
+
+
+def _answers(query: str, candidates: Sequence[Candidate]) -> set[Place]:
+    if not _asks(query):
+        return set()
+    found = (each for each in candidates if each.found is not None)
+    return {(each.place[0], each.place[1] + 1) for each in found if _asks(each.text)}
+
+
+def _best_of_sessions(own: dict[Place, float]) -> dict[str, float]:
+    """Return the mean of the best scores of each session."""
+    several: dict[str, list[float]] = {}
+    for (session, _), score in own.items():
+        several.setdefault(session, []).append(score)
+    return {
+        session: sum(sorted(scores, reverse=True)[:_BEST]) / _BEST
+        for session, scores in several.items()
+    }
+
+
+def _with_similarity(
+    own: dict[Place, float], candidates: Sequence[Candidate], of_similarity: float
+) -> dict[Place, float]:
+    near = {each.place: each.similarity for each in candidates if each.similarity is not None}
+    if not near:
+        return own
+    lowest, span = min(near.values()), max(near.values()) - min(near.values())
+    most = of_similarity * (max(own.values()) or 1.0)
+    gained = {
+        place: most * ((value - lowest) / span if span else 1.0) for place, value in near.items()
+    }
+    return {place: score + gained.get(place, 0.0) for place, score in own.items()}
+
+
+def _by_words(query: str, candidates: Sequence[Candidate], language: str) -> dict[Place, float]:
+    """Return the scores by BM25, where statistics are those of the candidates."""
+    wanted = frozenset(words(query, language))
+    names = {name: words(name, language) for name in {each.speaker for each in candidates}}
+    named = {name for name, several in names.items() if not wanted.isdisjoint(several)}
+    texts = {each.place: names[each.speaker] + words(each.text, language) for each in candidates}
+    counts = {
+        place: Counter(word for word in text if word in wanted) for place, text in texts.items()
+    }
+    holding = Counter(word for count in counts.values() for word in count)
+    rarity = {
+        word: math.log1p((len(texts) - number + 0.5) / (number + 0.5))
+        for word, number in holding.items()
+    }
+    mean = sum(map(len, texts.values())) / max(len(texts), 1) or 1.0
+
+    def score(each: Candidate) -> float:
+        norm = _SATURATION * (1 - _LENGTH + _LENGTH * len(texts[each.place]) / mean)
+        total = sum(
+            rarity[word] * number * (_SATURATION + 1) / (number + norm)
+            for word, number in counts[each.place].items()
+        )
+        return total * _NAMED if each.speaker in named else total
+
+    return {each.place: score(each) for each in candidates}

@@ -1,0 +1,168 @@
+"""Which messages a search chooses from, and reading them in pages."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import bson
+
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.store import Sought
+from langchain_zepstore.errors import APIError, BadRequestError
+from langchain_zepstore.messages.storable import encoded_metadata
+from langchain_zepstore.mongo import documents
+from langchain_zepstore.mongo.cursors import milliseconds_of, moment_at
+from langchain_zepstore.mongo.driver.collection import Database, Document
+from langchain_zepstore.mongo.expressions import holds
+from langchain_zepstore.mongo.indexes import SCOPE_INDEX
+from langchain_zepstore.mongo.reassignment import adopt
+from langchain_zepstore.mongo.search.filters import matching
+
+_OWNED = dict.fromkeys(("uuid", "user_id", "adopting", "seq", "fenced", "updated_at"), 1)
+_WHOLE = "live_by_number"  # the index of all live messages
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Live messages: of a session, of a user, or all there are.
+
+    Attributes:
+        scope: Whose, as their documents say it; ``None`` for all.
+        session_id: In one session.
+        narrowing: What else a query asks for.
+    """
+
+    scope: str | None
+    session_id: str | None
+    narrowing: Document
+
+    def query(self) -> Document:
+        """Return the query that a search by words adds to."""
+        query: Document = {"scope": self.scope, "deleted_at": None, **self.narrowing}
+        if self.session_id is not None:
+            query["session_id"] = self.session_id
+        return query
+
+    def count(self, database: Database) -> Operation[int]:
+        """Return how many there are."""
+        yield from self._prepare(database)
+        hint = _WHOLE if self.scope is None and self.session_id is None else None
+        try:
+            return (yield from database.messages.count(self._listed(), hint=hint))
+        except APIError:  # there is no such index
+            return (yield from database.messages.count(self._listed()))
+
+    def page(
+        self, database: Database, after: str | None, limit: int, fields: Sequence[str]
+    ) -> Operation[tuple[list[bytes], str | None]]:
+        """Return a page of them as BSON, the newest first, and the cursor of the one after it.
+
+        Args:
+            database: Where they are.
+            after: The cursor of this page; ``None`` for the first.
+            limit: How many at most.
+            fields: What to read beside ``_id`` and ``created_at``.
+        """
+        yield from self._prepare(database)
+        query = self._listed()
+        if after is not None:
+            query["$and"] = [self._behind(after)]
+        found = yield from database.messages.find_raw(
+            query,
+            sort=self._order(),
+            limit=limit,
+            fields=dict.fromkeys((*fields, "created_at"), 1),
+        )
+        return found, _cursor(found[-1]) if len(found) == limit else None
+
+    def _prepare(self, database: Database) -> Operation[None]:
+        if self.session_id is None and self.scope is not None:
+            yield from database.ensure(database.messages, SCOPE_INDEX)
+
+    def _listed(self) -> Document:
+        where: Document = {}
+        if self.session_id is not None:
+            where = {"session_id": self.session_id}
+        elif self.scope is not None:
+            where = {"scope": self.scope}
+        return {**where, "deleted_at": None, **self.narrowing}
+
+    def _order(self) -> Document:
+        if self.session_id is not None:
+            return {"seq": -1}
+        return {"_id": -1} if self.scope is None else {"created_at": -1, "_id": -1}
+
+    def _behind(self, cursor: str) -> Document:
+        created_at, place = _decoded(cursor)
+        if self.session_id is not None:
+            return {"seq": {"$lt": place["q"]}}
+        earlier: Document = {"_id": {"$lt": place}}
+        if self.scope is None:
+            return earlier
+        return {
+            "created_at": {"$lte": created_at},
+            "$or": [{"created_at": {"$lt": created_at}}, earlier],
+        }
+
+
+def selected(database: Database, sought: Sought) -> Operation[Selection | None]:
+    """Return what a search chooses from; ``None`` if there is no such session."""
+    owner = yield from scope_of(database, sought.session_id, sought.user_id)
+    if owner is None:
+        return None
+    return Selection(owner, sought.session_id, narrowed(sought, "created_at", "metadata"))
+
+
+def narrowed(sought: Sought, moment: str, metadata: str) -> Document:
+    """Return the query for what a search leaves to choose from.
+
+    Args:
+        sought: The search.
+        moment: The field that says when it was.
+        metadata: The field that holds metadata.
+    """
+    narrowing: Document = {}
+    if sought.since or sought.until:
+        bounds = {"$gte": sought.since, "$lte": sought.until}
+        narrowing[moment] = {name: at for name, at in bounds.items() if at is not None}
+    conditions = []
+    if sought.metadata:
+        conditions += holds(f"${metadata}", encoded_metadata(sought.metadata, "metadata"))
+    if sought.where:
+        conditions.append(matching(sought.where, metadata))
+    if conditions:
+        narrowing["$expr"] = {"$and": conditions}
+    return narrowing
+
+
+def scope_of(
+    database: Database, session_id: str | None, user_id: str | None
+) -> Operation[str | None]:
+    """Return whose messages those of a session or a user are; ``None`` without such a session."""
+    if session_id is None:
+        return documents.scope_of({"_id": None, "user_id": user_id})
+    session = yield from database.sessions.find_one(
+        {"_id": session_id, "deleted_at": None}, fields=_OWNED
+    )
+    if session is None or user_id not in (None, session.get("user_id")):
+        return None
+    yield from adopt(database, session)  # who began it may have died
+    return documents.scope_of(session)
+
+
+def _cursor(last: bytes) -> str:
+    document = bson.decode(last)
+    place = document["_id"]
+    return f"{milliseconds_of(document['created_at'])}:{place['q']}:{place['s']}"
+
+
+def _decoded(cursor: str) -> tuple[datetime, dict[str, Any]]:
+    try:
+        milliseconds, number, incarnation = cursor.split(":", 2)
+        created_at = moment_at(int(milliseconds))
+        if 0 <= int(number) < 2**63:
+            return created_at, {"s": incarnation, "q": int(number)}
+    except (ValueError, OverflowError):
+        pass
+    raise BadRequestError("the cursor is none that came with a page")

@@ -1,0 +1,129 @@
+"""Search over the summaries of sessions: there is one a session, so they are all looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.store import Sought
+from langchain_zepstore.models import MemorySearchResult
+from langchain_zepstore.mongo import documents
+from langchain_zepstore.mongo.driver.collection import Database, Document, Update
+from langchain_zepstore.mongo.search.hits import Found, Near
+from langchain_zepstore.mongo.search.index import language_of
+from langchain_zepstore.mongo.search.mmr import choice, varied
+from langchain_zepstore.mongo.search.ranking import Candidate, Place, ranked
+from langchain_zepstore.mongo.search.scope import narrowed
+from langchain_zepstore.mongo.search.vector_codec import embedding_of, fits, unit, vector_in
+from langchain_zepstore.mongo.search.vectors import MADE, in_parts
+
+if TYPE_CHECKING:
+    from langchain_zepstore.core.embedder import Embedder, Vectors
+
+
+_SUMMARY = (
+    *("summary.uuid", "summary.content", "summary.created_at", "summary.recent_message_uuid"),
+    *("summary.token_count", "summary.metadata", "summary.embedding"),
+)
+
+
+class SummarySearch:
+    """Finds summaries."""
+
+    def __init__(self, database: Database, embedder: Embedder | None) -> None:
+        self._database = database
+        self._sessions = database.sessions
+        self._embedder = embedder
+
+    def find(self, sought: Sought, kind: str) -> Operation[list[MemorySearchResult]]:
+        """Return the summaries that match best, the best first; without a text the newest."""
+        query: Document = {"deleted_at": None, "summary.seq": {"$gt": 0}}
+        if sought.session_id is not None:
+            query["_id"] = sought.session_id
+        if sought.user_id is not None:
+            query["user_id"] = sought.user_id
+        query |= narrowed(sought, "summary.created_at", "summary.metadata")
+        needed = {name: 1 for name in _SUMMARY if kind != "text" or name != "summary.embedding"}
+        found = yield from self._sessions.find(query, fields=needed)
+        sessions = {session["_id"]: session for session in found}
+        newest = sorted(
+            found, key=lambda session: (session["summary"]["created_at"], session["_id"])
+        )
+        best = yield from self._best(newest[::-1], sought, kind)
+        return [
+            MemorySearchResult(
+                summary=documents.to_summary(sessions[each.session_id]["summary"]),
+                session_id=each.session_id,
+                score=each.score,
+                dist=each.score,
+            )
+            for each in best[: sought.limit]
+        ]
+
+    def _best(
+        self, sessions: Sequence[Document], sought: Sought, kind: str
+    ) -> Operation[list[Found]]:
+        if not sought.text.strip() or not sessions:
+            return [_found(session, 0.0) for session in sessions]
+        if kind == "text" or self._embedder is None:
+            return (yield from self._worded(sessions, sought, {}))
+        wanted = unit((yield from self._embedder.query(sought.text)))
+        vectors = yield from self._vectors(self._embedder, sessions, len(wanted))
+        near = [
+            Near(_found(session, float((vector @ wanted).round(6))), vector)
+            for session, vector in zip(sessions, vectors, strict=True)
+        ]
+        near.sort(key=lambda each: -each.found.score)
+        if kind == "hybrid":
+            by_place = {each.found.place: each.found for each in near}
+            return (yield from self._worded(sessions, sought, by_place))
+        if kind == "mmr":
+            near = varied(near[: choice(sought.limit)], sought.mmr_lambda, sought.limit)
+        return [each.found for each in near]
+
+    def _worded(
+        self, sessions: Sequence[Document], sought: Sought, near: Mapping[Place, Found]
+    ) -> Operation[list[Found]]:
+        by_place = {(session["_id"], 0): session for session in sessions}
+        candidates = [
+            Candidate(
+                place,
+                session["summary"]["content"],
+                found=0.0,
+                similarity=near[place].score if near else None,
+            )
+            for place, session in by_place.items()
+        ]
+        language = yield from language_of(self._database)
+        scores = ranked(sought.text, candidates, language, sought.similarity_weight)
+        return [_found(by_place[place], score) for place, score in scores if score > 0 or near]
+
+    def _vectors(
+        self, embedder: Embedder, sessions: Sequence[Document], dimension: int
+    ) -> Operation[list[Vectors]]:
+        """Return the summaries' unit vectors; make those that are not there."""
+        import numpy as np  # noqa: PLC0415 - an extra
+
+        embeddings = {each["_id"]: each["summary"].get("embedding") for each in sessions}
+        lacking = [
+            each
+            for each in sessions
+            if not fits(embeddings[each["_id"]], embedder.model, dimension)
+        ]
+        for several in in_parts(lacking, MADE):
+            texts = [each["summary"]["content"] for each in several]
+            made = yield from embedder.documents(texts)
+            updates: list[tuple[Document, Update]] = []
+            for session, vector in zip(several, made, strict=True):
+                embeddings[session["_id"]] = embedding_of(embedder.model, vector)
+                this = {"_id": session["_id"], "summary.uuid": session["summary"]["uuid"]}
+                updates.append((this, {"$set": {"summary.embedding": embeddings[session["_id"]]}}))
+            yield from self._sessions.update_each(updates)
+        none = np.zeros(dimension, dtype=np.float32)
+        vectors = [vector_in(each or {}, dimension) for each in embeddings.values()]
+        return [none if vector is None else unit(vector) for vector in vectors]
+
+
+def _found(session: Document, score: float) -> Found:
+    return Found((session["_id"], 0), session["_id"], score)

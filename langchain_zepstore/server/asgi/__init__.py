@@ -1,0 +1,1 @@
+"""ASGI middleware: limits, raw paths, observability."""

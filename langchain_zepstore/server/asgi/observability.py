@@ -1,0 +1,119 @@
+"""What is told of requests: metrics for Prometheus, and a log of one JSON object per request."""
+
+import logging
+import time
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from langchain_zepstore.messages.wire import to_json
+
+_ACCESS_LOG = logging.getLogger("langchain_zepstore.server.auth")
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_PREFIXES = ("/api/v1", "/api/v2")
+_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+
+
+class Metrics:
+    """Counts and times requests.
+
+    Attributes:
+        registry: What Prometheus reads.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.seconds = Histogram(
+            "zepstore_request_seconds",
+            "How long requests took.",
+            ("method", "route", "status"),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.under_way = Gauge(
+            "zepstore_requests_under_way",
+            "How many requests are under way.",
+            registry=self.registry,
+        )
+        self.read = Counter(
+            "zepstore_request_bytes_total", "Bytes of bodies read.", registry=self.registry
+        )
+        self.sent = Counter(
+            "zepstore_response_bytes_total", "Bytes of bodies sent.", registry=self.registry
+        )
+
+
+class Observing:
+    """Notes what came of every request. No parameter, no content, no key is noted.
+
+    Args:
+        app: What is behind it.
+        metrics: Where to count.
+        headers: What goes with every answer.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, headers: list[tuple[bytes, bytes]]
+    ) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._headers = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, as ASGI has it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun, status, read, sent = time.perf_counter(), 500, 0, 0
+
+        async def noted_receive() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            return message
+
+        async def noted_send(message: Message) -> None:
+            nonlocal status, sent
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *self._headers]
+            sent += len(message.get("body", b""))
+            await send(message)
+
+        self._metrics.under_way.inc()
+        try:
+            await self._app(scope, noted_receive, noted_send)
+        finally:
+            self._metrics.under_way.dec()
+            self._note(scope, status, time.perf_counter() - begun, read, sent)
+
+    def _note(self, scope: Scope, status: int, seconds: float, read: int, sent: int) -> None:
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        route = _route(scope)
+        self._metrics.seconds.labels(method, route, status).observe(seconds)
+        self._metrics.read.inc(read)
+        self._metrics.sent.inc(sent)
+        if not _ACCESS_LOG.isEnabledFor(logging.INFO):
+            return
+        access: Any = scope.get("zepstore.access")
+        entry = {
+            "method": method,
+            "path": scope["path"],
+            "route": route,
+            "status": status,
+            "ms": round(seconds * 1000, 2),
+            "bytes_in": read,
+            "bytes_out": sent,
+            "client": (scope.get("client") or [None])[0],
+            "key": access.name if access else None,
+        }
+        _ACCESS_LOG.info("%s", to_json(entry).decode())
+
+
+def _route(scope: Scope) -> str:
+    # Some versions of FastAPI leave the prefix of an included router out.
+    route: str = getattr(scope.get("route"), "path", "none")
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    prefix = next((each for each in _PREFIXES if path.startswith(each + "/")), "")
+    return route if route == "none" or route.startswith(prefix) else prefix + route

@@ -1,0 +1,146 @@
+"""What OpenAPI says of bodies and answers that routes read and write themselves."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from langchain_zepstore.messages.wire import PLAIN
+from langchain_zepstore.models import MemorySearchResult, Message, Summary, UTCDatetime
+
+_REF = "#/components/schemas/{model}"
+_FAILURES = {
+    400: "The request cannot be carried out; the text says why.",
+    401: "The key is missing or unknown.",
+    403: "The key does not open this.",
+    404: "There is no such thing, or it is deleted.",
+    408: "The body came too slowly.",
+    413: "The body is too large.",
+    501: "Zep has this, this server has not.",
+    503: "The store cannot be reached; try again.",
+}
+_ALWAYS = (401, 403, 408, 413, 503)
+_TEXT = {"text/plain": {"schema": {"type": "string"}}}
+
+Responses = dict[int | str, dict[str, Any]]
+
+OK: Responses = {200: {"description": "Done.", "content": _TEXT}}
+LINES: Responses = {
+    200: {
+        "description": "One message per line.",
+        "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+    }
+}
+
+
+class MessageAnswer(Message):
+    """A message as Zep's clients read it."""
+
+    updated_at: UTCDatetime
+
+
+class MemoryAnswer(BaseModel):
+    """A session's messages, oldest first; the summary is all zero if there is none."""
+
+    messages: list[MessageAnswer]
+    summary: Summary
+
+
+class MessagesAnswer(BaseModel):
+    """A page of a session's messages."""
+
+    messages: list[MessageAnswer]
+    total_count: int
+    row_count: int
+
+
+class SearchAnswer(MemorySearchResult):
+    """Something that was found."""
+
+    message: MessageAnswer | None = None
+    embedding: list[float] | None = None
+
+
+class UnsummarizedAnswer(BaseModel):
+    """A session's summary, and what was said after it."""
+
+    summary: Summary | None
+    messages: list[MessageAnswer]
+    state: str
+
+
+class SummaryAnswer(BaseModel):
+    """A summary as it is kept; null if another is there by now, or its messages are deleted."""
+
+    summary: Summary | None
+
+
+class EmbedAnswer(BaseModel):
+    """What came of making vectors."""
+
+    total: int
+    seen: int
+    made: int
+    cursor: str | None
+
+
+class PurgeAnswer(BaseModel):
+    """How many were removed."""
+
+    messages: int
+    sessions: int
+    users: int
+
+
+def failures(*statuses: int) -> Responses:
+    """Return what a route may answer when it fails."""
+    return {
+        status: {"description": _FAILURES[status], "content": _TEXT}
+        for status in sorted({*statuses, *_ALWAYS})
+    }
+
+
+def accepts(body: type[BaseModel]) -> dict[str, Any]:
+    """Return what a route says of the body that it reads."""
+    schema = {"$ref": _REF.format(model=body.__name__)}
+    _BODIES[body.__name__] = body
+    return {"requestBody": {"required": True, "content": {PLAIN: {"schema": schema}}}}
+
+
+_BODIES: dict[str, type[BaseModel]] = {}
+
+
+def document(app: FastAPI, *, with_keys: bool) -> None:
+    """Let an application describe itself truly."""
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _described(app, with_keys=with_keys)
+        return app.openapi_schema
+
+    app.openapi = described  # type: ignore[method-assign]
+
+
+def _described(app: FastAPI, *, with_keys: bool) -> dict[str, Any]:
+    schema = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+    )
+    components = schema.setdefault("components", {})
+    models = components.setdefault("schemas", {})
+    for name, body in _BODIES.items():
+        described = body.model_json_schema(ref_template=_REF)
+        models |= described.pop("$defs", {})
+        models[name] = described
+    for path in schema["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)  # it is a 400
+    for unused in ("HTTPValidationError", "ValidationError"):
+        models.pop(unused, None)
+    if with_keys:
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        schema["security"] = [{"key": []}]
+    return schema

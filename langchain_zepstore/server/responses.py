@@ -1,0 +1,142 @@
+"""What the server answers: models as JSON, errors as status and text."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from starlette.responses import PlainTextResponse, Response
+
+from langchain_zepstore import errors
+from langchain_zepstore.messages.wire import (
+    ERROR_HEADER,
+    EXACT,
+    PLAIN,
+    Fields,
+    message_fields,
+    role_type,
+    session_fields,
+    summary_fields,
+    to_json,
+    user_fields,
+)
+from langchain_zepstore.models import Memory, MemorySearchResult, Message, Session, User
+
+_LOG = logging.getLogger("langchain_zepstore.server")
+_STATUS: list[tuple[type[errors.ZepStoreError], int]] = [
+    (errors.NotFoundError, 404),
+    (errors.AlreadyExistsError, 400),
+    (errors.BadRequestError, 400),
+    (errors.AuthError, 503),  # the database refused the server, not the server its caller
+    (errors.StoreUnavailableError, 503),
+]
+_HIDDEN = {503: "the store cannot be reached", 500: "internal server error"}
+
+
+def told(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an error as Zep tells one: a text and a newline."""
+    return PlainTextResponse(text + "\n", status, dict(headers or {}))
+
+
+def failed(error: errors.ZepStoreError) -> Response:
+    """Return what an error is to the one who asked; what went wrong inside only the log knows."""
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    headers = {ERROR_HEADER: type(error).__name__}
+    if status in _HIDDEN:
+        _LOG.error("%s: %s", type(error).__name__, error)
+        headers = {ERROR_HEADER: "StoreUnavailableError", "Retry-After": "1"}
+        if status != 503:  # noqa: PLR2004
+            headers = {ERROR_HEADER: "APIError"}
+    return told(status, _HIDDEN.get(status, str(error)), headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Writes answers to one request.
+
+    Attributes:
+        is_exact: Whether values that JSON cannot hold are marked (see ``wire``).
+        version: Of Zep's interface: 1, or 2, whose messages have a ``role_type``.
+    """
+
+    is_exact: bool
+    version: int
+
+    @classmethod
+    def to(cls, request: Request, version: int = 1) -> "Answers":
+        """Return what writes answers to a request."""
+        return cls(EXACT in request.headers.get("accept", ""), version)
+
+    def json(
+        self, value: Any, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """Return a value as it is."""
+        return Response(to_json(value), status, dict(headers or {}), self.media_type)
+
+    @property
+    def media_type(self) -> str:
+        """What the JSON is called."""
+        return EXACT if self.is_exact else PLAIN
+
+    def message(self, message: Message) -> Response:
+        """Return a message."""
+        return self.json(self.message_fields(message))
+
+    def message_fields(self, message: Message) -> Fields:
+        """Return a message's JSON object."""
+        fields = message_fields(message, is_exact=self.is_exact)
+        if self.version > 1:
+            fields["role_type"] = role_type(message.role, message.langchain)
+        return fields
+
+    def memory(self, memory: Memory) -> Response:
+        """Return a memory."""
+        return self.json(
+            {
+                "messages": [self.message_fields(message) for message in memory.messages],
+                "summary": summary_fields(memory.summary),
+            }
+        )
+
+    def session(self, session: Session, status: int = 200) -> Response:
+        """Return a session."""
+        return self.json(self.session_fields(session), status)
+
+    def session_fields(self, session: Session) -> Fields:
+        """Return a session's JSON object."""
+        return session_fields(session, is_exact=self.is_exact)
+
+    def user_fields(self, user: User) -> Fields:
+        """Return a user's JSON object."""
+        return user_fields(user, is_exact=self.is_exact)
+
+    def user(self, user: User, status: int = 200) -> Response:
+        """Return a user."""
+        return self.json(self.user_fields(user), status)
+
+    def results(self, results: Iterable[MemorySearchResult]) -> Response:
+        """Return what a search found."""
+        return self.json(
+            [
+                {
+                    "message": self.message_fields(result.message) if result.message else None,
+                    "summary": result.summary,
+                    "metadata": result.metadata,
+                    "dist": result.dist,
+                    "score": result.score,
+                    "session_id": result.session_id,
+                    "embedding": None,
+                }
+                for result in results
+            ]
+        )
+
+    def users(self, users: Iterable[User]) -> Response:
+        """Return users."""
+        return self.json([self.user_fields(user) for user in users])
+
+
+def done() -> Response:
+    """Return Zep's word for done."""
+    return PlainTextResponse("OK")

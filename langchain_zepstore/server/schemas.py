@@ -1,0 +1,229 @@
+"""What a request says: ids in its path, parameters, and its body. What cannot be read is a 400."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, Self, TypeVar
+from urllib.parse import unquote
+
+from fastapi import Path, Query, Request
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+
+from langchain_zepstore.core.validation import checked_id
+from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.messages.wire import EXACT, from_exact, from_json, payload_of
+from langchain_zepstore.models import Message, Summary
+
+Body = TypeVar("Body", bound=BaseModel)
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _id(text: Any) -> str:
+    # Paths are routed as they came (see paths): only here is it told what an id is.
+    try:
+        return checked_id(unquote(str(text), errors="strict"), "the id in the path")
+    except UnicodeDecodeError:
+        raise ValueError("the id in the path is no UTF-8") from None
+
+
+def _blank_as_none(value: Any) -> Any:
+    return None if value == "" else value  # zep-python sends them
+
+
+def _no_limit(value: Any) -> Any:
+    return None if value in {"", "0"} else value
+
+
+def _date(value: Any) -> Any:
+    if value is None or isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        raise ValueError("a date must be as RFC 3339 has it, such as 2026-01-31T12:00:00Z")
+    return value
+
+
+Id = Annotated[str, Path(description="Percent-encoded."), BeforeValidator(_id)]
+Limit = Annotated[
+    int | None,
+    Query(description="How many at most; all of them without it.", ge=1, lt=2**63),
+    BeforeValidator(_no_limit),
+]
+Cursor = Annotated[
+    int | None,
+    Query(description="The `id` of the last one of the page before.", ge=0, lt=2**63),
+    BeforeValidator(_blank_as_none),
+]
+Count = Annotated[
+    int | None,
+    Query(description="How many of the last; all of them without it.", ge=0, lt=2**63),
+    BeforeValidator(_blank_as_none),
+]
+Window = Annotated[int, Query(description="How many before, and how many after.", ge=0, le=1000)]
+Text = Annotated[str | None, Query(), BeforeValidator(_blank_as_none)]
+Metadata = dict[str, Any] | None
+User = Annotated[str | None, BeforeValidator(_blank_as_none)]
+
+
+class SessionBody(BaseModel):
+    """A session to create."""
+
+    session_id: str
+    user_id: User = None
+    metadata: Metadata = None
+
+
+class SessionPatch(BaseModel):
+    """Changes to a session: metadata is merged, then keys are removed."""
+
+    user_id: User = Field(None, description="Assigned if the session has none.")
+    metadata: Metadata = None
+    unset: list[list[str]] = Field([], description="Paths of keys to remove.")
+
+
+class ListingBody(BaseModel):
+    """Which sessions to list."""
+
+    limit: int | None = Field(None, ge=1, lt=2**63)
+    cursor: int | None = Field(None, ge=0, lt=2**63)
+    user_id: str | None = None
+    metadata: Metadata = Field(None, description="What a session's metadata must hold.")
+    include_deleted: bool = False
+
+
+class MessageBody(Message):
+    """A message to add."""
+
+    created_at: Annotated[datetime | None, BeforeValidator(_date)] = None
+    role_type: str | None = Field(None, description="What zep-python 2 says beside a name.")
+
+    @model_validator(mode="after")
+    def _keep_role_type(self) -> Self:
+        self.langchain = self.langchain or payload_of(self.role, self.role_type)
+        return self
+
+
+class MemoryBody(BaseModel):
+    """Messages to add."""
+
+    messages: list[MessageBody] | None = None
+    metadata: Metadata = Field(None, description="Merged into the session's.")
+    user_id: User = Field(None, description="Whose the session is if it is new.")
+    session_metadata: Metadata = Field(None, description="The session's if it is new.")
+    keep_deleted: bool = Field(False, description="Leave out messages whose ids deleted ones have.")
+
+
+class MessagePatch(BaseModel):
+    """Metadata to merge into a message's."""
+
+    metadata: Metadata = None
+
+
+class UserBody(BaseModel):
+    """A user to create."""
+
+    user_id: str
+    email: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    metadata: Metadata = None
+
+
+class UserPatch(BaseModel):
+    """Changes to a user: what is not given stays, null clears, metadata is merged."""
+
+    email: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    metadata: Metadata = None
+
+
+class SearchBody(BaseModel):
+    """What to look for, and where: in a session, or in all sessions of a user."""
+
+    text: str | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    limit: int | None = Field(None, ge=1, lt=2**31)
+    search_type: str | None = Field(None, description="text, similarity, mmr or hybrid.")
+    search_scope: str | None = Field(None, description="messages or summary.")
+    metadata: Metadata = Field(None, description="What a message's metadata must hold.")
+    where: Metadata = Field(None, description="What it must be like, as Zep says it.")
+    start_date: Annotated[datetime | None, BeforeValidator(_date)] = None
+    end_date: Annotated[datetime | None, BeforeValidator(_date)] = None
+    mmr_lambda: float | None = None
+    similarity_weight: float | None = None
+    syntax: bool = Field(False, description="Quotes and minus in the text mean something.")
+
+
+class EmbedBody(BaseModel):
+    """Whose vectors to make: a page of a session's, of a user's, or of all messages."""
+
+    session_id: str | None = None
+    user_id: str | None = None
+    after: str | None = Field(None, description="The `cursor` of the page before.")
+    limit: int = Field(128, ge=1, le=1000)
+
+
+class SummaryBody(BaseModel):
+    """A summary to keep, in the place of the one before."""
+
+    session_id: str
+    summary: Summary
+    replacing: str | None = Field(None, description="The `uuid` of the one before.")
+    state: str = Field(description="The `state` that came with what it sums up.")
+
+
+class PurgeBody(BaseModel):
+    """What to remove for good."""
+
+    older_than: float | None = Field(
+        None, description="Only what was deleted so many seconds ago.", ge=0, le=2**31
+    )
+
+
+async def read_body(request: Request, kind: type[Body]) -> Body:
+    """Return the body of a request, whatever content type it says it has.
+
+    Raises:
+        BadRequestError: It is no JSON, or not of this kind; it says what and where.
+    """
+    text = await request.body()
+    try:
+        value = from_json(text)
+        if request.headers.get("content-type", "").startswith(EXACT):
+            value = from_exact(value)
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise BadRequestError(f"the body is no JSON: {error}") from error
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        raise BadRequestError(reasons(error.errors(include_url=False))) from error
+
+
+def read_filter(text: str | None) -> dict[str, Any] | None:
+    """Return the metadata filter of a listing, a JSON object in a parameter.
+
+    Raises:
+        BadRequestError: It is none.
+    """
+    if text is None:
+        return None
+    try:
+        value = from_exact(from_json(text))
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise BadRequestError(f"metadata is no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise BadRequestError("metadata must be a JSON object")
+    return value
+
+
+def reasons(wrong: Any) -> str:
+    """Return in one line what pydantic found wrong, and where."""
+    return "; ".join(f"{_place(each['loc'])}: {each['msg']}" for each in wrong)
+
+
+def _place(parts: tuple[Any, ...]) -> str:
+    shown = ""
+    for part in parts:
+        shown += f"[{part}]" if isinstance(part, int) else f".{part}" if shown else str(part)
+    return shown or "the body"

@@ -1,0 +1,239 @@
+"""Orders of steps that have gone wrong once, driven by hand."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pymongo import MongoClient
+
+from langchain_zepstore import (
+    BadRequestError,
+    CreateUserRequest,
+    Memory,
+    Message,
+    NotFoundError,
+    Session,
+    StoreUnavailableError,
+    ZepClient,
+)
+from tests.support.mongod import Mongod
+from tests.support.stepping import Drive, store_of
+
+
+@pytest.fixture
+def mongod(tmp_path: Path) -> Iterator[Mongod]:
+    mongod = Mongod(tmp_path).start()
+    yield mongod
+    mongod.stop()
+
+
+@pytest.fixture
+def own(mongo_url: str, database_name: str) -> Iterator[ZepClient]:
+    with ZepClient(mongo_url, database=database_name) as client:
+        yield client
+
+
+def said(*uuids: str, content: str = "") -> Memory:
+    return Memory(messages=[Message(role="user", content=content, uuid=uuid) for uuid in uuids])
+
+
+def seen(client: ZepClient, session_id: str) -> list[str | None]:
+    return [message.uuid for message in client.memory.get_memory(session_id).messages]
+
+
+def bounce(mongod: Mongod) -> None:
+    mongod.stop(signal.SIGKILL)
+    mongod.start()
+
+
+def test_a_number_given_out_twice_by_a_server_that_died_tears_no_turn(mongod: Mongod) -> None:
+    with ZepClient(mongod.url) as client:
+        client.memory.add_memory("s", said("x"))
+        store = store_of(client)
+        first = Drive(store.messages.add("s", said("a"))).step()
+        bounce(mongod)
+        second = Drive(store.messages.add("s", said("b1", "b2", "b3"))).step()
+        first.finish()
+        second.finish()
+        assert seen(client, "s") == ["x", "a", "b1", "b2", "b3"]
+
+
+def test_a_call_in_parts_stands_together_after_a_delete_in_between(own: ZepClient) -> None:
+    own.memory.add_memory("s", said("x"))
+    large = said("a1", "a2", content="y" * 5_000_000)
+    add = Drive(store_of(own).messages.add("s", large)).step(2)  # the reservation, the first part
+    own.memory.delete_memory("s")
+    own.memory.undelete_session("s")
+    own.memory.add_memory("s", said("b"))
+    add.finish()
+    assert seen(own, "s") == ["x", "b", "a1", "a2"]
+
+
+@pytest.mark.parametrize("steps", range(2, 5))  # from the first write on
+def test_a_late_delete_of_a_purged_session_spares_the_one_after_it(
+    own: ZepClient, steps: int
+) -> None:
+    own.memory.add_memory("s", said("old"))
+    late = Drive(store_of(own).deletion.delete_session("s")).step(steps)
+    own.memory.delete_memory("s")
+    own.purge()
+    own.memory.add_memory("s", said("new"))
+    late.finish()
+    assert seen(own, "s") == ["new"]
+    assert own.memory.get_session("s").deleted_at is None
+
+
+def test_an_insert_that_is_repeated_after_the_purge_shows_nothing(own: ZepClient) -> None:
+    own.memory.add_memory("s", said("x"))
+    store = store_of(own)
+    add = Drive(store.messages.add("s", said("late"))).step(2)  # it has landed
+    database = store.messages._messages._raw.database
+    inserted = database["messages"].find_one({"uuid": "late"})
+    own.memory.delete_memory("s")
+    assert own.purge()["messages"] == 2
+    with pytest.raises(Exception, match="E11000"):
+        database["messages"].insert_one(inserted)  # what the driver would send again
+    add.finish()
+    assert seen(own, "s") == []
+
+
+def test_another_users_session_under_a_deleted_id_shows_nothing_of_the_first(
+    mongod: Mongod,
+) -> None:
+    with ZepClient(mongod.url) as client:
+        for user_id in ("alice", "bob"):
+            client.user.add(CreateUserRequest(user_id=user_id))
+        client.memory.add_session(Session(session_id="s", user_id="alice"))
+        client.memory.add_memory("s", said("a"))
+        client.memory.delete_memory("s")
+        add = Drive(store_of(client).messages.add("s", said("of alice"))).step()
+        bounce(mongod)
+        add.step()  # it lands, and its writer is gone
+        assert client.memory.get_session("s").deleted_at is None  # the revival was durable
+        client.memory.delete_memory("s")
+        with MongoClient(mongod.url) as raw:  # as if a mark had been lost
+            raw.zepstore.messages.update_one(
+                {"uuid": "of alice"}, {"$unset": {"deleted_at": 1, "deletion": 1}}
+            )
+        client.memory.add_session(Session(session_id="s", user_id="bob"))
+        assert seen(client, "s") == []
+
+
+def test_what_was_purged_within_the_hour_leaves_nothing_but_its_number(own: ZepClient) -> None:
+    secret = Message(role="user", content="secret", uuid="m", metadata={"k": "secret"})
+    own.memory.add_memory("s", Memory(messages=[secret]))
+    own.memory.delete_memory("s")
+    assert own.purge(timedelta(hours=1))["messages"] == 0
+    assert own.purge() == {"messages": 1, "sessions": 1, "users": 0}
+    assert own.purge() == {"messages": 0, "sessions": 0, "users": 0}
+    database = store_of(own).messages._messages._raw.database
+    (left,) = database["messages"].find().to_list()
+    assert "secret" not in repr(left)
+    assert set(left) == {
+        *("_id", "session_id", "seq", "uuid", "placeholder"),
+        *("deleted_at", "created_at", "token_count"),
+    }
+
+
+@pytest.mark.parametrize("steps", range(1, 12))
+def test_a_purge_takes_a_deletion_as_a_whole_or_leaves_it_to_an_undelete(
+    own: ZepClient, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("langchain_zepstore.mongo.deletion.purge._CHUNK", 1)
+    own.memory.add_memory("s", said("a", "b", "c"))
+    own.memory.delete_memory("s")
+    purge = Drive(store_of(own).purging.purge(timedelta()))
+    with suppress(StopIteration):
+        purge.step(steps)
+    with suppress(NotFoundError):
+        own.memory.undelete_session("s")
+    with suppress(StopIteration):
+        purge.finish()
+    assert seen(own, "s") in ([], ["a", "b", "c"])
+
+
+def test_a_late_clean_up_spares_what_another_set_aside(own: ZepClient) -> None:
+    own.memory.add_memory("s", said("m"))
+    own.message.delete_message("s", "m")
+    store = store_of(own)
+    first = Drive(store.messages.add("s", said("m"))).step(5)  # it has its place, and not tidied up
+    assert seen(own, "s") == ["m"]
+    own.message.delete_message("s", "m")
+    Drive(store.messages.add("s", said("m"))).step(4)  # the deleted one gives way; its writer dies
+    first.finish()
+    own.message.undelete_message("s", "m")
+    assert seen(own, "s") == ["m"]
+
+
+def test_a_user_who_is_added_again_keeps_the_sessions_made_since(own: ZepClient) -> None:
+    own.user.add(CreateUserRequest(user_id="u"))
+    own.memory.add_session(Session(session_id="old", user_id="u"))
+    delete = Drive(store_of(own).users.delete("u")).step(2)
+    own.user.add(CreateUserRequest(user_id="u"))
+    own.memory.add_session(Session(session_id="new", user_id="u"))
+    delete.finish()
+    assert [session.session_id for session in own.user.get_sessions("u")] == ["new"]
+    assert own.user.get("u").deleted_at is None
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_session_made_while_its_user_is_deleted_does_not_outlive_the_user(
+    own: ZepClient, steps: int
+) -> None:
+    own.user.add(CreateUserRequest(user_id="u"))
+    session = Session(session_id="s", user_id="u")
+    create = Drive(store_of(own).sessions.create(session)).step(steps)
+    own.user.delete("u")
+    with pytest.raises(BadRequestError, match="no user"):
+        create.finish()
+    assert own.user.get_sessions("u") == []
+
+
+async def test_a_call_after_a_failed_first_one_tries_again(mongod: Mongod) -> None:
+    mongod.stop()
+    async with ZepClient(mongod.url, timeout=0.5) as client:
+        for _ in range(2):
+            with pytest.raises(StoreUnavailableError):
+                await client.message.acount("s")
+        mongod.start()
+        counts = await asyncio.gather(*(client.message.acount("s") for _ in range(10)))
+        assert counts == [0] * 10
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4])
+def test_what_is_on_its_way_while_its_session_gets_a_user_is_the_users(
+    own: ZepClient, steps: int
+) -> None:
+    own.user.add(CreateUserRequest(user_id="ada"))
+    own.memory.add_memory("s", said("a", content="a boat"))
+    add = Drive(store_of(own).messages.add("s", said("b", content="a boat"))).step(1)
+    giving = store_of(own).sessions.update(Session(session_id="s", user_id="ada"), ())
+    update = Drive(giving).step(steps)
+    if steps % 2:
+        add.finish()
+        update.finish()
+    else:
+        update.finish()
+        add.finish()
+    for place in ({"user_id": "ada"}, {"session_id": "s"}):
+        found = own.memory.search("boats", **place)
+        assert sorted(result.message.uuid for result in found) == ["a", "b"]
+    assert seen(own, "s") == ["a", "b"]
+
+
+def test_a_user_that_was_given_a_session_by_halves_finds_what_was_said_in_it(
+    own: ZepClient,
+) -> None:
+    own.user.add(CreateUserRequest(user_id="ada"))
+    own.memory.add_memory("s", said("a", content="a boat"))
+    giving = store_of(own).sessions.update(Session(session_id="s", user_id="ada"), ())
+    Drive(giving).step(3)  # the owner is looked up, the user too, the session is the user's
+    assert own.memory.search("boats", user_id="ada") == []
+    [found] = own.memory.search("boats", session_id="s")
+    assert found.message.uuid == "a"
+    [found] = own.memory.search("boats", user_id="ada")
+    assert found.message.uuid == "a"

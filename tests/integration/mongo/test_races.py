@@ -1,0 +1,22 @@
+"""A short form of the race; ``python -m tests.support.races --rounds 1000`` is the long one."""
+
+import pytest
+
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.mongo.deletion.marks import Marking
+from tests.support.races import race
+
+
+def test_many_hands_that_pause_and_die_leave_every_session_sound(mongo_url: str) -> None:
+    assert race(mongo_url.replace("/?", "/races?"), rounds=12, seed="pytest") == 0
+
+
+def test_the_race_finds_a_delete_that_does_not_fence(
+    mongo_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(*_: object) -> Operation[None]:
+        return
+        yield
+
+    monkeypatch.setattr(Marking, "fence", nothing)
+    assert race(mongo_url.replace("/?", "/races?"), rounds=4, seed="broken") > 0

@@ -1,0 +1,56 @@
+"""The language in which messages are searched: the database's, unless one is asked for."""
+
+import pytest
+from pymongo import MongoClient
+
+from langchain_zepstore import BadRequestError, Memory, Message, ZepClient
+from langchain_zepstore.mongo.indexes import SEARCH_INDEX
+
+
+def said(*texts: str) -> Memory:
+    return Memory(messages=[Message(role="user", content=text) for text in texts])
+
+
+def found(client: ZepClient, text: str) -> list[str]:
+    return [result.message.content for result in client.memory.search(text, session_id="s")]
+
+
+def test_words_match_in_the_forms_of_their_language(mongo_url, database_name) -> None:
+    def opened(language: str | None = None) -> ZepClient:
+        return ZepClient(mongo_url, database=database_name, language=language)
+
+    def language() -> str:
+        with MongoClient(mongo_url) as raw:
+            return raw[database_name].messages.index_information()[SEARCH_INDEX]["default_language"]
+
+    with opened() as client:
+        client.memory.add_memory("s", said("zwei grüne Häuser", "two green houses"))
+        assert found(client, "house") == ["two green houses"]
+        assert language() == "english"
+        assert found(client, "Haus") == []
+    with opened("german") as client:
+        assert found(client, "Haus") == ["zwei grüne Häuser"]
+        assert language() == "german"
+    with opened() as client:
+        assert found(client, "Haus") == ["zwei grüne Häuser"]
+        assert language() == "german"
+    with opened("none") as client:
+        assert found(client, "house") == []
+        assert found(client, "houses") == ["two green houses"]
+
+
+def test_who_searches_on_goes_on_when_the_language_changes(mongo_url, database_name) -> None:
+    with (
+        ZepClient(mongo_url, database=database_name) as first,
+        ZepClient(mongo_url, database=database_name, language="french") as second,
+    ):
+        first.memory.add_memory("s", said("les chevaux"))
+        assert found(first, "chevaux") == ["les chevaux"]
+        assert found(second, "cheval") == ["les chevaux"]
+        assert found(first, "chevaux") == ["les chevaux"]
+
+
+@pytest.mark.parametrize("wrong", ["klingon", "", "English", 5, {"$ne": ""}])
+def test_a_language_must_be_one_that_mongodb_knows(mongo_url, wrong) -> None:
+    with pytest.raises(BadRequestError, match="language"):
+        ZepClient(mongo_url, language=wrong)

@@ -1,0 +1,181 @@
+"""Searches and summaries while others delete, give away and purge; and odd sizes and numbers."""
+
+import secrets
+from datetime import timedelta
+
+import pytest
+from langchain_core.runnables import RunnableLambda
+from pymongo import MongoClient
+
+from langchain_zepstore import ZepClient
+from langchain_zepstore.errors import BadRequestError, NotFoundError
+from langchain_zepstore.managers.search_arguments import searching
+from langchain_zepstore.models import CreateUserRequest, Memory, Message, Session
+from langchain_zepstore.mongo.search.tokens import _stem, words
+from tests.support.embeddings import Subjects
+from tests.support.stepping import Drive, store_of
+
+
+def mem(*texts):
+    return Memory(messages=[Message(role="human", content=text) for text in texts])
+
+
+def model(most=3):
+    asked = []
+
+    def answer(question):
+        asked.append(str(question))
+        assert len(asked) <= most, "asked again and again"
+        return " | ".join(asked[-1:])
+
+    return RunnableLambda(answer)
+
+
+@pytest.fixture
+def own(mongo_url, database_name):
+    with ZepClient(mongo_url, database=database_name, embeddings=Subjects()) as client:
+        yield client
+
+
+@pytest.fixture
+def raw(mongo_url, database_name):
+    with MongoClient(mongo_url) as client:
+        yield client[database_name]
+
+
+def test_one_message_brought_back_is_summed_up(own):
+    own.memory.add_memory("s", mem("one", "two"))
+    last = own.memory.get_memory("s").messages[-1]
+    own.memory.delete_memory("s")
+    own.memory.update_session(Session(session_id="s", metadata={}))
+    own.message.undelete_message("s", last.uuid)
+    assert "two" in own.memory.summarize("s", model()).content
+
+
+def test_a_deletion_whose_process_died_is_completed(own):
+    own.memory.add_memory("s", mem("one"))
+    Drive(store_of(own).deletion.delete_session("s")).step()
+    with pytest.raises(NotFoundError):
+        own.memory.summarize("s", model())
+
+
+def test_a_summary_during_an_undeletion_holds_all(own, raw):
+    own.memory.add_memory("s", mem("first"))
+    own.memory.delete_memory("s")
+    own.memory.add_memory("s", mem("later"))
+    undeletion = Drive(store_of(own).deletion.undelete_session("s"))
+    while not raw.sessions.find_one({"_id": "s"}).get("undeletion"):
+        undeletion.step()
+    said = own.memory.summarize("s", model()).content
+    assert "first" in said
+    assert "later" in said
+
+
+def test_what_comes_back_gets_into_the_next_summary(own):
+    own.memory.add_memory("s", mem("first"))
+    own.memory.delete_memory("s")
+    own.memory.add_memory("s", mem("later"))
+    own.memory.summarize("s", model())
+    own.memory.undelete_session("s")
+    assert "first" in own.memory.summarize("s", model()).content
+
+
+def test_no_summary_of_what_is_purged_comes_back(own, raw):
+    own.memory.add_memory("s", mem("secret"))
+    own.memory.summarize("s", model())
+    own.memory.delete_memory("s")
+    raw.messages.delete_many({"session_id": "s"})  # as the index does
+    own.memory.undelete_session("s")
+    assert own.memory.get_memory("s").summary is None
+
+
+def test_purge_removes_the_summary_of_what_the_index_removed(own, raw):
+    own.memory.add_memory("s", mem("secret"))
+    own.memory.summarize("s", model())
+    own.memory.delete_memory("s")
+    own.memory.add_memory("s", mem("new"))
+    raw.messages.delete_many({"session_id": "s", "deleted_at": {"$ne": None}})
+    own.purge(timedelta())
+    assert "secret" not in str(raw.sessions.find_one({"_id": "s"}))
+
+
+@pytest.mark.parametrize("kind", ["text", "similarity", "mmr", "hybrid"])
+@pytest.mark.parametrize("steps", range(1, 4))
+def test_a_session_that_becomes_anothers_during_a_search(own, kind, steps):
+    for user in ("A", "B"):
+        own.user.add(CreateUserRequest(user_id=user))
+    own.memory.add_session(Session(session_id="s", user_id="A"))
+    own.memory.add_memory("s", mem("my boat"))
+    call = searching("boat", session_id="s", user_id="A", limit=5, search_type=kind)
+    drive = Drive(call(store_of(own))).step(steps)
+    own.memory.delete_memory("s")
+    own.memory.add_session(Session(session_id="s", user_id="B"))
+    own.memory.add_memory("s", mem("the boat of B"))
+    assert "the boat of B" not in [each.message.content for each in drive.finish()]
+
+
+def test_a_message_without_room_for_a_vector(mongo_url, database_name):
+    embeddings = Subjects(dimension=3072)
+    with ZepClient(mongo_url, database=database_name, embeddings=embeddings) as client:
+        client.memory.add_memory("s", mem("boat", "a " * ((16 * 1024 * 1024 - 9 * 1024) // 2)))
+        found = client.memory.search("boat", session_id="s")
+    assert [each.message.content for each in found] == ["boat"]
+
+
+def test_what_is_no_word_is_not_kept():
+    _stem.cache_clear()
+    words(secrets.token_hex(1000), "english")
+    assert _stem.cache_info().currsize == 0
+
+
+@pytest.mark.parametrize("weight", [10**400, 1e308, float("inf"), float("nan")])
+def test_a_weight_that_cannot_be_counted_with(own, weight):
+    with pytest.raises(BadRequestError):
+        own.memory.search("x", session_id="s", search_type="hybrid", similarity_weight=weight)
+
+
+def test_two_change_the_language_at_once(mongo_url, database_name, raw):
+    with (
+        ZepClient(mongo_url, database=database_name) as english,
+        ZepClient(mongo_url, database=database_name, language="german") as german,
+    ):
+        english.memory.add_memory("s", mem("boat"))
+        english.memory.search("boat", session_id="s")
+        call = searching("boat", session_id="s", user_id=None, limit=5, search_type="text")
+        drive = Drive(call(store_of(german))).step(2)  # it has seen the English one
+        raw.messages.drop_index("live_by_words")  # the other was faster
+        assert len(drive.finish()) == 1
+
+
+def test_embedding_all_without_the_index(own, raw):
+    own.memory.add_memory("s", mem("boat"))
+    raw.messages.drop_index("live_by_number")
+    assert own.memory.embed() == 1
+
+
+def test_summaries_are_searched_in_the_language_of_the_index(mongo_url, database_name):
+    with (
+        ZepClient(mongo_url, database=database_name, language="german") as german,
+        ZepClient(mongo_url, database=database_name) as plain,
+    ):
+        german.memory.add_memory("s", mem("Hallo"))
+        german.memory.search("Hallo", session_id="s")
+        german.memory.summarize("s", RunnableLambda(lambda _: "Die Katzen schliefen"))
+        assert plain.memory.search("Katze", session_id="s", search_scope="summary")
+
+
+def test_a_summary_of_what_was_deleted_and_said_anew_under_its_id_is_not_kept(own):
+    def deleted_and_said_anew(question):
+        asked.append(str(question[-1].content))
+        if len(asked) == 1:
+            own.memory.delete_memory("s")
+            own.memory.add_memory("s", Memory(messages=[last]))
+        return f"summary of {asked[-1]}"
+
+    asked = []
+    last = Message(role="human", content="hello", uuid="last")
+    own.memory.add_memory("s", mem("a secret"))
+    own.memory.add_memory("s", Memory(messages=[last]))
+    summary = own.memory.summarize("s", RunnableLambda(deleted_and_said_anew))
+    assert "secret" not in summary.content
+    assert len(asked) == 2

@@ -1,0 +1,347 @@
+"""Vectors: made when they are needed, of what is said now, by the model that is asked."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from langchain_core.embeddings import DeterministicFakeEmbedding
+from pymongo import MongoClient
+
+from langchain_zepstore import (
+    APIError,
+    BadRequestError,
+    CreateUserRequest,
+    Memory,
+    Message,
+    Session,
+    ZepClient,
+)
+from langchain_zepstore.mongo.indexes import SCOPE_INDEX
+from tests.support.embeddings import Subjects
+
+ROOT = Path(__file__).parents[3]
+
+
+def said(*texts: str, **fields) -> Memory:
+    return Memory(messages=[Message(role="user", content=text, **fields) for text in texts])
+
+
+def contents(results) -> list[str]:
+    return [result.message.content for result in results]
+
+
+@pytest.fixture
+def opened(mongo_url, database_name):
+    """Makes clients on one database."""
+    clients = []
+
+    def open_one(embeddings=None, **options) -> ZepClient:
+        client = ZepClient(mongo_url, database=database_name, embeddings=embeddings, **options)
+        clients.append(client)
+        return client
+
+    yield open_one
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def messages(mongo_url, database_name):
+    """The documents of the database's messages."""
+    with MongoClient(mongo_url) as mongo:
+        yield mongo[database_name].messages
+
+
+def test_a_turn_asks_no_model_and_a_second_search_makes_nothing_anew(opened) -> None:
+    embeddings = Subjects()
+    client = opened(embeddings)
+    for number in range(100):
+        client.memory.add_memory("s", said(f"boat {number}", "lake"))
+        client.memory.get_memory("s", 20)
+    assert embeddings.documents == []
+    first = client.memory.search("ship", session_id="s")
+    assert len(embeddings.documents) == 200
+    assert max(embeddings.batches) <= 64
+    assert client.memory.search("ship", session_id="s") == first
+    assert len(embeddings.documents) == 200
+    assert opened(embeddings).memory.search("ship", session_id="s") == first
+    assert len(embeddings.documents) == 200
+
+
+def test_vectors_stand_with_the_message_and_no_read_brings_them(opened, messages) -> None:
+    client = opened(Subjects())
+    client.memory.add_memory("s", said("boat", uuid="one"))
+    before = client.memory.get_memory("s")
+    client.memory.embed()
+    stored = messages.find_one()["embedding"]
+    assert stored["model"] == "Subjects:subjects"
+    assert stored["dimension"] == 16
+    assert stored["vector"].subtype == 9
+    assert bytes(stored["vector"])[:2] == b"\x27\x00"
+    assert len(stored["vector"]) == 2 + 4 * 16
+    assert client.memory.get_memory("s") == before
+    client.message.update_message_metadata("s", "one", {"a": 1})
+    assert messages.find_one()["embedding"] == stored
+
+
+def test_another_model_makes_its_own_vectors_also_of_another_length(opened, messages) -> None:
+    opened(Subjects()).memory.add_memory("s", said("boat", "soup"))
+    first, second, wide = Subjects(), Subjects("other"), Subjects("other", 32)
+    for embeddings in (first, second, wide, first):
+        client = opened(embeddings)
+        assert contents(client.memory.search("ship", session_id="s"))[0] == "boat"
+        assert contents(client.memory.search("stew", session_id="s"))[0] == "soup"
+    assert [len(each.documents) for each in (first, second, wide)] == [4, 2, 2]
+    mixed = opened(wide)
+    mixed.memory.search("ship", session_id="s")
+    mixed.memory.add_memory("s", said("a lake"))
+    opened(second).memory.embed(session_id="s")
+    assert contents(mixed.memory.search("pond", session_id="s"))[0] == "a lake"
+
+
+def test_a_message_that_is_added_again_keeps_its_vector_unless_it_says_something_else(
+    opened,
+) -> None:
+    embeddings = Subjects()
+    client = opened(embeddings)
+    for metadata in (None, None, {"a": 1}):
+        client.memory.add_memory("s", said("boat", uuid="one", metadata=metadata))
+        assert contents(client.memory.search("ship", session_id="s")) == ["boat"]
+    assert client.message.get_session_message("s", "one").metadata == {"a": 1}
+    assert embeddings.documents == ["boat"]
+    other = Message(role="Ada", content="boat", uuid="one")
+    client.memory.add_memory("s", Memory(messages=[other]))
+    client.memory.search("ship", session_id="s")
+    assert embeddings.documents == ["boat", "Ada: boat"]
+
+
+def test_what_is_said_otherwise_meanwhile_keeps_no_old_vector(opened, messages) -> None:
+    def meanwhile(_) -> None:
+        if not embeddings.documents:
+            other.memory.add_memory("s", said("soup", uuid="one"))
+
+    other = opened()
+    embeddings = Subjects(before=meanwhile)
+    client = opened(embeddings)
+    client.memory.add_memory("s", said("boat", uuid="one"))
+    client.memory.search("ship", session_id="s")
+    assert "embedding" not in messages.find_one({"uuid": "one"})
+    [result] = client.memory.search("stew", session_id="s")
+    assert result.message.content == "soup"
+    assert result.score > 0.8
+
+
+def test_blocks_are_embedded_by_their_text_and_names_of_speakers_with_it(opened) -> None:
+    embeddings = Subjects()
+    client = opened(embeddings)
+    from langchain_core.messages import HumanMessage
+
+    blocks = [{"type": "text", "text": "a boat"}, {"type": "image_url", "image_url": "data:,x"}]
+    client.chat_history("s").add_messages([HumanMessage(blocks)])
+    client.memory.add_memory("s", Memory(messages=[Message(role="Ada", content="a lake")]))
+    client.memory.embed()
+    assert sorted(embeddings.documents) == ["Ada: a lake", "a boat"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [None, [], [[]], [["a"]], [[1.0], [1.0]], 5, [[1.0, [2.0]]], [[[1.0]]]],
+    ids=repr,
+)
+def test_what_is_no_vector_is_an_error_of_ours(opened, wrong) -> None:
+    class Wrong(Subjects):
+        def embed_documents(self, texts):
+            return wrong
+
+    client = opened(Wrong())
+    client.memory.add_memory("s", said("boat"))
+    with pytest.raises(APIError, match="embeddings"):
+        client.memory.search("ship", session_id="s")
+
+    class WrongQuery(Subjects):
+        def embed_query(self, text):
+            return wrong
+
+    if wrong != [[1.0], [1.0]]:
+        with pytest.raises(APIError, match="embeddings"):
+            opened(WrongQuery()).memory.search("ship", session_id="s")
+
+
+def test_what_is_no_number_is_no_vector_and_the_others_are_found(opened) -> None:
+    class Half(Subjects):
+        def embed_documents(self, texts):
+            vectors = super().embed_documents(texts)
+            return [
+                [float("nan")] * len(vector) if "bad" in text else vector
+                for text, vector in zip(texts, vectors, strict=True)
+            ]
+
+    client = opened(Half())
+    client.memory.add_memory("s", said("boat", "a bad boat"))
+    for _ in range(2):
+        assert contents(client.memory.search("ship", session_id="s")) == ["boat"]
+
+
+def test_a_model_that_fails_leaves_what_was_made_before(opened) -> None:
+    def fail(_) -> None:
+        if len(failing.documents) >= 128:
+            raise ConnectionResetError("quota")
+
+    failing = Subjects(before=fail)
+    client = opened(failing)
+    client.memory.add_memory("s", said(*["boat"] * 300))
+    with pytest.raises(ConnectionResetError, match="quota"):
+        client.memory.embed()
+    embeddings = Subjects()
+    assert opened(embeddings).memory.embed() == 300 - 128
+    assert len(embeddings.documents) == 300 - 128
+
+
+def test_a_killed_embed_goes_on_where_it_was(mongo_url, database_name, opened) -> None:
+    opened().memory.add_memory("s", said(*(f"boat {number}" for number in range(900))))
+    program = """
+        import sys, time
+        from langchain_zepstore import ZepClient
+        from tests.support.meaning import Subjects
+
+        embeddings = Subjects(before=lambda _: time.sleep(0.02))
+        client = ZepClient(sys.argv[1], database=sys.argv[2], embeddings=embeddings)
+        client.memory.embed(progress=lambda done, total: print(done, total, flush=True))
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program), mongo_url, database_name],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert process.stdout
+    lines = [process.stdout.readline() for _ in range(3)]
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert lines[0] == "128 900\n"
+    made = opened(Subjects()).memory.embed()
+    assert 0 < made <= 900 - 3 * 128
+    assert opened(Subjects()).memory.embed() == 0
+
+
+async def test_a_search_is_given_up_at_once_while_the_model_works(
+    mongo_url, database_name, opened
+) -> None:
+    started = asyncio.Event()
+
+    class Endless(Subjects):
+        async def aembed_documents(self, texts):
+            started.set()
+            await asyncio.sleep(3600)
+
+    opened().memory.add_memory("s", said("boat"))
+    async with ZepClient(mongo_url, database=database_name, embeddings=Endless()) as client:
+        task = asyncio.create_task(client.memory.asearch("ship", session_id="s"))
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 5)
+
+
+def test_many_threads_search_while_others_write(opened) -> None:
+    client = opened(Subjects())
+    client.memory.add_memory("s", said(*["boat"] * 50))
+
+    def work(number: int) -> int:
+        if number % 4 == 0:
+            client.memory.add_memory("s", said(f"boat {number}"))
+        return len(client.memory.search("ship", session_id="s", limit=1000))
+
+    with ThreadPoolExecutor(8) as threads:
+        counts = list(threads.map(work, range(40)))
+    assert all(50 <= count <= 60 for count in counts)
+    assert len(client.memory.search("ship", session_id="s", limit=1000)) == 60
+
+
+def test_more_than_a_page_is_searched_page_by_page(opened, monkeypatch) -> None:
+    from langchain_zepstore.mongo.search import vectors as vector_search
+
+    monkeypatch.setattr(vector_search, "_PAGE", 7)
+    client = opened(Subjects())
+    client.user.add(CreateUserRequest(user_id="u"))
+    for name in "abc":
+        client.memory.add_session(Session(session_id=name, user_id="u"))
+        client.memory.add_memory(name, said(*(f"boat {name} {number}" for number in range(11))))
+    for place, count in (({"user_id": "u"}, 33), ({"session_id": "b"}, 11)):
+        found = client.memory.search("ship", limit=100, **place)
+        assert len({result.message.uuid for result in found}) == count
+        assert client.memory.search("ship", limit=5, **place) == found[:5]
+    assert client.memory.embed() == 0
+
+
+def test_a_search_by_meaning_reads_its_scope_only_by_an_index(opened, messages) -> None:
+    client = opened(Subjects())
+    for user in ("mine", "other"):
+        client.user.add(CreateUserRequest(user_id=user))
+        client.memory.add_session(Session(session_id=f"of {user}", user_id=user))
+        client.memory.add_memory(f"of {user}", said(*["boat"] * (5 if user == "mine" else 500)))
+    assert SCOPE_INDEX.document["name"] not in messages.index_information()
+    client.memory.search("ship", user_id="mine")
+    assert SCOPE_INDEX.document["name"] in messages.index_information()
+    plan = messages.database.command(
+        "explain",
+        {
+            "find": "messages",
+            "filter": {"$and": [{"scope": "u:mine", "deleted_at": None}, {}]},
+            "sort": {"created_at": -1, "_id": -1},
+        },
+        verbosity="executionStats",
+    )
+    assert plan["executionStats"]["totalKeysExamined"] == 5
+    assert plan["executionStats"]["totalDocsExamined"] == 5
+    assert "SORT" not in str(plan["queryPlanner"]["winningPlan"])
+
+
+def test_any_of_langchain_s_embeddings_serves(opened) -> None:
+    client = opened(DeterministicFakeEmbedding(size=1536))
+    client.memory.add_memory("s", said("boat", "lake"))
+    [first, second] = client.memory.search("boat", session_id="s")
+    assert first.message.content == "boat"
+    assert first.score == pytest.approx(1)
+    assert second.score < 0.5
+
+
+def test_embeddings_must_be_embeddings(mongo_url) -> None:
+    with pytest.raises(BadRequestError, match="Embeddings"):
+        ZepClient(mongo_url, embeddings="text-embedding-3-small")
+    with pytest.raises(BadRequestError, match="server"):
+        ZepClient("http://127.0.0.1:1", embeddings=Subjects())
+
+
+def test_without_numpy_the_extra_is_named() -> None:
+    program = """
+        import importlib.util as util, sys
+        found = util.find_spec
+        util.find_spec = lambda name, *rest: None if name == "numpy" else found(name, *rest)
+        from langchain_core.embeddings import DeterministicFakeEmbedding
+        from langchain_zepstore import ZepClient
+        ZepClient("mongodb://localhost", embeddings=DeterministicFakeEmbedding(size=3))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert 'pip install "langchain-zepstore[vector]"' in done.stderr
+
+
+def test_progress_is_shown_when_asked_for(opened, capsys) -> None:
+    client = opened(Subjects())
+    client.memory.add_memory("s", said(*["boat"] * 200))
+    assert client.memory.embed(progress=True) == 200
+    assert capsys.readouterr().err == "\r128 of 200 messages\r200 of 200 messages\n"

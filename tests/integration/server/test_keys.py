@@ -1,0 +1,573 @@
+"""API keys: who is let in, and what of the store a key opens."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from langchain_zepstore import BadRequestError, ZepClient
+from langchain_zepstore.models import CreateUserRequest, Memory, Message, Session
+from langchain_zepstore.server import ApiKey, create_app
+from tests.support.raw_http import Answer, Serve, ask, in_path, raw_data, request, serve
+
+KEY, ALICE, READER, ALICES_READER = "whole-key", "alice-key", "reader-key", "alices-reader-key"
+SECRET = "the-secret-of-others"
+OTHERS = ["bob lives", "bob deleted", "nobody lives", "nobody deleted"]
+OPEN = ["/healthz", "/readyz", "/docs", "/openapi.json"]
+
+
+class Scoped:
+    """An application with keys of every kind, on a database with sessions of others."""
+
+    def __init__(self, url: str, database: str, client: ZepClient) -> None:
+        self.client = client
+        self.mongo: MongoClient[Any] = MongoClient(url, tz_aware=True)
+        self.database = self.mongo[database]
+        self.app = create_app(
+            client,
+            api_keys=[
+                KEY,
+                ApiKey(ALICE, user_id="alice"),
+                ApiKey(READER, read_only=True),
+                ApiKey(ALICES_READER, user_id="alice", read_only=True),
+            ],
+        )
+
+    async def ask(self, method: str, path: str, body: Any = None, key: str = ALICE) -> Answer:
+        return await ask(self.app, method, path, body, key=key)
+
+    @property
+    def raw(self) -> str:
+        return raw_data(self.database)
+
+
+@pytest.fixture
+async def scoped(mongo_url: str, database_name: str) -> AsyncIterator[Scoped]:
+    async with ZepClient(mongo_url, database=database_name) as client:
+        await client.user.aadd(CreateUserRequest(user_id="bob", first_name=SECRET))
+        for session_id in OTHERS:
+            user_id = "bob" if session_id.startswith("bob") else None
+            session = Session(session_id=session_id, user_id=user_id, metadata={"of": SECRET})
+            await client.memory.aadd_session(session)
+            said = [Message(role="user", content=SECRET, uuid=each) for each in ("one", "two")]
+            await client.memory.aadd_memory(session_id, Memory(messages=said))
+            await client.message.adelete_message(session_id, "two")
+            if session_id.endswith("deleted"):
+                await client.memory.adelete_memory(session_id)
+        scoped = Scoped(mongo_url, database_name, client)
+        yield scoped
+        scoped.mongo.close()
+
+
+MESSAGES = {"messages": [{"role": "user", "content": "mine", "uuid": "mine"}]}
+SUMMARY = {
+    "uuid": "mine",
+    "created_at": "2026-01-01T00:00:00Z",
+    "content": "mine",
+    "recent_message_uuid": "one",
+    "token_count": 1,
+}
+SESSION, MEMORY = "/sessions/{session_id}", "/sessions/{session_id}/memory"
+MESSAGE = "/sessions/{session_id}/messages/{message_id}"
+SEARCH = {"text": SECRET, "search_type": "text"}
+
+# Routes of Zep's interface that are about one session: what to send, and what another's answers.
+OF_A_SESSION: list[tuple[str, str, Any, set[int]]] = [
+    ("GET", SESSION, None, {404}),
+    ("GET", SESSION + "?include_deleted=true", None, {404}),
+    ("PATCH", SESSION, {"metadata": {"mine": True}}, {404}),
+    ("PATCH", SESSION, {"user_id": "alice"}, {404}),
+    ("PATCH", SESSION, {"unset": [["of"]]}, {404}),
+    ("PATCH", SESSION, {"user_id": "bob"}, {403, 404}),
+    ("POST", MEMORY, MESSAGES, {404}),
+    ("POST", MEMORY, {"metadata": {"mine": True}}, {404}),
+    ("POST", MEMORY, {**MESSAGES, "user_id": "alice"}, {404}),
+    ("POST", MEMORY, {**MESSAGES, "user_id": "bob"}, {403}),
+    ("POST", MEMORY, {**MESSAGES, "session_metadata": {"mine": True}}, {404}),
+    ("GET", MEMORY, None, {200}),
+    ("GET", MEMORY + "?lastn=5", None, {200}),
+    ("DELETE", MEMORY, None, {404}),
+    ("GET", "/sessions/{session_id}/messages", None, {200}),
+    ("GET", "/sessions/{session_id}/messages?limit=1&cursor=1", None, {200}),
+    ("GET", MESSAGE, None, {404}),
+    ("PATCH", MESSAGE, {"metadata": {"mine": True}}, {404}),
+    ("POST", "/sessions/{session_id}/search", SEARCH, {200, 404}),
+    ("POST", "/sessions/{session_id}/classify", {"classes": []}, {501}),
+    ("GET", "/sessions/{session_id}/synthesize_question", None, {501}),
+]
+OF_A_SESSION_OURS: list[tuple[str, str, Any, set[int]]] = [
+    ("DELETE", MESSAGE, None, {404}),
+    ("GET", MESSAGE + "/around", None, {404}),
+    ("POST", MESSAGE + "/undelete", None, {404}),
+    ("GET", "/sessions/{session_id}/messages.ndjson", None, {200}),
+    ("GET", "/sessions/{session_id}/messages.ndjson?limit=1", None, {200}),
+    ("POST", "/sessions/{session_id}/undelete", None, {404}),
+    ("GET", "/unsummarized?session_id={session_id}", None, {404}),
+]
+# Those that are about many, or about users.
+LISTINGS: list[tuple[str, str, Any, set[int]]] = [
+    ("GET", "/sessions", None, {200}),
+    ("GET", "/sessions?include_deleted=true", None, {200}),
+    ("GET", "/sessions?limit=100&cursor=0&user_id=", None, {200}),
+    ("GET", "/sessions?user_id=bob", None, {403}),
+    ("GET", f"/sessions?metadata=%7B%22of%22:%22{SECRET}%22%7D", None, {200}),
+]
+LISTINGS_OURS: list[tuple[str, str, Any, set[int]]] = [
+    ("GET", "/recent-sessions", None, {200}),
+    ("GET", "/recent-sessions?user_id=bob", None, {403}),
+    ("POST", "/list-sessions", {}, {200}),
+    ("POST", "/list-sessions", {"include_deleted": True, "metadata": {"of": SECRET}}, {200}),
+    ("POST", "/list-sessions", {"user_id": "bob"}, {403}),
+    ("POST", "/list-sessions", {"user_id": ""}, {403}),
+    ("POST", "/search", SEARCH, {200, 404}),
+    ("POST", "/search", {**SEARCH, "user_id": "bob"}, {200, 403, 404}),
+    ("POST", "/embed", {}, {400}),
+    ("POST", "/embed", {"user_id": "bob"}, {403}),
+    ("POST", "/purge", {}, {403}),
+    *(
+        ("POST", "/summary", {"session_id": each, "summary": SUMMARY, "state": "0:0"}, {404})
+        for each in OTHERS
+    ),
+]
+CREATIONS: list[tuple[str, str, Any, set[int]]] = [
+    ("POST", "/sessions", {"session_id": "new", "user_id": "bob"}, {403}),
+]
+
+
+def of_users(noun: str) -> list[tuple[str, str, Any, set[int]]]:
+    return [
+        ("GET", noun, None, {200}),
+        ("GET", f"{noun}?limit=10&cursor=0", None, {200}),
+        ("POST", noun, {"user_id": "bob"}, {403}),
+        ("POST", noun, {"user_id": "carol"}, {403}),
+        ("GET", noun + "/{user_id}", None, {404}),
+        ("PATCH", noun + "/{user_id}", {"first_name": "mine"}, {404}),
+        ("DELETE", noun + "/{user_id}", None, {404}),
+        ("GET", noun + "/{user_id}/sessions", None, {200, 404}),
+    ]
+
+
+def all_requests() -> list[tuple[str, str, Any, set[int]]]:
+    first = [*OF_A_SESSION, *OF_A_SESSION_OURS, *LISTINGS, *LISTINGS_OURS, *CREATIONS]
+    second = [*OF_A_SESSION, *LISTINGS, *CREATIONS]
+    return [
+        (method, prefix + path, body, statuses)
+        for prefix, requests in (
+            ("/api/v1", [*first, *of_users("/user")]),
+            ("/api/v2", [*second, *of_users("/users")]),
+        )
+        for method, path, body, statuses in requests
+    ]
+
+
+def filled(path: str, session_id: str, message_id: str = "one") -> str:
+    return path.format(
+        session_id=in_path(session_id), message_id=message_id, user_id="bob", rest="x"
+    )
+
+
+async def test_all_routes_are_among_those_that_are_tried(scoped: Scoped) -> None:
+    described = scoped.app.openapi()["paths"]
+    routes = {
+        (method.upper(), path)
+        for path, methods in described.items()
+        for method in methods
+        if path.startswith("/api/")
+    }
+    tried = {(method, path.partition("?")[0]) for method, path, *_ in all_requests()}
+    assert routes - tried == set()
+
+
+# Who is let in.
+
+
+async def test_without_a_key_nothing_but_health_and_documentation_is_open(scoped: Scoped) -> None:
+    for path in OPEN:
+        assert (await ask(scoped.app, "GET", path)).status == 200, path
+    before = scoped.raw
+    for method, path, body, _ in [*all_requests(), ("GET", "/metrics", None, set[int]())]:
+        answer = await ask(scoped.app, method, filled(path, OTHERS[0]), body)
+        assert answer.status == 401, (method, path)
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert answer.text == "unauthorized\n"
+    assert scoped.raw == before
+
+
+async def test_what_only_looks_like_an_open_path_is_not(scoped: Scoped) -> None:
+    for path in (
+        *("/healthz/", "//healthz", "/%68ealthz", "/docs/../metrics"),
+        *("/healthz/../api/v1/sessions", "/healthz%2F..%2Fmetrics", "/metrics?/healthz"),
+    ):
+        assert (await ask(scoped.app, "GET", path)).status == 401, path
+
+
+async def test_a_key_opens_with_either_scheme_in_any_case(scoped: Scoped) -> None:
+    for scheme in ("Bearer", "bearer", "BEARER", "Api-Key", "api-key", "API-KEY"):
+        for path in ("/api/v1/sessions", "/metrics"):
+            headers = [("authorization", f"{scheme} {KEY}")]
+            answer = await ask(scoped.app, "GET", path, headers=headers)
+            assert answer.status == 200, (scheme, path)
+
+
+async def test_what_is_no_key_is_refused(scoped: Scoped) -> None:
+    for authorization in (
+        "",
+        "Bearer",
+        "Bearer ",
+        KEY,
+        f"Basic {KEY}",
+        f"Bearer{KEY}",
+        "Bearer wrong",
+        f"Bearer {KEY}x",
+        f"Bearer {KEY[:-1]}",
+        f"Bearer {KEY.upper()}",
+        f"Bearer {KEY},{KEY}",
+        f"Bearer Bearer {KEY}",
+        "Bearer sha256:" + hashlib.sha256(KEY.encode()).hexdigest(),
+        "Bearer " + hashlib.sha256(KEY.encode()).hexdigest(),
+        "Bearer \xff\xfe",
+        "Bearer " + "x" * 20_000,
+    ):
+        headers = [("authorization", authorization)]
+        answer = await ask(scoped.app, "GET", "/api/v1/sessions", headers=headers)
+        assert (answer.status, answer.text) == (401, "unauthorized\n"), authorization
+
+
+async def test_a_key_elsewhere_than_in_its_header_opens_nothing(scoped: Scoped) -> None:
+    for path in (f"?api_key={KEY}", f"?authorization=Bearer%20{KEY}"):
+        answer = await ask(
+            scoped.app,
+            "GET",
+            "/api/v1/sessions" + path,
+            headers=[("cookie", f"authorization={KEY}"), ("x-api-key", KEY)],
+        )
+        assert answer.status == 401
+
+
+async def test_without_keys_everybody_is_let_in(mongo_url: str, database_name: str) -> None:
+    async with ZepClient(mongo_url, database=database_name) as client:
+        app = create_app(client, api_keys=())
+        assert (await ask(app, "GET", "/api/v1/sessions")).status == 200
+        assert (await ask(app, "GET", "/api/v1/sessions", key="any")).status == 200
+
+
+def test_the_text_of_a_key_is_not_kept() -> None:
+    key = ApiKey("a-very-secret-key", user_id="alice", read_only=True)
+    kept = [repr(key), str(key), *map(repr, vars(key).values()), *vars(key)]
+    assert not [each for each in kept if "secret" in each]
+    assert b"secret" not in b"".join(v for v in vars(key).values() if isinstance(v, bytes))
+    assert "read_only" in vars(key)  # so vars does show what there is
+
+
+@pytest.mark.parametrize(
+    "key", ["", " ", " s3cret", "s3cret\n", "ß3cret", "s3cret\0", "sha256:3cret", b"3cret", None]
+)
+def test_what_cannot_be_a_key_is_refused_and_not_repeated(key: Any) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        ApiKey(key)
+    assert "3cret" not in str(caught.value)
+
+
+# A key for one user.
+
+
+@pytest.mark.parametrize("session_id", OTHERS)
+async def test_a_users_key_neither_sees_nor_changes_sessions_of_others(
+    scoped: Scoped, session_id: str
+) -> None:
+    for message_ids in (["never"], ["one", "two"]):
+        if "one" in message_ids:
+            await scoped.client.user.aadd(CreateUserRequest(user_id="alice"))
+        before = scoped.raw
+        for method, path, body, statuses in all_requests():
+            for message_id in message_ids if "{message_id}" in path else message_ids[:1]:
+                answer = await scoped.ask(method, filled(path, session_id, message_id), body)
+                # What fails may be gone with what the others have, and their ids were asked for.
+                assert answer.status in statuses, (method, path, body, answer)
+                assert SECRET.encode() not in answer.body, (method, path, body, answer)
+                if answer.status == 200 and "sessions/" in path:
+                    assert b"one" not in answer.body.replace(b"none", b""), (method, path, answer)
+            assert scoped.raw == before, (method, path, body)
+
+
+@pytest.mark.parametrize("session_id", OTHERS)
+async def test_a_users_key_cannot_take_over_the_id_of_anothers_session(
+    scoped: Scoped, session_id: str
+) -> None:
+    await scoped.client.user.aadd(CreateUserRequest(user_id="alice"))
+    before = scoped.raw
+    for version in ("v1", "v2"):
+        for body in ({}, {"user_id": "alice"}, {"metadata": {"mine": True}}):
+            answer = await scoped.ask(
+                "POST", f"/api/{version}/sessions", {"session_id": session_id, **body}
+            )
+            assert answer.status == 404, answer
+    assert scoped.raw == before
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["a user", "no user yet"])
+async def test_what_a_users_key_adds_to_an_unknown_session_makes_it_the_users(
+    scoped: Scoped, exists: bool
+) -> None:
+    if exists:
+        await scoped.client.user.aadd(CreateUserRequest(user_id="alice"))
+    for number, body in enumerate(
+        (MESSAGES, {**MESSAGES, "user_id": "alice", "session_metadata": {"name": "n"}})
+    ):
+        path = f"/api/v1/sessions/mine-{number}/memory"
+        assert (await scoped.ask("POST", path, body)).status == 200
+        assert [m["uuid"] for m in (await scoped.ask("GET", path)).data["messages"]] == ["mine"]
+        session = await scoped.client.memory.aget_session(f"mine-{number}")
+        assert session.user_id == "alice"
+        assert session.metadata == body.get("session_metadata")
+    assert (await scoped.client.user.aget("alice")).user_id == "alice"
+
+
+async def test_first_adds_at_once_of_two_users_leave_each_message_with_its_own(
+    scoped: Scoped,
+) -> None:
+    bob = ApiKey("bob-key", user_id="bob")
+    app = create_app(scoped.client, api_keys=[ApiKey(ALICE, user_id="alice"), bob])
+    outcomes = set()
+    for number in range(30):
+        path = f"/api/v1/sessions/race-{number}/memory"
+        of_alice = {"messages": [{"role": "user", "content": "alice", "uuid": "alice"}]}
+        of_bob = {"messages": [{"role": "user", "content": "bob", "uuid": "bob"}]}
+        answers = await asyncio.gather(
+            ask(app, "POST", path, of_alice, key=ALICE),
+            ask(app, "POST", path, of_bob, key="bob-key"),
+        )
+        assert sorted(answer.status for answer in answers) == [200, 404]
+        session = await scoped.client.memory.aget_session(f"race-{number}")
+        memory = await scoped.client.memory.aget_memory(f"race-{number}")
+        assert [message.uuid for message in memory.messages] == [session.user_id]
+        outcomes.add(session.user_id)
+    assert outcomes <= {"alice", "bob"}
+
+
+async def test_a_refused_add_of_a_users_key_leaves_no_session(scoped: Scoped) -> None:
+    before = json.loads(scoped.raw)["sessions"]
+    for number, wrong in enumerate(
+        (
+            {"messages": [{"role": "user", "content": "x", "metadata": {"\0": 1}}]},
+            {"messages": [{"role": "user", "content": "x", "uuid": ""}]},
+            {"messages": [{"role": "user", "content": "x"}], "metadata": {"\0": 1}},
+        )
+    ):
+        answer = await scoped.ask("POST", f"/api/v1/sessions/refused-{number}/memory", wrong)
+        assert answer.status == 400, answer
+    assert json.loads(scoped.raw)["sessions"] == before
+
+
+async def test_a_users_key_does_everything_with_its_own(scoped: Scoped) -> None:
+    body = {"session_id": "mine", "metadata": {"name": "mine"}}
+    assert (await scoped.ask("POST", "/api/v1/sessions", body)).data["user_id"] == "alice"
+    mine = "/api/v1/sessions/mine"
+    assert (await scoped.ask("POST", f"{mine}/memory", MESSAGES)).status == 200
+    for listing in ("sessions", "sessions?user_id=alice", "sessions?include_deleted=true"):
+        listed = (await scoped.ask("GET", f"/api/v1/{listing}")).data
+        assert [each["session_id"] for each in listed] == ["mine"]
+    recent = (await scoped.ask("GET", "/api/v1/recent-sessions")).data["sessions"]
+    assert [each["session_id"] for each in recent] == ["mine"]
+    listed = (await scoped.ask("POST", "/api/v1/list-sessions", {"user_id": "alice"})).data
+    assert [each["session_id"] for each in listed] == ["mine"]
+    users = (await scoped.ask("GET", "/api/v1/user")).data
+    assert [each["user_id"] for each in users] == ["alice"]
+    for method, path, content in (
+        ("PATCH", mine, {"metadata": {"name": "ours"}}),
+        ("GET", f"{mine}/messages/mine", None),
+        ("PATCH", f"{mine}/messages/mine", {"metadata": {"x": 1}}),
+        ("DELETE", f"{mine}/messages/mine", None),
+        ("POST", f"{mine}/messages/mine/undelete", None),
+        ("GET", f"{mine}/messages.ndjson", None),
+        ("DELETE", f"{mine}/memory", None),
+        ("GET", f"{mine}?include_deleted=true", None),
+        ("POST", f"{mine}/undelete", None),
+        ("PATCH", "/api/v1/user/alice", {"first_name": "Alice"}),
+        ("GET", "/api/v1/user/alice/sessions", None),
+        ("DELETE", "/api/v1/user/alice", None),
+    ):
+        answer = await scoped.ask(method, path, content)
+        assert answer.status == 200, (method, path, answer)
+    assert (await scoped.ask("GET", "/metrics")).status == 403
+
+
+async def test_a_users_key_cannot_give_its_session_away(scoped: Scoped) -> None:
+    await scoped.ask("POST", "/api/v1/sessions", {"session_id": "mine"})
+    answer = await scoped.ask("PATCH", "/api/v1/sessions/mine", {"user_id": "bob"})
+    assert answer.status == 403
+    answer = await scoped.ask(
+        "POST", "/api/v1/sessions/mine/memory", {**MESSAGES, "user_id": "bob"}
+    )
+    assert answer.status == 403
+    assert (await scoped.client.memory.aget_session("mine")).user_id == "alice"
+
+
+# A key for reading only.
+
+READING = {"/list-sessions", "/search"}
+
+
+@pytest.mark.parametrize("key", [READER, ALICES_READER])
+async def test_a_key_for_reading_only_reads_everything_and_changes_nothing(
+    scoped: Scoped, key: str
+) -> None:
+    before, seen = scoped.raw, set()
+    for session_id in OTHERS:
+        for method, path, body, _ in all_requests():
+            answer = await scoped.ask(method, filled(path, session_id), body, key)
+            seen.add(answer.status)
+            route = path.partition("?")[0]
+            if method == "GET" or any(route.endswith(each) for each in READING):
+                is_closed = key == ALICES_READER and (
+                    "bob" in f"{path}{body}" or body == {"user_id": ""}
+                )
+                assert answer.status != 403 or is_closed, (method, path, answer)
+            else:
+                assert answer.status == 403, (method, path, answer)
+    assert scoped.raw == before
+    assert {200, 403, 404} <= seen
+    shown = await scoped.ask("GET", "/api/v1/sessions/bob%20lives/memory", None, key)
+    assert (SECRET.encode() in shown.body) == (key == READER)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/sessions/search", "/api/v1/sessions/list-sessions"])
+async def test_a_session_named_like_a_search_is_still_closed_to_a_reader(
+    scoped: Scoped, path: str
+) -> None:
+    for method, end in (("PATCH", ""), ("POST", "/memory"), ("DELETE", "/memory")):
+        assert (await scoped.ask(method, path + end, {}, READER)).status == 403
+    for end in ("/messages/search", "/messages/list-sessions"):
+        assert (await scoped.ask("PATCH", path + end, {}, READER)).status == 403
+        assert (await scoped.ask("DELETE", path + end, None, READER)).status == 403
+
+
+# The command.
+
+
+def ask_all(served: Serve, *keys: str) -> list[int]:
+    return [
+        served.ask(request("GET", "/api/v1/sessions", b"", f"Authorization: Bearer {key}"))[
+            0
+        ].status
+        for key in keys
+    ]
+
+
+def test_the_command_takes_keys_from_the_environment_and_logs_none_of_them(
+    mongo_url: str, database_name: str, tmp_path: Path
+) -> None:
+    digest = hashlib.sha256(b"hashed-key").hexdigest()
+    environment = {"ZEPSTORE_API_KEYS": f" first-key ,second-key,,sha256:{digest}"}
+    options = ("--url", mongo_url, "--database", database_name)
+    with serve(tmp_path, *options, environment=environment) as served:
+        keys = ("first-key", "second-key", "hashed-key")
+        assert ask_all(served, *keys, digest, f"sha256:{digest}", "", "first-key ,second-key") == [
+            *(200, 200, 200),
+            *(401, 401, 401, 401),
+        ]
+        body = b'{"messages": [{"role": "user", "content": "nobody is to read this"}]}'
+        said = request(
+            "POST",
+            "/api/v1/sessions/a%0Ab%22/memory?token=in-the-query",
+            body,
+            "Authorization: Api-Key first-key",
+            "Content-Type: application/json",
+        )
+        assert [answer.status for answer in served.ask(said)] == [200]
+        assert [answer.status for answer in served.ask(request("GET", "/nowhere"))] == [401]
+        assert served.stop() in {0, -15}
+        names = [hashlib.sha256(key.encode()).hexdigest()[:8] for key in keys]
+        assert [(each["status"], each["key"]) for each in served.accesses] == [
+            *((200, name) for name in names),
+            *[(401, None)] * 4,
+            (200, names[0]),
+            (401, None),
+        ]
+        last = served.accesses[-2]
+        assert last["bytes_in"] == len(body)
+        assert last["bytes_out"] == len(b"OK")
+        assert (last["method"], last["route"]) == ("POST", "/api/v1/sessions/{session_id}/memory")
+        assert last["client"] == "127.0.0.1"
+        for hidden in (*keys, "nobody is to read this", "in-the-query", "Traceback"):
+            assert hidden not in served.log
+    with MongoClient(mongo_url) as client:
+        assert client[database_name].sessions.find_one({"_id": 'a\nb"'})
+
+
+def test_the_command_takes_keys_from_a_file(
+    mongo_url: str, database_name: str, tmp_path: Path
+) -> None:
+    digest = hashlib.sha256(b"hashed-key").hexdigest()
+    file = tmp_path / "keys.json"
+    entries = [
+        {"key": "file-key", "name": "the application"},
+        {"key": f"sha256:{digest.upper()}", "user_id": "alice"},
+        {"key": "reader-key", "read_only": True},
+    ]
+    file.write_text(json.dumps(entries))
+    options = ("--url", mongo_url, "--database", database_name, "--api-keys", str(file))
+    with serve(tmp_path, *options, environment={"ZEPSTORE_API_KEYS": "other-key"}) as served:
+        assert ask_all(served, "file-key", "hashed-key", "reader-key", "other-key") == [
+            *(200, 200, 200, 401),
+        ]
+        for key, status in (("file-key", 200), ("hashed-key", 403), ("reader-key", 200)):
+            asked = request("GET", "/metrics", b"", f"Authorization: Bearer {key}")
+            assert served.ask(asked)[0].status == status
+        asked = request("POST", "/api/v1/sessions", b"{}", "Authorization: Bearer reader-key")
+        assert served.ask(asked)[0].status == 403
+        assert served.accesses[0]["key"] == "the application"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot read"),
+        ('[{"key": "secret-key", "user": "alice"}]', "0.user"),
+        ('[{"key": "secret-key"}', "no JSON"),
+        ('["secret-key"]', "0"),
+        ('{"key": "secret-key"}', "list"),
+        ('[{"key": "secret-key", "read_only": "maybe"}]', "read_only"),
+        ("[]", "no API keys"),
+    ],
+)
+def test_a_file_that_holds_no_keys_is_refused_and_not_repeated(
+    mongo_url: str, tmp_path: Path, content: str | None, said: str
+) -> None:
+    file = tmp_path / "keys.json"
+    if content is not None:
+        file.write_text(content)
+    options = ("--url", mongo_url, "--api-keys", str(file))
+    with serve(tmp_path, *options, ready=False) as served:
+        assert served.process.wait(10) == 1
+        assert said in served.log
+        assert "secret-key" not in served.log
+        assert "Traceback" not in served.log
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_the_command_refuses_to_serve_everybody_without_keys(
+    mongo_url: str, tmp_path: Path, host: str
+) -> None:
+    with serve(tmp_path, "--url", mongo_url, "--host", host, ready=False) as served:
+        assert served.process.wait(20) == 1
+        assert served.log.count("\n") == 1
+        for cure in ("$ZEPSTORE_API_KEYS", "--api-keys", "127.0.0.1", "--insecure"):
+            assert cure in served.log
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "status"),
+    [(["--insecure"], {}, 200), ([], {"ZEPSTORE_API_KEYS": "key"}, 401)],
+)
+def test_the_command_serves_everybody_when_told_to_or_with_keys(
+    mongo_url: str, tmp_path: Path, options: list[str], environment: dict[str, str], status: int
+) -> None:
+    arguments = ("--url", mongo_url, "--host", "0.0.0.0", *options)
+    with serve(tmp_path, *arguments, environment=environment) as served:
+        assert served.ask(request("GET", "/api/v1/sessions"))[0].status == status

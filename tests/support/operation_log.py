@@ -1,0 +1,137 @@
+"""What those did who worked on a session, written down as they did it, readable after their death.
+
+Each thread or task has a log of its own. An operation begins and ends in it; in between stands what
+its steps brought back, as far as the checker of raw documents needs it.
+"""
+
+import contextlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from langchain_zepstore import NotFoundError
+from langchain_zepstore.core.operation import Operation
+from tests.support.invariants import Story
+
+WITHOUT_IDS = ("delete", "undelete", "rename", "purge")
+
+
+class Log:
+    """What one thread or task did, line by line."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def write(self, **line: Any) -> None:
+        os.write(self._file, json.dumps(line).encode() + b"\n")
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+@contextlib.contextmanager
+def telling(log: Log, name: str, **what: Any) -> Iterator[None]:
+    """Write down that an operation begins and how it ends, unless its process dies in it."""
+    log.write(begin=name, **what)
+    try:
+        yield
+    except NotFoundError:
+        log.write(end=name, missing=True, **what)
+    else:
+        log.write(end=name, **what)
+
+
+def watched(operation: Operation[Any], see: Callable[[Any], None]) -> Operation[Any]:
+    """Run an operation over any driver, and show what each of its steps brought back."""
+    step: Callable[[], Any] = partial(next, operation)
+    while True:
+        try:
+            yielded = step()
+        except StopIteration as stop:
+            return stop.value
+        try:
+            result = yield yielded
+        except BaseException as error:  # noqa: BLE001 - the operation decides what it means
+            step = partial(operation.throw, error)
+        else:
+            see(result)
+            step = partial(operation.send, result)
+
+
+def witness(log: Log, name: str, result: Any) -> None:
+    """Write down which deletion an operation opened, joined or took back, if this step did it."""
+    if not isinstance(result, dict):
+        return
+    undeletion, deletion = result.get("undeletion") or {}, result.get("deletion") or {}
+    if name == "undelete" and "id" in undeletion and "message" not in undeletion:
+        log.write(claimed=[result["uuid"], undeletion["id"]])
+    if name == "delete" and deletion.get("open"):
+        log.write(opened=[result["uuid"], deletion["id"], deletion["seq"]])
+
+
+def told(directory: Path) -> tuple[Story, Counter[str]]:
+    """Read all logs in a directory: the story, and how often each kind of operation succeeded."""
+    story, counts = Story(), Counter[str]()
+    for path in sorted(directory.iterdir()):
+        hand = _Hand(story, counts)
+        for line in map(json.loads, path.read_text().splitlines()):
+            hand.read(line)
+        hand.is_done()
+    return story, counts
+
+
+class _Hand:
+    """What one thread or task did, as it comes out of its log."""
+
+    def __init__(self, story: Story, counts: Counter[str]) -> None:
+        self._story = story
+        self._counts = counts
+        self._pending: dict[str, Any] | None = None
+        self._opened: tuple[str, int, int] | None = None
+        self._last_said: str | None = None
+
+    def read(self, line: dict[str, Any]) -> None:
+        if "begin" in line:
+            self._begun(line)
+        elif "claimed" in line:
+            self._story.taken_back.add(tuple(line["claimed"]))
+        elif "opened" in line:
+            incarnation, count, last = line["opened"]
+            self._opened = incarnation, count, last
+            self._story.opened.add(self._opened)
+        else:
+            self._ended(line)
+
+    def _begun(self, line: dict[str, Any]) -> None:
+        self._pending, self._opened = line, None
+        self._story.purged |= line["begin"] == "purge"
+        if line["begin"] not in ("add", *WITHOUT_IDS):
+            self._story.touched.update(line["uuids"])
+
+    def _ended(self, line: dict[str, Any]) -> None:
+        self._pending = None
+        succeeded = not line.get("missing")
+        self._counts[line["end"]] += succeeded
+        if self._opened and succeeded:
+            self._story.deletions.append(self._opened)
+        if line["end"] == "add":
+            self._story.acknowledged.append(line["uuids"])
+            if self._last_said is not None:
+                self._story.followed.append((self._last_said, line["uuids"][0]))
+            self._last_said = line["uuids"][-1]
+
+    def is_done(self) -> None:
+        """Note what it died in."""
+        if not self._pending:
+            return
+        kind = self._pending["begin"]
+        self._counts[f"abandoned {kind}"] += 1
+        if kind == "add":
+            self._story.abandoned.append(self._pending["uuids"])
+        elif kind == "again":
+            self._story.unsure.update(self._pending["uuids"])
+        self._story.untold |= kind == "delete" and not self._opened

@@ -1,0 +1,284 @@
+"""Every LangChain message comes back from a Zep message as what it was."""
+
+from copy import deepcopy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ChatMessage,
+    ChatMessageChunk,
+    FunctionMessage,
+    FunctionMessageChunk,
+    HumanMessage,
+    HumanMessageChunk,
+    RemoveMessage,
+    SystemMessage,
+    SystemMessageChunk,
+    ToolMessage,
+    ToolMessageChunk,
+)
+from langchain_core.messages.utils import count_tokens_approximately
+
+from langchain_zepstore import APIError, BadRequestError, Message
+from langchain_zepstore.messages.langchain import approximate_tokens, from_langchain, to_langchain
+
+CALL = {"name": "weather", "args": {"city": "Paris"}, "id": "c1", "type": "tool_call"}
+INVALID = {
+    "name": "weather",
+    "args": "{city",
+    "id": "c2",
+    "error": "no JSON",
+    "type": "invalid_tool_call",
+}
+CALL_CHUNK = {"name": "weather", "args": '{"ci', "id": "c1", "index": 0, "type": "tool_call_chunk"}
+RAW_CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+USAGE = {
+    "input_tokens": 9,
+    "output_tokens": 2,
+    "total_tokens": 11,
+    "input_token_details": {"cache_read": 3},
+}
+BLOCKS = [
+    "a bare string",
+    {"type": "text", "text": "What is this?"},
+    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+    {"type": "audio", "base64": "AAAA", "mime_type": "audio/wav"},
+    {"type": "reasoning", "reasoning": "hm", "extras": {"signature": "s"}},
+    {},
+]
+PLANTED = {
+    "lc": 1,
+    "type": "constructor",
+    "id": ["langchain", "schema", "messages", "HumanMessage"],
+    "kwargs": {"content": "planted"},
+}
+EVERYTHING = {
+    "id": "m1",
+    "name": "Ada",
+    "additional_kwargs": {"a.b": {"$set": [1, None, PLANTED]}},
+    "response_metadata": {"model_name": "m", "logprobs": [0.5]},
+    "an_extra": {"of": ["the", "user"]},
+}
+
+
+def assigned(message, **fields):
+    """Change a message as chat models do; LangChain does not look at it again."""
+    for name, value in fields.items():
+        setattr(message, name, value)
+    return message
+
+
+MESSAGES = {
+    "human": HumanMessage("hello"),
+    "human-everything": HumanMessage("hello", **EVERYTHING),
+    "human-blocks": HumanMessage(BLOCKS),
+    "human-empty": HumanMessage(""),
+    "human-no-blocks": HumanMessage([]),
+    "human-with-a-role": HumanMessage("hello", role="user", uuid="u", metadata={"a": 1}),
+    "human-planted-content": HumanMessage([PLANTED]),
+    "human-chunk": HumanMessageChunk("hel", **EVERYTHING),
+    "ai": AIMessage("hi"),
+    "ai-everything": AIMessage(
+        BLOCKS, tool_calls=[CALL], invalid_tool_calls=[INVALID], usage_metadata=USAGE, **EVERYTHING
+    ),
+    "ai-raw-calls": AIMessage("", additional_kwargs={"tool_calls": [RAW_CALL]}),
+    "ai-raw-calls-emptied": assigned(
+        AIMessage("", additional_kwargs={"tool_calls": [RAW_CALL]}), tool_calls=[]
+    ),
+    "ai-raw-calls-unusable": AIMessage("", additional_kwargs={"tool_calls": ["?"]}),
+    "ai-calls-assigned": assigned(
+        AIMessage(""), tool_calls=[{"name": "weather", "args": {}, "id": "c1"}]
+    ),
+    "ai-calls-with-extras": assigned(AIMessage(""), tool_calls=[{**CALL, "extras": {"a": 1}}]),
+    "ai-calls-with-index": assigned(AIMessage(""), tool_calls=[{**CALL, "index": 0}]),
+    "ai-invalid-calls-assigned": assigned(
+        AIMessage(""), invalid_tool_calls=[{"name": "f", "args": "{", "id": None, "error": None}]
+    ),
+    "ai-usage-assigned": assigned(AIMessage(""), usage_metadata={**USAGE, "flex_cache_read": 1}),
+    "ai-chunk": AIMessageChunk("h"),
+    "ai-chunk-everything": AIMessageChunk(
+        "h", tool_call_chunks=[CALL_CHUNK], usage_metadata=USAGE, **EVERYTHING
+    ),
+    "ai-chunk-calls": AIMessageChunk("", tool_calls=[CALL], invalid_tool_calls=[INVALID]),
+    "ai-chunk-calls-emptied": assigned(
+        AIMessageChunk("", tool_call_chunks=[CALL_CHUNK]), tool_calls=[]
+    ),
+    "ai-chunk-chunks-emptied": assigned(AIMessageChunk("", tool_calls=[CALL]), tool_call_chunks=[]),
+    "ai-chunk-last": AIMessageChunk(
+        [{"type": "tool_call_chunk", "id": "c1", "name": "f", "args": "{}", "extras": {"a": 1}}],
+        tool_call_chunks=[{**CALL_CHUNK, "args": "{}"}],
+        response_metadata={"output_version": "v1"},
+        chunk_position="last",
+    ),
+    "system": SystemMessage("be brief"),
+    "system-everything": SystemMessage(BLOCKS, **EVERYTHING),
+    "system-chunk": SystemMessageChunk("be"),
+    "tool": ToolMessage("18°", tool_call_id="c1"),
+    "tool-everything": ToolMessage(
+        BLOCKS, tool_call_id="c1", artifact={"rows": [[1, b"\0"]]}, status="error", **EVERYTHING
+    ),
+    "tool-falsy-artifacts": ToolMessage("", tool_call_id="", artifact=[]),
+    "tool-false-artifact": ToolMessage("", tool_call_id="c1", artifact=False),
+    "tool-planted-artifact": ToolMessage("", tool_call_id="c1", artifact=PLANTED),
+    "tool-chunk": ToolMessageChunk("18", tool_call_id="c1", artifact=[1], status="error"),
+    "function": FunctionMessage("18°", name="weather"),
+    "function-chunk": FunctionMessageChunk("18", name="weather"),
+    "chat": ChatMessage("hear, hear", role="the gallery"),
+    "chat-everything": ChatMessage(BLOCKS, role="", **EVERYTHING),
+    **{
+        f"chat-as-{role}": ChatMessage("hello", role=role)
+        for role in ("human", "user", "ai", "assistant", "system", "tool", "remove", "chat")
+    },
+    "chat-chunk": ChatMessageChunk("hear", role="human"),
+    "remove": RemoveMessage("m1"),
+    "remove-with-name": RemoveMessage("m1", name="Ada"),
+}
+
+every_message = pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES)
+
+
+def test_the_examples_are_of_all_thirteen_classes() -> None:
+    assert len({type(message) for message in MESSAGES.values()}) == 13
+
+
+@every_message
+def test_a_message_comes_back_equal(message) -> None:
+    back = to_langchain(from_langchain(message))
+    assert type(back) is type(message)
+    assert back == message
+    assert back.model_dump() == message.model_dump()
+
+
+@every_message
+def test_a_message_comes_back_equal_from_a_model_that_was_json(message) -> None:
+    stored = from_langchain(message).model_dump_json() if message.type != "tool" else None
+    if stored is None:  # bytes have no JSON
+        stored = from_langchain(message.model_copy(update={"artifact": None})).model_dump_json()
+        message = message.model_copy(update={"artifact": None})
+    assert to_langchain(Message.model_validate_json(stored)) == message
+
+
+@every_message
+def test_the_message_passed_in_is_not_touched(message) -> None:
+    before = deepcopy(message)
+    to_langchain(from_langchain(message))
+    assert message == before
+
+
+@every_message
+def test_the_id_is_the_uuid_and_tokens_are_counted(message) -> None:
+    stored = from_langchain(message)
+    assert stored.uuid == message.id
+    assert isinstance(stored.token_count, int)
+    assert (stored.token_count > 0) == (message.type != "remove")
+
+
+@given(st.sampled_from(["user", "human", "ai", "assistant", "system", "pirate", ""]), st.text())
+def test_tokens_of_others_messages_are_counted_as_langchain_core_counts_them(role, content) -> None:
+    message = Message(role=role, content=content)
+    assert approximate_tokens(message) == count_tokens_approximately([to_langchain(message)])
+
+
+@pytest.mark.parametrize("cls", [AIMessage, HumanMessage, SystemMessage])
+@pytest.mark.parametrize("content", ["", "a", "abcd", "abcde", "\u00e9\U0001f600" * 9, "x" * 1001])
+def test_tokens_are_counted_as_langchain_core_counts_them(cls, content) -> None:
+    message = cls(content)
+    assert from_langchain(message).token_count == count_tokens_approximately([message])
+
+
+@pytest.mark.parametrize(
+    ("message", "role"),
+    [
+        (HumanMessage(""), "human"),
+        (HumanMessageChunk(""), "human"),
+        (AIMessage(""), "ai"),
+        (AIMessageChunk(""), "ai"),
+        (SystemMessageChunk(""), "system"),
+        (ToolMessageChunk("", tool_call_id="c"), "tool"),
+        (FunctionMessageChunk("", name="f"), "function"),
+        (RemoveMessage("m1"), "remove"),
+        (ChatMessage("", role="the gallery"), "the gallery"),
+        (ChatMessageChunk("", role="the gallery"), "the gallery"),
+    ],
+)
+def test_the_role_is_what_a_reader_of_zep_expects(message, role) -> None:
+    assert from_langchain(message).role == role
+
+
+def test_a_plain_message_carries_nothing_beyond_zeps_fields() -> None:
+    for message in (HumanMessage("hello", id="m1"), ChatMessage("hello", role="the gallery")):
+        assert from_langchain(message).langchain is None
+
+
+def test_the_content_of_a_multimodal_message_is_its_text() -> None:
+    assert from_langchain(HumanMessage(BLOCKS)).content == "a bare stringWhat is this?"
+
+
+@pytest.mark.parametrize(
+    ("role", "expected"),
+    [
+        ("user", HumanMessage("hello", id="m1")),
+        ("human", HumanMessage("hello", id="m1")),
+        ("assistant", AIMessage("hello", id="m1")),
+        ("ai", AIMessage("hello", id="m1")),
+        ("system", SystemMessage("hello", id="m1")),
+        ("tool", ChatMessage("hello", role="tool", id="m1")),
+        ("Human", ChatMessage("hello", role="Human", id="m1")),
+        ("", ChatMessage("hello", role="", id="m1")),
+    ],
+)
+def test_a_message_written_by_others_becomes_the_class_of_its_role(role, expected) -> None:
+    assert to_langchain(Message(role=role, content="hello", uuid="m1")) == expected
+
+
+def test_what_is_no_langchain_message_is_refused_by_place() -> None:
+    for thing in ("hello", None, {"type": "human"}, Message(role="human", content="")):
+        with pytest.raises(BadRequestError, match=r"^messages\[3\] is a (str|NoneType|dict|Mess)"):
+            from_langchain(thing, "messages[3]")
+
+
+def test_a_type_that_cannot_be_read_back_is_refused_by_place() -> None:
+    class Whisper(BaseMessage):
+        type: str = "whisper"
+
+    with pytest.raises(BadRequestError, match=r"^messages\[3\] is of type 'whisper'"):
+        from_langchain(Whisper("psst"), "messages[3]")
+
+
+@pytest.mark.parametrize("block", [{"type": "text", "text": None}, {"type": ["odd"]}], ids=str)
+def test_a_block_that_cannot_be_counted_is_stored_all_the_same(block) -> None:
+    message = HumanMessage([block])
+    assert to_langchain(from_langchain(message)) == message
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"type": "nope", "data": {}},
+        {"type": ["human"], "data": {}},
+        {"type": 5, "data": {}},
+        {"type": "human", "data": None},
+        {"type": "human", "data": "text"},
+        {"type": "human", "data": [1]},
+        {"type": "human", "data": {"content": 5}},
+        {"type": "human", "data": {"type": "ai"}},
+        {"type": "human", "data": {"additional_kwargs": 5}},
+        {"type": "tool", "data": {}},
+        {"type": "ai", "data": {"tool_calls": 5}},
+        {"type": "ai", "data": {"tool_calls": [{"name": "f"}]}},
+        {"type": "AIMessageChunk", "data": {"tool_call_chunks": [5]}},
+    ],
+    ids=str,
+)
+def test_a_broken_payload_is_an_answer_that_makes_no_sense(payload) -> None:
+    with pytest.raises(APIError, match="'m1'"):
+        to_langchain(Message(role="human", content="", uuid="m1", langchain=payload))
+
+
+def test_a_planted_payload_makes_nothing_but_messages() -> None:
+    with pytest.raises(APIError):
+        to_langchain(Message(role="human", content="", langchain=PLANTED))

@@ -1,0 +1,263 @@
+"""What BSON cannot hold unchanged is refused, with its message and its place in it."""
+
+import re
+from collections import OrderedDict, defaultdict
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import IntEnum, StrEnum
+from uuid import uuid4
+
+import bson
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from pydantic import BaseModel
+
+from langchain_zepstore import BadRequestError, Message
+from langchain_zepstore.messages.langchain import from_langchain
+from langchain_zepstore.messages.parts import each_once, message_body
+from langchain_zepstore.messages.storable import Encoder, encoded_metadata
+from langchain_zepstore.mongo.documents import sized
+from langchain_zepstore.mongo.driver.collection import _CODEC
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+class Number(IntEnum):
+    SEVEN = 7
+
+
+class Thing:
+    pass
+
+
+class Model(BaseModel):
+    x: int = 1
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class Real(float):
+    pass
+
+
+class Bytes(bytes):
+    pass
+
+
+def lists(levels):
+    """Nest so many lists."""
+    value = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+def circle():
+    value = {}
+    value["self"] = value
+    return value
+
+
+UNSTORABLE = {
+    "set": ({1}, "a set cannot be stored"),
+    "frozenset": (frozenset(), "a frozenset cannot be stored"),
+    "tuple": ((1, 2), "a tuple cannot be stored"),
+    "object": (Thing(), "a Thing cannot be stored"),
+    "class": (Thing, "a type cannot be stored"),
+    "model": (Model(), "a Model cannot be stored"),
+    "bytearray": (bytearray(b"a"), "a bytearray cannot be stored"),
+    "complex": (1j, "a complex cannot be stored"),
+    "decimal": (Decimal(1), "a Decimal cannot be stored"),
+    "uuid": (uuid4(), "a UUID cannot be stored"),
+    "huge int": (2**63, "an int beyond 64 bits"),
+    "huge negative int": (-(2**63) - 1, "an int beyond 64 bits"),
+    "lone surrogate": ("a\udc80", "a lone surrogate"),
+    "naive datetime": (datetime(2026, 1, 1), "only aware datetimes"),  # noqa: DTZ001
+    "microseconds": (datetime(2026, 1, 1, microsecond=1, tzinfo=UTC), "only aware datetimes"),
+    "before year 1 in UTC": (
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5))),
+        "datetime",
+    ),
+    "after year 9999 in UTC": (
+        datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-5))),
+        "datetime",
+    ),
+}
+
+
+@pytest.mark.parametrize(("value", "reason"), UNSTORABLE.values(), ids=UNSTORABLE)
+def test_what_cannot_be_stored_is_named_by_message_and_path(value, reason) -> None:
+    message = ToolMessage("", tool_call_id="c", artifact=[{"x": value}])
+    where = r"^messages\[1\]\.langchain\['data'\]\['artifact'\]\[0\]\['x'\]: .*"
+    with pytest.raises(BadRequestError, match=where + reason):
+        sized(
+            each_once([from_langchain(HumanMessage("fine")), from_langchain(message)], message_body)
+        )
+
+
+@pytest.mark.parametrize(("value", "reason"), UNSTORABLE.values(), ids=UNSTORABLE)
+def test_the_same_holds_for_metadata(value, reason) -> None:
+    message = Message.model_construct(role="user", content="", metadata={"a": [value]})
+    with pytest.raises(BadRequestError, match=r"^messages\[0\]\.metadata\['a'\]\[0\]: .*" + reason):
+        sized(each_once([message], message_body))
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        (5, "a key must be a str, not int"),
+        (None, "a key must be a str, not NoneType"),
+        (b"a", "a key must be a str, not bytes"),
+        (("a", 1), "a key must be a str, not tuple"),
+        ("a\0", "a key cannot hold a NUL"),
+        ("a\ud800", "a lone surrogate"),
+    ],
+    ids=repr,
+)
+def test_a_key_that_cannot_be_stored_is_named(key, reason) -> None:
+    message = from_langchain(HumanMessage("", additional_kwargs={"outer": {key: 1}}))
+    place = f"messages[0].langchain['data']['additional_kwargs']['outer'][{key!r}]: "
+    with pytest.raises(BadRequestError, match="^" + re.escape(place) + reason) as caught:
+        sized(each_once([message], message_body))
+    assert str(caught.value).encode()  # it can be printed
+
+
+@pytest.mark.parametrize(
+    ("message", "place"),
+    [
+        (HumanMessage("a\ud800"), ".content"),
+        (HumanMessage([{"a": "\ud800"}]), ".content[0]['a']"),
+        (HumanMessage("", name="\ud800"), ".langchain['data']['name']"),
+        (HumanMessage("", an_extra={1}), ".langchain['data']['an_extra']"),
+        (HumanMessage("", id="a\0"), ".uuid"),
+        (HumanMessage("", id="x" * 1025), ".uuid"),
+        (HumanMessage("", id=""), ".uuid"),
+        (
+            AIMessage("", tool_calls=[{"name": "f", "args": {"a": {1}}, "id": "c"}]),
+            ".langchain['data']['tool_calls'][0]['args']['a']",
+        ),
+    ],
+)
+def test_every_field_of_a_message_is_checked(message, place) -> None:
+    with pytest.raises(BadRequestError, match="^" + re.escape(f"messages[0]{place}")):
+        sized(each_once([from_langchain(message)], message_body))
+
+
+def test_what_contains_itself_is_refused() -> None:
+    message = from_langchain(ToolMessage("", tool_call_id="c", artifact=circle()))
+    with pytest.raises(BadRequestError, match=r"^messages\[0\]\.langchain.*deeper than 100"):
+        sized(each_once([message], message_body))
+
+
+def test_a_hundred_levels_are_stored_and_one_more_is_refused() -> None:
+    assert Encoder().encode(lists(100), "value") == lists(100)
+    with pytest.raises(BadRequestError, match=r"^value(\[0\]){100}: nested deeper than 100 levels"):
+        Encoder().encode(lists(101), "value")
+
+
+def test_nesting_beyond_pythons_own_limit_is_refused_wherever_it_is() -> None:
+    call = {"name": "f", "args": {"deep": lists(50_000)}, "id": "c"}
+    with pytest.raises(BadRequestError, match="deeper than 100"):
+        sized(
+            each_once(
+                [from_langchain(AIMessage("", tool_calls=[call]), "messages[0]")], message_body
+            )
+        )
+
+
+def test_metadata_may_nest_sixteen_maps_and_no_more() -> None:
+    metadata = {}
+    for _ in range(15):
+        metadata = {"in": [metadata]}  # lists between them do not count
+    assert encoded_metadata(metadata, "metadata") == metadata
+    with pytest.raises(BadRequestError, match=r"^metadata nests more than 16 maps"):
+        encoded_metadata({"in": metadata}, "metadata")
+
+
+@pytest.mark.parametrize("value", [[], "a", 5, ()])
+def test_metadata_is_a_dict(value) -> None:
+    with pytest.raises(
+        BadRequestError, match=rf"^metadata must be a dict, not {type(value).__name__}$"
+    ):
+        encoded_metadata(value, "metadata")
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (Colour.RED, "red"),
+        (Text("a"), "a"),
+        (Number.SEVEN, 7),
+        (Real(0.5), 0.5),
+        (Bytes(b"a"), b"a"),
+        (OrderedDict(a=1), {"a": 1}),
+        (defaultdict(list, a=[1]), {"a": [1]}),
+        ({Colour.RED: Number.SEVEN}, {"red": 7}),
+    ],
+)
+def test_a_subclass_is_stored_as_the_plain_value(value, plain) -> None:
+    encoded = Encoder().encode([value], "value")[0]
+    assert (type(encoded), encoded) == (type(plain), plain)
+    if isinstance(plain, dict):
+        [(key, item)] = encoded.items()
+        assert type(key) is str
+        assert type(item) in (int, list)
+    assert bson.decode(bson.encode({"v": encoded}), codec_options=_CODEC)["v"] == plain
+
+
+def test_what_was_passed_in_is_not_changed() -> None:
+    value = {"$ref": [{"$ref": Colour.RED}], "a": OrderedDict(b=1)}
+    Encoder().encode(value, "value")
+    assert value == {"$ref": [{"$ref": Colour.RED}], "a": OrderedDict(b=1)}
+    assert type(value["a"]) is OrderedDict
+
+
+def test_a_message_over_16_mb_is_named_with_its_size() -> None:
+    messages = [HumanMessage("fine"), HumanMessage("x" * 17_000_000, id="big")]
+    with pytest.raises(BadRequestError, match=r"^messages\[1\] \(uuid 'big'\) has 17,000,\d\d\d "):
+        sized(each_once([from_langchain(message) for message in messages], message_body))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("role", None),
+        ("content", 5),
+        ("content", ["a"]),
+        ("uuid", 5),
+        ("token_count", -1),
+        ("token_count", "1"),
+        ("created_at", "yesterday"),
+        ("created_at", datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5)))),
+        ("metadata", []),
+        ("langchain", "x"),
+        ("langchain", {}),
+        ("langchain", {"type": "human", "data": None}),
+        ("langchain", {"type": "nope", "data": {}}),
+        ("langchain", {"type": "tool", "data": {}}),
+        ("langchain", {"type": "ai", "data": {"tool_calls": 5}}),
+    ],
+)
+def test_a_field_that_pydantic_did_not_check_is_refused_by_name(field, value) -> None:
+    message = Message.model_construct(**{"role": "user", "content": "", field: value})
+    with pytest.raises(BadRequestError, match=rf"^messages\[0\]\.{field}\b"):
+        sized(each_once([message], message_body))
+
+
+@pytest.mark.parametrize("thing", ["hello", None, {"role": "user"}, HumanMessage("")])
+def test_what_is_no_message_is_refused_by_place(thing) -> None:
+    with pytest.raises(BadRequestError, match=r"^messages\[0\] is a \w+, not a Message$"):
+        sized(each_once([thing], message_body))
+
+
+def test_of_an_id_that_comes_twice_the_last_wins_at_the_place_of_the_first() -> None:
+    messages = [
+        Message(role="user", content=content, uuid=uuid)
+        for uuid, content in (("a", "1"), ("b", "2"), ("a", "3"))
+    ]
+    bodies = [body for body, _ in each_once(messages, message_body)]
+    assert [(body["uuid"], body["content"]) for body in bodies] == [("a", "3"), ("b", "2")]

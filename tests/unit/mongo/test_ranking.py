@@ -1,0 +1,177 @@
+"""Rare words count more than common ones, neighbours and sessions lend each other weight."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_zepstore.mongo.search.ranking import Candidate, answers, candidate, ranked
+
+
+def found(*texts: str, session: str = "s", score: float = 1.0) -> list[Candidate]:
+    return [Candidate((session, 10 * n), text, score) for n, text in enumerate(texts)]
+
+
+def order(query: str, candidates: list[Candidate]) -> list[int]:
+    return [seq // 10 for (_, seq), _ in ranked(query, candidates)]
+
+
+def test_a_rare_word_counts_more_than_a_common_one() -> None:
+    texts = ["the boat was here", "the boat was there", "the boat was green", "a whale was here"]
+    assert order("boat whale", found(*texts))[0] == 3
+
+
+def test_a_word_counts_in_any_form_of_its() -> None:
+    assert order("painting boats", found("he has a cat", "he painted a boat"))[0] == 1
+
+
+def test_a_short_message_is_more_about_its_words_than_a_long_one() -> None:
+    assert order("boat", found("boat " + "river bank " * 30, "a boat"))[0] == 1
+
+
+def test_who_speaks_is_part_of_what_is_said_unless_it_is_a_role() -> None:
+    document = {"_id": {"s": "s", "q": 1}, "seq": 1, "content": "I like boats", "score": 1.0}
+    ada = candidate({**document, "role": "Ada"})
+    assert (ada.text, ada.speaker) == ("I like boats", "Ada")
+    assert candidate({**document, "role": "user"}).speaker == ""
+
+
+def test_what_the_speaker_says_whom_the_query_names_counts_more() -> None:
+    of_ada = Candidate(("s", 10), "I bought a boat", 1.0, "Ada Byron")
+    to_ada = Candidate(("s", 20), "Ada, I bought a boat", 1.0, "Bob")
+    about = [place for place, _ in ranked("Which boat did Ada buy?", [to_ada, of_ada])]
+    assert about == [("s", 10), ("s", 20)]
+
+
+def test_a_speaker_whose_name_is_no_word_is_nobody() -> None:
+    several = [Candidate(("s", 10), "a boat", 1.0, "!"), Candidate(("s", 20), "a boat", 1.0, "")]
+    [(_, one), (_, other)] = ranked("a boat!", several)
+    assert one == other
+
+
+def test_blocks_are_ranked_by_their_text() -> None:
+    content = [{"type": "text", "text": "a boat"}, {"type": "image_url", "image_url": "data:"}]
+    document = {"_id": {"s": "s", "q": 1}, "seq": 1, "role": "user", "content": content}
+    assert candidate(document).text == "a boat"
+
+
+def test_the_turn_beside_a_match_gets_a_part_of_its_score() -> None:
+    question = Candidate(("s", 1), "I want to paint a boat.", 1.0)
+    answer = Candidate(("s", 2), "The boat of my aunt.", 1.0)
+    elsewhere = Candidate(("s", 9), "The boat of my aunt.", 1.0)
+    places = [place for place, _ in ranked("paint boat", [question, answer, elsewhere])]
+    assert places == [("s", 1), ("s", 2), ("s", 9)]
+
+
+@pytest.mark.parametrize("asked", ["Which boat?", "Which boat? 🚣", "Boat\uff1f", "(the boat?)"])
+def test_the_turn_after_a_question_gets_more_than_the_one_before(asked) -> None:
+    before, after = (Candidate(("s", seq), "The boat of my aunt.", 1.0) for seq in (1, 3))
+    elsewhere = [Candidate(("s", seq), "The boat of my aunt.", 1.0) for seq in (10, 20)]
+    question = Candidate(("s", 2), asked, 1.0)
+    places = [place for place, _ in ranked("boat", [before, question, after, *elsewhere])]
+    assert places[0] == ("s", 3)
+
+
+def test_what_asks_is_less_of_an_answer_than_what_tells() -> None:
+    assert order("boat", found("a boat?", "a boat")) == [1, 0]
+
+
+def test_a_session_about_the_words_lends_weight_to_its_messages() -> None:
+    about = [Candidate(("a", 10 * n), "boats and boats", 1.0) for n in range(3)]
+    mentions = [Candidate(("b", 10), "a boat", 1.0), Candidate(("a", 100), "a boat", 1.0)]
+    places = [place for place, _ in ranked("boat", [*about, *mentions])]
+    assert places.index(("a", 100)) < places.index(("b", 10))
+
+
+def test_what_only_stands_beside_is_no_result() -> None:
+    beside = Candidate(("s", 1), "boat boat boat", None)
+    assert [place for place, _ in ranked("boat", [beside, *found("a boat")])] == [("s", 0)]
+
+
+def test_what_answers_a_question_that_was_found_is_a_result_without_any_of_its_words() -> None:
+    question = Candidate(("s", 1), "Which boat is yours?", 1.0)
+    answer = Candidate(("s", 2), "The green one.", None)
+    asked, looked_for = "Whose boat?", "boat"
+    assert answers(asked, [question]) == [("s", 2)]
+    places = sorted(place for place, _ in ranked(asked, [question, answer]))
+    assert places == [("s", 1), ("s", 2)]
+    assert answers(looked_for, [question]) == []
+    assert [place for place, _ in ranked(looked_for, [question, answer])] == [("s", 1)]
+
+
+def test_no_answers_are_looked_for_that_are_there_or_to_what_was_not_found() -> None:
+    several = [
+        Candidate(("s", 1), "a boat?", 1.0),
+        Candidate(("s", 2), "a lake?", None),
+        Candidate(("s", 5), "a boat", 1.0),
+        Candidate(("t", 5), "a boat?", 1.0),
+    ]
+    assert answers("a boat?", several) == [("t", 6)]
+
+
+def test_what_was_found_by_meaning_is_a_result_and_counts_more_the_nearer_it_is() -> None:
+    near = Candidate(("s", 10), "a schooner", None, similarity=0.9)
+    far = Candidate(("s", 20), "a soup", None, similarity=0.2)
+    assert [place for place, _ in ranked("boat", [far, near])] == [("s", 10), ("s", 20)]
+    word = Candidate(("s", 30), "a boat", 1.0)
+    assert ranked("boat", [far, near, word])[0][0] == ("s", 30)
+    both = Candidate(("s", 40), "a boat", 1.0, similarity=0.9)
+    assert ranked("boat", [far, near, word, both])[0][0] == ("s", 40)
+
+
+def test_one_found_by_meaning_alone_counts() -> None:
+    [(_, score)] = ranked("boat", [Candidate(("s", 1), "a schooner", None, similarity=0.5)])
+    assert score > 0
+
+
+def test_what_is_near_in_meaning_lends_weight_to_what_stands_beside() -> None:
+    boats = [Candidate(("s", seq), "a boat", 1.0) for seq in (10, 21)]
+    near = Candidate(("s", 20), "a schooner", None, similarity=0.9)
+    far = Candidate(("s", 30), "a soup", None, similarity=0.2)
+    assert ranked("boat", [*boats, near, far])[0][0] == ("s", 21)
+
+
+def test_words_are_those_of_the_language() -> None:
+    several = found("ein Haus", "viele Häuser")
+    [(_, one), (_, other)] = ranked("Häuser", several, language="german")
+    assert one > 0
+    assert other > 0
+    assert [seq for (_, seq), _ in ranked("Häuser", several, language="none")] == [10, 0]
+
+
+def test_equals_keep_the_order_of_the_index_and_then_of_the_conversation() -> None:
+    several = [
+        Candidate(("s", 30), "wal", 1.0),
+        Candidate(("s", 10), "wal", 2.0),
+        Candidate(("s", 20), "wal", 1.0),
+    ]
+    assert [seq for (_, seq), _ in ranked("鯨", several)] == [10, 20, 30]
+
+
+words = st.lists(st.sampled_from(["boat", "lake", "鯨", "", "a" * 500, "İ", "\0", "?", "ada"])).map(
+    " ".join
+)
+scores = st.none() | st.floats(0, 9)
+messages = st.tuples(words, scores, st.sampled_from(["", "Ada", "?"]), scores)
+
+
+def asks(text: str) -> bool:
+    return text.rstrip(" \0").endswith("?")
+
+
+@given(words, st.lists(messages, max_size=20), st.sampled_from(["english", "turkish", "none"]))
+def test_any_text_is_ranked_once_each_and_best_first(query, texts, language) -> None:
+    several = [Candidate(("s", n), *message) for n, message in enumerate(texts)]
+    result = ranked(query, several, language)
+    places = [place for place, _ in result]
+    assert len(set(places)) == len(places)
+    results = {each.place for each in several if (each.found, each.similarity) != (None, None)}
+    answering = {
+        after.place
+        for before, after in pairwise(several)
+        if asks(query) and before.found is not None and asks(before.text)
+    }
+    assert set(places) == results | answering
+    given_scores = [score for _, score in result]
+    assert given_scores == sorted(given_scores, reverse=True)
