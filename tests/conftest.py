@@ -19,6 +19,20 @@ FIGURE = "figure"
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the tests of faults run in their long form."""
     parser.addoption("--long", action="store_true", help="the long form of the tests of faults")
+    parser.addoption("--promises", action="store_true", help="print what tests promise, run none")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Print each promise with the tests that show it."""
+    if not session.config.getoption("promises"):
+        return
+    shown: dict[str, dict[str, None]] = {}
+    for item in session.items:
+        for marker in item.iter_markers("promise"):
+            shown.setdefault(marker.args[0], {})[item.nodeid.partition("[")[0]] = None
+    lines = [f"{what}\n    " + "\n    ".join(tests) for what, tests in shown.items()]
+    session.config.get_terminal_writer().line("\n".join(lines))
+    pytest.exit("promises printed", returncode=0)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

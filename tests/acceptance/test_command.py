@@ -24,6 +24,7 @@ def tree(pid: int) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
+@pytest.mark.promise("without a URL it is a whole Zep in one process tree")
 def test_without_a_url_it_is_a_whole_zep_in_one_process_tree(tmp_path: Path) -> None:
     environment = {"XDG_DATA_HOME": str(tmp_path), "ZEPSTORE_URL": ""}
     with serving(environment=environment) as server:
@@ -40,6 +41,7 @@ def test_without_a_url_it_is_a_whole_zep_in_one_process_tree(tmp_path: Path) -> 
         assert client.memory.get_memory("a session").messages[0].content == "hello"
 
 
+@pytest.mark.promise("it ends when told to; several processes share the address")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "told"])
 def test_it_ends_without_a_word_of_trouble(mongo_url: str, number: signal.Signals) -> None:
     with serving("--url", mongo_url, "--database", "command") as server:
@@ -52,6 +54,7 @@ def test_it_ends_without_a_word_of_trouble(mongo_url: str, number: signal.Signal
         assert "Traceback" not in server.log, server.log
 
 
+@pytest.mark.promise("it ends when told to; several processes share the address")
 def test_two_workers_share_the_address(mongo_url: str) -> None:
     with serving("--url", mongo_url, "--database", "workers", "--workers", "2") as server:
         begun = time.monotonic()
@@ -75,6 +78,7 @@ def _listening(pid: int) -> set[int]:
     }
 
 
+@pytest.mark.promise("what it cannot do, it says in one line")
 def test_a_port_that_is_taken_is_told(mongo_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -84,6 +88,7 @@ def test_a_port_that_is_taken_is_told(mongo_url: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.promise("what it cannot do, it says in one line")
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -104,6 +109,7 @@ def test_what_cannot_be_served_is_told_in_one_line(options, words, monkeypatch) 
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.promise("what it cannot do, it says in one line")
 def test_a_missing_extra_names_its_pip_command() -> None:
     code = (
         "import sys; sys.modules['fastapi'] = None\n"

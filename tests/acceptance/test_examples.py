@@ -76,6 +76,7 @@ def elsewhere(environment: dict[str, str], statement: str) -> None:
 # quickstart.py
 
 
+@pytest.mark.promise("a first conversation that goes on; where the data lives")
 def test_the_quickstart_finds_what_it_left_and_goes_on(environment: dict[str, str]) -> None:
     first = succeed(environment, "quickstart.py")
     assert "2 messages" in first
@@ -87,6 +88,7 @@ def test_the_quickstart_finds_what_it_left_and_goes_on(environment: dict[str, st
     assert "I remember 1 earlier visit(s)" in second
 
 
+@pytest.mark.promise("a first conversation that goes on; where the data lives")
 def test_the_quickstart_says_where_the_data_lives(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -117,6 +119,7 @@ def test_the_quickstart_shows_only_the_end_of_a_long_conversation(
     assert "this is visit 5." in out
 
 
+@pytest.mark.promise("the quickstart names, lists, deletes and undeletes")
 def test_the_quickstart_names_lists_deletes_and_undeletes_its_session(
     environment: dict[str, str],
 ) -> None:
@@ -135,6 +138,7 @@ def test_metadata_that_others_gave_the_quickstarts_session_stays(
     assert "'mine': 1" in succeed(environment, "quickstart.py")
 
 
+@pytest.mark.promise("the quickstart names, lists, deletes and undeletes")
 def test_what_an_interrupted_quickstart_deleted_is_found_again(
     environment: dict[str, str],
 ) -> None:
@@ -200,6 +204,7 @@ def test_an_error_is_one_line_and_exit_code_1(
 # chain_memory.py
 
 
+@pytest.mark.promise("a chain with memory")
 def test_a_chain_remembers_within_a_run_and_after_it(environment: dict[str, str]) -> None:
     first = succeed(environment, "chain_memory.py")
     assert re.findall(r"given (\d+) messages", first) == ["2", "4", "6"]
@@ -267,6 +272,7 @@ def rows(out: str) -> list[list[str]]:
     return [[cell.strip() for cell in line[1:4]] for line in lines]
 
 
+@pytest.mark.promise("real conversations come back message by message")
 def test_loaded_conversations_come_back_equal_however_often(
     environment: dict[str, str], small_directory: Path
 ) -> None:
@@ -275,6 +281,7 @@ def test_loaded_conversations_come_back_equal_however_often(
         assert rows(out) == [["7", "3", "15"], ["[b] 8", "1", "1"], ["total", "4", "16"]]
 
 
+@pytest.mark.promise("real conversations come back message by message")
 def test_loading_locomo_gives_back_every_message(
     environment: dict[str, str], locomo_directory: Path | None
 ) -> None:
@@ -306,6 +313,7 @@ def test_the_url_can_be_given(
 SESSION = "'locomo/7/session-2'"
 
 
+@pytest.mark.promise("real conversations come back message by message")
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
@@ -331,6 +339,7 @@ def test_a_difference_is_shown_and_is_exit_code_1(
     assert said in fail(environment, "load_conversations.py", small_directory)
 
 
+@pytest.mark.promise("real conversations come back message by message")
 def test_a_conversation_is_a_user_with_dated_sessions(
     environment: dict[str, str], small_directory: Path
 ) -> None:
@@ -407,6 +416,7 @@ def test_a_directory_without_conversations_is_an_error(
 # sessions.py
 
 
+@pytest.mark.promise("the calls of Zep's documentation run, sync and async on one client")
 def test_the_sessions_example_shows_the_life_of_a_session_however_often(
     environment: dict[str, str],
 ) -> None:

@@ -153,6 +153,10 @@ def failures_of(runs: dict[str, Future[Failures]], framework: str) -> Failures:
         pytest.fail(f"the tests of {framework} did not run: {error}", pytrace=False)
 
 
+@pytest.mark.promise(
+    "the OpenAI Agents SDK, Pydantic AI, LlamaIndex and Microsoft's Agent Framework, as "
+    "released, run on our adapters, each in an environment of its own; the examples run there"
+)
 @pytest.mark.parametrize(("framework", "name"), EACH)
 def test_a_framework_works_with_our_adapter(
     runs: dict[str, Future[Failures]], framework: str, name: str
@@ -163,6 +167,7 @@ def test_a_framework_works_with_our_adapter(
         pytest.fail(failure, pytrace=False)
 
 
+@pytest.mark.promise("a missing extra names its pip command")
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_without_its_framework_an_adapter_names_the_pip_command(framework: str) -> None:
     extra, module = FRAMEWORKS[framework]

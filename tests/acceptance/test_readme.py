@@ -35,6 +35,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {**os.environ, "ZEPSTORE_URL": f"embedded://{quote(str(store))}"}
 
 
+@pytest.mark.promise(
+    "the README's code runs, its commands are the ones of the continuous integration"
+)
 @pytest.mark.parametrize("block", RUN, ids=line)
 def test_a_block_runs_by_itself(
     block: re.Match[str], environment: dict[str, str], tmp_path: Path
@@ -94,6 +97,9 @@ def test_the_readme_begins_with_the_two_commands() -> None:
     assert {block["language"] for block in BLOCKS[:2]} == {"bash"}
 
 
+@pytest.mark.promise(
+    "the README's code runs, its commands are the ones of the continuous integration"
+)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_ci_runs_the_commands_as_they_stand(command: str) -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")

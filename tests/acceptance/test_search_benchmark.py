@@ -109,6 +109,7 @@ def test_memory_is_measured_and_does_not_run_away(small: str) -> None:
     assert vectors == 1
 
 
+@pytest.mark.promise("rare words, neighbours and the session's subject rank what was found")
 def test_real_conversations_are_searched_better_than_by_the_bare_index(
     locomo_directory: Path | None,
 ) -> None:

@@ -140,6 +140,7 @@ def run_of(runs: dict[str, Future[Run]], program: str) -> Run:
         pytest.fail(f"{program} did not run: {error}", pytrace=False)
 
 
+@pytest.mark.promise("zep-python 1.5 and 2.0rc and LangChain's Zep classes work unmodified")
 @pytest.mark.parametrize(("program", "check"), CHECKS)
 def test_an_unmodified_client_is_served_as_by_zep(
     runs: dict[str, Future[Run]], program: str, check: str
@@ -155,6 +156,7 @@ def test_a_program_runs_the_checks_that_stand_in_it(
     assert list(run_of(runs, program).results) == checks_of(program)
 
 
+@pytest.mark.promise("zep-python 1.5 and 2.0rc and LangChain's Zep classes work unmodified")
 @pytest.mark.parametrize("program", INSTALLED)
 def test_what_a_client_leaves_is_a_conversation_for_langchain(
     runs: dict[str, Future[Run]], mongo_url: str, program: str
@@ -167,6 +169,7 @@ def test_what_a_client_leaves_is_a_conversation_for_langchain(
         assert first.metadata == {"a": [1]}
 
 
+@pytest.mark.promise("zep-python 1.5 and 2.0rc and LangChain's Zep classes work unmodified")
 @pytest.mark.parametrize("program", INSTALLED)
 def test_an_environment_holds_zeps_client_and_nothing_of_ours(
     runs: dict[str, Future[Run]], program: str

@@ -47,6 +47,13 @@ async def add_all_at_once(zep: Facade, session_id: str, memories: list[Memory]) 
         await asyncio.gather(*calls)
 
 
+@pytest.mark.promise(
+    "the first message to an unknown id creates the session, of two writers both succeed"
+)
+@pytest.mark.promise(
+    "sessions come into being with their first memory, also with 32 first writers; each call "
+    "stands together"
+)
 async def test_a_session_comes_into_being_with_its_first_memory(
     zep: Facade, session_id: str
 ) -> None:
@@ -55,11 +62,13 @@ async def test_a_session_comes_into_being_with_its_first_memory(
     assert await contents(zep, session_id) == ["hello"]
 
 
+@pytest.mark.promise("order is that of adding, never of time")
 async def test_messages_come_back_in_the_order_of_the_call(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, said("b", "a", "c", "a"))
     assert await contents(zep, session_id) == ["b", "a", "c", "a"]
 
 
+@pytest.mark.promise("order is that of adding, never of time")
 async def test_each_call_adds_at_the_end(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, said("1", "2"))
     await zep.memory.add_memory(session_id, said("3"))
@@ -67,6 +76,7 @@ async def test_each_call_adds_at_the_end(zep: Facade, session_id: str) -> None:
     assert await contents(zep, session_id) == ["1", "2", "3", "4", "5"]
 
 
+@pytest.mark.promise("order is that of adding, never of time")
 async def test_order_is_that_of_adding_not_of_created_at(zep: Facade, session_id: str) -> None:
     days = [datetime(2024, 1, day, tzinfo=UTC) for day in (3, 1, 2, 1)]
     messages = [Message(role="user", content=str(day), created_at=day) for day in days]
@@ -124,6 +134,7 @@ async def test_metadata_of_the_memory_does_not_become_a_message_or_a_messages(
     assert (message.content, message.metadata) == ("a", None)
 
 
+@pytest.mark.promise("`created_at` is kept if given")
 async def test_created_at_is_kept_if_given(zep: Facade, session_id: str) -> None:
     moments = {
         "utc": datetime(2001, 2, 3, 4, 5, 6, 789_000, tzinfo=UTC),
@@ -144,6 +155,7 @@ async def test_created_at_is_kept_to_the_millisecond(zep: Facade, session_id: st
     assert message.created_at == moment.replace(microsecond=789_000)
 
 
+@pytest.mark.promise("`created_at` is kept if given")
 async def test_created_at_is_the_time_of_storing_if_not_given(zep: Facade, session_id: str) -> None:
     before = datetime.now(UTC)
     await zep.memory.add_memory(session_id, said("a"))
@@ -155,6 +167,7 @@ async def test_created_at_is_the_time_of_storing_if_not_given(zep: Facade, sessi
     assert abs(message.created_at - before) < timedelta(minutes=1)
 
 
+@pytest.mark.promise("`token_count` is kept if given, else approximated")
 async def test_token_count_is_kept_if_given_and_else_approximated(
     zep: Facade, session_id: str
 ) -> None:
@@ -196,6 +209,10 @@ async def test_a_number_of_a_class_of_its_own_is_stored_as_the_number(
     assert message.metadata == {"level": 2, "big": 2**40}
 
 
+@pytest.mark.promise(
+    "a role is free text; LangChain's types come back as what they were; messages of others "
+    "are read by their role"
+)
 async def test_role_and_content_come_back_equal(zep: Facade, session_id: str) -> None:
     texts = ["", " ", "a\nb\tc", "nul \0 in it", "ß e\u0301 漢字 🦜", "$where", '{"$ne": 1}']
     messages = [Message(role=text, content=text) for text in texts]
@@ -204,6 +221,10 @@ async def test_role_and_content_come_back_equal(zep: Facade, session_id: str) ->
     assert stored == [(text, text) for text in texts]
 
 
+@pytest.mark.promise(
+    "an id that is there is replaced in its place; a deleted one lives again, at the end; a "
+    "retry is harmless"
+)
 async def test_a_message_added_again_by_id_is_replaced_in_its_place(
     zep: Facade, session_id: str
 ) -> None:
@@ -235,6 +256,7 @@ async def test_a_replaced_message_keeps_its_created_at_unless_one_is_given(
     assert (message.content, message.created_at) == ("c", second)
 
 
+@pytest.mark.promise("retries with ids leave no doubles, also when answers are lost")
 async def test_of_an_id_twice_in_one_call_the_last_wins_at_the_firsts_place(
     zep: Facade, session_id: str
 ) -> None:
@@ -258,6 +280,10 @@ async def test_old_and_new_ids_in_one_call_each_find_their_place(
     assert await contents(zep, session_id) == ["a2", "b2", "c1", "d2", "e1"]
 
 
+@pytest.mark.promise(
+    "an id that is there is replaced in its place; a deleted one lives again, at the end; a "
+    "retry is harmless"
+)
 async def test_a_call_with_ids_that_is_repeated_changes_nothing(
     zep: Facade, session_id: str
 ) -> None:
@@ -291,12 +317,17 @@ async def test_message_ids_are_told_apart_to_the_character(zep: Facade, session_
     assert [message.uuid for message in await read(zep, session_id)] == ids
 
 
+@pytest.mark.promise("order, whole calls, large calls")
 async def test_2500_messages_in_one_call_keep_their_order(zep: Facade, session_id: str) -> None:
     numbers = [str(number) for number in range(2500)]
     await zep.memory.add_memory(session_id, said(*numbers))
     assert await contents(zep, session_id) == numbers
 
 
+@pytest.mark.promise(
+    "a message too large for MongoDB is named with its size, nothing is stored; a large call "
+    "is stored whole"
+)
 @pytest.mark.needs("large")
 async def test_a_call_over_8_megabytes_keeps_its_order(zep: Facade, session_id: str) -> None:
     texts = [str(number) * (3 * MEGABYTE) for number in range(4)] + ["last"]
@@ -311,6 +342,9 @@ async def test_one_message_of_almost_16_megabytes_is_stored(zep: Facade, session
     assert await contents(zep, session_id) == ["before", text, "after"]
 
 
+@pytest.mark.promise(
+    "any text of up to 1 kB is an id; anything else is refused and reaches no query"
+)
 async def test_any_text_is_a_session_id(zep: Facade) -> None:
     unique = uuid4().hex
     ids = [
@@ -338,6 +372,9 @@ async def test_any_text_is_a_session_id(zep: Facade) -> None:
         assert await contents(zep, session_id) == [session_id]
 
 
+@pytest.mark.promise(
+    "any text of up to 1 kB is an id; anything else is refused and reaches no query"
+)
 async def test_session_ids_are_told_apart_to_the_character(zep: Facade, session_id: str) -> None:
     composed = f"café {session_id}"
     ids = [
@@ -356,6 +393,13 @@ async def test_session_ids_are_told_apart_to_the_character(zep: Facade, session_
     ]
 
 
+@pytest.mark.promise(
+    "the first message to an unknown id creates the session, of two writers both succeed"
+)
+@pytest.mark.promise(
+    "sessions come into being with their first memory, also with 32 first writers; each call "
+    "stands together"
+)
 async def test_first_writers_at_once_lose_nothing_and_each_call_stands_together(
     zep: Facade, session_id: str
 ) -> None:
@@ -367,6 +411,7 @@ async def test_first_writers_at_once_lose_nothing_and_each_call_stands_together(
     assert sorted(together) == sorted(calls)
 
 
+@pytest.mark.promise("retries with ids leave no doubles, also when answers are lost")
 async def test_retries_at_once_of_one_call_store_it_once(zep: Facade, session_id: str) -> None:
     call = Memory(messages=[Message(role="user", content=str(n), uuid=f"id {n}") for n in range(5)])
     await add_all_at_once(zep, session_id, [call] * 8)

@@ -127,6 +127,10 @@ async def refused_in_the_middle(zep: Facade, session_id: str, bad: Any) -> str:
     return text
 
 
+@pytest.mark.promise(
+    "any text of up to 1 kB is an id; anything else is refused and reaches no query"
+)
+@pytest.mark.promise("ids, `lastn`")
 async def test_what_is_no_session_id_reaches_no_session(own: Facade) -> None:
     await own.memory.add_memory("bystander", Memory(messages=[user("mine")]))
     for bad in (None, *BAD_IDS.values()):
@@ -150,6 +154,7 @@ async def refuses_the_session_id(own: Facade, bad: Any) -> None:
         own.chat_history(bad)
 
 
+@pytest.mark.promise("ids, `lastn`")
 @for_each(BAD_IDS)
 async def test_what_is_no_message_id_is_refused(zep: Facade, session_id: str, bad: Any) -> None:
     message = user()
@@ -167,6 +172,8 @@ async def test_what_is_no_message_id_is_refused_by_the_history(
     assert await history.messages() == []
 
 
+@pytest.mark.promise("`lastn` below 0 is refused")
+@pytest.mark.promise("ids, `lastn`")
 @for_each(BAD_COUNTS)
 async def test_a_lastn_that_counts_nothing_is_refused(
     zep: Facade, session_id: str, bad: Any
@@ -193,6 +200,7 @@ async def test_a_start_on_that_is_no_kind_of_message_is_refused(
         zep.chat_history(session_id, start_on=bad)
 
 
+@pytest.mark.promise("what BSON cannot hold is named by message and path")
 @for_each(UNSTORABLE, unpack=True)
 async def test_metadata_that_cannot_be_stored_is_named_by_message_and_path(
     zep: Facade, session_id: str, metadata: dict[str, Any], path: str
@@ -265,6 +273,11 @@ async def test_a_field_that_cannot_be_stored_is_named(
     assert f"messages[1].{field}" in await refused_in_the_middle(zep, session_id, message)
 
 
+@pytest.mark.promise(
+    "a message too large for MongoDB is named with its size, nothing is stored; a large call "
+    "is stored whole"
+)
+@pytest.mark.promise("a message over 16 MB")
 @pytest.mark.needs("large")
 async def test_a_message_over_16_megabytes_is_named_with_its_size(
     zep: Facade, session_id: str
@@ -286,6 +299,7 @@ async def test_a_message_over_16_megabytes_is_refused_by_the_history(
     assert await history.messages() == []
 
 
+@pytest.mark.promise("what BSON cannot hold is named by message and path")
 @for_each(BAD_LANGCHAIN, unpack=True)
 async def test_what_a_langchain_message_cannot_store_is_named_by_message_and_path(
     zep: Facade, session_id: str, message: Any, place: list[str]
@@ -298,6 +312,7 @@ async def test_what_a_langchain_message_cannot_store_is_named_by_message_and_pat
     assert await history.messages() == []
 
 
+@pytest.mark.promise("what is no message")
 @for_each(
     [
         "text",
@@ -330,6 +345,7 @@ async def test_what_is_no_list_of_messages_is_refused_by_the_history(
     assert await history.messages() == []
 
 
+@pytest.mark.promise("what is no message")
 @for_each(
     ["text", None, 5, {"role": "user", "content": "text"}, HumanMessage("text")],
 )

@@ -68,6 +68,7 @@ async def first(zep: Facade, manager: str, name: str, *args: Any, **options: Any
     return await anext(getattr(zep, manager).each(name, *args, **options))
 
 
+@pytest.mark.promise("limits and cursors out of range, foreign cursors")
 async def test_a_limit_or_cursor_that_counts_nothing_is_refused(
     zep: Facade, session_id: str
 ) -> None:
@@ -98,6 +99,7 @@ async def test_a_limit_or_cursor_that_counts_nothing_is_refused(
         await refused(call, None, match)
 
 
+@pytest.mark.promise("limits and cursors out of range, foreign cursors")
 async def test_a_cursor_that_recent_sessions_did_not_give_is_refused(
     zep: Facade, user_id: str
 ) -> None:
@@ -123,6 +125,7 @@ async def test_a_cursor_that_recent_sessions_did_not_give_is_refused(
         await refused(zep.memory.recent_sessions(1, cursor, user_id=user_id), cursor, "cursor")
 
 
+@pytest.mark.promise("pages of recent sessions while some become active")
 async def test_a_cursor_is_opaque_and_safe_to_send_in_a_url(zep: Facade, user_id: str) -> None:
     await zep.user.add(CreateUserRequest(user_id=user_id))
     for number in range(3):
@@ -133,6 +136,10 @@ async def test_a_cursor_is_opaque_and_safe_to_send_in_a_url(zep: Facade, user_id
     assert cursor.replace("-", "").replace("_", "").isalnum()
 
 
+@pytest.mark.promise(
+    "any text of up to 1 kB is an id; anything else is refused and reaches no query"
+)
+@pytest.mark.promise("ids and keys")
 async def test_what_is_no_id_reaches_no_session_user_or_message(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
@@ -183,6 +190,7 @@ async def test_what_is_no_id_reaches_no_session_user_or_message(
     assert await message.count(session_id) == 1
 
 
+@pytest.mark.promise("ids and keys")
 async def test_metadata_that_cannot_be_stored_is_refused_and_changes_nothing(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
@@ -219,6 +227,7 @@ async def test_metadata_that_cannot_be_stored_is_refused_and_changes_nothing(
             await call
 
 
+@pytest.mark.promise("metadata over 16 levels or 16 MB")
 @pytest.mark.needs("large")
 async def test_metadata_that_grows_over_16_megabytes_is_refused_and_changes_nothing(
     zep: Facade, session_id: str
@@ -310,6 +319,7 @@ async def test_an_age_that_is_none_purges_nothing(zep: Facade, session_id: str) 
     await zep.memory.undelete_session(session_id)
 
 
+@pytest.mark.promise("operators in filters are data")
 async def test_a_filter_is_data_also_where_json_could_be_code(zep: Facade, session_id: str) -> None:
     # Strings that other layers might parse again.
     text = json.dumps({"$where": "sleep(1000)"})

@@ -3,6 +3,7 @@
 from typing import Any
 
 import langchain_core.messages
+import pytest
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
@@ -162,6 +163,7 @@ def unfold(messages: list[BaseMessage]) -> list[tuple[type[BaseMessage], Any]]:
     return [(type(message), message.content) for message in messages]
 
 
+@pytest.mark.promise("every message class comes back equal, ids included")
 def test_every_message_class_of_langchain_core_is_among_the_messages_tried() -> None:
     exported = (getattr(langchain_core.messages, name) for name in langchain_core.messages.__all__)
     classes = {
@@ -171,6 +173,12 @@ def test_every_message_class_of_langchain_core_is_among_the_messages_tried() -> 
     assert tried >= classes - {BaseMessage, BaseMessageChunk}
 
 
+@pytest.mark.promise(
+    "a role is free text; LangChain's types come back as what they were; messages of others "
+    "are read by their role"
+)
+@pytest.mark.promise("every message class comes back equal, ids included")
+@pytest.mark.promise("every value comes back as it was")
 async def test_every_message_comes_back_equal_with_its_id(zep: Facade, session_id: str) -> None:
     history = zep.chat_history(session_id)
     messages = with_ids()
@@ -231,6 +239,7 @@ async def test_an_unknown_session_is_an_empty_history(zep: Facade, session_id: s
     assert await zep.chat_history(session_id, lastn=3, start_on="human").messages() == []
 
 
+@pytest.mark.promise("windows: `lastn`, `start_on`")
 async def test_lastn_is_the_end_of_the_history(zep: Facade, session_id: str) -> None:
     await zep.chat_history(session_id).add(*map(HumanMessage, "abcd"))
     for lastn, expected in [(None, "abcd"), (0, ""), (2, "cd"), (9, "abcd")]:
@@ -255,6 +264,7 @@ async def test_start_on_drops_what_comes_before_the_first_of_that_kind(
         assert (start_on, found) == (start_on, expected)
 
 
+@pytest.mark.promise("windows: `lastn`, `start_on`")
 async def test_a_window_that_starts_on_human_never_opens_on_an_orphan_tool_message(
     zep: Facade, session_id: str
 ) -> None:
@@ -272,6 +282,7 @@ async def test_a_window_that_starts_on_human_never_opens_on_an_orphan_tool_messa
     assert unfold(window) == [(HumanMessage, "2"), (AIMessage, "You are welcome.")]
 
 
+@pytest.mark.promise("`clear` is the soft delete")
 async def test_clear_empties_the_history_and_no_other(zep: Facade, session_id: str) -> None:
     history, other = zep.chat_history(session_id), zep.chat_history(f"{session_id} other")
     await history.add(HumanMessage("a"), AIMessage("b"))
@@ -302,6 +313,10 @@ async def test_clear_of_nothing_is_fine(zep: Facade, session_id: str) -> None:
     assert await history.messages() == []
 
 
+@pytest.mark.promise(
+    "a role is free text; LangChain's types come back as what they were; messages of others "
+    "are read by their role"
+)
 async def test_messages_written_by_others_are_read_as_langchains(
     zep: Facade, session_id: str
 ) -> None:

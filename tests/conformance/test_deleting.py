@@ -42,6 +42,11 @@ async def is_live(zep: Facade, session_id: str) -> bool:
         return False
 
 
+@pytest.mark.promise(
+    "delete hides session and messages from every read; what is gone is not found; a message "
+    "added meanwhile is not lost"
+)
+@pytest.mark.promise("the memory of an unknown or deleted session is empty")
 async def test_deleting_hides_a_session_and_its_messages_from_every_read(
     zep: Facade, session_id: str
 ) -> None:
@@ -74,6 +79,10 @@ async def test_deleting_leaves_other_sessions_alone(zep: Facade, session_id: str
     assert await contents(zep, other) == []
 
 
+@pytest.mark.promise(
+    "delete hides session and messages from every read; what is gone is not found; a message "
+    "added meanwhile is not lost"
+)
 async def test_what_is_deleted_already_is_not_found(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, "a")
     await zep.memory.delete_memory(session_id)
@@ -82,6 +91,10 @@ async def test_what_is_deleted_already_is_not_found(zep: Facade, session_id: str
     assert await contents(zep, session_id) == []
 
 
+@pytest.mark.promise(
+    "delete hides session and messages from every read; what is gone is not found; a message "
+    "added meanwhile is not lost"
+)
 async def test_what_never_was_cannot_be_deleted_or_undeleted(zep: Facade, session_id: str) -> None:
     with pytest.raises(NotFoundError, match=session_id):
         await zep.memory.delete_memory(session_id)
@@ -99,6 +112,7 @@ async def test_a_session_that_was_never_deleted_cannot_be_undeleted(
     assert await contents(zep, session_id) == ["a"]
 
 
+@pytest.mark.promise("undelete is exact")
 async def test_undeleting_brings_a_session_back_as_it_was(zep: Facade, session_id: str) -> None:
     created = await zep.memory.add_session(Session(session_id=session_id, metadata={"a": [1]}))
     await add(zep, session_id, "a", "b")
@@ -135,6 +149,7 @@ async def test_nothing_is_undeleted_twice(zep: Facade, session_id: str) -> None:
     assert await is_live(zep, session_id)
 
 
+@pytest.mark.promise("a memory for a deleted session revives it, its messages stay deleted")
 async def test_an_add_revives_a_deleted_session_and_not_its_messages(
     zep: Facade, session_id: str
 ) -> None:
@@ -147,6 +162,7 @@ async def test_an_add_revives_a_deleted_session_and_not_its_messages(
     assert (session.metadata, session.uuid, session.id) == ({"a": 1}, created.uuid, created.id)
 
 
+@pytest.mark.promise("undelete is exact")
 async def test_undeleting_after_a_revival_puts_the_old_messages_before_the_new(
     zep: Facade, session_id: str
 ) -> None:
@@ -161,6 +177,7 @@ async def test_undeleting_after_a_revival_puts_the_old_messages_before_the_new(
     assert (await contents(zep, session_id))[-1] == "newest"
 
 
+@pytest.mark.promise("undelete is exact")
 async def test_only_the_last_deletion_comes_back(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, "first")
     await zep.memory.delete_memory(session_id)
@@ -206,6 +223,7 @@ async def test_deletions_and_undeletions_in_turn_change_nothing_else(
     assert await contents(zep, session_id) == []
 
 
+@pytest.mark.promise("undelete is exact")
 async def test_messages_deleted_one_by_one_stay_deleted_when_the_session_comes_back(
     zep: Facade, session_id: str
 ) -> None:
@@ -218,6 +236,7 @@ async def test_messages_deleted_one_by_one_stay_deleted_when_the_session_comes_b
     assert await contents(zep, session_id) == ["a", "b", "c", "d"]
 
 
+@pytest.mark.promise("an update of a deleted session undeletes it")
 async def test_an_update_undeletes_without_messages_and_undeleting_brings_them(
     zep: Facade, session_id: str
 ) -> None:
@@ -304,6 +323,7 @@ async def test_of_deletions_at_once_at_least_one_succeeds_and_all_is_gone(
     assert await contents(zep, session_id) == ["a", "b"]
 
 
+@pytest.mark.promise("`clear` is the soft delete")
 async def test_clear_of_a_history_is_the_soft_delete(zep: Facade, session_id: str) -> None:
     history = zep.chat_history(session_id)
     await history.add(HumanMessage("hello", id="1"), AIMessage("hi", id="2"))

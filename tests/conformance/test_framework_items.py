@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from langchain_zepstore.adapters._items import RawSession, packed, unpacked
 from tests.support.facade import Facade
 
@@ -21,6 +23,7 @@ async def done(zep: Facade, call: Any) -> Any:
     return await zep.client.arun(call) if zep.asynchronous else zep.client.run(call)
 
 
+@pytest.mark.promise("any JSON item comes back equal, its texts stored once")
 async def test_items_come_back_equal(zep: Facade, session_id: str) -> None:
     session = RawSession(session_id, client=zep.client)
     await done(zep, session.adding(messages_of(ITEMS)))
@@ -40,6 +43,9 @@ async def test_a_session_of_items_gets_its_user_and_metadata(
     assert (listed.session_id, listed.metadata) == (session_id, {"topic": "items"})
 
 
+@pytest.mark.promise(
+    "of several who pop at once each gets another item; what is cleared can be undeleted"
+)
 async def test_of_several_who_pop_at_once_each_gets_another_item(
     zep: Facade, session_id: str
 ) -> None:
@@ -62,6 +68,9 @@ async def test_of_several_who_pop_at_once_each_gets_another_item(
     assert await done(zep, session.popping()) is None
 
 
+@pytest.mark.promise(
+    "of several who pop at once each gets another item; what is cleared can be undeleted"
+)
 async def test_what_is_cleared_can_be_undeleted(zep: Facade, session_id: str) -> None:
     session = RawSession(session_id, client=zep.client)
     await done(zep, session.clearing())

@@ -94,6 +94,7 @@ async def is_live(zep: Facade, session_id: str) -> bool:
     return True
 
 
+@pytest.mark.promise("a delete or undelete that died is completed by its retry")
 @pytest.mark.needs("steps")
 async def test_a_delete_that_died_after_any_step_is_completed_by_its_retry(zep: Facade) -> None:
     async def prepare(name: str) -> None:
@@ -108,6 +109,7 @@ async def test_a_delete_that_died_after_any_step_is_completed_by_its_retry(zep: 
         assert await contents(zep, name) == ["a", "b"]
 
 
+@pytest.mark.promise("a delete or undelete that died is completed by its retry")
 @pytest.mark.needs("steps")
 async def test_a_delete_that_died_after_any_step_can_be_taken_back(zep: Facade) -> None:
     async def prepare(name: str) -> None:
@@ -119,6 +121,7 @@ async def test_a_delete_that_died_after_any_step_can_be_taken_back(zep: Facade) 
         assert await is_live(zep, name)
 
 
+@pytest.mark.promise("a delete or undelete that died is completed by its retry")
 @pytest.mark.needs("steps")
 async def test_an_undelete_that_died_after_any_step_is_completed_by_its_retry(zep: Facade) -> None:
     async def prepare(name: str) -> None:
@@ -132,6 +135,8 @@ async def test_an_undelete_that_died_after_any_step_is_completed_by_its_retry(ze
         assert await is_live(zep, name)
 
 
+@pytest.mark.promise("a retry completes an interrupted deletion")
+@pytest.mark.promise("deleting resumes, and takes the sessions")
 @pytest.mark.needs("steps")
 async def test_deleting_a_user_that_died_after_any_step_is_completed_by_its_retry(
     zep: Facade,
@@ -153,6 +158,10 @@ async def test_deleting_a_user_that_died_after_any_step_is_completed_by_its_retr
             assert await contents(zep, f"{name} {number}") == []
 
 
+@pytest.mark.promise(
+    "delete hides session and messages from every read; what is gone is not found; a message "
+    "added meanwhile is not lost"
+)
 @pytest.mark.needs("steps")
 async def test_a_message_added_between_any_two_steps_of_a_delete_keeps_the_session_alive(
     zep: Facade,
@@ -175,6 +184,10 @@ async def test_a_message_added_between_any_two_steps_of_a_delete_keeps_the_sessi
     assert after > 3
 
 
+@pytest.mark.promise(
+    "delete hides session and messages from every read; what is gone is not found; a message "
+    "added meanwhile is not lost"
+)
 @pytest.mark.needs("steps")
 async def test_a_delete_between_any_two_steps_of_an_add_comes_before_the_whole_of_it(
     zep: Facade,
@@ -196,6 +209,7 @@ async def test_a_delete_between_any_two_steps_of_an_add_comes_before_the_whole_o
     assert after > 1
 
 
+@pytest.mark.promise("100,000 sessions in flat memory, the last page as fast as the first")
 def test_100_000_sessions_are_listed_in_flat_memory_and_the_last_page_like_the_first(
     mongo_url: str, database_name: str
 ) -> None:

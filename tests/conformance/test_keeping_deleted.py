@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from langchain_core.messages import BaseMessage, HumanMessage
 
 from tests.support.facade import Facade
@@ -27,6 +28,7 @@ async def contents(zep: Facade, session_id: str) -> list[str]:
     return [str(each.content) for each in await zep.chat_history(session_id).messages()]
 
 
+@pytest.mark.promise("what is deleted stays deleted, though the agent's state still holds it")
 async def test_a_deleted_message_is_left_out(zep: Facade, session_id: str) -> None:
     await zep.chat_history(session_id).add(*said("a", "b"))
     await zep.message.delete_message(session_id, "a")

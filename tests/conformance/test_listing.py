@@ -62,6 +62,10 @@ async def matching(zep: Facade, user_id: str, wanted: dict[str, Any]) -> list[st
     return [name.removesuffix(f" of {user_id}") for name in found]
 
 
+@pytest.mark.promise(
+    "listing goes by id, live sessions only, all without a limit; `list_all_sessions` shows "
+    "each once, also with gaps; ids are dense"
+)
 async def test_all_sessions_are_listed_in_the_order_of_their_creation(own: Facade) -> None:
     assert await own.memory.list_sessions() == []
     assert [chunk async for chunk in own.memory.each("list_all_sessions")] == []
@@ -79,6 +83,10 @@ async def test_all_sessions_are_listed_in_the_order_of_their_creation(own: Facad
     assert await recent(own, None) == ["first message", *reversed(unordered)]
 
 
+@pytest.mark.promise(
+    "listing goes by id, live sessions only, all without a limit; `list_all_sessions` shows "
+    "each once, also with gaps; ids are dense"
+)
 async def test_ids_are_small_and_dense(own: Facade) -> None:
     # zep-python adds the size of a page to the cursor.
     for name in "abc":
@@ -88,6 +96,10 @@ async def test_ids_are_small_and_dense(own: Facade) -> None:
     assert [session.id for session in await own.memory.list_sessions()] == [1, 2, 3]
 
 
+@pytest.mark.promise(
+    "listing goes by id, live sessions only, all without a limit; `list_all_sessions` shows "
+    "each once, also with gaps; ids are dense"
+)
 async def test_no_limit_means_everything(zep: Facade, user_id: str) -> None:
     # The first batch of a MongoDB cursor ends after 101.
     created = await fill(zep, user_id, 103)
@@ -98,6 +110,11 @@ async def test_no_limit_means_everything(zep: Facade, user_id: str) -> None:
     assert await listed(zep, 102, user_id=user_id) == created[:102]
 
 
+@pytest.mark.promise(
+    "listing goes by id, live sessions only, all without a limit; `list_all_sessions` shows "
+    "each once, also with gaps; ids are dense"
+)
+@pytest.mark.promise("limit, cursor, user, metadata, the deleted")
 async def test_limit_and_cursor_cut_the_list(zep: Facade, user_id: str) -> None:
     created = await fill(zep, user_id, 5)
     for limit in (1, 2, 5, 6, 2**31, HUGE):
@@ -118,6 +135,8 @@ async def test_a_cursor_alone_lists_all_behind_it(zep: Facade, user_id: str) -> 
     assert await listed(zep, cursor=HUGE, user_id=user_id) == []
 
 
+@pytest.mark.promise("filters by user and metadata; the most recent first")
+@pytest.mark.promise("limit, cursor, user, metadata, the deleted")
 async def test_only_the_users_sessions_are_listed(zep: Facade, user_id: str) -> None:
     mine = await fill(zep, user_id, 3)
     other = f"{user_id} other"
@@ -130,6 +149,7 @@ async def test_only_the_users_sessions_are_listed(zep: Facade, user_id: str) -> 
     assert await recent(zep, f"{user_id} nobody") == []
 
 
+@pytest.mark.promise("limit, cursor, user, metadata, the deleted")
 async def test_deleted_sessions_are_listed_only_if_asked_for(zep: Facade, user_id: str) -> None:
     created = await fill(zep, user_id, 5)
     for name in (created[0], created[3]):
@@ -206,6 +226,9 @@ FILTERS: list[tuple[dict[str, Any], set[str]]] = [
 ]
 
 
+@pytest.mark.promise("filters by user and metadata; the most recent first")
+@pytest.mark.promise("limit, cursor, user, metadata, the deleted")
+@pytest.mark.promise("operators in filters are data")
 async def test_metadata_filters_by_what_it_holds_and_keys_are_never_operators(
     zep: Facade, user_id: str
 ) -> None:
@@ -234,6 +257,7 @@ async def test_metadata_filters_over_2000_keys_and_16_levels(zep: Facade, user_i
     assert await matching(zep, user_id, {**wide, "k.1999": {"$n": -1}}) == []
 
 
+@pytest.mark.promise("limit, cursor, user, metadata, the deleted")
 async def test_filters_work_together(zep: Facade, user_id: str) -> None:
     created = await fill(zep, user_id, 6)
     for name in created[:4]:
@@ -250,6 +274,10 @@ async def test_filters_work_together(zep: Facade, user_id: str) -> None:
     assert await listed(zep, user_id=f"{user_id} other", metadata=wanted) == []
 
 
+@pytest.mark.promise(
+    "listing goes by id, live sessions only, all without a limit; `list_all_sessions` shows "
+    "each once, also with gaps; ids are dense"
+)
 async def test_all_sessions_come_once_also_with_gaps(zep: Facade, user_id: str) -> None:
     created = await fill(zep, user_id, 12)
     for name in (*created[2:6], created[9]):
@@ -259,6 +287,11 @@ async def test_all_sessions_come_once_also_with_gaps(zep: Facade, user_id: str) 
         assert await walk(zep, chunk_size, user_id=user_id) == left
 
 
+@pytest.mark.promise(
+    "listing goes by id, live sessions only, all without a limit; `list_all_sessions` shows "
+    "each once, also with gaps; ids are dense"
+)
+@pytest.mark.promise("walking all while sessions come and go")
 @pytest.mark.parametrize("chunk_size", [1, 3])
 async def test_while_walking_what_stays_comes_once_and_the_rest_at_most_once(
     zep: Facade, user_id: str, chunk_size: int
@@ -299,6 +332,7 @@ async def test_a_page_sees_what_came_and_went_since_the_one_before(
     assert [name async for chunk in each for name in names(chunk)] == [*created[2:], new]
 
 
+@pytest.mark.promise("filters by user and metadata; the most recent first")
 async def test_recent_sessions_begin_with_the_last_active(zep: Facade, user_id: str) -> None:
     a, b, c = await fill(zep, user_id, 3)
     assert await recent(zep, user_id) == [c, b, a]
@@ -323,6 +357,7 @@ async def test_a_session_that_comes_with_its_first_message_is_the_most_recent(
     )
 
 
+@pytest.mark.promise("pages of recent sessions while some become active")
 async def test_only_messages_and_creation_move_a_session_to_the_front(
     zep: Facade, user_id: str
 ) -> None:
@@ -368,6 +403,8 @@ async def test_the_last_page_of_recent_sessions_has_no_cursor(zep: Facade, user_
     assert (await zep.memory.recent_sessions(4, user_id=user_id)).next_cursor is None
 
 
+@pytest.mark.promise("filters by user and metadata; the most recent first")
+@pytest.mark.promise("pages of recent sessions while some become active")
 @pytest.mark.parametrize("limit", [1, 3])
 async def test_between_pages_no_unchanged_session_repeats_or_is_missed(
     zep: Facade, user_id: str, limit: int

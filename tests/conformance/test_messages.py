@@ -28,6 +28,7 @@ async def page(zep: Facade, session_id: str, *args: Any, **options: Any) -> list
     return [message.uuid for message in found]
 
 
+@pytest.mark.promise("pages, as in Zep")
 async def test_pages_are_counted_from_1(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, *"abcdefg")
     assert await page(zep, session_id, 3) == ["a", "b", "c"]
@@ -56,6 +57,7 @@ async def test_pages_and_numbers_of_any_size_are_understood(zep: Facade, session
     assert await page(zep, session_id, 100, 2**62) == []
 
 
+@pytest.mark.promise("pages, as in Zep")
 async def test_pages_hold_what_reading_returns(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, *"abcd")
     await zep.message.delete_message(session_id, "b")
@@ -75,6 +77,7 @@ async def test_one_message_comes_back_whole(zep: Facade, session_id: str) -> Non
     assert await zep.message.get_session_message(session_id, "b") == full
 
 
+@pytest.mark.promise("an unknown message is not found")
 async def test_a_message_that_is_not_there_is_not_found(zep: Facade, session_id: str) -> None:
     other = f"{session_id} other"
     with pytest.raises(NotFoundError, match=session_id):
@@ -93,6 +96,8 @@ async def test_a_message_that_is_not_there_is_not_found(zep: Facade, session_id:
     assert await ids(zep, other) == ["b"]
 
 
+@pytest.mark.promise("merging a message's metadata leaves its token count")
+@pytest.mark.promise("metadata")
 async def test_metadata_of_a_message_is_merged_by_the_rules_of_sessions(
     zep: Facade, session_id: str
 ) -> None:
@@ -119,6 +124,7 @@ async def test_metadata_of_a_message_is_merged_by_the_rules_of_sessions(
     assert (await zep.message.update_message_metadata(session_id, "a", {})).metadata == merged
 
 
+@pytest.mark.promise("merging a message's metadata leaves its token count")
 async def test_merging_metadata_leaves_the_rest_of_a_message(zep: Facade, session_id: str) -> None:
     moment = datetime(2024, 2, 29, tzinfo=UTC)
     given = one("a", "text", created_at=moment, token_count=4321, metadata={"a": 1})
@@ -151,6 +157,7 @@ async def test_metadata_of_a_message_that_cannot_be_stored_changes_nothing(
     assert (await zep.message.get_session_message(session_id, "a")).metadata == {"a": 1}
 
 
+@pytest.mark.promise("delete and undelete")
 async def test_a_deleted_message_is_in_no_read(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, *"abc")
     assert await zep.message.delete_message(session_id, "b") == "OK"
@@ -176,6 +183,7 @@ async def test_a_session_whose_messages_are_all_deleted_lives(zep: Facade, sessi
     assert (await zep.memory.get_session(session_id)).deleted_at is None
 
 
+@pytest.mark.promise("delete and undelete")
 async def test_an_undeleted_message_is_back_in_its_old_place(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, *"abc")
     before = await zep.memory.get_memory(session_id)
@@ -225,6 +233,7 @@ async def test_a_message_of_a_deleted_session_cannot_be_undeleted_alone(
     assert await ids(zep, session_id) == ["a", "c"]
 
 
+@pytest.mark.promise("delete and undelete")
 async def test_a_message_that_fell_with_its_session_can_be_undeleted_after_a_revival(
     zep: Facade, session_id: str
 ) -> None:
@@ -264,6 +273,7 @@ async def test_a_message_brought_back_alone_falls_with_the_next_deletion(
     assert await ids(zep, session_id) == ["a", "new"]
 
 
+@pytest.mark.promise("ids that come again")
 async def test_a_live_id_that_comes_again_is_replaced_in_its_place(
     zep: Facade, session_id: str
 ) -> None:
@@ -276,6 +286,11 @@ async def test_a_live_id_that_comes_again_is_replaced_in_its_place(
     assert (message.content, message.metadata) == ("replaced", None)
 
 
+@pytest.mark.promise(
+    "an id that is there is replaced in its place; a deleted one lives again, at the end; a "
+    "retry is harmless"
+)
+@pytest.mark.promise("ids that come again")
 async def test_a_deleted_id_that_comes_again_lives_at_the_end(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, *"abc")
     await zep.message.delete_message(session_id, "a")
@@ -286,6 +301,7 @@ async def test_a_deleted_id_that_comes_again_lives_at_the_end(zep: Facade, sessi
         await zep.message.undelete_message(session_id, "a")
 
 
+@pytest.mark.promise("ids that come again")
 async def test_ids_of_every_kind_come_again_in_one_call(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, *"abcd")
     await zep.message.delete_message(session_id, "b")

@@ -103,6 +103,10 @@ async def update_at_once(zep: Facade, session_id: str, patches: list[dict[str, A
         await asyncio.gather(*calls)
 
 
+@pytest.mark.promise(
+    "metadata is merged deeply, in one atomic operation; keys are data; `unset` removes"
+)
+@pytest.mark.promise("nulls, `system`, `unset`")
 async def test_metadata_merges_as_in_zep(zep: Facade, session_id: str) -> None:
     for rule, (old, patch, expected) in MERGES.items():
         name = f"{session_id} {rule}"
@@ -121,11 +125,16 @@ async def test_an_update_without_metadata_merges_nothing(zep: Facade, session_id
     assert await update(zep, other, None) is None
 
 
+@pytest.mark.promise("nulls, `system`, `unset`")
 async def test_system_is_kept_on_create(zep: Facade, session_id: str) -> None:
     await create(zep, session_id, {"system": {"a": 1}})
     assert (await zep.memory.get_session(session_id)).metadata == {"system": {"a": 1}}
 
 
+@pytest.mark.promise(
+    "metadata is merged deeply, in one atomic operation; keys are data; `unset` removes"
+)
+@pytest.mark.promise("dots and dollars, 2,000 keys, 16 levels")
 async def test_any_text_is_a_key_at_every_level(zep: Facade, session_id: str) -> None:
     odd = {key: number for number, key in enumerate(ODD_KEYS)}
     first = {**odd, "deep": {**odd, "deep": odd}}
@@ -147,6 +156,7 @@ async def test_maps_merge_under_any_key(zep: Facade, session_id: str) -> None:
     assert set(merged) == set(ODD_KEYS)
 
 
+@pytest.mark.promise("dots and dollars, 2,000 keys, 16 levels")
 async def test_a_dotted_key_is_not_a_path(zep: Facade, session_id: str) -> None:
     await create(zep, session_id, {"a": {"b": 1}})
     assert await update(zep, session_id, {"a.b": 2}) == {"a": {"b": 1}, "a.b": 2}
@@ -169,6 +179,7 @@ async def test_a_reference_like_map_is_a_map(zep: Facade, session_id: str) -> No
     assert type(merged["in"]) is dict
 
 
+@pytest.mark.promise("dots and dollars, 2,000 keys, 16 levels")
 async def test_2000_keys_merge(zep: Facade, session_id: str) -> None:
     await create(zep, session_id, {f"$k.{n}": {"a": n} for n in range(2000)})
     patch = {f"$k.{n}": {"b": n} for n in range(1000, 3000)}
@@ -190,6 +201,7 @@ async def test_2000_keys_in_nested_maps_merge(zep: Facade, session_id: str) -> N
     }
 
 
+@pytest.mark.promise("dots and dollars, 2,000 keys, 16 levels")
 async def test_16_levels_merge(zep: Facade, session_id: str) -> None:
     await create(zep, session_id, nested(16, leaf=1))
     assert await update(zep, session_id, nested(16, leaf=2)) == nested(16, leaf=2)
@@ -208,6 +220,8 @@ async def test_lists_may_nest_deeper_than_maps(zep: Facade, session_id: str) -> 
     assert await update(zep, session_id, nested(16, leaf=[deep])) == nested(16, leaf=[deep])
 
 
+@pytest.mark.promise("dots and dollars, 2,000 keys, 16 levels")
+@pytest.mark.promise("metadata over 16 levels or 16 MB")
 async def test_17_levels_are_refused_everywhere(zep: Facade, session_id: str) -> None:
     in_lists = {"a": [[nested(16)]]}
     for metadata in (nested(17), in_lists):
@@ -224,6 +238,10 @@ async def test_17_levels_are_refused_everywhere(zep: Facade, session_id: str) ->
     assert await update(zep, session_id) == {"a": 1}
 
 
+@pytest.mark.promise(
+    "metadata is merged deeply, in one atomic operation; keys are data; `unset` removes"
+)
+@pytest.mark.promise("32 writers merge different keys and lose nothing")
 async def test_32_writers_of_different_keys_lose_nothing(zep: Facade, session_id: str) -> None:
     await create(zep, session_id, {"there": 1})
     patches = [
@@ -250,6 +268,10 @@ async def test_writers_of_one_key_leave_one_writers_whole_value(
     assert await update(zep, session_id) in patches
 
 
+@pytest.mark.promise(
+    "metadata is merged deeply, in one atomic operation; keys are data; `unset` removes"
+)
+@pytest.mark.promise("nulls, `system`, `unset`")
 async def test_unset_removes_keys_by_their_paths(zep: Facade, session_id: str) -> None:
     metadata = {"a": 1, "b": {"c": {"d": 1, "e": 2}}, "x.y": 3, "$z": {"": 4}}
     b, z = metadata["b"], metadata["$z"]
@@ -297,6 +319,7 @@ async def test_a_path_that_leads_nowhere_does_not_make_metadata(
     assert await update(zep, session_id, unset=[("a", "b")]) is None
 
 
+@pytest.mark.promise("nulls, `system`, `unset`")
 async def test_unset_follows_the_merge(zep: Facade, session_id: str) -> None:
     await create(zep, session_id, {"a": 1, "b": {"c": 1}})
     merged = await update(zep, session_id, {"a": 2, "b": {"d": 2}}, unset=[("a",), ("b", "c")])

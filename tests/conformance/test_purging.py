@@ -29,6 +29,11 @@ async def everything(zep: Facade) -> list[str]:
     return [session.session_id for session in sessions]
 
 
+@pytest.mark.promise(
+    "the database removes what has been deleted for the retention; `purge()` does it now; no "
+    "program shortens the retention by accident"
+)
+@pytest.mark.promise("`purge` counts, and spares what was deleted since")
 async def test_a_purge_removes_what_is_deleted_and_counts_it(own: Facade) -> None:
     assert await own.purge() == NOTHING
     for name in ("leaves", "stays"):
@@ -76,6 +81,7 @@ async def test_what_is_purged_cannot_be_undeleted(own: Facade) -> None:
     assert await everything(own) == ["live"]
 
 
+@pytest.mark.promise("a session made anew shows nothing old")
 async def test_a_session_made_anew_under_a_purged_id_shows_nothing_old(own: Facade) -> None:
     await own.user.add(CreateUserRequest(user_id="u"))
     await own.memory.add_session(Session(session_id="again", user_id="u", metadata={"old": 1}))
@@ -103,6 +109,7 @@ async def test_a_session_made_anew_under_a_purged_id_shows_nothing_old(own: Faca
     assert await contents(own, "again") == ["b", "new"]
 
 
+@pytest.mark.promise("deleted users are purged after the retention")
 async def test_a_user_made_anew_under_a_purged_id_is_a_new_one(own: Facade) -> None:
     old = await own.user.add(CreateUserRequest(user_id="u", email="old"))
     await speak(own, "s", "a", user_id="u")
@@ -116,6 +123,7 @@ async def test_a_user_made_anew_under_a_purged_id_is_a_new_one(own: Facade) -> N
     assert new.id > old.id
 
 
+@pytest.mark.promise("`purge` counts, and spares what was deleted since")
 async def test_older_than_spares_what_was_deleted_since(own: Facade) -> None:
     for name in ("early", "late"):
         await own.user.add(CreateUserRequest(user_id=name))

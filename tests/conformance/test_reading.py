@@ -25,6 +25,7 @@ async def walk(zep: Facade, session_id: str, chunk_size: int) -> list[str]:
     return [message.content async for message in each]
 
 
+@pytest.mark.promise("memories are read, with `lastn` and without, and counted")
 async def test_lastn_is_the_end_of_the_session_oldest_first(zep: Facade, session_id: str) -> None:
     contents = await fill(zep, session_id, 5)
     assert await read(zep, session_id, 0) == []
@@ -38,6 +39,8 @@ async def test_a_lastn_beyond_the_session_is_all_of_it(zep: Facade, session_id: 
         assert await read(zep, session_id, lastn) == contents
 
 
+@pytest.mark.promise("without `lastn` the whole session is read")
+@pytest.mark.promise("memories are read, with `lastn` and without, and counted")
 async def test_without_lastn_the_whole_session_is_read(zep: Facade, session_id: str) -> None:
     # Zep cuts at 12; the first batch of a MongoDB cursor ends after 101.
     contents = await fill(zep, session_id, 250)
@@ -51,6 +54,7 @@ async def test_lastn_beyond_a_cursors_first_batch_is_read_whole(
     assert await read(zep, session_id, 240) == contents[10:]
 
 
+@pytest.mark.promise("the memory of an unknown or deleted session is empty")
 async def test_an_unknown_session_is_an_empty_memory(zep: Facade, session_id: str) -> None:
     assert await zep.memory.get_memory(session_id) == Memory()
     assert await zep.memory.get_memory(session_id, lastn=3) == Memory()
@@ -64,6 +68,7 @@ async def test_reading_does_not_make_a_session(zep: Facade, session_id: str) -> 
     assert await read(zep, session_id) == contents
 
 
+@pytest.mark.promise("memories are read, with `lastn` and without, and counted")
 async def test_count_is_the_number_of_messages(zep: Facade, session_id: str) -> None:
     assert await zep.message.count(session_id) == 0
     await fill(zep, session_id, 3)
@@ -81,6 +86,7 @@ async def test_no_session_sees_anothers_messages(zep: Facade, session_id: str) -
     assert await zep.message.count(session_id) == 2
 
 
+@pytest.mark.promise("100,000 messages are iterated in flat memory")
 async def test_iterating_yields_each_message_once_in_order(zep: Facade, session_id: str) -> None:
     contents = await fill(zep, session_id, 9)
     for chunk_size in (1, 3, 8, 9, 10, 1000):

@@ -141,6 +141,7 @@ async def test_a_session_id_that_is_not_given_is_a_new_uuid_hex(zep: Facade) -> 
     assert (await zep.memory.add_session(second)).session_id != created.session_id
 
 
+@pytest.mark.promise("creating a live id is refused")
 async def test_a_live_sessions_id_cannot_be_created_again(zep: Facade, session_id: str) -> None:
     session = Session(session_id=session_id, metadata={"first": True})
     created = await zep.memory.add_session(session)
@@ -158,6 +159,7 @@ async def test_a_session_that_came_with_its_first_message_cannot_be_created_agai
     assert await contents(zep, session_id) == ["a"]
 
 
+@pytest.mark.promise("creating a live id is refused")
 async def test_of_32_who_create_one_id_at_once_exactly_one_succeeds(
     zep: Facade, session_id: str
 ) -> None:
@@ -187,6 +189,9 @@ async def test_sessions_created_at_once_get_different_ids(zep: Facade) -> None:
     assert len({session.uuid for session in created}) == WRITERS
 
 
+@pytest.mark.promise(
+    "creating a deleted id: the session lives again with what is given, its messages stay deleted"
+)
 async def test_a_deleted_session_created_again_lives_with_what_is_given(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
@@ -206,6 +211,9 @@ async def test_a_deleted_session_created_again_lives_with_what_is_given(
     assert (bare.user_id, bare.metadata) == (None, None)
 
 
+@pytest.mark.promise(
+    "creating a deleted id: the session lives again with what is given, its messages stay deleted"
+)
 async def test_messages_of_a_deleted_session_created_again_stay_deleted(
     zep: Facade, session_id: str
 ) -> None:
@@ -231,6 +239,9 @@ async def test_messages_of_a_deleted_session_created_again_by_its_user_can_be_un
     assert await contents(zep, session_id) == ["old", "new"]
 
 
+@pytest.mark.promise(
+    "creating a deleted id: the session lives again with what is given, its messages stay deleted"
+)
 @pytest.mark.parametrize("heir", ["another user", "nobody", "somebody after nobody"])
 async def test_messages_of_a_deleted_session_created_for_another_cannot_be_undeleted(
     zep: Facade, session_id: str, user_id: str, heir: str
@@ -281,6 +292,7 @@ async def test_a_message_id_of_a_session_created_for_another_can_be_used_again(
     assert await contents(zep, session_id) == ["new", "id"]
 
 
+@pytest.mark.promise("creating for an unknown user is refused; a chat history creates the user")
 async def test_a_session_of_an_unknown_user_is_refused(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
@@ -322,6 +334,9 @@ async def test_a_session_that_is_not_there_or_deleted_is_not_found(
         await zep.memory.get_session(session_id)
 
 
+@pytest.mark.promise(
+    "the first message to an unknown id creates the session, of two writers both succeed"
+)
 async def test_the_first_memory_makes_a_session_like_any_other(
     zep: Facade, session_id: str
 ) -> None:
@@ -368,6 +383,7 @@ async def test_a_session_that_never_was_cannot_be_updated(
         await zep.memory.get_session(session_id)
 
 
+@pytest.mark.promise("a user given to an update is assigned if there is none, else must match")
 async def test_an_update_gives_a_user_to_a_session_without_one(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
@@ -389,6 +405,7 @@ async def test_an_update_with_the_sessions_own_user_or_none_keeps_the_user(
     assert (await zep.memory.update_session(without)).user_id == user_id
 
 
+@pytest.mark.promise("a user given to an update is assigned if there is none, else must match")
 async def test_an_update_with_another_user_is_refused_and_changes_nothing(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
@@ -426,6 +443,7 @@ async def test_an_update_with_an_unknown_user_is_refused_and_changes_nothing(
     assert await zep.memory.get_session(session_id) == created
 
 
+@pytest.mark.promise("a user given to an update is assigned if there is none, else must match")
 async def test_of_users_given_to_a_session_at_once_exactly_one_gets_it(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
@@ -439,6 +457,7 @@ async def test_of_users_given_to_a_session_at_once_exactly_one_gets_it(
     assert (await zep.memory.get_session(session_id)).user_id == winner.user_id
 
 
+@pytest.mark.promise("an update of a deleted session undeletes it")
 async def test_an_update_of_a_deleted_session_undeletes_it_without_its_messages(
     zep: Facade, session_id: str
 ) -> None:
@@ -452,6 +471,7 @@ async def test_an_update_of_a_deleted_session_undeletes_it_without_its_messages(
     assert await contents(zep, session_id) == []
 
 
+@pytest.mark.promise("metadata of a memory is merged into the session's")
 async def test_metadata_of_a_memory_is_merged_into_the_sessions(
     zep: Facade, session_id: str
 ) -> None:
@@ -466,6 +486,7 @@ async def test_metadata_of_a_memory_is_merged_into_the_sessions(
     assert await contents(zep, session_id) == ["a"]
 
 
+@pytest.mark.promise("metadata of a memory is merged into the session's")
 async def test_metadata_of_a_memory_without_messages_is_merged_too(
     zep: Facade, session_id: str
 ) -> None:

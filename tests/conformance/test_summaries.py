@@ -40,6 +40,7 @@ def said(*texts: str) -> Memory:
     return Memory(messages=[Message(role="user", content=text) for text in texts])
 
 
+@pytest.mark.promise("rolling, incremental, stored, returned with the memory")
 async def test_a_summary_rolls_on_over_what_is_new(zep: Facade, session_id: str) -> None:
     llm = Counting(asked=[])
     await zep.memory.add_memory(session_id, said("a boat", "a lake"))
@@ -61,6 +62,7 @@ async def test_a_summary_rolls_on_over_what_is_new(zep: Facade, session_id: str)
     assert (await zep.memory.get_memory(session_id, 1)).summary == second
 
 
+@pytest.mark.promise("rolling, incremental, stored, returned with the memory")
 async def test_a_long_session_is_summed_up_in_parts(zep: Facade, session_id: str) -> None:
     llm = Counting(asked=[])
     await zep.memory.add_memory(session_id, said(*(f"turn {number}" for number in range(450))))
@@ -80,6 +82,7 @@ async def test_the_last_turns_can_be_left_out(zep: Facade, session_id: str) -> N
     assert await zep.memory.summarize(session_id, llm, keep_last=9) == summary
 
 
+@pytest.mark.promise("deleted and undeleted with its session, whatever happens meanwhile")
 async def test_a_summary_is_deleted_and_undeleted_with_its_session(
     zep: Facade, session_id: str
 ) -> None:
@@ -106,6 +109,7 @@ async def test_a_summary_is_deleted_and_undeleted_with_its_session(
     assert await told() == "summary 3: user: new"
 
 
+@pytest.mark.promise("found with the scope `summary`")
 async def test_summaries_are_found_in_their_scope(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
@@ -135,6 +139,7 @@ async def test_summaries_are_found_in_their_scope(
     assert await found("boats", user_id=user_id) == []
 
 
+@pytest.mark.promise("found with the scope `summary`")
 async def test_summaries_are_found_by_meaning(
     meaning: Facade, session_id: str, user_id: str
 ) -> None:
@@ -154,6 +159,7 @@ async def test_summaries_are_found_by_meaning(
         ]
 
 
+@pytest.mark.promise("two at once agree; a model that fails leaves the last one")
 async def test_two_that_sum_up_at_once_agree(zep: Facade, session_id: str) -> None:
     llm = Counting(asked=[])
     await zep.memory.add_memory(session_id, said("one", "two"))

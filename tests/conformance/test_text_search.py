@@ -30,6 +30,7 @@ def contents(results: list[MemorySearchResult]) -> list[str]:
     return [result.message.content for result in results if result.message]
 
 
+@pytest.mark.promise("a search over a session, or over a user's sessions, finds live messages only")
 async def test_a_session_is_searched_for_words_in_any_form(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, said(BOAT, LAKE, SOUP))
     await zep.memory.add_memory(f"{session_id} other", said("a boat of another"))
@@ -42,6 +43,7 @@ async def test_a_session_is_searched_for_words_in_any_form(zep: Facade, session_
     assert await zep.memory.search("whale", session_id=session_id) == []
 
 
+@pytest.mark.promise("results carry message, session, score and distance, in a stable order")
 async def test_the_best_match_comes_first_and_the_order_is_stable(
     zep: Facade, session_id: str
 ) -> None:
@@ -64,6 +66,7 @@ async def test_ten_results_come_unless_asked_otherwise(zep: Facade, session_id: 
     assert len(await zep.memory.search_memory(session_id, payload, 11)) == 11
 
 
+@pytest.mark.promise("a search over a session, or over a user's sessions, finds live messages only")
 async def test_all_sessions_of_a_user_are_searched_and_no_others(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
@@ -99,6 +102,7 @@ async def test_what_was_said_before_a_session_got_its_user_is_found_for_the_user
         assert sorted(contents(await zep.memory.search("boat", **place))) == [BOAT, "boat again"]
 
 
+@pytest.mark.promise("a search over a session, or over a user's sessions, finds live messages only")
 async def test_what_is_deleted_is_never_found_and_what_is_brought_back_is(
     zep: Facade, session_id: str
 ) -> None:
@@ -138,6 +142,9 @@ async def test_blocks_of_text_are_found_too(zep: Facade, session_id: str) -> Non
     assert contents(await zep.memory.search("boat", session_id=session_id)) == [BOAT]
 
 
+@pytest.mark.promise(
+    "to a question, what answers a question that was found is found too, within what was asked for"
+)
 async def test_a_question_finds_what_answers_a_question_that_was_found(
     zep: Facade, session_id: str
 ) -> None:
@@ -150,6 +157,9 @@ async def test_a_question_finds_what_answers_a_question_that_was_found(
     assert contents(await zep.memory.search("boat", session_id=session_id)) == [asked]
 
 
+@pytest.mark.promise(
+    "to a question, what answers a question that was found is found too, within what was asked for"
+)
 async def test_an_answer_is_found_only_where_it_was_looked_for(
     zep: Facade, session_id: str
 ) -> None:
@@ -163,6 +173,7 @@ async def test_an_answer_is_found_only_where_it_was_looked_for(
     assert contents(await zep.memory.search("Whose boat?", **where)) == [asked.content]
 
 
+@pytest.mark.promise("user text is no query syntax, unless asked for")
 async def test_the_text_is_never_syntax(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, said(BOAT, LAKE))
     assert contents(await zep.memory.search("boat -green", session_id=session_id)) == [BOAT]
@@ -171,6 +182,7 @@ async def test_the_text_is_never_syntax(zep: Facade, session_id: str) -> None:
         assert isinstance(await zep.memory.search(text, session_id=session_id), list)
 
 
+@pytest.mark.promise("metadata, Zep's `where`, dates, and these alone")
 async def test_dates_and_metadata_narrow_a_search(zep: Facade, session_id: str) -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     messages = [
@@ -197,6 +209,7 @@ async def test_dates_and_metadata_narrow_a_search(zep: Facade, session_id: str) 
     assert contents(await zep.memory.search_memory(session_id, payload)) == ["boat 4"]
 
 
+@pytest.mark.promise("metadata, Zep's `where`, dates, and these alone")
 async def test_metadata_or_a_date_alone_finds_the_newest_first(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
@@ -227,6 +240,7 @@ async def test_metadata_or_a_date_alone_finds_the_newest_first(
     assert contents(found) == ["turn 4", "turn 2", "turn 0"]
 
 
+@pytest.mark.promise("metadata, Zep's `where`, dates, and these alone")
 async def test_where_is_what_zep_s_documentation_shows(zep: Facade, session_id: str) -> None:
     told = {
         "a": {"foo": "bar"},
@@ -275,6 +289,7 @@ async def test_where_is_what_zep_s_documentation_shows(zep: Facade, session_id: 
             await zep.memory.search_memory(session_id, payload)
 
 
+@pytest.mark.promise("user text is no query syntax, unless asked for")
 async def test_quotes_and_minus_mean_something_when_asked_for(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, said(BOAT, "a green boat", "a green house"))
 

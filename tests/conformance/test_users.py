@@ -60,6 +60,8 @@ async def at_once(zep: Facade, name: str, arguments: list[Any], manager: Any = N
     return await asyncio.gather(*calls, return_exceptions=True)
 
 
+@pytest.mark.promise("users are created; a duplicate is refused")
+@pytest.mark.promise("create, read, update, list, delete")
 async def test_a_new_user_is_returned_as_it_is_read(zep: Facade, user_id: str) -> None:
     fields = {
         "email": "ada@example.org",
@@ -84,6 +86,7 @@ async def test_a_user_is_an_id_and_nothing_more_if_nothing_more_is_given(
     assert (user.email, user.first_name, user.last_name, user.metadata) == (None,) * 4
 
 
+@pytest.mark.promise("users are created; a duplicate is refused")
 async def test_a_user_that_is_there_cannot_be_added_again(zep: Facade, user_id: str) -> None:
     user = await add(zep, user_id, email="first")
     with pytest.raises(AlreadyExistsError, match="exists already"):
@@ -91,6 +94,7 @@ async def test_a_user_that_is_there_cannot_be_added_again(zep: Facade, user_id: 
     assert await zep.user.get(user_id) == user
 
 
+@pytest.mark.promise("users are created; a duplicate is refused")
 async def test_of_32_who_add_one_user_at_once_exactly_one_succeeds(
     zep: Facade, user_id: str
 ) -> None:
@@ -101,6 +105,7 @@ async def test_of_32_who_add_one_user_at_once_exactly_one_succeeds(
     assert await zep.user.get(user_id) == winner
 
 
+@pytest.mark.promise("users are read, and not found when they are not there")
 async def test_a_user_that_is_not_there_is_not_found(zep: Facade, user_id: str) -> None:
     for call in (
         zep.user.get(user_id),
@@ -112,6 +117,8 @@ async def test_a_user_that_is_not_there_is_not_found(zep: Facade, user_id: str) 
     assert await sessions_of(zep, user_id) == []
 
 
+@pytest.mark.promise("an update merges; an explicit `None` clears, an empty text changes nothing")
+@pytest.mark.promise("create, read, update, list, delete")
 async def test_an_update_changes_the_fields_given_and_leaves_the_others(
     zep: Facade, user_id: str
 ) -> None:
@@ -125,6 +132,7 @@ async def test_an_update_changes_the_fields_given_and_leaves_the_others(
     assert updated.model_dump(include=kept) == created.model_dump(include=kept)
 
 
+@pytest.mark.promise("an update merges; an explicit `None` clears, an empty text changes nothing")
 async def test_an_empty_text_changes_nothing_and_none_clears(zep: Facade, user_id: str) -> None:
     await add(zep, user_id, email="a", first_name="b", last_name="c", metadata={"a": 1})
     same = await update(zep, user_id, email="", first_name="", last_name="")
@@ -141,6 +149,7 @@ async def test_a_text_that_looks_like_an_expression_is_a_text(zep: Facade, user_
     assert (updated.last_name, updated.first_name) == ("$email", "$$REMOVE")
 
 
+@pytest.mark.promise("an update merges; an explicit `None` clears, an empty text changes nothing")
 async def test_metadata_of_a_user_is_merged_by_the_rules_of_sessions(
     zep: Facade, user_id: str
 ) -> None:
@@ -165,6 +174,8 @@ async def test_32_writers_of_different_keys_of_a_user_lose_nothing(
     assert (await zep.user.get(user_id)).metadata == expected
 
 
+@pytest.mark.promise("users are listed")
+@pytest.mark.promise("create, read, update, list, delete")
 async def test_users_are_listed_in_the_order_of_their_creation(own: Facade) -> None:
     assert await own.user.list() == []
     assert [chunk async for chunk in own.user.each("list_chunked")] == []
@@ -192,6 +203,8 @@ async def test_users_are_listed_in_the_order_of_their_creation(own: Facade) -> N
     assert walked == ["z", "a", "9", "B", "new"]
 
 
+@pytest.mark.promise("`get_sessions` returns a user's sessions")
+@pytest.mark.promise("one user, many sessions")
 async def test_one_user_has_many_sessions(zep: Facade, user_id: str, session_id: str) -> None:
     other = f"{user_id} other"
     await add(zep, user_id)
@@ -206,6 +219,8 @@ async def test_one_user_has_many_sessions(zep: Facade, user_id: str, session_id:
     assert await sessions_of(zep, user_id) == [mine[0], mine[2]]
 
 
+@pytest.mark.promise("deleting soft-deletes the user, then the sessions one by one")
+@pytest.mark.promise("deleting resumes, and takes the sessions")
 async def test_deleting_a_user_deletes_the_users_sessions(
     zep: Facade, user_id: str, session_id: str
 ) -> None:
@@ -228,6 +243,7 @@ async def test_deleting_a_user_deletes_the_users_sessions(
     assert await zep.message.count(f"{session_id} other") == 1
 
 
+@pytest.mark.promise("deleting soft-deletes the user, then the sessions one by one")
 async def test_deleting_a_user_deletes_more_sessions_than_a_page_has(
     zep: Facade, user_id: str, session_id: str
 ) -> None:
@@ -244,6 +260,7 @@ async def test_deleting_a_user_deletes_more_sessions_than_a_page_has(
     assert await sessions_of(zep, user_id) == []
 
 
+@pytest.mark.promise("users are read, and not found when they are not there")
 async def test_a_deleted_user_is_not_found(zep: Facade, user_id: str, session_id: str) -> None:
     await add(zep, user_id)
     await speak(zep, user_id, session_id)
@@ -254,6 +271,7 @@ async def test_a_deleted_user_is_not_found(zep: Facade, user_id: str, session_id
         await zep.user.update(UpdateUserRequest(user_id=user_id, email="x"))
 
 
+@pytest.mark.promise("deleting soft-deletes the user, then the sessions one by one")
 async def test_sessions_of_a_deleted_user_can_be_undeleted_one_by_one(
     zep: Facade, user_id: str, session_id: str
 ) -> None:
@@ -269,6 +287,7 @@ async def test_sessions_of_a_deleted_user_can_be_undeleted_one_by_one(
         await zep.user.get(user_id)
 
 
+@pytest.mark.promise("adding the user again revives the user alone")
 async def test_a_deleted_user_added_again_lives_alone_with_what_is_given(
     zep: Facade, user_id: str, session_id: str
 ) -> None:
@@ -288,6 +307,7 @@ async def test_a_deleted_user_added_again_lives_alone_with_what_is_given(
     assert await sessions_of(zep, user_id) == [session_id]
 
 
+@pytest.mark.promise("create, read, update, list, delete")
 async def test_a_deleted_user_can_be_added_and_deleted_again(
     zep: Facade, user_id: str, session_id: str
 ) -> None:
@@ -300,6 +320,8 @@ async def test_a_deleted_user_can_be_added_and_deleted_again(
             await zep.user.get(user_id)
 
 
+@pytest.mark.promise("creating for an unknown user is refused; a chat history creates the user")
+@pytest.mark.promise("a chat history's metadata and user apply on creation")
 async def test_a_history_gives_the_session_it_creates_its_user_and_metadata(
     zep: Facade, user_id: str, session_id: str
 ) -> None:
@@ -318,6 +340,7 @@ async def test_a_history_gives_the_session_it_creates_its_user_and_metadata(
     assert await sessions_of(zep, user_id) == [session_id]
 
 
+@pytest.mark.promise("a chat history's metadata and user apply on creation")
 async def test_a_history_leaves_a_session_that_is_there_as_it_is(
     zep: Facade, user_id: str, session_id: str
 ) -> None:
@@ -342,6 +365,7 @@ async def test_a_history_leaves_a_user_that_is_there_as_it_is(
     assert await sessions_of(zep, user_id) == [session_id]
 
 
+@pytest.mark.promise("creating for an unknown user is refused; a chat history creates the user")
 async def test_a_history_revives_a_deleted_user_for_a_new_session(
     zep: Facade, user_id: str, session_id: str
 ) -> None:

@@ -29,6 +29,7 @@ def contents(results: list[MemorySearchResult]) -> list[str]:
     return [result.message.content for result in results if result.message]
 
 
+@pytest.mark.promise("similarity, mmr and hybrid, over a session or a user's sessions")
 async def test_what_means_the_same_is_found_in_other_words(
     meaning: Facade, session_id: str
 ) -> None:
@@ -46,6 +47,10 @@ async def test_what_means_the_same_is_found_in_other_words(
     assert await meaning.memory.search("boat", session_id=session_id, search_type="text") == []
 
 
+@pytest.mark.promise(
+    "the default with embeddings, also for Zep's payload; without them an error that says "
+    "what to pass"
+)
 async def test_with_embeddings_meaning_is_the_default_also_for_zeps_payload(
     meaning: Facade, session_id: str
 ) -> None:
@@ -55,6 +60,7 @@ async def test_with_embeddings_meaning_is_the_default_also_for_zeps_payload(
     assert contents(await meaning.memory.search_memory(session_id, payload, 1)) == [SHIP]
 
 
+@pytest.mark.promise("results carry message, session, score and distance, in a stable order")
 async def test_the_order_is_the_same_each_time_and_for_each_limit(
     meaning: Facade, session_id: str
 ) -> None:
@@ -66,6 +72,7 @@ async def test_the_order_is_the_same_each_time_and_for_each_limit(
         assert part == whole[:limit]
 
 
+@pytest.mark.promise("similarity, mmr and hybrid, over a session or a user's sessions")
 async def test_a_user_s_sessions_are_searched_by_meaning_and_no_others(
     meaning: Facade, session_id: str, user_id: str
 ) -> None:
@@ -83,6 +90,7 @@ async def test_a_user_s_sessions_are_searched_by_meaning_and_no_others(
     assert await meaning.memory.search("boat", user_id=other, session_id=f"{session_id} a") == []
 
 
+@pytest.mark.promise("every change is seen by the next search; nothing deleted is found")
 async def test_every_change_is_seen_by_the_next_search(meaning: Facade, session_id: str) -> None:
     async def found() -> list[str]:
         return sorted(contents(await meaning.memory.search("boat", session_id=session_id)))
@@ -106,6 +114,7 @@ async def test_every_change_is_seen_by_the_next_search(meaning: Facade, session_
     assert await found() == [STEW, POND, "boats"]
 
 
+@pytest.mark.promise("similarity, mmr and hybrid, over a session or a user's sessions")
 async def test_variety_leaves_out_what_says_the_same_again(
     meaning: Facade, session_id: str
 ) -> None:
@@ -131,6 +140,7 @@ async def test_variety_leaves_out_what_says_the_same_again(
     assert contents(await meaning.memory.search_memory(session_id, payload, 3)) == varied
 
 
+@pytest.mark.promise("similarity, mmr and hybrid, over a session or a user's sessions")
 async def test_both_find_what_either_finds(meaning: Facade, session_id: str) -> None:
     await meaning.memory.add_memory(session_id, said(SHIP, "my boat is called Ada", POND, STEW))
     results = await meaning.memory.search("Ada boat", session_id=session_id, search_type="hybrid")
@@ -155,6 +165,7 @@ async def test_metadata_and_dates_narrow_a_search_by_meaning(
     assert sorted(contents(found)) == ["ship 2", "ship 3"]
 
 
+@pytest.mark.promise("made when first needed or in advance, never on the path of a turn")
 async def test_vectors_are_made_in_advance_once(
     meaning: Facade, session_id: str, user_id: str
 ) -> None:
@@ -177,6 +188,10 @@ async def test_vectors_are_made_in_advance_once(
     assert await meaning.memory.embed(session_id=f"{session_id} a") == 0
 
 
+@pytest.mark.promise(
+    "the default with embeddings, also for Zep's payload; without them an error that says "
+    "what to pass"
+)
 async def test_what_cannot_be_searched_by_meaning_is_refused(
     zep: Facade, meaning: Facade, session_id: str
 ) -> None:

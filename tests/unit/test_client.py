@@ -37,6 +37,7 @@ def no_url_in_the_environment(monkeypatch) -> None:
     monkeypatch.delenv("ZEPSTORE_URL", raising=False)
 
 
+@pytest.mark.promise("constructors do no I/O; the event loop is never blocked")
 def test_building_clients_and_histories_touches_nothing() -> None:
     """No file, socket, process, thread or import: Python's audit events would tell."""
     command = [sys.executable, "-X", "frozen_modules=on", "-c", BUILDING]
@@ -67,6 +68,7 @@ def test_without_a_url_the_environment_decides_and_then_it_is_embedded(monkeypat
         ZepClient()
 
 
+@pytest.mark.promise("any directory, found by its URL; building a client touches nothing")
 @pytest.mark.parametrize("url", ["embedded:", "embedded:///", "embedded:///a/b%20c"])
 def test_an_embedded_url_names_a_whole_path_or_none(url) -> None:
     assert ZepClient(url).url == url

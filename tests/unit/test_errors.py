@@ -50,6 +50,7 @@ def failure(code, message="it failed"):
     return driver.OperationFailure(message, code, {"code": code, "errmsg": message})
 
 
+@pytest.mark.promise("no driver's exception leaves the package; each message says what to do")
 @pytest.mark.parametrize(
     ("error", "expected", "advice"),
     [

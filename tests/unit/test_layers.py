@@ -97,6 +97,7 @@ def test_every_file_is_in_a_room_of_the_table() -> None:
     assert {room(file) for file in FILES} <= set(ROOMS)
 
 
+@pytest.mark.promise("layers, and importing that loads no driver and no server")
 @pytest.mark.parametrize("file", FILES)
 def test_imports_point_down(file) -> None:
     upward = {to for of, to in UPWARD if of == file}
@@ -122,6 +123,7 @@ def test_only_the_drivers_module_can_make_clients(file) -> None:
     assert made == (CLIENTS if file == "mongo/driver/clients" else set())
 
 
+@pytest.mark.promise("layers, and importing that loads no driver and no server")
 @pytest.mark.parametrize("file", [file for file in FILES if room(file) == "mongo"])
 def test_operations_speak_through_collections_only(file) -> None:
     if file in {"mongo/driver/clients", "mongo/backend"}:
@@ -132,6 +134,7 @@ def test_operations_speak_through_collections_only(file) -> None:
     assert known == set()
 
 
+@pytest.mark.promise("layers, and importing that loads no driver and no server")
 def test_importing_the_package_loads_no_driver_and_no_server() -> None:
     heavy = ["motor", "pymongo", "bson", "starlette", "fastapi", "uvicorn", "numpy", "rich"]
     code = f"import sys, langchain_zepstore; print([m for m in {heavy} if m in sys.modules])"

@@ -61,6 +61,7 @@ EVERY_METHOD = [
 every_method = pytest.mark.parametrize(("cls", "name", "method"), EVERY_METHOD)
 
 
+@pytest.mark.promise("public names, all documented")
 def test_the_public_names_are_these_in_order() -> None:
     assert langchain_zepstore.__all__ == PUBLIC
     assert sorted(PUBLIC) == PUBLIC
@@ -70,6 +71,7 @@ def test_the_managers_are_found() -> None:
     assert {"MemoryManager", "MessageManager", "UserManager"} <= {cls.__name__ for cls in MANAGERS}
 
 
+@pytest.mark.promise("public names, all documented")
 @pytest.mark.parametrize("name", PUBLIC)
 def test_every_public_name_is_documented_where_it_is_made(name) -> None:
     assert vars(getattr(langchain_zepstore, name))["__doc__"].strip()
@@ -93,6 +95,9 @@ def test_every_property_is_documented() -> None:
     assert all((member.__doc__ or "").strip() for member in properties)
 
 
+@pytest.mark.promise(
+    "one implementation of each operation, sync and async: a generator, and two loops that run it"
+)
 @every_method
 def test_every_method_has_a_twin_with_the_same_parameters(cls, name, method) -> None:
     if (cls, name) in NO_TWIN:

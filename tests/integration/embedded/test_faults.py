@@ -59,6 +59,9 @@ def refusal(server: EmbeddedServer) -> str:
     return str(caught.value)
 
 
+@pytest.mark.promise(
+    "`kill -9` of a client, of the supervisor and of mongod loses nothing acknowledged"
+)
 @pytest.mark.parametrize("victim", ["mongod", "supervisor"])
 def test_killing_it_under_acknowledged_writes_loses_none(home, victim):
     server = EmbeddedServer(home)
@@ -100,6 +103,9 @@ def test_killing_it_under_acknowledged_writes_loses_none(home, victim):
     server.close()
 
 
+@pytest.mark.promise(
+    "`kill -9` of a client, of the supervisor and of mongod loses nothing acknowledged"
+)
 def test_killing_a_client_under_acknowledged_writes_loses_none(home):
     body = """
 import itertools, pymongo
@@ -132,6 +138,7 @@ def test_a_starter_killed_halfway_leaves_a_server_or_none_but_no_obstacle(home):
     server.close()
 
 
+@pytest.mark.promise("a stale socket, a path too long for a socket")
 def test_a_stale_socket_is_no_obstacle(home):
     server = EmbeddedServer(home)
     server.open()
@@ -153,6 +160,9 @@ def test_a_removed_socket_comes_back(home):
     server.close()
 
 
+@pytest.mark.promise(
+    "`kill -9` of a client, of the supervisor and of mongod loses nothing acknowledged"
+)
 def test_a_mongod_without_a_supervisor_is_replaced(home):
     server = EmbeddedServer(home)
     server.open()
@@ -184,6 +194,7 @@ def test_a_mongod_that_keeps_crashing_is_given_up_and_the_next_call_begins_anew(
     server.close()
 
 
+@pytest.mark.promise("a directory of somebody else, a corrupt one")
 @pytest.mark.parametrize("file", ["WiredTiger.turtle", "WiredTiger.wt"])
 def test_a_corrupt_directory_is_reported_with_its_log(home, file):
     server = filled(home)
@@ -277,6 +288,7 @@ except StoreUnavailableError as error:
     assert str(home) in message
 
 
+@pytest.mark.promise("a directory of somebody else, a corrupt one")
 def test_a_directory_of_somebody_else_is_refused(home):
     if os.geteuid() != 0:
         pytest.skip("only root can give a directory away")
@@ -296,6 +308,7 @@ def test_a_file_in_the_way_is_named(home):
     assert "Not a directory" in below
 
 
+@pytest.mark.promise("no mongod, no libcurl: the error names the cure")
 def test_nothing_installed_says_which_command_installs_it(home, monkeypatch):
     def nothing(name):
         raise metadata.PackageNotFoundError(name)
@@ -345,6 +358,7 @@ def needs_wheels() -> None:
         pytest.skip("a mongod on the PATH would be taken")
 
 
+@pytest.mark.promise("no mongod, no libcurl: the error names the cure")
 def test_a_system_without_libcurl_uses_the_one_of_pycurl(home):
     needs_wheels()
     body = """
@@ -361,6 +375,7 @@ print(os.readlink(private + "/lib/libcurl.so.4"))
         assert messages.count_documents({}) == 0
 
 
+@pytest.mark.promise("no mongod, no libcurl: the error names the cure")
 def test_a_system_without_libcurl_and_pycurl_names_library_and_cure(home):
     needs_wheels()
     body = f"""

@@ -25,6 +25,7 @@ def pid(uri: str) -> int:
         return messages.database.client.admin.command("serverStatus")["pid"]
 
 
+@pytest.mark.promise("any directory, found by its URL; building a client touches nothing")
 def test_building_a_server_touches_nothing(home, monkeypatch, tmp_path):
     server = EmbeddedServer(home)
     assert server.directory == home
@@ -37,6 +38,7 @@ def test_building_a_server_touches_nothing(home, monkeypatch, tmp_path):
     assert EmbeddedServer("here").directory == tmp_path / "here"
 
 
+@pytest.mark.promise("twelve processes at once on a fresh directory share one mongod")
 def test_twelve_processes_starting_at_once_share_one_mongod(home):
     body = """
 import pymongo
@@ -67,6 +69,7 @@ def test_eight_threads_opening_one_server_get_the_same(home):
     server.close()
 
 
+@pytest.mark.promise("a second run pays no start")
 def test_a_second_run_right_after_the_first_pays_no_start(home):
     body = "print(server.open())"
     uri = ended(child(home, body)).strip()
@@ -80,6 +83,7 @@ def test_a_second_run_right_after_the_first_pays_no_start(home):
     server.close()
 
 
+@pytest.mark.promise("Ctrl-C leaves it alone; two seconds after its last user it is gone")
 @pytest.mark.parametrize("way", ["close", "kill"])
 def test_everything_is_gone_two_seconds_after_the_last_user(home, way):
     user = child(home, "server.open(); print('in', flush=True); sys.stdin.read(1); server.close()")
@@ -146,6 +150,7 @@ sys.stdin.read(1)
         os.fstat(lock)
 
 
+@pytest.mark.promise("Ctrl-C leaves it alone; two seconds after its last user it is gone")
 def test_interrupting_the_process_group_of_the_user_leaves_mongod_alive(home):
     user = child(
         home, "server.open(); print('in', flush=True); sys.stdin.read()", start_new_session=True
@@ -164,6 +169,7 @@ def test_interrupting_the_process_group_of_the_user_leaves_mongod_alive(home):
     other.close()
 
 
+@pytest.mark.promise("a fork")
 @pytest.mark.parametrize("leaver", ["parent", "child"])
 def test_after_a_fork_the_server_stays_as_long_as_one_of_both(home, leaver):
     body = f"""
@@ -187,6 +193,7 @@ if forked:
     until(lambda: not alive(first))
 
 
+@pytest.mark.promise("a fork")
 def test_a_child_forked_while_the_server_starts_does_not_keep_its_lock(home):
     body = """
 import threading
@@ -223,6 +230,7 @@ print("ok")
     assert ended(child(home, body)) == "ok\n"
 
 
+@pytest.mark.promise("any directory, found by its URL; building a client touches nothing")
 @pytest.mark.parametrize("name", ["with spaces", "Gespräche 对话", "100%25 a+b&c'd\"$"])
 def test_any_readable_path_can_hold_the_data(root, name):
     server = EmbeddedServer(root / name)
@@ -233,6 +241,7 @@ def test_any_readable_path_can_hold_the_data(root, name):
     server.close()
 
 
+@pytest.mark.promise("a stale socket, a path too long for a socket")
 @pytest.mark.parametrize("name", ["long" * 40, "a,b:c[d]", "tab\tin", "\udcff"])
 def test_a_path_that_cannot_be_an_address_gets_a_private_one_that_all_agree_on(
     root, name, monkeypatch
@@ -254,6 +263,7 @@ def test_a_path_that_cannot_be_an_address_gets_a_private_one_that_all_agree_on(
     other.close()
 
 
+@pytest.mark.promise("private to its user")
 def test_a_private_directory_of_somebody_else_is_not_trusted(root, monkeypatch):
     if os.geteuid() != 0:
         pytest.skip("only root can give a directory away")
@@ -276,6 +286,7 @@ def test_a_private_directory_of_somebody_else_is_not_trusted(root, monkeypatch):
         server.open()
 
 
+@pytest.mark.promise("private to its user")
 def test_nobody_else_can_connect(home):
     server = EmbeddedServer(home)
     server.open()

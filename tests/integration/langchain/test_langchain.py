@@ -88,6 +88,7 @@ def turns(messages: list[BaseMessage]) -> list[tuple[str, Any]]:
     return [(message.type[:2].lower(), message.content) for message in messages]
 
 
+@pytest.mark.promise("in `RunnableWithMessageHistory`, with and without `history_messages_key`")
 @every_way
 @pytest.mark.parametrize("with_key", [True, False], ids=["with key", "without key"])
 async def test_a_chain_remembers_its_turns(
@@ -125,6 +126,7 @@ async def test_a_chain_built_anew_goes_on_where_the_last_one_stopped(
     assert second.asked == [["1?", "one", "2?"]]
 
 
+@pytest.mark.promise("in `RunnableWithMessageHistory`, with and without `history_messages_key`")
 async def test_sessions_of_one_chain_at_once_do_not_mix(client: ZepClient, session_id: str) -> None:
     model = RunnableLambda(lambda value: AIMessage(f"re: {value.to_messages()[-1].content}"))
     chain = Chain(client, model, with_key=True)  # type: ignore[arg-type]
@@ -155,6 +157,7 @@ async def test_a_factory_can_window_what_the_chain_reads(
     assert await client.message.acount(session_id) == 6
 
 
+@pytest.mark.promise("a model that repeats ids overwrites its answers")
 async def test_a_model_that_repeats_message_ids_overwrites_its_answers(
     client: ZepClient, session_id: str
 ) -> None:
@@ -182,6 +185,7 @@ def buffer(client: ZepClient, session_id: str, **options: Any) -> ConversationBu
     return ConversationBufferMemory(chat_memory=client.chat_history(session_id), **options)
 
 
+@pytest.mark.promise("as the memory of an older chain")
 def test_the_classic_buffer_memory_saves_loads_and_clears(
     client: ZepClient, session_id: str
 ) -> None:
@@ -197,6 +201,7 @@ def test_the_classic_buffer_memory_saves_loads_and_clears(
     assert memory.load_memory_variables({}) == {"history": ""}
 
 
+@pytest.mark.promise("as the memory of an older chain")
 async def test_the_classic_buffer_memory_saves_loads_and_clears_asynchronously(
     client: ZepClient, session_id: str
 ) -> None:

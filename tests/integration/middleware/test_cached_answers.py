@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from langchain.agents import create_agent
 from langchain_core.caches import InMemoryCache
 from langchain_core.language_models import BaseChatModel
@@ -27,6 +28,9 @@ class Counting(BaseChatModel):
         return ChatResult(generations=[ChatGeneration(message=answer)])
 
 
+@pytest.mark.promise(
+    "answers out of a cache, artifacts, odd ids; what was redacted is not redacted again"
+)
 @both_ways
 async def test_in_a_cleared_session(client: ZepClient, session_id: str, call: Any) -> None:
     agent = create_agent(

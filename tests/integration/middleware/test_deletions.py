@@ -35,6 +35,7 @@ def agent(client: ZepClient, model: Scripted, mode: Any, saver: Any = None, *mor
     return create_agent(model, [weather], middleware=middleware, checkpointer=saver)
 
 
+@pytest.mark.promise("what is deleted stays deleted, though the agent's state still holds it")
 @both_ways
 async def test_a_deleted_message_is_not_brought_back_by_an_agents_state(
     client: ZepClient, session_id: str, call: Call
@@ -49,6 +50,7 @@ async def test_a_deleted_message_is_not_brought_back_by_an_agents_state(
     assert await stored(client, session_id) == [("ai", "one"), ("human", "2?"), ("ai", "two")]
 
 
+@pytest.mark.promise("what is deleted stays deleted, though the agent's state still holds it")
 @both_ways
 async def test_of_a_cleared_session_only_what_is_new_is_stored(
     client: ZepClient, session_id: str, call: Call

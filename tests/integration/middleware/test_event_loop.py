@@ -33,6 +33,7 @@ def watched(client: ZepClient) -> Iterator[BlockBuster]:
         yield buster
 
 
+@pytest.mark.promise("neither kind of hook blocks the loop")
 @pytest.mark.parametrize("mode", ["memory", "archive"])
 async def test_a_turn_with_all_options_does_not_block(
     client: ZepClient, session_id: str, mode: Any, request: pytest.FixtureRequest

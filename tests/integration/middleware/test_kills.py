@@ -75,6 +75,7 @@ WHOLE = [("human", "Weather?"), ("ai", "Well"), ("tool", "sun in Rome"), ("ai", 
 KEPT = [1, 1, 2, 3, 4, 4]
 
 
+@pytest.mark.promise("`kill -9` between hooks; replay")
 @pytest.mark.parametrize("step", range(1, 7))
 @pytest.mark.parametrize("mode", ["memory", "archive"])
 async def test_a_process_killed_after_a_hook_has_stored_what_was_said_until_then(

@@ -25,6 +25,9 @@ def calls(name: str, **args: Any) -> AIMessage:
     return AIMessage("", tool_calls=[ToolCall(name=name, args=args, id="c", type="tool_call")])
 
 
+@pytest.mark.promise(
+    "answers out of a cache, artifacts, odd ids; what was redacted is not redacted again"
+)
 @both_ways
 async def test_documents_as_an_artifact(client: ZepClient, session_id: str, call: Any) -> None:
     agent = create_agent(

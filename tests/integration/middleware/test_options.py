@@ -57,6 +57,7 @@ async def test_nothing_may_be_loaded_at_all(client: ZepClient, session_id: str) 
     assert await client.message.acount(session_id) == 4
 
 
+@pytest.mark.promise("windows by messages and tokens, never on an orphan; redaction, tools, title")
 @both_ways
 async def test_a_window_is_counted_in_tokens(
     client: ZepClient, session_id: str, call: Call
@@ -72,6 +73,7 @@ async def test_a_window_is_counted_in_tokens(
     assert model.contents_asked(2) == ["2", "four", "3"]
 
 
+@pytest.mark.promise("windows by messages and tokens, never on an orphan; redaction, tools, title")
 async def test_a_window_never_opens_on_an_orphan_and_the_store_keeps_it(
     client: ZepClient, session_id: str
 ) -> None:
@@ -101,6 +103,7 @@ def without_digits(message: BaseMessage) -> BaseMessage | None:
     return message
 
 
+@pytest.mark.promise("windows by messages and tokens, never on an orphan; redaction, tools, title")
 @both_ways
 async def test_what_is_stored_is_redacted_and_what_the_model_sees_is_not(
     client: ZepClient, session_id: str, call: Call
@@ -145,6 +148,7 @@ def by_function(messages: list[BaseMessage]) -> str:
     return f"{len(messages)} messages"
 
 
+@pytest.mark.promise("windows by messages and tokens, never on an orphan; redaction, tools, title")
 @pytest.mark.parametrize(
     ("call", "title", "expected"),
     [

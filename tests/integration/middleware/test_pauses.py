@@ -50,6 +50,7 @@ def agent(
 BROKEN = [("human", "Weather?"), ("ai", "Well")]
 
 
+@pytest.mark.promise("parallel tool calls, a raising tool, a human in the loop")
 @every_way
 async def test_a_tool_that_raises_loses_nothing_and_the_next_turn_is_acceptable(
     client: ZepClient, session_id: str, call: Call
@@ -80,6 +81,7 @@ async def test_a_model_that_raises_leaves_the_question(
     assert await stored(client, session_id) == [("human", "1?"), ("ai", "one")]
 
 
+@pytest.mark.promise("`kill -9` between hooks; replay")
 @both_ways
 async def test_a_retried_input_is_stored_and_told_once(
     client: ZepClient, session_id: str, call: Call
@@ -117,6 +119,7 @@ DECISIONS: dict[str, tuple[Any, str]] = {
 }
 
 
+@pytest.mark.promise("archive: with a checkpointer, everything said is recorded")
 @both_ways
 @both_modes
 @pytest.mark.parametrize("last", [True, False], ids=["last", "first"])
@@ -153,6 +156,7 @@ async def test_a_run_that_pauses_for_a_human_is_stored_and_goes_on_in_a_new_agen
     assert call_stored.tool_calls == resumed["messages"][3].tool_calls
 
 
+@pytest.mark.promise("parallel tool calls, a raising tool, a human in the loop")
 @both_ways
 @both_modes
 async def test_a_pause_that_nobody_resumes_is_answered_for_in_the_next_turn(
@@ -185,6 +189,7 @@ async def test_a_tool_that_the_client_runs_is_answered_in_the_next_input(
     assert await stored(client, session_id) == [*BROKEN, ("tool", "sun"), ("ai", "Sun!")]
 
 
+@pytest.mark.promise("streams, also closed early")
 @pytest.mark.parametrize("modes", ["values", "updates", "messages"])
 @pytest.mark.parametrize("steps", [2, 3, 4, 5])
 async def test_a_stream_closed_early_keeps_what_was_said(
@@ -201,6 +206,7 @@ async def test_a_stream_closed_early_keeps_what_was_said(
     assert kept == whole[: len(kept)]
 
 
+@pytest.mark.promise("streams, also closed early")
 @pytest.mark.parametrize("steps", [1, 2, 3, 4])
 async def test_an_asynchronous_stream_closed_early_keeps_what_was_said(
     client: ZepClient, session_id: str, steps: int
@@ -218,6 +224,7 @@ async def test_an_asynchronous_stream_closed_early_keeps_what_was_said(
     assert (await stored(client, session_id))[: len(kept) + 1] == [*kept, ("human", "Thanks")]
 
 
+@pytest.mark.promise("archive: with a checkpointer, everything said is recorded")
 @both_ways
 async def test_the_same_state_run_again_by_another_process_does_not_double(
     client: ZepClient, session_id: str, call: Call

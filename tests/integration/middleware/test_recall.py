@@ -46,6 +46,7 @@ async def recalled(call: Call, speaker: Any, options: dict[str, Any]) -> list[st
     return str(answer.content).split("\n")
 
 
+@pytest.mark.promise("`search_past_conversations` over the user's other sessions")
 @both_ways
 async def test_the_users_other_sessions_are_searched(client: ZepClient, call: Call) -> None:
     lines = await recalled(call, agent(client, asking()), of("a3", user_id="Ann"))
@@ -55,6 +56,7 @@ async def test_the_users_other_sessions_are_searched(client: ZepClient, call: Ca
     assert any("in the boat" in line for line in lines)
 
 
+@pytest.mark.promise("`search_past_conversations` over the user's other sessions")
 @both_ways
 async def test_the_present_session_is_left_out(client: ZepClient, call: Call) -> None:
     options = of("a1", user_id="Ann")
@@ -64,6 +66,7 @@ async def test_the_present_session_is_left_out(client: ZepClient, call: Call) ->
     assert "in the boat" in lines[0]
 
 
+@pytest.mark.promise("`search_past_conversations` over the user's other sessions")
 @both_ways
 async def test_the_model_cannot_say_whose_conversations(client: ZepClient, call: Call) -> None:
     speaker = agent(client, asking(user_id="Ben", runtime={"context": {"user_id": "Ben"}}))

@@ -47,6 +47,7 @@ def agent(client: ZepClient, schema: Any = None, **options: Any) -> Any:
 TURN = [("human", "1"), ("ai", "re:1")]
 
 
+@pytest.mark.promise("session and user from context, config or fixed values; no other user's")
 @both_ways
 @pytest.mark.parametrize("way", ["dataclass", "dict", "config", "thread", "fixed", "function"])
 async def test_session_and_user_come_from_the_context_the_config_or_are_fixed(
@@ -115,6 +116,7 @@ async def test_what_cannot_be_an_id_is_refused(client: ZepClient, call: Call, wr
         await call(agent(client), said("1"), of("s", user_id=wrong))
 
 
+@pytest.mark.promise("session and user from context, config or fixed values; no other user's")
 @both_ways
 @pytest.mark.parametrize("mode", ["memory", "archive"])
 @pytest.mark.parametrize("deleted", [False, True], ids=["live", "deleted"])

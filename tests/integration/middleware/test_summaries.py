@@ -44,6 +44,7 @@ def summarized(
     return create_agent(model, [weather], middleware=middleware, checkpointer=saver)
 
 
+@pytest.mark.promise("summarisation in either order: everything said is stored, no summary")
 @both_ways
 @pytest.mark.parametrize("last", [True, False], ids=["last", "first"])
 @pytest.mark.parametrize("mode", ["memory", "archive", "memory with a checkpointer"])

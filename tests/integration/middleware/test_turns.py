@@ -52,6 +52,7 @@ THREE_TURNS = [
 ]
 
 
+@pytest.mark.promise("memory: the window is loaded, the turn saved, once, in order")
 @every_way
 @both_modes
 async def test_an_agent_remembers_its_turns_and_stores_each_message_once(
@@ -69,6 +70,7 @@ async def test_an_agent_remembers_its_turns_and_stores_each_message_once(
     assert await client.message.acount(session_id) == 6
 
 
+@pytest.mark.promise("parallel tool calls, a raising tool, a human in the loop")
 @every_way
 @both_modes
 async def test_parallel_tool_calls_and_their_answers_are_stored_in_the_order_of_the_calls(
@@ -96,6 +98,7 @@ async def test_parallel_tool_calls_and_their_answers_are_stored_in_the_order_of_
     ]
 
 
+@pytest.mark.promise("memory: the window is loaded, the turn saved, once, in order")
 @both_modes
 async def test_each_message_is_written_once(
     client: ZepClient, session_id: str, mode: str, monkeypatch: pytest.MonkeyPatch
@@ -185,6 +188,7 @@ async def test_what_is_loaded_does_not_come_out_of_a_stream_of_messages(
     assert "".join(chunks) == "two"
 
 
+@pytest.mark.promise("32 runs on one session at once")
 @pytest.mark.parametrize("call", [by_ainvoke, by_invoke])
 async def test_32_runs_on_one_session_at_once_store_every_message_once(
     client: ZepClient, session_id: str, call: Call

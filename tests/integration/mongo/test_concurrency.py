@@ -46,6 +46,7 @@ async def contents(zep: Facade, session_id: str) -> list[str]:
 # Many writers
 
 
+@pytest.mark.promise("order, whole calls, large calls")
 @pytest.mark.parametrize("url_fixture", ["mongo_url", "replica_set_url"])
 async def test_threads_and_tasks_of_separate_clients_add_whole_calls_in_one_order(
     url_fixture, request, session_id
@@ -88,6 +89,7 @@ async def test_threads_and_tasks_of_separate_clients_add_whole_calls_in_one_orde
         assert [call for call in calls if call in mine] == mine, "a writer's calls keep their order"
 
 
+@pytest.mark.promise("retries with ids leave no doubles, also when answers are lost")
 async def test_writers_that_repeat_their_calls_with_ids_leave_no_doubles(mongo_url, session_id):
     memories = [with_ids(*(f"{call} {n}" for n in range(3))) for call in range(CALLS)]
 
@@ -145,6 +147,7 @@ LOSSES = {
 }
 
 
+@pytest.mark.promise("retries with ids leave no doubles, also when answers are lost")
 @pytest.mark.parametrize("losses", LOSSES)
 async def test_an_add_whose_answers_are_lost_is_completed_without_doubles(
     losses, proxy, zep, session_id
@@ -239,6 +242,7 @@ async def delete_a_user(zep: Facade, name: str) -> object:
     return sessions, len(await zep.user.get_sessions(name))
 
 
+@pytest.mark.promise("every operation survives a lost answer")
 @pytest.mark.parametrize("zep", ["sync"], indirect=True)
 @pytest.mark.parametrize("proxy", ["mongo_url"], indirect=True, ids=["standalone"])
 @pytest.mark.parametrize(

@@ -119,6 +119,7 @@ def opened_drivers(server: Server) -> set[str]:
     }
 
 
+@pytest.mark.promise("pymongo, motor, `AsyncMongoClient`; clients passed in are never closed")
 async def test_asynchronous_calls_go_over_motor_by_default(server, session_id):
     async with ZepClient(server.url) as client:
         await client.memory.aadd_memory(session_id, said("hello"))
@@ -126,6 +127,7 @@ async def test_asynchronous_calls_go_over_motor_by_default(server, session_id):
         assert {name.split("|")[-1] for name in opened_drivers(server)} == {"Motor"}
 
 
+@pytest.mark.promise("pymongo, motor, `AsyncMongoClient`; clients passed in are never closed")
 async def test_asynchronous_calls_go_over_pymongo_when_asked_for(server, session_id):
     async with ZepClient(server.url, async_driver="pymongo") as client:
         await client.memory.aadd_memory(session_id, said("hello"))
@@ -157,6 +159,7 @@ async def closed(client) -> None:
         await closing
 
 
+@pytest.mark.promise("pymongo, motor, `AsyncMongoClient`; clients passed in are never closed")
 def test_a_client_passed_in_is_used_and_never_closed(mongo_url, session_id):
     commands = Commands()
     with MongoClient(mongo_url, event_listeners=[commands]) as passed:
@@ -168,6 +171,7 @@ def test_a_client_passed_in_is_used_and_never_closed(mongo_url, session_id):
         assert passed.zepstore.messages.count_documents({"session_id": session_id}) == 1
 
 
+@pytest.mark.promise("pymongo, motor, `AsyncMongoClient`; clients passed in are never closed")
 @pytest.mark.parametrize("kind", ASYNC_CLIENTS)
 async def test_an_async_client_passed_in_is_used_and_never_closed(kind, mongo_url, session_id):
     commands = Commands()
@@ -238,6 +242,7 @@ async def test_objects_that_are_no_clients_are_refused(mongo_url, session_id):
 ASYNC_DRIVERS = ["motor", "pymongo"]
 
 
+@pytest.mark.promise("one event loop after another, many threads, a fork")
 @pytest.mark.parametrize("driver", ASYNC_DRIVERS)
 def test_one_event_loop_after_another_uses_one_client_and_leaks_nothing(driver, server, session_id):
     client = ZepClient(server.url, async_driver=driver)
@@ -307,6 +312,7 @@ def with_database(url: str, name: str) -> str:
 # Threads and tasks
 
 
+@pytest.mark.promise("one event loop after another, many threads, a fork")
 def test_many_threads_on_a_fresh_client_open_one_driver_and_lose_nothing(server, session_id):
     together = Barrier(MANY)
     with ZepClient(server.url) as client:
@@ -336,6 +342,7 @@ async def test_many_tasks_on_a_fresh_client_open_one_driver_and_lose_nothing(
         assert sorted(found, key=int) == [str(n) for n in range(MANY)]
 
 
+@pytest.mark.promise("the calls of Zep's documentation run, sync and async on one client")
 @pytest.mark.parametrize("driver", ASYNC_DRIVERS)
 async def test_threads_and_tasks_share_one_client(driver, mongo_url, session_id):
     async with ZepClient(mongo_url, async_driver=driver) as client:
@@ -420,6 +427,7 @@ asyncio.run(client.aclose())
 """
 
 
+@pytest.mark.promise("one event loop after another, many threads, a fork")
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 @pytest.mark.parametrize("driver", ASYNC_DRIVERS)
 @pytest.mark.parametrize("way", ["os.fork", "multiprocessing"])
@@ -511,6 +519,7 @@ async def test_leaving_the_context_does_not_hide_what_was_raised_in_it(mongo_url
 # Sharing
 
 
+@pytest.mark.promise("histories of one URL share connections")
 async def test_histories_built_from_a_url_share_one_client_and_its_connections(server, session_id):
     ZepChatMessageHistory(session_id, server.url).add_messages([HumanMessage("0")])
     await ZepChatMessageHistory(session_id, server.url).aget_messages()
@@ -576,6 +585,7 @@ CONCERNS = {
 }
 
 
+@pytest.mark.promise("acknowledged means durable")
 @pytest.mark.parametrize("options", CONCERNS)
 def test_writes_are_durable_unless_the_url_says_otherwise(options, mongo_url, session_id):
     commands = Commands()
@@ -588,6 +598,7 @@ def test_writes_are_durable_unless_the_url_says_otherwise(options, mongo_url, se
     assert concern == CONCERNS[options]
 
 
+@pytest.mark.promise("acknowledged means durable")
 @pytest.mark.parametrize("driver", DRIVERS)
 async def test_unacknowledged_writes_are_refused(driver, mongo_url, database_name):
     asynchronous, options = DRIVERS[driver]

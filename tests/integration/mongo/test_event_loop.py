@@ -125,6 +125,7 @@ async def test_deleting_does_not_block(client: ZepClient, session_id: str) -> No
         assert await client.message.acount(session_id) == 1
 
 
+@pytest.mark.promise("constructors do no I/O; the event loop is never blocked")
 async def test_a_chat_history_does_not_block(client: ZepClient, session_id: str) -> None:
     with nothing_may_block():
         history = client.chat_history(session_id, lastn=10, start_on="human")
@@ -156,6 +157,7 @@ def first_calls(url: str, driver: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.promise("constructors do no I/O; the event loop is never blocked")
 @pytest.mark.parametrize("driver", ["motor", "pymongo"])
 def test_the_first_calls_of_a_process_do_not_block(mongo_url: str, driver: str) -> None:
     with_database = mongo_url.replace("/?", f"/fresh_{uuid4().hex}?")
@@ -169,6 +171,7 @@ def test_starting_the_embedded_server_does_not_block(tmp_path: Path, driver: str
     assert finished.stdout == "blocked: [] imported: []\n", finished.stderr
 
 
+@pytest.mark.promise("an event loop goes on after its generators were closed")
 @pytest.mark.filterwarnings("ignore:asynchronous generator .* was scheduled after")
 @pytest.mark.parametrize("driver", ["motor", "pymongo", "http"])
 def test_a_loop_whose_generators_were_closed_goes_on(

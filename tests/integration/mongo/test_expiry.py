@@ -70,6 +70,11 @@ def some_ttl_passes(raw: Database, count: int = 2) -> None:
     until(lambda: passes() >= before + count)
 
 
+@pytest.mark.promise(
+    "the database removes what has been deleted for the retention; `purge()` does it now; no "
+    "program shortens the retention by accident"
+)
+@pytest.mark.promise("the database removes messages, then sessions")
 def test_the_database_removes_messages_first_and_then_sessions(swift, raw):
     with opened(swift, raw) as client:
         client.memory.add_memory("deleted", said("one", "two", "three"))
@@ -99,6 +104,7 @@ def test_the_database_removes_a_deleted_message_and_leaves_its_neighbours(swift,
         assert contents(client, "a session") == ["one", "three", "two"]
 
 
+@pytest.mark.promise("deleted users are purged after the retention")
 def test_the_database_removes_deleted_users_and_their_sessions_and_no_others(swift, raw):
     with opened(swift, raw) as client:
         for name in ("deleted", "live"):
@@ -116,6 +122,7 @@ def test_the_database_removes_deleted_users_and_their_sessions_and_no_others(swi
         assert contents(client, "of live") == ["live"]
 
 
+@pytest.mark.promise("the database removes messages, then sessions")
 def test_what_was_undeleted_in_time_stays(swift, raw):
     with opened(swift, raw, None) as client:
         client.memory.add_memory("a session", said("one", "two"))
@@ -130,6 +137,7 @@ def test_what_was_undeleted_in_time_stays(swift, raw):
         assert client.memory.get_session("a session").deleted_at is None
 
 
+@pytest.mark.promise("the database removes messages, then sessions")
 def test_after_the_messages_are_purged_undelete_brings_back_an_empty_session(swift, raw):
     with opened(swift, raw) as client:
         client.memory.add_session(Session(session_id="a session", metadata={"a": 1}))
@@ -154,6 +162,7 @@ def test_after_the_session_is_purged_there_is_nothing_to_undelete(swift, raw):
             client.memory.get_session("a session")
 
 
+@pytest.mark.promise("a session made anew shows nothing old")
 @pytest.mark.parametrize("messages_gone", [True, False], ids=["in order", "messages late"])
 def test_a_session_made_anew_under_a_purged_id_shows_nothing_old(swift, raw, messages_gone):
     # Messages late: the database was down or slow, and removed the session first.

@@ -322,6 +322,7 @@ def test_the_shard_keys_begin_the_unique_indexes():
 
 
 # The last of the file: it purges what the others want to find in the way.
+@pytest.mark.promise("every query is served by an index and sorts nothing")
 @pytest.mark.parametrize("name", CALLS)
 def test_every_command_is_served_by_an_index_and_sorts_nothing(name, watched):
     commands = watched.sent_by_name(name)

@@ -86,6 +86,7 @@ def mongod(tmp_path: Path) -> Iterator[Mongod]:
 # Nobody there
 
 
+@pytest.mark.promise("no driver's exception leaves the package; each message says what to do")
 async def test_when_nothing_listens_it_says_so_in_time_and_what_to_check(driver):
     port = free_port()
     url = f"mongodb://someone:{SECRET}@127.0.0.1:{port}/"
@@ -176,6 +177,7 @@ def guarded(tmp_path_factory) -> Iterator[Mongod]:
     mongod.stop()
 
 
+@pytest.mark.promise("no driver's exception leaves the package; each message says what to do")
 async def test_wrong_credentials_are_an_auth_error_that_says_what_to_check(driver, guarded):
     for user, password in (("root", f"{SECRET}!"), ("nobody", SECRET)):
         url = f"mongodb://{user}:{quote_plus(password)}@{guarded.address}/"
@@ -218,6 +220,7 @@ async def test_right_credentials_work(driver, guarded, session_id):
 # A server that hangs, dies, comes back
 
 
+@pytest.mark.promise("no driver's exception leaves the package; each message says what to do")
 async def test_a_hanging_server_is_given_up_in_time_and_works_when_it_goes_on(driver, mongod):
     async with zep_on(mongod.url, driver, TIMEOUT) as zep:
         await zep.memory.add_memory("a session", said("before"))
@@ -290,6 +293,7 @@ def never_initiated(tmp_path_factory) -> Iterator[Mongod]:
     mongod.stop(signal.SIGKILL)
 
 
+@pytest.mark.promise("no driver's exception leaves the package; each message says what to do")
 @pytest.mark.parametrize("query", ["directConnection=true", "replicaSet=never"])
 async def test_a_replica_set_without_a_primary_is_an_unavailable_store(
     query, driver, never_initiated
@@ -409,6 +413,10 @@ async def test_a_client_that_its_owner_closed_says_so(mongo_url):
 # Too large
 
 
+@pytest.mark.promise(
+    "a message too large for MongoDB is named with its size, nothing is stored; a large call "
+    "is stored whole"
+)
 async def test_what_is_larger_than_a_document_is_a_bad_request_and_nothing_is_stored(
     driver, mongo_url, session_id
 ):

@@ -137,6 +137,10 @@ async def test_sync_and_async_calls_of_one_client_make_the_indexes_once(mongo_ur
 # Retention
 
 
+@pytest.mark.promise(
+    "the database removes what has been deleted for the retention; `purge()` does it now; no "
+    "program shortens the retention by accident"
+)
 def test_deleted_data_is_kept_for_thirty_days_and_sessions_for_a_day_longer(
     mongo_url, database_name
 ):
@@ -148,6 +152,10 @@ def test_deleted_data_is_kept_for_thirty_days_and_sessions_for_a_day_longer(
     }
 
 
+@pytest.mark.promise(
+    "the database removes what has been deleted for the retention; `purge()` does it now; no "
+    "program shortens the retention by accident"
+)
 async def test_a_retention_given_changes_the_setting_for_all(mongo_url, database_name):
     opened(mongo_url, database_name)
     opened(mongo_url, database_name, timedelta(days=2))
@@ -177,6 +185,10 @@ def test_a_retention_that_is_set_already_changes_nothing(mongo_url, database_nam
     assert commands.count("collMod") == 0
 
 
+@pytest.mark.promise(
+    "the database removes what has been deleted for the retention; `purge()` does it now; no "
+    "program shortens the retention by accident"
+)
 def test_without_a_retention_the_setting_stays(mongo_url, database_name):
     opened(mongo_url, database_name, timedelta(days=2))
     opened(mongo_url, database_name)
@@ -234,6 +246,7 @@ def exercise(client: ZepClient) -> None:
     assert client.purge() == {"messages": 2, "sessions": 1, "users": 0}
 
 
+@pytest.mark.promise("without the right to make indexes: one warning, and everything works")
 def test_without_the_right_there_is_one_warning_and_everything_works(guarded, poor_database):
     with ZepClient(url_of(guarded, poor_database), database=poor_database) as client:
         with pytest.warns(UserWarning, match="createIndex") as caught:
@@ -243,6 +256,7 @@ def test_without_the_right_there_is_one_warning_and_everything_works(guarded, po
         assert set(root[poor_database].messages.index_information()) == {"_id_"}
 
 
+@pytest.mark.promise("without the right to make indexes: one warning, and everything works")
 @pytest.mark.parametrize("driver", ["motor", "pymongo"])
 async def test_without_the_right_asynchronous_calls_warn_once_and_work(
     driver, guarded, poor_database
@@ -283,6 +297,7 @@ def test_each_client_without_the_right_warns(guarded, poor_database):
             assert len(caught) == 1
 
 
+@pytest.mark.promise("without the right to make indexes: one warning, and everything works")
 def test_once_an_administrator_has_made_the_indexes_nothing_warns(guarded, poor_database):
     # What the warning advises must make it go away.
     with MongoClient(url_of(guarded, "root")) as root:

@@ -172,6 +172,7 @@ async def replay(url: str, steps: list[Step], *, asynchronous: bool) -> None:
         await compare(Player(Facade(client, asynchronous=asynchronous)), steps)
 
 
+@pytest.mark.promise("any life of a session is as a plain model says, on every backend")
 def test_every_life_of_a_session_is_as_the_model_says(mongo_url: str, embedded_url: str) -> None:
     Lives.url = mongo_url
     Lives.others = [(mongo_url, True), (embedded_url, False)]
@@ -186,6 +187,7 @@ def test_every_life_of_a_session_is_as_the_model_says(mongo_url: str, embedded_u
     )
 
 
+@pytest.mark.promise("any life of a session is as a plain model says, on every backend")
 @pytest.mark.parametrize("wrong", ["lost", "shown"])
 async def test_the_comparison_finds_what_differs(
     wrong: str, mongo_url: str, monkeypatch: pytest.MonkeyPatch

@@ -49,6 +49,7 @@ def long_history(mongo_url: str) -> Iterator[tuple[str, str]]:
         admin.drop_database(database)
 
 
+@pytest.mark.promise("100,000 messages are iterated in flat memory")
 def test_iterating_100_000_messages_takes_flat_memory(
     mongo_url: str, long_history: tuple[str, str]
 ) -> None:
@@ -61,6 +62,7 @@ def test_iterating_100_000_messages_takes_flat_memory(
     assert walk.growth < BOUND
 
 
+@pytest.mark.promise("100,000 messages are iterated in flat memory")
 async def test_iterating_100_000_messages_with_motor_takes_flat_memory(
     mongo_url: str, long_history: tuple[str, str]
 ) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -40,6 +41,9 @@ def without(old: dict[str, Any], path: list[str]) -> dict[str, Any]:
     return {**old, key: without(inner, rest)} if isinstance(inner, dict) else old
 
 
+@pytest.mark.promise(
+    "metadata is merged deeply, in one atomic operation; keys are data; `unset` removes"
+)
 @given(st.none() | METADATA, st.lists(st.tuples(METADATA, PATHS), min_size=1, max_size=3))
 @settings(
     max_examples=100,

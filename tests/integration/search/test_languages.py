@@ -15,6 +15,7 @@ def found(client: ZepClient, text: str) -> list[str]:
     return [result.message.content for result in client.memory.search(text, session_id="s")]
 
 
+@pytest.mark.promise("languages")
 def test_words_match_in_the_forms_of_their_language(mongo_url, database_name) -> None:
     def opened(language: str | None = None) -> ZepClient:
         return ZepClient(mongo_url, database=database_name, language=language)
@@ -39,6 +40,7 @@ def test_words_match_in_the_forms_of_their_language(mongo_url, database_name) ->
         assert found(client, "houses") == ["two green houses"]
 
 
+@pytest.mark.promise("languages")
 def test_who_searches_on_goes_on_when_the_language_changes(mongo_url, database_name) -> None:
     with (
         ZepClient(mongo_url, database=database_name) as first,

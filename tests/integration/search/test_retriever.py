@@ -65,6 +65,10 @@ def found(retriever: ZepRetriever, query: str, **options: Any) -> list[str]:
     return [document.page_content for document in documents]
 
 
+@pytest.mark.promise(
+    "the search as a LangChain retriever passes LangChain's tests of one; a document shows "
+    "the turns around"
+)
 def test_a_document_is_a_message_with_where_it_stands(lake: ZepClient) -> None:
     [document] = lake.as_retriever(session_id="lake").invoke("green")
     stored = lake.message.get_session_message("lake", "2")
@@ -81,6 +85,10 @@ def test_a_document_is_a_message_with_where_it_stands(lake: ZepClient) -> None:
     }
 
 
+@pytest.mark.promise(
+    "the search as a LangChain retriever passes LangChain's tests of one; a document shows "
+    "the turns around"
+)
 def test_k_and_top_k_are_one(lake: ZepClient) -> None:
     for retriever in (
         lake.as_retriever(session_id="lake", k=2),
@@ -92,6 +100,10 @@ def test_k_and_top_k_are_one(lake: ZepClient) -> None:
     assert len(found(lake.as_retriever(session_id="lake"), "boat")) == 4
 
 
+@pytest.mark.promise(
+    "the search as a LangChain retriever passes LangChain's tests of one; a document shows "
+    "the turns around"
+)
 def test_a_window_shows_the_turns_around(lake: ZepClient) -> None:
     for window, turns in ((1, TEXTS[1:4]), (2, TEXTS), (100, TEXTS)):
         retriever = lake.as_retriever(session_id="lake", window=window)

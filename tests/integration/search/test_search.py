@@ -3,6 +3,7 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from pymongo import MongoClient
 
 from langchain_zepstore import Memory, Message, Session, ZepClient
@@ -42,6 +43,7 @@ async def test_many_first_searches_on_an_event_loop_all_find(mongo_url, database
         assert [len(each) for each in await asyncio.gather(*searches)] == [1] * 8
 
 
+@pytest.mark.promise("a search over a session, or over a user's sessions, finds live messages only")
 def test_a_search_reads_the_words_of_its_scope_only(mongo_url, database_name) -> None:
     with ZepClient(mongo_url, database=database_name) as client, MongoClient(mongo_url) as raw:
         for number in range(50):

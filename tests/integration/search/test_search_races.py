@@ -52,6 +52,9 @@ def test_one_message_brought_back_is_summed_up(own):
     assert "two" in own.memory.summarize("s", model()).content
 
 
+@pytest.mark.promise(
+    "whatever died, came back or was purged in between, nothing is left out or lives on"
+)
 def test_a_deletion_whose_process_died_is_completed(own):
     own.memory.add_memory("s", mem("one"))
     Drive(store_of(own).deletion.delete_session("s")).step()
@@ -59,6 +62,9 @@ def test_a_deletion_whose_process_died_is_completed(own):
         own.memory.summarize("s", model())
 
 
+@pytest.mark.promise(
+    "whatever died, came back or was purged in between, nothing is left out or lives on"
+)
 def test_a_summary_during_an_undeletion_holds_all(own, raw):
     own.memory.add_memory("s", mem("first"))
     own.memory.delete_memory("s")
@@ -80,6 +86,9 @@ def test_what_comes_back_gets_into_the_next_summary(own):
     assert "first" in own.memory.summarize("s", model()).content
 
 
+@pytest.mark.promise(
+    "whatever died, came back or was purged in between, nothing is left out or lives on"
+)
 def test_no_summary_of_what_is_purged_comes_back(own, raw):
     own.memory.add_memory("s", mem("secret"))
     own.memory.summarize("s", model())
@@ -89,6 +98,9 @@ def test_no_summary_of_what_is_purged_comes_back(own, raw):
     assert own.memory.get_memory("s").summary is None
 
 
+@pytest.mark.promise(
+    "whatever died, came back or was purged in between, nothing is left out or lives on"
+)
 def test_purge_removes_the_summary_of_what_the_index_removed(own, raw):
     own.memory.add_memory("s", mem("secret"))
     own.memory.summarize("s", model())
@@ -99,6 +111,7 @@ def test_purge_removes_the_summary_of_what_the_index_removed(own, raw):
     assert "secret" not in str(raw.sessions.find_one({"_id": "s"}))
 
 
+@pytest.mark.promise("a session that changes hands during a search shows nothing of its new user")
 @pytest.mark.parametrize("kind", ["text", "similarity", "mmr", "hybrid"])
 @pytest.mark.parametrize("steps", range(1, 4))
 def test_a_session_that_becomes_anothers_during_a_search(own, kind, steps):
@@ -164,6 +177,9 @@ def test_summaries_are_searched_in_the_language_of_the_index(mongo_url, database
         assert plain.memory.search("Katze", session_id="s", search_scope="summary")
 
 
+@pytest.mark.promise(
+    "whatever died, came back or was purged in between, nothing is left out or lives on"
+)
 def test_a_summary_of_what_was_deleted_and_said_anew_under_its_id_is_not_kept(own):
     def deleted_and_said_anew(question):
         asked.append(str(question[-1].content))

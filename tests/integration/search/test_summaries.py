@@ -32,6 +32,7 @@ def model(meanwhile: Callable[[], object]) -> RunnableLambda:
     return RunnableLambda(answer)
 
 
+@pytest.mark.promise("deleted and undeleted with its session, whatever happens meanwhile")
 def test_a_summary_that_a_deletion_overtakes_is_not_kept(client, session_id) -> None:
     client.memory.add_memory(session_id, said("old"))
     with pytest.raises(NotFoundError):
@@ -40,6 +41,7 @@ def test_a_summary_that_a_deletion_overtakes_is_not_kept(client, session_id) -> 
     assert client.memory.get_memory(session_id).summary is None
 
 
+@pytest.mark.promise("deleted and undeleted with its session, whatever happens meanwhile")
 def test_a_summary_of_what_was_deleted_is_not_kept_by_the_session_that_lives_again(
     client, session_id
 ) -> None:
@@ -67,6 +69,7 @@ def test_what_was_added_meanwhile_is_summed_up_too(client, session_id) -> None:
     assert client.memory.summarize(session_id, meanwhile).content == "summary 2 of user: new"
 
 
+@pytest.mark.promise("two at once agree; a model that fails leaves the last one")
 def test_a_model_that_fails_leaves_the_last_summary(client, session_id) -> None:
     client.memory.add_memory(session_id, said("old"))
     first = client.memory.summarize(session_id, RunnableLambda(lambda _: "first"))
@@ -128,6 +131,7 @@ def test_without_a_server_the_model_is_not_asked(session_id) -> None:
     assert not asked
 
 
+@pytest.mark.promise("`search` and `zep_summary` of LangChain's class for Zep")
 def test_the_history_of_langchain_s_zep_class_has_its_summary_and_search(
     client, session_id
 ) -> None:

@@ -58,6 +58,7 @@ def messages(mongo_url, database_name):
         yield mongo[database_name].messages
 
 
+@pytest.mark.promise("made when first needed or in advance, never on the path of a turn")
 def test_a_turn_asks_no_model_and_a_second_search_makes_nothing_anew(opened) -> None:
     embeddings = Subjects()
     client = opened(embeddings)
@@ -74,6 +75,9 @@ def test_a_turn_asks_no_model_and_a_second_search_makes_nothing_anew(opened) -> 
     assert len(embeddings.documents) == 200
 
 
+@pytest.mark.promise(
+    "vectors stand with the message, with model and dimension, and no read brings them"
+)
 def test_vectors_stand_with_the_message_and_no_read_brings_them(opened, messages) -> None:
     client = opened(Subjects())
     client.memory.add_memory("s", said("boat", uuid="one"))
@@ -90,6 +94,7 @@ def test_vectors_stand_with_the_message_and_no_read_brings_them(opened, messages
     assert messages.find_one()["embedding"] == stored
 
 
+@pytest.mark.promise("another model makes its own; mixed lengths never crash")
 def test_another_model_makes_its_own_vectors_also_of_another_length(opened, messages) -> None:
     opened(Subjects()).memory.add_memory("s", said("boat", "soup"))
     first, second, wide = Subjects(), Subjects("other"), Subjects("other", 32)
@@ -121,6 +126,7 @@ def test_a_message_that_is_added_again_keeps_its_vector_unless_it_says_something
     assert embeddings.documents == ["boat", "Ada: boat"]
 
 
+@pytest.mark.promise("every change is seen by the next search; nothing deleted is found")
 def test_what_is_said_otherwise_meanwhile_keeps_no_old_vector(opened, messages) -> None:
     def meanwhile(_) -> None:
         if not embeddings.documents:
@@ -149,6 +155,7 @@ def test_blocks_are_embedded_by_their_text_and_names_of_speakers_with_it(opened)
     assert sorted(embeddings.documents) == ["Ada: a lake", "a boat"]
 
 
+@pytest.mark.promise("another model makes its own; mixed lengths never crash")
 @pytest.mark.parametrize(
     "wrong",
     [None, [], [[]], [["a"]], [[1.0], [1.0]], 5, [[1.0, [2.0]]], [[[1.0]]]],
@@ -203,6 +210,7 @@ def test_a_model_that_fails_leaves_what_was_made_before(opened) -> None:
     assert len(embeddings.documents) == 300 - 128
 
 
+@pytest.mark.promise("made when first needed or in advance, never on the path of a turn")
 def test_a_killed_embed_goes_on_where_it_was(mongo_url, database_name, opened) -> None:
     opened().memory.add_memory("s", said(*(f"boat {number}" for number in range(900))))
     program = """
@@ -266,6 +274,7 @@ def test_many_threads_search_while_others_write(opened) -> None:
     assert len(client.memory.search("ship", session_id="s", limit=1000)) == 60
 
 
+@pytest.mark.promise("memory is bounded; a scope is read by an index, page by page")
 def test_more_than_a_page_is_searched_page_by_page(opened, monkeypatch) -> None:
     from langchain_zepstore.mongo.search import vectors as vector_search
 
@@ -282,6 +291,7 @@ def test_more_than_a_page_is_searched_page_by_page(opened, monkeypatch) -> None:
     assert client.memory.embed() == 0
 
 
+@pytest.mark.promise("memory is bounded; a scope is read by an index, page by page")
 def test_a_search_by_meaning_reads_its_scope_only_by_an_index(opened, messages) -> None:
     client = opened(Subjects())
     for user in ("mine", "other"):
@@ -340,6 +350,7 @@ def test_without_numpy_the_extra_is_named() -> None:
     assert 'pip install "langchain-zepstore[vector]"' in done.stderr
 
 
+@pytest.mark.promise("made when first needed or in advance, never on the path of a turn")
 def test_progress_is_shown_when_asked_for(opened, capsys) -> None:
     client = opened(Subjects())
     client.memory.add_memory("s", said(*["boat"] * 200))

@@ -129,6 +129,7 @@ def find(several: Collection[Any]) -> Find:
     return find
 
 
+@pytest.mark.promise("metadata, Zep's `where`, dates, and these alone")
 def test_filters_find_what_postgresql_finds(several, find) -> None:
     several.insert_many(
         {"_id": name, "metadata": encoded_metadata(metadata, "metadata")}

@@ -100,6 +100,7 @@ NO_JSON = [
 NO_OBJECT = [b"null", b"[]", b"[{}]", b"1", b"true", b'"text"', b"1e999", b"9" * 5000]
 
 
+@pytest.mark.promise("hostile input meets no error of the server")
 @pytest.mark.parametrize("content_type", ["application/json", "application/vnd.zepstore+json"])
 async def test_what_is_no_json_object_is_refused(app: Any, content_type: str) -> None:
     headers = [("content-type", content_type)]
@@ -182,6 +183,7 @@ def objects(path: str) -> Iterator[bytes]:
                 yield b'{"messages": [{%s}]}' % one
 
 
+@pytest.mark.promise("hostile input meets no error of the server")
 async def test_wrong_values_in_every_field_are_taken_or_refused(
     app: Any, long: bool, figure: Callable[[str], None]
 ) -> None:
@@ -417,6 +419,7 @@ def test_a_request_to_upgrade_is_answered_as_if_it_were_none(served: Serve) -> N
             assert connection.recv(1000).startswith((b"HTTP/1.1 201", b"HTTP/1.1 400"))
 
 
+@pytest.mark.promise("hostile input meets no error of the server")
 def test_noise_on_the_wire_breaks_nothing(served: Serve) -> None:
     noise = random.Random(20)
     good = request("POST", "/api/v1/sessions/noise/memory", b'{"messages": []}')
@@ -488,6 +491,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.promise("ids with any characters work end to end")
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 async def test_ids_of_any_characters_work_end_to_end(
     served: Serve, asynchronous: bool, database_name: str
@@ -534,6 +538,7 @@ async def test_ids_of_any_characters_work_end_to_end(
 # What the description says.
 
 
+@pytest.mark.promise("hostile input meets no error of the server")
 def test_generated_requests_meet_no_error_of_the_server(
     mongo_url: str, database_name: str, long: bool, figure: Callable[[str], None]
 ) -> None:

@@ -117,6 +117,7 @@ def failure(status: int, text: str = "no", **headers: str) -> tuple[int, dict[st
     return status, {name.replace("_", "-"): v for name, v in headers.items()}, text.encode()
 
 
+@pytest.mark.promise("errors are ours")
 @both
 async def test_nobody_there_is_told_with_what_to_do(asynchronous) -> None:
     importlib.import_module("langchain_zepstore.http.backend")  # takes long on a busy machine
@@ -138,6 +139,7 @@ async def test_a_server_that_does_not_answer_is_given_up_in_time(asynchronous, s
     assert len(server.asked) == 1
 
 
+@pytest.mark.promise("what is harmless to repeat is repeated, the rest is told")
 @both
 async def test_a_server_that_is_starting_is_waited_for(asynchronous, script) -> None:
     busy = failure(503, "starting")
@@ -147,6 +149,7 @@ async def test_a_server_that_is_starting_is_waited_for(asynchronous, script) -> 
     assert len(server.asked) == 3
 
 
+@pytest.mark.promise("what is harmless to repeat is repeated, the rest is told")
 @both
 async def test_a_lost_answer_to_an_add_is_asked_for_again_with_the_same_ids(
     asynchronous, script
@@ -160,6 +163,7 @@ async def test_a_lost_answer_to_an_add_is_asked_for_again_with_the_same_ids(
     assert bodies[0]["messages"][0]["uuid"]
 
 
+@pytest.mark.promise("what is harmless to repeat is repeated, the rest is told")
 @both
 @pytest.mark.parametrize("lost", ["cut", failure(503)], ids=["lost", "busy"])
 async def test_what_cannot_be_told_from_its_repeat_is_not_repeated(
@@ -203,6 +207,7 @@ FAILURES = [
 ]
 
 
+@pytest.mark.promise("errors are ours")
 @both
 @pytest.mark.parametrize(("said", "kind", "words"), FAILURES, ids=lambda value: str(value)[:40])
 async def test_a_status_becomes_an_error_of_ours(asynchronous, script, said, kind, words) -> None:
@@ -224,6 +229,7 @@ NONSENSE = [
 ]
 
 
+@pytest.mark.promise("errors are ours")
 @both
 @pytest.mark.parametrize("said", NONSENSE, ids=lambda said: repr(said[2][:30]))
 async def test_nonsense_is_called_so(asynchronous, script, said) -> None:
@@ -294,6 +300,7 @@ async def test_an_asynchronous_client_that_was_closed_by_its_owner_says_so() -> 
                 await client.memory.aget_memory("s")
 
 
+@pytest.mark.promise("ids with any characters work end to end")
 def test_the_key_and_the_ids_are_sent_as_they_must_be(script) -> None:
     asked: list[httpx.Request] = []
 
@@ -335,6 +342,7 @@ def test_what_cannot_lead_to_a_server_is_refused(options, words) -> None:
         client.memory.get_memory("s")
 
 
+@pytest.mark.promise("building one asks nothing; loops, threads and forks")
 def test_building_a_client_asks_nothing(script) -> None:
     server = script()
     ZepClient(server.url).close()
@@ -351,6 +359,7 @@ def test_no_credentials_are_shown() -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.promise("building one asks nothing; loops, threads and forks")
 def test_one_event_loop_after_another_and_threads_share_a_client(server_url, session_id) -> None:
     with ZepClient(f"{server_url}/loops") as client:
         for number in range(3):
@@ -368,6 +377,7 @@ def test_one_event_loop_after_another_and_threads_share_a_client(server_url, ses
         assert client.message.count(session_id) == 26
 
 
+@pytest.mark.promise("building one asks nothing; loops, threads and forks")
 def test_a_child_after_a_fork_opens_connections_of_its_own(server_url, session_id) -> None:
     with ZepClient(f"{server_url}/forks") as client:
         client.memory.add_memory(session_id, SAID)

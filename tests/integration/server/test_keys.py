@@ -186,6 +186,7 @@ async def test_all_routes_are_among_those_that_are_tried(scoped: Scoped) -> None
 # Who is let in.
 
 
+@pytest.mark.promise("keys, from the environment or a file, kept as hashes; both schemes")
 async def test_without_a_key_nothing_but_health_and_documentation_is_open(scoped: Scoped) -> None:
     for path in OPEN:
         assert (await ask(scoped.app, "GET", path)).status == 200, path
@@ -206,6 +207,7 @@ async def test_what_only_looks_like_an_open_path_is_not(scoped: Scoped) -> None:
         assert (await ask(scoped.app, "GET", path)).status == 401, path
 
 
+@pytest.mark.promise("keys, from the environment or a file, kept as hashes; both schemes")
 async def test_a_key_opens_with_either_scheme_in_any_case(scoped: Scoped) -> None:
     for scheme in ("Bearer", "bearer", "BEARER", "Api-Key", "api-key", "API-KEY"):
         for path in ("/api/v1/sessions", "/metrics"):
@@ -256,6 +258,7 @@ async def test_without_keys_everybody_is_let_in(mongo_url: str, database_name: s
         assert (await ask(app, "GET", "/api/v1/sessions", key="any")).status == 200
 
 
+@pytest.mark.promise("keys, from the environment or a file, kept as hashes; both schemes")
 def test_the_text_of_a_key_is_not_kept() -> None:
     key = ApiKey("a-very-secret-key", user_id="alice", read_only=True)
     kept = [repr(key), str(key), *map(repr, vars(key).values()), *vars(key)]
@@ -276,6 +279,7 @@ def test_what_cannot_be_a_key_is_refused_and_not_repeated(key: Any) -> None:
 # A key for one user.
 
 
+@pytest.mark.promise("a key for one user sees and changes that user's sessions only")
 @pytest.mark.parametrize("session_id", OTHERS)
 async def test_a_users_key_neither_sees_nor_changes_sessions_of_others(
     scoped: Scoped, session_id: str
@@ -295,6 +299,7 @@ async def test_a_users_key_neither_sees_nor_changes_sessions_of_others(
             assert scoped.raw == before, (method, path, body)
 
 
+@pytest.mark.promise("a key for one user sees and changes that user's sessions only")
 @pytest.mark.parametrize("session_id", OTHERS)
 async def test_a_users_key_cannot_take_over_the_id_of_anothers_session(
     scoped: Scoped, session_id: str
@@ -328,6 +333,7 @@ async def test_what_a_users_key_adds_to_an_unknown_session_makes_it_the_users(
     assert (await scoped.client.user.aget("alice")).user_id == "alice"
 
 
+@pytest.mark.promise("a key for one user sees and changes that user's sessions only")
 async def test_first_adds_at_once_of_two_users_leave_each_message_with_its_own(
     scoped: Scoped,
 ) -> None:
@@ -364,6 +370,7 @@ async def test_a_refused_add_of_a_users_key_leaves_no_session(scoped: Scoped) ->
     assert json.loads(scoped.raw)["sessions"] == before
 
 
+@pytest.mark.promise("a key for one user sees and changes that user's sessions only")
 async def test_a_users_key_does_everything_with_its_own(scoped: Scoped) -> None:
     body = {"session_id": "mine", "metadata": {"name": "mine"}}
     assert (await scoped.ask("POST", "/api/v1/sessions", body)).data["user_id"] == "alice"
@@ -413,6 +420,7 @@ async def test_a_users_key_cannot_give_its_session_away(scoped: Scoped) -> None:
 READING = {"/list-sessions", "/search"}
 
 
+@pytest.mark.promise("a key for reading changes nothing")
 @pytest.mark.parametrize("key", [READER, ALICES_READER])
 async def test_a_key_for_reading_only_reads_everything_and_changes_nothing(
     scoped: Scoped, key: str
@@ -459,6 +467,7 @@ def ask_all(served: Serve, *keys: str) -> list[int]:
     ]
 
 
+@pytest.mark.promise("keys, from the environment or a file, kept as hashes; both schemes")
 def test_the_command_takes_keys_from_the_environment_and_logs_none_of_them(
     mongo_url: str, database_name: str, tmp_path: Path
 ) -> None:
@@ -500,6 +509,7 @@ def test_the_command_takes_keys_from_the_environment_and_logs_none_of_them(
         assert client[database_name].sessions.find_one({"_id": 'a\nb"'})
 
 
+@pytest.mark.promise("keys, from the environment or a file, kept as hashes; both schemes")
 def test_the_command_takes_keys_from_a_file(
     mongo_url: str, database_name: str, tmp_path: Path
 ) -> None:
@@ -550,6 +560,7 @@ def test_a_file_that_holds_no_keys_is_refused_and_not_repeated(
         assert "Traceback" not in served.log
 
 
+@pytest.mark.promise("no address that others reach without keys, unless told so")
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_the_command_refuses_to_serve_everybody_without_keys(
     mongo_url: str, tmp_path: Path, host: str
@@ -561,6 +572,7 @@ def test_the_command_refuses_to_serve_everybody_without_keys(
             assert cure in served.log
 
 
+@pytest.mark.promise("no address that others reach without keys, unless told so")
 @pytest.mark.parametrize(
     ("options", "environment", "status"),
     [(["--insecure"], {}, 200), ([], {"ZEPSTORE_API_KEYS": "key"}, 401)],

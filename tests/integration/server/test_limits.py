@@ -109,6 +109,7 @@ MEMORY = "/api/v1/sessions/limits/memory"
 # Bodies.
 
 
+@pytest.mark.promise("bodies, heads and paths have limits")
 @pytest.mark.parametrize("form", ["with its length", "in chunks"])
 @pytest.mark.parametrize(("size", "status"), [(LIMIT, 200), (LIMIT + 1, 413), (16 * 2**20, 413)])
 def test_a_body_of_5_megabytes_is_taken_and_a_larger_one_answered_413(
@@ -152,6 +153,7 @@ def test_a_client_that_waits_for_leave_to_send_a_large_body_is_told_no_at_once(
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
+@pytest.mark.promise("slow clients are cut off, a thousand idle ones disturb nobody")
 def test_a_body_that_never_ends_is_answered_408(hasty: Serve) -> None:
     with hasty.connect() as connection, hasty.connect() as dripping:
         begun = time.monotonic()
@@ -212,6 +214,7 @@ LARGE_HEADS = {
 }
 
 
+@pytest.mark.promise("bodies, heads and paths have limits")
 @pytest.mark.parametrize("head", LARGE_HEADS.values(), ids=LARGE_HEADS)
 def test_a_head_over_32_kilobytes_is_answered_431(served: Serve, head: bytes) -> None:
     for before in (b"", request("GET", "/healthz", close=False)):
@@ -251,6 +254,7 @@ ENDLESS = {
 }
 
 
+@pytest.mark.promise("bodies, heads and paths have limits")
 @pytest.mark.parametrize(("begin", "part"), ENDLESS.values(), ids=ENDLESS)
 def test_what_never_ends_is_cut_off_and_not_kept(
     hasty: Serve, begin: bytes, part: bytes, figure: Report, request: pytest.FixtureRequest
@@ -268,6 +272,7 @@ def test_what_never_ends_is_cut_off_and_not_kept(
     assert most < 16
 
 
+@pytest.mark.promise("slow clients are cut off, a thousand idle ones disturb nobody")
 def test_a_head_that_comes_one_byte_at_a_time_is_cut_off(hasty: Serve) -> None:
     with hasty.connect() as connection:
         connection.settimeout(0.2)
@@ -319,6 +324,7 @@ def test_what_is_no_request_does_not_keep_a_connection_for_ever(hasty: Serve, mo
 # Readers.
 
 
+@pytest.mark.promise("slow clients are cut off, a thousand idle ones disturb nobody")
 def test_a_reader_that_never_reads_is_cut_off(hasty: Serve, figure: Report) -> None:
     hasty.wait_for_connections(0, LATE)
     before = hasty.megabytes
@@ -349,6 +355,7 @@ def test_a_reader_that_reads_slowly_gets_everything(hasty: Serve) -> None:
 # Many.
 
 
+@pytest.mark.promise("slow clients are cut off, a thousand idle ones disturb nobody")
 def test_a_thousand_idle_connections_do_not_keep_others_from_working(
     served: Serve, figure: Report
 ) -> None:
@@ -388,6 +395,7 @@ def test_a_thousand_idle_connections_do_not_keep_others_from_working(
 # A store that is gone.
 
 
+@pytest.mark.promise("no answer tells what went wrong inside")
 def test_when_mongod_is_gone_every_answer_is_503_and_tells_nothing(tmp_path: Path) -> None:
     mongod = Mongod(tmp_path, port=lasting_port()).start()
     options = ("--url", mongod.url, "--timeout", "1")
@@ -440,6 +448,7 @@ async def test_a_store_that_hangs_is_answered_503(mongo_url: str, tmp_path: Path
 # The end.
 
 
+@pytest.mark.promise("told to stop under load, it loses nothing acknowledged")
 def test_told_to_end_under_load_it_loses_no_acknowledged_add(
     mongo_url: str, database_name: str, tmp_path: Path, figure: Report
 ) -> None:

@@ -50,6 +50,9 @@ def told(response: httpx.Response, status: int, text: str = "") -> None:
     assert text in response.text
 
 
+@pytest.mark.promise(
+    "every route of Zep's has its status codes, shapes and texts, in both versions"
+)
 async def test_sessions_are_created_read_changed_and_listed(http, version) -> None:
     base, _ = version
     created = await http.post(f"{base}/sessions", json={"session_id": "s", "metadata": {"a": 1}})
@@ -79,6 +82,9 @@ async def test_sessions_are_created_read_changed_and_listed(http, version) -> No
     assert (await http.get(f"{base}/sessions?limit=0")).json() == listed.json()
 
 
+@pytest.mark.promise(
+    "every route of Zep's has its status codes, shapes and texts, in both versions"
+)
 async def test_a_memory_is_added_read_and_deleted(http, version) -> None:
     base, _ = version
     empty = {"messages": [], "summary": ZERO}
@@ -101,6 +107,9 @@ async def test_a_memory_is_added_read_and_deleted(http, version) -> None:
     assert (await http.get(f"{base}/sessions/s/memory")).json() == empty
 
 
+@pytest.mark.promise(
+    "every route of Zep's has its status codes, shapes and texts, in both versions"
+)
 async def test_messages_are_read_one_by_one_and_by_page(http, version) -> None:
     base, _ = version
     messages = [
@@ -126,6 +135,9 @@ async def test_messages_are_read_one_by_one_and_by_page(http, version) -> None:
     assert first["content"] == "upserted"
 
 
+@pytest.mark.promise(
+    "every route of Zep's has its status codes, shapes and texts, in both versions"
+)
 async def test_users_are_created_read_changed_listed_and_deleted(http, version) -> None:
     base, users = version
     created = await http.post(users, json={"user_id": "u", "email": "u@example.org"})
@@ -148,6 +160,9 @@ async def test_users_are_created_read_changed_listed_and_deleted(http, version) 
         told(answer, 404)
 
 
+@pytest.mark.promise(
+    "every route of Zep's has its status codes, shapes and texts, in both versions"
+)
 async def test_a_search_is_never_null(http, version) -> None:
     base, _ = version
     nulls = {"text": "boat", "metadata": None, "search_scope": "messages", "mmr_lambda": None}
@@ -161,6 +176,7 @@ async def test_a_search_is_never_null(http, version) -> None:
     told(await http.post(f"{base}/sessions/s/search", json={}), 400)
 
 
+@pytest.mark.promise("what Zep asks a language model for is refused as missing")
 async def test_what_needs_a_language_model_is_not_there(http, version) -> None:
     base, _ = version
     told(await http.post(f"{base}/sessions/s/classify", json={}), 501)
@@ -168,6 +184,7 @@ async def test_what_needs_a_language_model_is_not_there(http, version) -> None:
     told(await http.get(f"{base}/collection/c"), 501)
 
 
+@pytest.mark.promise("undelete, deleting messages, recent sessions, filters, purge")
 async def test_what_we_add_is_there_under_v1(http) -> None:
     base = "/api/v1"
     for name in ("a", "b"):
@@ -194,6 +211,7 @@ async def test_what_we_add_is_there_under_v1(http) -> None:
     assert purged == {"messages": 1, "sessions": 0, "users": 0}
 
 
+@pytest.mark.promise("long histories and listings are streamed")
 async def test_a_long_history_streams_line_by_line(http, store) -> None:
     several = [Message(role="user", content=str(number)) for number in range(2500)]
     await store.memory.aadd_memory("s", Memory(messages=several))
@@ -214,6 +232,7 @@ async def test_a_long_history_streams_line_by_line(http, store) -> None:
     told(await http.get(where, params={"after": "x"}), 400)
 
 
+@pytest.mark.promise("long histories and listings are streamed")
 async def test_listings_without_a_limit_go_on_beyond_a_page(http, store) -> None:
     raw = [Message(role="user", content="x")]
     for number in range(1005):
@@ -222,6 +241,7 @@ async def test_listings_without_a_limit_go_on_beyond_a_page(http, store) -> None
     assert [session["session_id"] for session in listed] == [f"s{n:04}" for n in range(1005)]
 
 
+@pytest.mark.promise("health, readiness, metrics, OpenAPI and its page")
 async def test_health_readiness_metrics_and_documentation(http, store) -> None:
     health = await http.get("/healthz")
     assert health.text == "."
@@ -245,6 +265,7 @@ async def test_health_readiness_metrics_and_documentation(http, store) -> None:
         assert reference in described["components"]["schemas"]
 
 
+@pytest.mark.promise("health, readiness, metrics, OpenAPI and its page")
 async def test_readiness_asks_the_database() -> None:
     async with ZepClient("mongodb://127.0.0.1:9/", timeout=0.3) as nowhere:
         transport = httpx.ASGITransport(app=create_app(nowhere, api_keys=()))
@@ -253,6 +274,7 @@ async def test_readiness_asks_the_database() -> None:
             assert (await http.get("/healthz")).text == "."
 
 
+@pytest.mark.promise("web pages may not ask unless told so")
 async def test_web_pages_may_not_ask_unless_told_so(store) -> None:
     page = "https://chat.example.org"
     asking = {"Origin": page, "Access-Control-Request-Method": "POST"}

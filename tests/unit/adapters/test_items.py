@@ -28,6 +28,7 @@ def paths_of(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | i
     return [each for key, item in inner for each in paths_of(item, (*path, key))]
 
 
+@pytest.mark.promise("any JSON item comes back equal, its texts stored once")
 @given(JSON, st.data())
 def test_any_json_comes_back_equal_whichever_texts_are_told(item, data) -> None:
     before = copy.deepcopy(item)
@@ -40,6 +41,7 @@ def test_any_json_comes_back_equal_whichever_texts_are_told(item, data) -> None:
     assert unpacked(message, "g") is None
 
 
+@pytest.mark.promise("any JSON item comes back equal, its texts stored once")
 def test_texts_are_the_content_a_line_each_and_stand_there_only() -> None:
     item = {"parts": [{"text": "one"}, {"url": "x"}, {"text": "two"}], "title": "three"}
     paths = [("title",), *(("parts", index, "text") for index in range(3))]

@@ -35,6 +35,9 @@ def fail():
     raise LostError("on the way")
 
 
+@pytest.mark.promise(
+    "one implementation of each operation, sync and async: a generator, and two loops that run it"
+)
 def test_the_results_of_calls_come_back_at_their_yields_and_the_return_value_at_the_end() -> None:
     def operation(call):
         first = yield call(lambda: 1)
@@ -106,6 +109,9 @@ async def test_arun_gives_back_at_once_what_is_not_awaitable(value) -> None:
     assert await arun(operation()) is value
 
 
+@pytest.mark.promise(
+    "one implementation of each operation, sync and async: a generator, and two loops that run it"
+)
 async def test_arun_awaits_any_awaitable() -> None:
     def operation():
         future = asyncio.get_running_loop().create_future()
@@ -168,6 +174,7 @@ async def cancelled(task, times=1):
     assert not task.done()
 
 
+@pytest.mark.promise("a cancelled call leaves no write behind")
 @pytest.mark.parametrize("times", [1, 2, 3])
 async def test_cancellation_waits_for_the_call_in_flight_and_then_reaches_the_operation(
     complaints, times

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, get_args
 
 import bson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import (
@@ -169,6 +170,7 @@ def with_id(message: BaseMessage, document: dict[str, Any]) -> BaseMessage:
     return message if message.id else message.model_copy(update={"id": document["uuid"]})
 
 
+@pytest.mark.promise("generated messages and metadata go through the codecs and come back")
 def test_the_strategies_cover_every_class_that_langchain_core_can_read_back() -> None:
     known = set(lc_messages._CLASSES.values())
     assert set(STRATEGIES) == known
@@ -177,6 +179,8 @@ def test_the_strategies_cover_every_class_that_langchain_core_can_read_back() ->
     )
 
 
+@pytest.mark.promise("every message class comes back equal, ids included")
+@pytest.mark.promise("generated messages and metadata go through the codecs and come back")
 @given(st.one_of(STRATEGIES.values()))
 def test_a_message_comes_back_from_bson_equal(message: BaseMessage) -> None:
     document = stored(lc_messages.from_langchain(message))
@@ -214,6 +218,7 @@ def test_a_message_of_zeps_comes_back_equal(message: Message) -> None:
     assert documents.to_message(stored(message)) == message
 
 
+@pytest.mark.promise("generated messages and metadata go through the codecs and come back")
 @given(maps)
 def test_metadata_comes_back_equal(metadata: dict[str, Any]) -> None:
     encoded = encoded_metadata(metadata, "metadata")

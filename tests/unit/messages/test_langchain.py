@@ -279,6 +279,7 @@ def test_a_broken_payload_is_an_answer_that_makes_no_sense(payload) -> None:
         to_langchain(Message(role="human", content="", uuid="m1", langchain=payload))
 
 
+@pytest.mark.promise("a planted constructor stays data")
 def test_a_planted_payload_makes_nothing_but_messages() -> None:
     with pytest.raises(APIError):
         to_langchain(Message(role="human", content="", langchain=PLANTED))

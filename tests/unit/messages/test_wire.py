@@ -51,6 +51,7 @@ def same(one, other) -> bool:
     return one == other
 
 
+@pytest.mark.promise("every value comes back as it was")
 @given(values)
 def test_every_value_that_the_store_holds_comes_back_as_it_was(value) -> None:
     assert same(from_exact(from_json(to_json(exact(value)))), value)

@@ -21,6 +21,7 @@ def test_the_index_holds_vectors_and_what_searches_are_narrowed_by() -> None:
     assert {each["path"] for each in filters} == {"scope", "session_id", "embedding.model"}
 
 
+@pytest.mark.promise("Atlas's index of vectors, as far as it can be shown without Atlas")
 @pytest.mark.parametrize("session_id", [None, "s"])
 def test_a_search_stays_in_its_scope_and_leaves_out_what_is_deleted(session_id) -> None:
     selection = Selection("u:me", session_id, {"created_at": {"$gte": 1}})

@@ -17,6 +17,7 @@ def order(query: str, candidates: list[Candidate]) -> list[int]:
     return [seq // 10 for (_, seq), _ in ranked(query, candidates)]
 
 
+@pytest.mark.promise("rare words, neighbours and the session's subject rank what was found")
 def test_a_rare_word_counts_more_than_a_common_one() -> None:
     texts = ["the boat was here", "the boat was there", "the boat was green", "a whale was here"]
     assert order("boat whale", found(*texts))[0] == 3
@@ -56,6 +57,7 @@ def test_blocks_are_ranked_by_their_text() -> None:
     assert candidate(document).text == "a boat"
 
 
+@pytest.mark.promise("rare words, neighbours and the session's subject rank what was found")
 def test_the_turn_beside_a_match_gets_a_part_of_its_score() -> None:
     question = Candidate(("s", 1), "I want to paint a boat.", 1.0)
     answer = Candidate(("s", 2), "The boat of my aunt.", 1.0)

@@ -1,6 +1,7 @@
 """The cache of vectors keeps what fits, and nothing that was not added."""
 
 import numpy as np
+import pytest
 
 from langchain_zepstore.mongo.search.vector_cache import NONE, UNKNOWN, VectorCache
 
@@ -35,6 +36,7 @@ def test_rows_stay_what_they_were_while_others_are_added() -> None:
     assert matrix[rows[0]].tolist() == [7, 1]
 
 
+@pytest.mark.promise("memory is bounded; a scope is read by an index, page by page")
 def test_it_takes_no_more_than_it_may() -> None:
     cache = VectorCache(2, most_bytes=8 * 10)
     cache.add([b"%d" % number for number in range(25)], vectors(*range(25)))

@@ -276,6 +276,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.promise("the race and its checker find what is broken")
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_data_is_found(name: str) -> None:
     session, documents, visible, story, words = BROKEN[name]
