@@ -118,6 +118,7 @@ def proxy(request) -> Iterator[LossyProxy]:
 async def zep(request, proxy, monkeypatch):
     # After a lost connection the driver waits so long before it looks at the server again.
     monkeypatch.setattr("pymongo.common.MIN_HEARTBEAT_INTERVAL", 0.01)
+    monkeypatch.setattr("pymongo.network_layer._POLL_TIMEOUT", 0.01)
     asynchronous, options = DRIVERS[request.param]
     client = ZepClient(proxy.url, database="lossy", **options)
     yield Facade(client, asynchronous=asynchronous)
