@@ -13,7 +13,7 @@ from langchain_zepstore.models import Memory, Message, Session, Summary, User
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_SHOWN = 500  # characters of an answer that was not understood
+_MAX_SHOWN = 500  # characters of an unexpected answer
 _BY_STATUS: dict[int, type[errors.ZepStoreError]] = {
     400: errors.BadRequestError,
     401: errors.AuthError,
@@ -29,8 +29,8 @@ _BY_STATUS: dict[int, type[errors.ZepStoreError]] = {
     504: errors.StoreUnavailableError,
 }
 _BY_NAME: dict[str, type[errors.ZepStoreError]] = {
-    kind.__name__: kind
-    for kind in (
+    error_class.__name__: error_class
+    for error_class in (
         errors.AlreadyExistsError,
         errors.APIError,
         errors.AuthError,
@@ -43,16 +43,16 @@ _EXISTS = "already exists"  # Zep's only word for it
 
 
 class Answer:
-    """What a server answered with success.
+    """A successful answer.
 
     Attributes:
         headers: Its headers.
     """
 
-    def __init__(self, response: httpx.Response, place: str) -> None:
+    def __init__(self, response: httpx.Response, server: str) -> None:
         self.headers = response.headers
         self._response = response
-        self._place = place
+        self._server = server
         self._is_exact = response.headers.get("content-type", "").startswith(EXACT)
 
     @property
@@ -60,7 +60,7 @@ class Answer:
         """The value of the JSON.
 
         Raises:
-            APIError: It is none.
+            APIError: It is something else.
         """
         return self._parsed(self._response.content)
 
@@ -69,7 +69,7 @@ class Answer:
         """The values of JSON lines.
 
         Raises:
-            APIError: They are none.
+            APIError: They are something else.
         """
         return [self._parsed(line) for line in self._response.content.splitlines() if line.strip()]
 
@@ -77,56 +77,58 @@ class Answer:
         try:
             return from_json(text)
         except ValueError as error:
-            raise self._nonsense(str(error)) from error
+            raise self._unexpected_answer(str(error)) from error
 
-    def read(self, kind: type[Model], fields: Any) -> Model:
+    def read(self, model: type[Model], fields: Any) -> Model:
         """Return the model of a JSON object.
 
         Raises:
-            APIError: It is none.
+            APIError: It is something else.
         """
         if not isinstance(fields, Mapping):
-            raise self._nonsense(f"a {type(fields).__name__} is no {kind.__name__}")
-        known = {name: value for name, value in fields.items() if name in kind.model_fields}
+            raise self._unexpected_answer(f"a {type(fields).__name__} is no {model.__name__}")
+        known = {name: value for name, value in fields.items() if name in model.model_fields}
         try:
             for name in ("metadata", "langchain"):
                 if self._is_exact and known.get(name) is not None:
                     known[name] = from_exact(known[name])
-            return kind(**known)
+            return model(**known)
         except (ValidationError, ValueError, OverflowError) as error:
-            raise self._nonsense(str(error)) from error
+            raise self._unexpected_answer(str(error)) from error
 
-    def read_list(self, kind: type[Model], several: Any) -> list[Model]:
-        """Return the models of a JSON array; none of ``null``, as servers in Go say it.
+    def read_list(self, model: type[Model], objects: Any) -> list[Model]:
+        """Return the models of a JSON array; ``null`` is an empty one, as servers in Go write it.
 
         Raises:
-            APIError: It is none.
+            APIError: It is something else.
         """
-        if several is None:
+        if objects is None:
             return []
-        if not isinstance(several, list):
-            raise self._nonsense(f"a {type(several).__name__} is no list of {kind.__name__}")
-        return [self.read(kind, fields) for fields in several]
+        if not isinstance(objects, list):
+            raise self._unexpected_answer(
+                f"a {type(objects).__name__} is no list of {model.__name__}"
+            )
+        return [self.read(model, fields) for fields in objects]
 
-    def objects(self, several: Any) -> list[Mapping[str, Any]]:
-        """Return the objects of a JSON array; none of ``null``.
+    def objects(self, array: Any) -> list[Mapping[str, Any]]:
+        """Return the objects of a JSON array; ``null`` is an empty one.
 
         Raises:
-            APIError: It is none.
+            APIError: It is something else.
         """
-        several = several or []
-        if not isinstance(several, list) or not all(isinstance(one, Mapping) for one in several):
-            raise self._nonsense("no list of objects")
-        return several
+        array = array or []
+        if not isinstance(array, list) or not all(isinstance(each, Mapping) for each in array):
+            raise self._unexpected_answer("no list of objects")
+        return array
 
     def read_memory(self, fields: Any) -> Memory:
         """Return the memory of a JSON object; an all-zero summary is none.
 
         Raises:
-            APIError: It is none.
+            APIError: It is something else.
         """
         if not isinstance(fields, Mapping):
-            raise self._nonsense(f"a {type(fields).__name__} is no Memory")
+            raise self._unexpected_answer(f"a {type(fields).__name__} is no Memory")
         summary = fields.get("summary")
         is_one = isinstance(summary, Mapping) and summary.get("content")
         return Memory(
@@ -138,38 +140,38 @@ class Answer:
         """Return a field of the JSON object.
 
         Raises:
-            APIError: It is none, or has no such field.
+            APIError: It is no object, or has no such field.
         """
         data = self.data
         if not isinstance(data, Mapping) or name not in data:
-            raise self._nonsense(f"no {name}")
+            raise self._unexpected_answer(f"no {name}")
         return data[name]
 
     def count(self, name: str) -> int:
-        """Return a field of the JSON object that says how many.
+        """Return a field of the JSON object that is a count.
 
         Raises:
-            APIError: It does not.
+            APIError: It is something else.
         """
         value = self.field(name)
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise self._nonsense(f"{name} is no number of things")
+            raise self._unexpected_answer(f"{name} is no count")
         return value
 
     def text(self, name: str) -> str | None:
         """Return a field of the JSON object that is a text or null.
 
         Raises:
-            APIError: It is neither.
+            APIError: It is something else.
         """
         value = self.field(name)
         if not isinstance(value, str | None):
-            raise self._nonsense(f"{name} is no text")
+            raise self._unexpected_answer(f"{name} is no text")
         return value
 
-    def _nonsense(self, reason: str) -> APIError:
-        shown = self._response.text[:_SHOWN]
-        return APIError(f"{self._place} gave an answer that makes no sense here: {reason}: {shown}")
+    def _unexpected_answer(self, reason: str) -> APIError:
+        shown = self._response.text[:_MAX_SHOWN]
+        return APIError(f"{self._server} gave an unexpected answer: {reason}: {shown}")
 
 
 def is_temporary(response: httpx.Response) -> bool:
@@ -177,31 +179,31 @@ def is_temporary(response: httpx.Response) -> bool:
     return response.status_code in {502, 503, 504}
 
 
-def failure(response: httpx.Response, place: str) -> errors.ZepStoreError | None:
-    """Return the error that an answer tells of; ``None`` if it tells of success."""
+def failure(response: httpx.Response, server: str) -> errors.ZepStoreError | None:
+    """Return the error that an answer reports; ``None`` if it is a success."""
     if response.is_success:
         return None
-    said = response.text.strip()[:_SHOWN] or response.reason_phrase
+    text = response.text.strip()[:_MAX_SHOWN] or response.reason_phrase
     status = response.status_code
-    kind: type[errors.ZepStoreError] = _BY_STATUS.get(status, APIError)
+    error_class: type[errors.ZepStoreError] = _BY_STATUS.get(status, APIError)
     if name := response.headers.get(ERROR_HEADER):
-        kind = _BY_NAME.get(name, kind)
-    elif kind is errors.BadRequestError and _EXISTS in said:
-        kind = errors.AlreadyExistsError
-    if kind in (errors.NotFoundError, errors.BadRequestError, errors.AlreadyExistsError):
-        return kind(said)
-    if kind is errors.AuthError:
-        return kind(f"{place} refused the API key ({said}); check api_key")
-    return kind(f"{place} answered {status}: {said}")
+        error_class = _BY_NAME.get(name, error_class)
+    elif error_class is errors.BadRequestError and _EXISTS in text:
+        error_class = errors.AlreadyExistsError
+    if error_class in (errors.NotFoundError, errors.BadRequestError, errors.AlreadyExistsError):
+        return error_class(text)
+    if error_class is errors.AuthError:
+        return error_class(f"{server} refused the API key ({text}); check api_key")
+    return error_class(f"{server} answered {status}: {text}")
 
 
 def last_id(listed: Sequence[Session | User]) -> int:
-    """Return the cursor behind a listing's page that is not empty.
+    """Return the cursor after a page that is not empty.
 
     Raises:
-        APIError: The server gave none.
+        APIError: The last item has no id.
     """
     last = listed[-1].id
     if last is None:
-        raise APIError("a server listed something without an id, which is the cursor of listings")
+        raise APIError("the server listed an item without an id, which the cursor needs")
     return last

@@ -1,4 +1,4 @@
-"""The one verb in which operations speak to a server: a request, repeated where harmless."""
+"""Sends requests to a server, repeated where that is harmless."""
 
 import asyncio
 import random
@@ -32,12 +32,12 @@ _HEADERS = {"Accept": f"{EXACT}, {PLAIN};q=0.9, */*;q=0.1"}
 
 
 def path(*parts: str) -> str:
-    """Return a path of what is given; an id in it may hold any character."""
+    """Return a URL path with its parts percent-encoded."""
     return "/".join(["", *(_quoted(part) for part in parts)])
 
 
 def _quoted(part: str) -> str:
-    # A part of dots only would be taken for a direction.
+    # A dot segment would be resolved by the URL.
     return part.replace(".", "%2E") if part in {".", ".."} else quote(part, safe="")
 
 
@@ -53,18 +53,18 @@ def marked_metadata(metadata: Any, where: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Server:
-    """A server, and how to speak to it.
+    """How to reach a server.
 
     Attributes:
         base: The URL of its API, without a slash at the end.
-        headers: What goes with every request.
-        place: Its name for a reader, without credentials.
+        headers: Sent with every request.
+        display_name: Its name in error texts, without credentials.
         timeout: Seconds that a request may take, with its repeats.
     """
 
     base: str
     headers: Mapping[str, str]
-    place: str
+    display_name: str
     timeout: float
 
 
@@ -80,14 +80,14 @@ class Requests:
         self._client = client
         self._server = server
 
-    def get(self, where: str, **query: Any) -> Operation[Answer]:
-        """Ask for something."""
-        return self.send("GET", where, query=query, repeatable=True)
+    def get(self, path: str, **query: Any) -> Operation[Answer]:
+        """Send a GET; it may be retried."""
+        return self.send("GET", path, query=query, repeatable=True)
 
     def send(
         self,
         method: str,
-        where: str,
+        path: str,
         *,
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
@@ -97,8 +97,8 @@ class Requests:
 
         Args:
             method: The method.
-            where: The path below the API's.
-            body: What is sent as JSON, with its values marked (see ``wire``).
+            path: The path below the API's.
+            body: A JSON object, with its values marked (see ``wire``).
             query: Parameters; those that are ``None`` are left out.
             repeatable: Whether the request may be sent again when it is not known if it was
                 carried out.
@@ -106,10 +106,10 @@ class Requests:
         Raises:
             ZepStoreError: The server refused, or could not be reached.
         """
-        server, place = self._server, self._server.place
+        server, name = self._server, self._server.display_name
         request: dict[str, Any] = {"headers": {**_HEADERS, **server.headers}}
         if query:
-            request["params"] = {name: value for name, value in query.items() if value is not None}
+            request["params"] = {key: value for key, value in query.items() if value is not None}
         if body is not None:
             request["content"] = to_json(body)
             request["headers"]["Content-Type"] = EXACT
@@ -120,18 +120,18 @@ class Requests:
             left = max(deadline - time.monotonic(), 0.01)
             try:
                 response = yield self._client.request(
-                    method, server.base + where, **request, timeout=left
+                    method, server.base + path, **request, timeout=left
                 )
             except HTTPX_ERRORS as error:
                 again = isinstance(error, _NEVER_SENT) or (repeatable and isinstance(error, _LOST))
                 if is_last or not again or isinstance(error, httpx.TimeoutException):
-                    raise _translated(error, place) from error
+                    raise _translated(error, name) from error
             else:
-                told = failure(response, place)
-                if told is None:
-                    return Answer(response, place)
+                refusal = failure(response, name)
+                if refusal is None:
+                    return Answer(response, name)
                 if is_last or not (repeatable and is_temporary(response)):
-                    raise told
+                    raise refusal
             yield self._sleep(pause)
         raise AssertionError("unreachable")
 
@@ -142,26 +142,28 @@ class Requests:
         return sleep(seconds)
 
 
-def _translated(error: Exception, place: str) -> ZepStoreError:
+def _translated(error: Exception, server: str) -> ZepStoreError:
     reason = str(error) or type(error).__name__
     match error:
         case httpx.PoolTimeout():
-            return StoreUnavailableError(f"no connection to {place} became free in time ({reason})")
+            return StoreUnavailableError(
+                f"no connection to {server} became free in time ({reason})"
+            )
         case httpx.TimeoutException():
             return StoreUnavailableError(
-                f"{place} did not answer in time ({reason}); try again, or give the client a "
+                f"{server} did not answer in time ({reason}); try again, or give the client a "
                 "longer timeout"
             )
         case httpx.ConnectError():
             return StoreUnavailableError(
-                f"cannot reach {place} ({reason}); check that a server runs there "
+                f"cannot reach {server} ({reason}); check that a server runs there "
                 "(zepstore serve), and that host and port are right"
             )
         case httpx.NetworkError() | httpx.ProtocolError():
-            return StoreUnavailableError(f"lost the connection to {place} ({reason}); try again")
+            return StoreUnavailableError(f"lost the connection to {server} ({reason}); try again")
         case RuntimeError():
-            return BadRequestError(f"the client for {place} cannot be used any more: {reason}")
-    return APIError(f"the request to {place} failed: {reason}")
+            return BadRequestError(f"the client for {server} cannot be used any more: {reason}")
+    return APIError(f"the request to {server} failed: {reason}")
 
 
 def given_fields(model: Any, *names: str, where: str, with_none: bool = False) -> dict[str, Any]:

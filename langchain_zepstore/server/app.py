@@ -17,7 +17,7 @@ from langchain_zepstore.server.asgi.observability import Metrics, Observing
 from langchain_zepstore.server.asgi.raw_paths import RawPaths
 from langchain_zepstore.server.auth import Authentication, ForbiddenError, check_method
 from langchain_zepstore.server.openapi import document
-from langchain_zepstore.server.responses import failed, told
+from langchain_zepstore.server.responses import error_response, text_response
 from langchain_zepstore.server.routes import (
     memory,
     messages,
@@ -117,11 +117,17 @@ def _routes(client: ZepClient, version: int) -> APIRouter:
 
 def _tell_failures(app: FastAPI) -> None:
     handlers: list[tuple[type[Exception], Callable[[Any], Response]]] = [
-        (ZepStoreError, failed),
-        (ForbiddenError, lambda error: told(403, str(error))),
-        (RequestValidationError, lambda error: failed(BadRequestError(reasons(error.errors())))),
-        (HTTPException, lambda error: told(error.status_code, str(error.detail), error.headers)),
-        (Exception, lambda _: told(500, "internal server error")),
+        (ZepStoreError, error_response),
+        (ForbiddenError, lambda error: text_response(403, str(error))),
+        (
+            RequestValidationError,
+            lambda error: error_response(BadRequestError(reasons(error.errors()))),
+        ),
+        (
+            HTTPException,
+            lambda error: text_response(error.status_code, str(error.detail), error.headers),
+        ),
+        (Exception, lambda _: text_response(500, "internal server error")),
     ]
     for kind, tell in handlers:
         app.add_exception_handler(kind, _handler(tell))

@@ -12,7 +12,7 @@ from langchain_zepstore.client import ZepClient
 from langchain_zepstore.errors import AlreadyExistsError, NotFoundError
 from langchain_zepstore.models import CreateUserRequest, Session
 from langchain_zepstore.server.api_keys import ApiKey, Keys
-from langchain_zepstore.server.responses import told
+from langchain_zepstore.server.responses import text_response
 
 _OPEN = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -148,7 +148,7 @@ class Authentication:
         if self._keys and path not in _OPEN:
             access = self._access(scope)
         if access is None:
-            response = told(401, "unauthorized", {"WWW-Authenticate": "Bearer"})
+            response = text_response(401, "unauthorized", {"WWW-Authenticate": "Bearer"})
             await response(scope, receive, send)
             return
         scope["zepstore.access"] = access

@@ -34,12 +34,12 @@ _STATUS: list[tuple[type[errors.ZepStoreError], int]] = [
 _HIDDEN = {503: "the store cannot be reached", 500: "internal server error"}
 
 
-def told(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
+def text_response(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return an error as Zep tells one: a text and a newline."""
     return PlainTextResponse(text + "\n", status, dict(headers or {}))
 
 
-def failed(error: errors.ZepStoreError) -> Response:
+def error_response(error: errors.ZepStoreError) -> Response:
     """Return what an error is to the one who asked; what went wrong inside only the log knows."""
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     headers = {ERROR_HEADER: type(error).__name__}
@@ -48,7 +48,7 @@ def failed(error: errors.ZepStoreError) -> Response:
         headers = {ERROR_HEADER: "StoreUnavailableError", "Retry-After": "1"}
         if status != 503:  # noqa: PLR2004
             headers = {ERROR_HEADER: "APIError"}
-    return told(status, _HIDDEN.get(status, str(error)), headers)
+    return text_response(status, _HIDDEN.get(status, str(error)), headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +137,6 @@ class Answers:
         return self.json([self.user_fields(user) for user in users])
 
 
-def done() -> Response:
+def ok_response() -> Response:
     """Return Zep's word for done."""
     return PlainTextResponse("OK")

@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from langchain_zepstore.server.responses import told
+from langchain_zepstore.server.responses import text_response
 
 _DISCARDED = 20  # times as much as a body may have is read without being kept
 
@@ -59,7 +59,7 @@ class Limits:
             late = (503, "the answer took too long")
             if not exchange.is_whole:
                 late = (408, "the body is too slow")
-            await told(*late, {"Connection": "close"})(scope, receive, send)
+            await text_response(*late, {"Connection": "close"})(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, *, more: bool) -> None:
         # One who still sends would not read the answer, but meet a closed connection.
@@ -71,7 +71,7 @@ class Limits:
                     left -= len(message.get("body", b""))
                     more = message.get("more_body", False)
         text = f"the body is larger than {self._body:,} bytes"
-        await told(413, text, {"Connection": "close"})(scope, receive, send)
+        await text_response(413, text, {"Connection": "close"})(scope, receive, send)
 
 
 class _Exchange:

@@ -11,7 +11,7 @@ from langchain_zepstore.messages.wire import summary_fields, to_json
 from langchain_zepstore.models import Memory
 from langchain_zepstore.server.auth import access_of
 from langchain_zepstore.server.openapi import OK, MemoryAnswer, accepts, failures
-from langchain_zepstore.server.responses import Answers, done
+from langchain_zepstore.server.responses import Answers, ok_response
 from langchain_zepstore.server.routes.messages import pages_of
 from langchain_zepstore.server.schemas import Count, Id, MemoryBody, read_body
 from langchain_zepstore.server.streaming import json_array
@@ -48,7 +48,7 @@ def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
                 session_id, memory, newborn, keep_deleted=body.keep_deleted
             )
         )
-        return done()
+        return ok_response()
 
     @router.get(
         "/sessions/{session_id}/memory", response_model=MemoryAnswer, responses=failures(400)
@@ -75,4 +75,4 @@ def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
         """Soft-delete a session and its messages."""
         await access_of(request).session(client, session_id)
         await client.memory.adelete_memory(session_id)
-        return done()
+        return ok_response()

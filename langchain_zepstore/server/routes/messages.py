@@ -18,7 +18,7 @@ from langchain_zepstore.server.openapi import (
     accepts,
     failures,
 )
-from langchain_zepstore.server.responses import Answers, done
+from langchain_zepstore.server.responses import Answers, ok_response
 from langchain_zepstore.server.schemas import (
     Cursor,
     Id,
@@ -97,7 +97,7 @@ def add_own_routes(router: APIRouter, client: ZepClient) -> None:
         """Soft-delete a message."""
         await access_of(request).session(client, session_id)
         await client.message.adelete_message(session_id, message_id)
-        return done()
+        return ok_response()
 
     @router.post(
         "/sessions/{session_id}/messages/{message_id}/undelete",

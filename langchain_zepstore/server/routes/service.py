@@ -13,7 +13,7 @@ from langchain_zepstore.errors import ZepStoreError
 from langchain_zepstore.server.asgi.observability import Metrics
 from langchain_zepstore.server.auth import access_of
 from langchain_zepstore.server.openapi import PurgeAnswer, accepts, failures
-from langchain_zepstore.server.responses import Answers, told
+from langchain_zepstore.server.responses import Answers, text_response
 from langchain_zepstore.server.schemas import Id, PurgeBody, read_body
 
 _READY_SECONDS = 5.0
@@ -35,7 +35,7 @@ def add_routes(router: APIRouter, client: ZepClient, metrics: Metrics) -> None:
             async with asyncio.timeout(_READY_SECONDS):
                 await client.arun(lambda store: store.sessions.listed(Listing(), 1, _NOBODY))
         except (ZepStoreError, TimeoutError):
-            return told(503, "the store cannot be reached")
+            return text_response(503, "the store cannot be reached")
         return PlainTextResponse("ready")
 
     @router.get("/metrics", response_class=PlainTextResponse)
@@ -94,4 +94,4 @@ def add_missing_routes(router: APIRouter) -> None:
 
 
 def _missing(what: str) -> Response:
-    return told(501, f"this server has no {what}")
+    return text_response(501, f"this server has no {what}")

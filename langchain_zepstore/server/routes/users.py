@@ -10,7 +10,7 @@ from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import CreateUserRequest, Session, UpdateUserRequest, User
 from langchain_zepstore.server.auth import access_of
 from langchain_zepstore.server.openapi import OK, accepts, failures
-from langchain_zepstore.server.responses import Answers, done
+from langchain_zepstore.server.responses import Answers, ok_response
 from langchain_zepstore.server.routes.sessions import listed
 from langchain_zepstore.server.schemas import Cursor, Id, Limit, UserBody, UserPatch, read_body
 from langchain_zepstore.server.streaming import PAGE, json_array
@@ -65,7 +65,7 @@ def add_routes(router: APIRouter, client: ZepClient, noun: str) -> None:
         """Soft-delete a user and the user's sessions."""
         access_of(request).same_user(user_id)
         await client.user.adelete(user_id)
-        return done()
+        return ok_response()
 
     @router.get(
         noun + "/{user_id}/sessions", response_model=list[Session], responses=failures(400, 404)
