@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from urllib.parse import unquote
 
 from langchain_zepstore.core.embedder import embedders
-from langchain_zepstore.core.store import Backend, Newborn
+from langchain_zepstore.core.operation import arun, run
+from langchain_zepstore.core.store import Backend, Call, Newborn
 from langchain_zepstore.core.validation import checked_id, without_credentials
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.managers.base import Call
 from langchain_zepstore.managers.memory import MemoryManager
 from langchain_zepstore.managers.messages import MessageManager
 from langchain_zepstore.managers.users import UserManager
@@ -222,13 +222,13 @@ class ZepClient:
 
     def run(self, call: Call[T]) -> T:
         """Run an operation of the store. For the package's own managers and adapters."""
-        return self._backend().run(call)
+        return run(call(self._backend().open()))
 
     async def arun(self, call: Call[T]) -> T:
         """Run an operation of the store. For the package's own managers and adapters."""
         if not self._backends:
             await asyncio.to_thread(self._backend)  # it imports the drivers
-        return await self._backend().arun(call)
+        return await arun(call(await self._backend().aopen()))
 
     def _backend(self) -> Backend:
         if self._closed:
@@ -318,7 +318,7 @@ def _check_database(name: str) -> None:
 def _purging(older_than: timedelta | None) -> Call[dict[str, int]]:
     if older_than is not None:
         _checked_period(older_than, "older_than")
-    return lambda store: store.purging.purge(older_than)
+    return lambda store: store.deletion.purge(older_than)
 
 
 def _checked_period(value: timedelta, name: str) -> timedelta:

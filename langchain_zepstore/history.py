@@ -1,6 +1,6 @@
 """``ZepChatMessageHistory``: a session as LangChain's chat history."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -8,8 +8,7 @@ from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
 
 from langchain_zepstore.client import ZepClient, client_of, newborn
-from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.store import Store
+from langchain_zepstore.core.store import Call
 from langchain_zepstore.core.validation import checked_count, checked_id
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.messages.langchain import MESSAGE_TYPES, StartOn
@@ -188,13 +187,13 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
             mmr_lambda=mmr_lambda,
         )
 
-    def _adding(self, messages: Sequence[BaseMessage]) -> Callable[[Store], Operation[None]]:
+    def _adding(self, messages: Sequence[BaseMessage]) -> Call[None]:
         if not isinstance(messages, Iterable):
             raise BadRequestError(f"messages must be a list, not {type(messages).__name__}")
         several = list(messages)
         return lambda store: store.messages.add_langchain(self.session_id, several, self._newborn)
 
-    def _reading(self) -> Callable[[Store], Operation[list[BaseMessage]]]:
+    def _reading(self) -> Call[list[BaseMessage]]:
         return lambda store: store.messages.read_langchain(self.session_id, self._lastn)
 
     def _opened(self, messages: list[BaseMessage]) -> list[BaseMessage]:

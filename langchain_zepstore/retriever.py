@@ -1,6 +1,5 @@
 """``ZepRetriever``: what was said, as LangChain's documents."""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +13,7 @@ from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, ValidationErr
 
 from langchain_zepstore.client import ZepClient, client_of
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.store import Store
+from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_count
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.models import MemorySearchResult, Message, Summary
@@ -119,9 +118,7 @@ class ZepRetriever(BaseRetriever):
             "end_date": self.end_date,
         }
 
-    def _documents(
-        self, results: list[MemorySearchResult]
-    ) -> Callable[[Store], Operation[list[Document]]]:
+    def _documents(self, results: list[MemorySearchResult]) -> Call[list[Document]]:
         def operation(store: Store) -> Operation[list[Document]]:
             documents = []
             for result in results:

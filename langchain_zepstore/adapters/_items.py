@@ -6,13 +6,13 @@ stand in the message's content already. So nothing is stored twice, and the item
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from langchain_zepstore.client import ZepClient, client_of, newborn
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.store import Store
+from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_id
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.messages.storable import Encoder, encoded_metadata
@@ -55,7 +55,7 @@ class RawSession:
         self.client = client_of(client, url, api_key)
         self._newborn = newborn(user_id, session_metadata)
 
-    def adding(self, messages: Iterable[Message]) -> Callable[[Store], Operation[None]]:
+    def adding(self, messages: Iterable[Message]) -> Call[None]:
         """Store messages at the end of the session, in one insert.
 
         One whose id the session has already replaces that one in its place.
@@ -63,11 +63,11 @@ class RawSession:
         memory = Memory(messages=list(messages))
         return lambda store: store.messages.add(self.session_id, memory, self._newborn)
 
-    def reading(self, lastn: int | None = None) -> Callable[[Store], Operation[list[Message]]]:
+    def reading(self, lastn: int | None = None) -> Call[list[Message]]:
         """Return the last messages, oldest first; all of them without ``lastn``."""
         return lambda store: store.messages.read(self.session_id, lastn)
 
-    def popping(self) -> Callable[[Store], Operation[Message | None]]:
+    def popping(self) -> Call[Message | None]:
         """Soft-delete the last message and return it; ``None`` if there is none.
 
         Of several who pop at once each gets another message: a message is deleted once.
@@ -82,7 +82,7 @@ class RawSession:
                 return last
         return None
 
-    def clearing(self) -> Callable[[Store], Operation[None]]:
+    def clearing(self) -> Call[None]:
         """Soft-delete the session and its messages, if there is one.
 
         ``undelete_session`` brings them back.

@@ -7,7 +7,7 @@ written is converted: text, tool calls, tool results.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -27,7 +27,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langchain_zepstore.adapters._items import RawSession, answering, calling, packed, unpacked
 from langchain_zepstore.client import ZepClient
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.store import Store
+from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.langchain import to_langchain
 from langchain_zepstore.models import Message
@@ -139,9 +139,7 @@ class ZepHistoryProvider(HistoryProvider):
         return self._session_of(session_id)
 
 
-def _saving(
-    session: RawSession, messages: list[AgentMessage]
-) -> Callable[[Store], Operation[None]]:
+def _saving(session: RawSession, messages: list[AgentMessage]) -> Call[None]:
     most = len(_parts(messages)) + 1  # one more tells whether there are more
 
     def operation(store: Store) -> Operation[None]:

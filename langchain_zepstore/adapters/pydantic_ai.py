@@ -6,7 +6,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -21,8 +21,7 @@ except ImportError as missing:
 
 from langchain_zepstore.adapters._items import RawSession, answering, calling, packed, unpacked
 from langchain_zepstore.client import ZepClient
-from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.store import Store
+from langchain_zepstore.core.store import Call
 from langchain_zepstore.core.validation import checked_count
 from langchain_zepstore.messages.langchain import text_of, to_langchain
 from langchain_zepstore.models import Message
@@ -125,7 +124,7 @@ class ZepMessageHistory:
         """Soft-delete the session; see ``clear``."""
         await self._client.arun(self._raw.clearing())
 
-    def _adding(self, messages: Sequence[ModelMessage]) -> Callable[[Store], Operation[None]]:
+    def _adding(self, messages: Sequence[ModelMessage]) -> Call[None]:
         dumped = ModelMessagesTypeAdapter.dump_python(list(messages), mode="json")
         return self._raw.adding(_packed(dumped))
 

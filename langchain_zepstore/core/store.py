@@ -235,7 +235,7 @@ class MessageOperations(Protocol):
 
 
 class DeletionOperations(Protocol):
-    """Soft-deletes and undeletes."""
+    """Soft-deletes, undeletes and purges."""
 
     def delete_session(self, session_id: str) -> Operation[None]:
         """Soft-delete a live session and its messages; ``NotFoundError`` if there is none."""
@@ -248,6 +248,9 @@ class DeletionOperations(Protocol):
 
     def undelete_message(self, session_id: str, uuid: str) -> Operation[Message]:
         """Bring back a deleted message of a live session; ``NotFoundError`` if there is none."""
+
+    def purge(self, older_than: timedelta | None) -> Operation[dict[str, int]]:
+        """Remove what has been soft-deleted for so long; return how many of each kind."""
 
 
 class SearchOperations(Protocol):
@@ -287,13 +290,6 @@ class SummaryOperations(Protocol):
         """
 
 
-class PurgeOperations(Protocol):
-    """Removes for good."""
-
-    def purge(self, older_than: timedelta | None) -> Operation[dict[str, int]]:
-        """Remove what has been soft-deleted for so long; return how many of each kind."""
-
-
 class Store(Protocol):
     """A place that holds sessions, over one synchronous or asynchronous connection."""
 
@@ -306,12 +302,8 @@ class Store(Protocol):
         """Creates, reads, updates, lists and deletes users."""
 
     @property
-    def purging(self) -> PurgeOperations:
-        """Removes for good."""
-
-    @property
     def deletion(self) -> DeletionOperations:
-        """Soft-deletes and undeletes."""
+        """Soft-deletes, undeletes and purges."""
 
     @property
     def search(self) -> SearchOperations:
@@ -326,14 +318,18 @@ class Store(Protocol):
         """Adds and reads messages."""
 
 
+Call = Callable[[Store], Operation[T]]
+"""An operation that waits for the store it is to be run on."""
+
+
 class Backend(Protocol):
-    """What stands behind a client's URL: opens stores when they are first needed."""
+    """Opens stores: one for synchronous calls, and one for each event loop."""
 
-    def run(self, call: Callable[[Store], Operation[T]]) -> T:
-        """Run an operation of the store, synchronously."""
+    def open(self) -> Store:
+        """Return the store for synchronous calls, opened by the first."""
 
-    async def arun(self, call: Callable[[Store], Operation[T]]) -> T:
-        """Run an operation of the store on the running event loop."""
+    async def aopen(self) -> Store:
+        """Return the store for calls on the running event loop, opened by the first."""
 
     def close(self) -> None:
         """Give back what was opened for synchronous calls, and what belongs to no event loop."""

@@ -1,19 +1,14 @@
-"""What a manager runs its operations with."""
+"""The base of the managers."""
 
-from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.store import Store
+from langchain_zepstore.core.store import Call
 
 T = TypeVar("T")
 
-Call = Callable[[Store], Operation[T]]
-"""An operation that waits for the store it is to be run on."""
-
 
 class Runner(Protocol):
-    """Runs operations: a ``ZepClient``, which managers cannot import."""
+    """Runs operations: a ``StoreClient``, which managers cannot import."""
 
     def run(self, call: Call[T]) -> T:
         """Run an operation of the store."""
@@ -23,7 +18,7 @@ class Runner(Protocol):
 
 
 class Manager:
-    """What a client gives its operations names by."""
+    """The base of the managers: it holds what runs their operations."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner

@@ -4,10 +4,9 @@ import sys
 from collections.abc import Callable
 
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.store import Store
+from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_id
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.managers.base import Call
 
 Progress = Callable[[int, int], object]
 """Called with how many messages are done, and how many there are."""

@@ -1,8 +1,8 @@
 """``client.memory``: the session manager."""
 
+from langchain_zepstore.core.store import Call
 from langchain_zepstore.core.validation import checked_count, checked_id
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.managers.base import Call
 from langchain_zepstore.managers.search import Searches
 from langchain_zepstore.managers.sessions import Sessions
 from langchain_zepstore.models import Memory

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 from langchain_zepstore.core.operation import Page, apages, pages
+from langchain_zepstore.core.store import Call
 from langchain_zepstore.core.validation import checked_count, checked_id
-from langchain_zepstore.managers.base import Call, Manager
+from langchain_zepstore.managers.base import Manager
 from langchain_zepstore.models import Message
 
 

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from langchain_zepstore.core.store import Sought
+from langchain_zepstore.core.store import Call, Sought
 from langchain_zepstore.core.validation import checked_count, checked_id
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.filters.where import parsed
-from langchain_zepstore.managers.base import Call
 from langchain_zepstore.messages.storable import Encoder, encoded_metadata
 from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult
 

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 from langchain_zepstore.core.operation import Page, apages, pages
-from langchain_zepstore.core.store import Listing
+from langchain_zepstore.core.store import Call, Listing
 from langchain_zepstore.core.validation import checked_count, checked_id, checked_paths
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.managers.base import Call, Manager
+from langchain_zepstore.managers.base import Manager
 from langchain_zepstore.models import Session, SessionPage
 
 

@@ -10,10 +10,9 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.operation import Abandonable, Operation
-from langchain_zepstore.core.store import Store
+from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_count, checked_id
 from langchain_zepstore.errors import APIError, BadRequestError, StoreUnavailableError
-from langchain_zepstore.managers.base import Call
 from langchain_zepstore.messages.langchain import approximate_tokens, text_of
 from langchain_zepstore.models import Message, Summary
 

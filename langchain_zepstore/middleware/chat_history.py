@@ -21,7 +21,7 @@ from langgraph.types import Overwrite
 
 from langchain_zepstore.client import ZepClient, client_of
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.store import Store
+from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_count
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.middleware.hooks import entitle, require_owner, save, tolerance
@@ -225,13 +225,13 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
         """Store what is new in the state, and the session's title; see ``after_agent``."""
         return await self._arun(self._ending(state, runtime))
 
-    def _run(self, call: Callable[[Store], Operation[T]] | None) -> T | None:
+    def _run(self, call: Call[T] | None) -> T | None:
         if call is not None:
             with tolerance(logs=self._logs):
                 return self._client.run(call)
         return None
 
-    async def _arun(self, call: Callable[[Store], Operation[T]] | None) -> T | None:
+    async def _arun(self, call: Call[T] | None) -> T | None:
         if call is not None:
             with tolerance(logs=self._logs):
                 return await self._client.arun(call)
@@ -239,7 +239,7 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
 
     def _beginning(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
-    ) -> Callable[[Store], Operation[dict[str, Any] | None]] | None:
+    ) -> Call[dict[str, Any] | None] | None:
         if not self._loads:
             return self._saving(state, runtime)
         where = self._where(runtime)
@@ -280,7 +280,7 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
 
     def _saving(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
-    ) -> Callable[[Store], Operation[dict[str, Any] | None]] | None:
+    ) -> Call[dict[str, Any] | None] | None:
         before = _seen(state)
         plan = self._recorder.plan(state["messages"], before)
         if plan.seen.items() <= before.items():
@@ -296,7 +296,7 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
 
     def _ending(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
-    ) -> Callable[[Store], Operation[dict[str, Any] | None]] | None:
+    ) -> Call[dict[str, Any] | None] | None:
         saving = self._saving(state, runtime)
         if self._title is None:
             return saving

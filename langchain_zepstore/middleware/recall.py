@@ -1,6 +1,5 @@
 """The tool ``search_past_conversations``: what a user has said in other sessions."""
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 from langchain.tools import ToolRuntime
@@ -8,7 +7,7 @@ from langchain_core.tools import BaseTool, StructuredTool
 
 from langchain_zepstore.client import ZepClient
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.store import Store
+from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_count
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.managers.search_arguments import searching
@@ -58,7 +57,7 @@ def search_past_conversations(
     scope = Scope(session_id, user_id)
     checked_count(limit, "limit", least=1)
 
-    def searching_others(query: str, runtime: Any) -> Callable[[Store], Operation[str]]:
+    def searching_others(query: str, runtime: Any) -> Call[str]:
         user = scope.user(runtime, runtime.config)
         session = scope.session(runtime, runtime.config) if user is not None else None
 

@@ -1,14 +1,9 @@
 """MongoDB as what stands behind a client."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 from langchain_zepstore.core.embedder import Embedder
-from langchain_zepstore.core.operation import Operation, arun, run
-from langchain_zepstore.core.store import Store
 from langchain_zepstore.mongo.deletion.operations import Deletion
-from langchain_zepstore.mongo.deletion.purge import Purging
 from langchain_zepstore.mongo.driver.clients import Drivers, Settings
 from langchain_zepstore.mongo.driver.collection import Database
 from langchain_zepstore.mongo.indexes import ensure_indexes
@@ -18,8 +13,6 @@ from langchain_zepstore.mongo.search.vector_cache import VectorCache
 from langchain_zepstore.mongo.sessions import Sessions
 from langchain_zepstore.mongo.summaries import Summaries
 from langchain_zepstore.mongo.users import Users
-
-T = TypeVar("T")
 
 
 class MongoStore:
@@ -36,7 +29,6 @@ class MongoStore:
     ) -> None:
         self.deletion = Deletion(database)
         self.messages = Messages(database)
-        self.purging = Purging(database)
         self.search = Search(database, embedder, caches)
         self.sessions = Sessions(database)
         self.summaries = Summaries(database)
@@ -59,15 +51,14 @@ class MongoBackend:
         self._async_embedder = embeddings[1] if embeddings else None
         self._caches: dict[int, VectorCache] = {}
 
-    def run(self, call: Callable[[Store], Operation[T]]) -> T:
-        """Run an operation with pymongo."""
-        store = MongoStore(self._drivers.open(), self._embedder, self._caches)
-        return run(call(store))
+    def open(self) -> MongoStore:
+        """Return the store over pymongo."""
+        return MongoStore(self._drivers.open(), self._embedder, self._caches)
 
-    async def arun(self, call: Callable[[Store], Operation[T]]) -> T:
-        """Run an operation with the asynchronous driver, on the running event loop."""
+    async def aopen(self) -> MongoStore:
+        """Return the store over the asynchronous driver, for the running event loop."""
         database = await self._drivers.aopen()
-        return await arun(call(MongoStore(database, self._async_embedder, self._caches)))
+        return MongoStore(database, self._async_embedder, self._caches)
 
     def close(self) -> None:
         """Close the clients, but for those that the caller passed in."""

@@ -94,7 +94,7 @@ def renaming(session_id: str, metadata: dict[str, Any]) -> Callable[[Any], Opera
 
 
 def purging(older_than: timedelta | None) -> Callable[[Any], Operation[Any]]:
-    return lambda store: store.purging.purge(older_than)
+    return lambda store: store.deletion.purge(older_than)
 
 
 def deleting(method: str, *ids: str) -> Callable[[Any], Operation[Any]]:

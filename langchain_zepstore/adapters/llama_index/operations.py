@@ -1,6 +1,6 @@
 """What the stores do on a session, as operations for ``client.run`` and ``client.arun``."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TypeVar
 
@@ -17,13 +17,12 @@ from langchain_zepstore.adapters.llama_index.messages import (
     to_llama_index,
 )
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.store import Listing, Store
+from langchain_zepstore.core.store import Call, Listing, Store
 from langchain_zepstore.core.validation import checked_count
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Message
 
 T = TypeVar("T")
-Call = Callable[[Store], Operation[T]]
 
 _CHUNK = 1000
 

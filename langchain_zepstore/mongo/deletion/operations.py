@@ -7,6 +7,7 @@ from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Message, Session
 from langchain_zepstore.mongo import documents
 from langchain_zepstore.mongo.deletion.marks import Marking, this_session
+from langchain_zepstore.mongo.deletion.purge import Purging
 from langchain_zepstore.mongo.driver.collection import Database, Document
 from langchain_zepstore.mongo.reservation import CLOSED_DELETION
 
@@ -14,12 +15,13 @@ _SETTLED = {"$or": [{"deletion": None}, {"deletion.settled": True}]}
 
 
 class Deletion:
-    """Deletes and undeletes."""
+    """Deletes, undeletes and purges."""
 
     def __init__(self, database: Database) -> None:
         self._sessions = database.sessions
         self._messages = database.messages
         self._marking = Marking(database)
+        self.purge = Purging(database).purge
 
     def delete_session(self, session_id: str) -> Operation[None]:
         """Soft-delete a live session and its messages.

@@ -146,7 +146,7 @@ def test_a_purge_takes_a_deletion_as_a_whole_or_leaves_it_to_an_undelete(
     monkeypatch.setattr("langchain_zepstore.mongo.deletion.purge._CHUNK", 1)
     own.memory.add_memory("s", said("a", "b", "c"))
     own.memory.delete_memory("s")
-    purge = Drive(store_of(own).purging.purge(timedelta()))
+    purge = Drive(store_of(own).deletion.purge(timedelta()))
     with suppress(StopIteration):
         purge.step(steps)
     with suppress(NotFoundError):
