@@ -11,6 +11,7 @@ import pytest
 
 from langchain_zepstore import Memory, Message
 from tests.support.facade import Facade
+from tests.support.messages import contents, said
 
 WRITERS = 32
 MEGABYTE = 1024 * 1024
@@ -20,20 +21,12 @@ class Level(IntEnum):
     HIGH = 2
 
 
-def said(*contents: str) -> Memory:
-    return Memory(messages=[Message(role="user", content=content) for content in contents])
-
-
 def one(content: str = "hello", **fields: object) -> Memory:
     return Memory(messages=[Message(role="user", content=content, **fields)])
 
 
 async def read(zep: Facade, session_id: str) -> list[Message]:
     return (await zep.memory.get_memory(session_id)).messages
-
-
-async def contents(zep: Facade, session_id: str) -> list[str]:
-    return [message.content for message in await read(zep, session_id)]
 
 
 async def add_all_at_once(zep: Facade, session_id: str, memories: list[Memory]) -> None:

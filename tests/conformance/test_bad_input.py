@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from langchain_zepstore import BadRequestError, Memory, Message
 from tests.support.facade import Caller, Facade
+from tests.support.messages import contents
 
 MEGABYTE = 1024 * 1024
 Test = Callable[..., Awaitable[None]]
@@ -104,10 +105,6 @@ def for_each(cases: Any, *, unpack: bool = False) -> Callable[[Test], Test]:
         return test
 
     return decorate
-
-
-async def contents(zep: Facade, session_id: str) -> list[str]:
-    return [message.content for message in (await zep.memory.get_memory(session_id)).messages]
 
 
 async def refused(zep: Facade, session_id: str, messages: Any, **fields: Any) -> str:

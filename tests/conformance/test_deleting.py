@@ -8,17 +8,13 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_zepstore import Memory, Message, NotFoundError, Session
 from tests.support.facade import Facade
+from tests.support.messages import with_ids
 
 TICK = 0.003  # times are kept to the millisecond
 
 
-def said(*contents: str) -> Memory:
-    """A memory whose messages have their contents as ids."""
-    return Memory(messages=[Message(role="user", content=text, uuid=text) for text in contents])
-
-
 async def add(zep: Facade, session_id: str, *contents: str) -> None:
-    await zep.memory.add_memory(session_id, said(*contents))
+    await zep.memory.add_memory(session_id, with_ids(*contents))
 
 
 async def contents(zep: Facade, session_id: str) -> list[str]:

@@ -20,6 +20,7 @@ from langchain_zepstore import (
 )
 from langchain_zepstore.core.operation import Operation
 from tests.support.facade import Facade
+from tests.support.messages import contents
 
 MANY = 100_000
 MEGABYTE = 2**20
@@ -80,10 +81,6 @@ async def deaths(
 async def speak(zep: Facade, session_id: str, *texts: str) -> None:
     messages = [Message(role="user", content=text) for text in texts]
     await zep.memory.add_memory(session_id, Memory(messages=messages))
-
-
-async def contents(zep: Facade, session_id: str) -> list[str]:
-    return [message.content for message in (await zep.memory.get_memory(session_id)).messages]
 
 
 async def is_live(zep: Facade, session_id: str) -> bool:

@@ -9,13 +9,10 @@ from pymongo import MongoClient
 
 from langchain_zepstore import CreateUserRequest, Memory, Message, Session, ZepClient
 from tests.support.facade import Facade
+from tests.support.messages import said
 
 HUGE = 2**63 - 1
 TICK = 0.003  # activity is kept to the millisecond
-
-
-def said(text: str) -> Memory:
-    return Memory(messages=[Message(role="user", content=text)])
 
 
 async def fill(zep: Facade, user_id: str, size: int, prefix: str = "s") -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 
 from langchain_zepstore import CreateUserRequest, Memory, Message, NotFoundError, Session
 from tests.support.facade import Facade
+from tests.support.messages import contents
 
 NOTHING = {"messages": 0, "sessions": 0, "users": 0}
 
@@ -18,10 +19,6 @@ async def speak(zep: Facade, session_id: str, *contents: str, user_id: str | Non
         await zep.memory.add_session(Session(session_id=session_id, user_id=user_id))
     messages = [Message(role="user", content=text, uuid=text) for text in contents]
     await zep.memory.add_memory(session_id, Memory(messages=messages))
-
-
-async def contents(zep: Facade, session_id: str) -> list[str]:
-    return [message.content for message in (await zep.memory.get_memory(session_id)).messages]
 
 
 async def everything(zep: Facade) -> list[str]:

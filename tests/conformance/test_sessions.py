@@ -16,23 +16,14 @@ from langchain_zepstore import (
     BadRequestError,
     CreateUserRequest,
     Memory,
-    Message,
     NotFoundError,
     Session,
 )
 from tests.support.facade import Facade
+from tests.support.messages import contents, with_ids
 
 WRITERS = 32
 TICK = 0.003  # times are kept to the millisecond
-
-
-def said(*contents: str) -> Memory:
-    """A memory whose messages have their contents as ids."""
-    return Memory(messages=[Message(role="user", content=text, uuid=text) for text in contents])
-
-
-async def contents(zep: Facade, session_id: str) -> list[str]:
-    return [message.content for message in (await zep.memory.get_memory(session_id)).messages]
 
 
 async def add_users(zep: Facade, *user_ids: str) -> None:
@@ -153,7 +144,7 @@ async def test_a_live_sessions_id_cannot_be_created_again(zep: Facade, session_i
 async def test_a_session_that_came_with_its_first_message_cannot_be_created_again(
     zep: Facade, session_id: str
 ) -> None:
-    await zep.memory.add_memory(session_id, said("a"))
+    await zep.memory.add_memory(session_id, with_ids("a"))
     with pytest.raises(AlreadyExistsError):
         await zep.memory.add_session(Session(session_id=session_id))
     assert await contents(zep, session_id) == ["a"]
@@ -173,7 +164,7 @@ async def test_of_32_who_create_one_id_at_once_exactly_one_succeeds(
 async def test_of_32_who_create_a_deleted_id_at_once_exactly_one_succeeds(
     zep: Facade, session_id: str
 ) -> None:
-    await zep.memory.add_memory(session_id, said("old"))
+    await zep.memory.add_memory(session_id, with_ids("old"))
     await zep.memory.delete_memory(session_id)
     sessions = [Session(session_id=session_id, metadata={"by": n}) for n in range(WRITERS)]
     results = await at_once(zep, "add_session", sessions)
@@ -217,12 +208,12 @@ async def test_a_deleted_session_created_again_lives_with_what_is_given(
 async def test_messages_of_a_deleted_session_created_again_stay_deleted(
     zep: Facade, session_id: str
 ) -> None:
-    await zep.memory.add_memory(session_id, said("old"))
+    await zep.memory.add_memory(session_id, with_ids("old"))
     await zep.memory.delete_memory(session_id)
     await zep.memory.add_session(Session(session_id=session_id))
     assert await contents(zep, session_id) == []
     assert await zep.message.count(session_id) == 0
-    await zep.memory.add_memory(session_id, said("new"))
+    await zep.memory.add_memory(session_id, with_ids("new"))
     assert await contents(zep, session_id) == ["new"]
 
 
@@ -231,10 +222,10 @@ async def test_messages_of_a_deleted_session_created_again_by_its_user_can_be_un
 ) -> None:
     await add_users(zep, user_id)
     await zep.memory.add_session(Session(session_id=session_id, user_id=user_id))
-    await zep.memory.add_memory(session_id, said("old"))
+    await zep.memory.add_memory(session_id, with_ids("old"))
     await zep.memory.delete_memory(session_id)
     await zep.memory.add_session(Session(session_id=session_id, user_id=user_id))
-    await zep.memory.add_memory(session_id, said("new"))
+    await zep.memory.add_memory(session_id, with_ids("new"))
     await zep.memory.undelete_session(session_id)
     assert await contents(zep, session_id) == ["old", "new"]
 
@@ -255,14 +246,14 @@ async def test_messages_of_a_deleted_session_created_for_another_cannot_be_undel
     }
     before, after = users[heir]
     first = await zep.memory.add_session(Session(session_id=session_id, user_id=before))
-    await zep.memory.add_memory(session_id, said("secret"))
+    await zep.memory.add_memory(session_id, with_ids("secret"))
     await zep.memory.delete_memory(session_id)
     again = await zep.memory.add_session(Session(session_id=session_id, user_id=after))
     assert again.user_id == after
     assert again.uuid != first.uuid
     with pytest.raises(NotFoundError):
         await zep.memory.undelete_session(session_id)
-    await zep.memory.add_memory(session_id, said("new"))
+    await zep.memory.add_memory(session_id, with_ids("new"))
     await zep.memory.delete_memory(session_id)
     await zep.memory.undelete_session(session_id)
     assert await contents(zep, session_id) == ["new"]
@@ -272,7 +263,7 @@ async def test_one_message_of_a_session_created_for_another_cannot_be_undeleted(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     await add_users(zep, user_id)
-    await zep.memory.add_memory(session_id, said("secret"))
+    await zep.memory.add_memory(session_id, with_ids("secret"))
     await zep.memory.delete_memory(session_id)
     await zep.memory.add_session(Session(session_id=session_id, user_id=user_id))
     async with at_most(zep, 2):
@@ -285,10 +276,10 @@ async def test_a_message_id_of_a_session_created_for_another_can_be_used_again(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     await add_users(zep, user_id)
-    await zep.memory.add_memory(session_id, said("id", "other"))
+    await zep.memory.add_memory(session_id, with_ids("id", "other"))
     await zep.memory.delete_memory(session_id)
     await zep.memory.add_session(Session(session_id=session_id, user_id=user_id))
-    await zep.memory.add_memory(session_id, said("new", "id"))
+    await zep.memory.add_memory(session_id, with_ids("new", "id"))
     assert await contents(zep, session_id) == ["new", "id"]
 
 
@@ -315,7 +306,7 @@ async def test_a_session_of_a_deleted_user_is_refused(
 async def test_a_deleted_session_stays_deleted_when_created_for_an_unknown_user(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
-    await zep.memory.add_memory(session_id, said("old"))
+    await zep.memory.add_memory(session_id, with_ids("old"))
     await zep.memory.delete_memory(session_id)
     with pytest.raises(BadRequestError, match="no user"):
         await zep.memory.add_session(Session(session_id=session_id, user_id=user_id))
@@ -340,7 +331,7 @@ async def test_a_session_that_is_not_there_or_deleted_is_not_found(
 async def test_the_first_memory_makes_a_session_like_any_other(
     zep: Facade, session_id: str
 ) -> None:
-    await zep.memory.add_memory(session_id, said("a"))
+    await zep.memory.add_memory(session_id, with_ids("a"))
     session = await zep.memory.get_session(session_id)
     assert session.session_id == session_id
     assert (session.user_id, session.metadata, session.deleted_at) == (None, None, None)
@@ -365,7 +356,7 @@ async def test_updated_at_moves_with_metadata_and_not_with_messages(
 ) -> None:
     created = await zep.memory.add_session(Session(session_id=session_id))
     await asyncio.sleep(TICK)
-    await zep.memory.add_memory(session_id, said("a"))
+    await zep.memory.add_memory(session_id, with_ids("a"))
     assert (await zep.memory.get_session(session_id)).updated_at == created.updated_at
     await zep.memory.add_memory(session_id, Memory(metadata={"a": 1}))
     assert (await zep.memory.get_session(session_id)).updated_at > created.updated_at
@@ -462,7 +453,7 @@ async def test_an_update_of_a_deleted_session_undeletes_it_without_its_messages(
     zep: Facade, session_id: str
 ) -> None:
     created = await zep.memory.add_session(Session(session_id=session_id, metadata={"a": 1}))
-    await zep.memory.add_memory(session_id, said("old"))
+    await zep.memory.add_memory(session_id, with_ids("old"))
     await zep.memory.delete_memory(session_id)
     updated = await zep.memory.update_session(Session(session_id=session_id, metadata={"b": 2}))
     assert (updated.metadata, updated.deleted_at) == ({"a": 1, "b": 2}, None)
@@ -475,7 +466,7 @@ async def test_an_update_of_a_deleted_session_undeletes_it_without_its_messages(
 async def test_metadata_of_a_memory_is_merged_into_the_sessions(
     zep: Facade, session_id: str
 ) -> None:
-    memory = said("a")
+    memory = with_ids("a")
     memory.metadata = {"topic": {"a": 1}, "a.b": [1], "system": "dropped"}
     await zep.memory.add_memory(session_id, memory)
     assert (await zep.memory.get_session(session_id)).metadata == {"topic": {"a": 1}, "a.b": [1]}

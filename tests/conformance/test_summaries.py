@@ -12,13 +12,12 @@ from langchain_zepstore import (
     APIError,
     BadRequestError,
     CreateUserRequest,
-    Memory,
     MemorySearchPayload,
-    Message,
     NotFoundError,
     Session,
 )
 from tests.support.facade import Facade
+from tests.support.messages import said
 
 
 class Counting(BaseChatModel):
@@ -34,10 +33,6 @@ class Counting(BaseChatModel):
         self.asked.append(str(messages[-1].content))
         text = f"summary {len(self.asked)}: " + str(messages[-1].content).splitlines()[-1]
         return ChatResult(generations=[ChatGeneration(message=AIMessage(text))])
-
-
-def said(*texts: str) -> Memory:
-    return Memory(messages=[Message(role="user", content=text) for text in texts])
 
 
 @pytest.mark.promise("rolling, incremental, stored, returned with the memory")

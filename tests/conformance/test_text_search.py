@@ -11,23 +11,15 @@ from langchain_zepstore import (
     CreateUserRequest,
     Memory,
     MemorySearchPayload,
-    MemorySearchResult,
     Message,
     Session,
 )
 from tests.support.facade import Facade
+from tests.support.messages import said, texts_found
 
 BOAT = "We painted the old boat green last summer"
 LAKE = "The lake was frozen in January"
 SOUP = "My grandmother's soup had beans in it"
-
-
-def said(*texts: str, **fields) -> Memory:
-    return Memory(messages=[Message(role="user", content=text, **fields) for text in texts])
-
-
-def contents(results: list[MemorySearchResult]) -> list[str]:
-    return [result.message.content for result in results if result.message]
 
 
 @pytest.mark.promise("a search over a session, or over a user's sessions, finds live messages only")
@@ -39,7 +31,7 @@ async def test_a_session_is_searched_for_words_in_any_form(zep: Facade, session_
     assert found.session_id == session_id
     assert found.score
     assert found.dist == found.score
-    assert contents(await zep.memory.search("bean lakes", session_id=session_id, limit=1)) != []
+    assert texts_found(await zep.memory.search("bean lakes", session_id=session_id, limit=1)) != []
     assert await zep.memory.search("whale", session_id=session_id) == []
 
 
@@ -79,13 +71,13 @@ async def test_all_sessions_of_a_user_are_searched_and_no_others(
         await zep.memory.add_session(Session(session_id=of, user_id=owner))
         await zep.memory.add_memory(of, said(f"the boat, {name}"))
     found = await zep.memory.search("boat", user_id=user_id)
-    assert sorted(contents(found)) == ["the boat, first", "the boat, second"]
+    assert sorted(texts_found(found)) == ["the boat, first", "the boat, second"]
     assert {result.session_id for result in found} == {
         f"{session_id} first",
         f"{session_id} second",
     }
     both = await zep.memory.search("boat", user_id=user_id, session_id=f"{session_id} first")
-    assert contents(both) == ["the boat, first"]
+    assert texts_found(both) == ["the boat, first"]
     assert (
         await zep.memory.search("boat", user_id=user_id, session_id=f"{session_id} another's") == []
     )
@@ -99,7 +91,7 @@ async def test_what_was_said_before_a_session_got_its_user_is_found_for_the_user
     await zep.memory.update_session(Session(session_id=session_id, user_id=user_id))
     await zep.memory.add_memory(session_id, said("boat again"))
     for place in ({"user_id": user_id}, {"session_id": session_id}):
-        assert sorted(contents(await zep.memory.search("boat", **place))) == [BOAT, "boat again"]
+        assert sorted(texts_found(await zep.memory.search("boat", **place))) == [BOAT, "boat again"]
 
 
 @pytest.mark.promise("a search over a session, or over a user's sessions, finds live messages only")
@@ -111,19 +103,19 @@ async def test_what_is_deleted_is_never_found_and_what_is_brought_back_is(
     )
     await zep.memory.add_memory(session_id, memory)
 
-    async def found() -> list[str]:
-        return sorted(contents(await zep.memory.search("boat", session_id=session_id)))
+    async def searched() -> list[str]:
+        return sorted(texts_found(await zep.memory.search("boat", session_id=session_id)))
 
     await zep.message.delete_message(session_id, "a")
-    assert await found() == ["boat b"]
+    assert await searched() == ["boat b"]
     await zep.memory.delete_memory(session_id)
-    assert await found() == []
+    assert await searched() == []
     await zep.memory.add_memory(session_id, said("boat c"))
-    assert await found() == ["boat c"]
+    assert await searched() == ["boat c"]
     await zep.memory.undelete_session(session_id)
-    assert await found() == ["boat b", "boat c"]
+    assert await searched() == ["boat b", "boat c"]
     await zep.message.undelete_message(session_id, "a")
-    assert await found() == ["boat a", "boat b", "boat c"]
+    assert await searched() == ["boat a", "boat b", "boat c"]
 
 
 async def test_a_message_that_replaces_another_is_found_by_its_own_words(
@@ -132,14 +124,14 @@ async def test_a_message_that_replaces_another_is_found_by_its_own_words(
     await zep.memory.add_memory(session_id, said(BOAT, uuid="one"))
     await zep.memory.add_memory(session_id, said(SOUP, uuid="one"))
     assert await zep.memory.search("boat", session_id=session_id) == []
-    assert contents(await zep.memory.search("soup", session_id=session_id)) == [SOUP]
+    assert texts_found(await zep.memory.search("soup", session_id=session_id)) == [SOUP]
 
 
 async def test_blocks_of_text_are_found_too(zep: Facade, session_id: str) -> None:
     history = zep.chat_history(session_id)
     image = {"type": "image_url", "image_url": {"url": "data:,boat"}}
     await history.add(HumanMessage([{"type": "text", "text": BOAT}, image]), AIMessage(LAKE))
-    assert contents(await zep.memory.search("boat", session_id=session_id)) == [BOAT]
+    assert texts_found(await zep.memory.search("boat", session_id=session_id)) == [BOAT]
 
 
 @pytest.mark.promise(
@@ -150,11 +142,11 @@ async def test_a_question_finds_what_answers_a_question_that_was_found(
 ) -> None:
     asked, answer, later = "Which boat is yours?", "The green one.", "I see."
     await zep.memory.add_memory(session_id, said(asked, answer, later))
-    found = contents(await zep.memory.search("Whose boat?", session_id=session_id))
+    found = texts_found(await zep.memory.search("Whose boat?", session_id=session_id))
     assert sorted(found) == sorted([asked, answer])
     first = await zep.memory.search("Whose boat?", session_id=session_id, limit=1)
-    assert contents(first) == found[:1]
-    assert contents(await zep.memory.search("boat", session_id=session_id)) == [asked]
+    assert texts_found(first) == found[:1]
+    assert texts_found(await zep.memory.search("boat", session_id=session_id)) == [asked]
 
 
 @pytest.mark.promise(
@@ -168,16 +160,16 @@ async def test_an_answer_is_found_only_where_it_was_looked_for(
     await zep.memory.add_memory(session_id, Memory(messages=[asked, answer]))
     where = {"session_id": session_id}
     narrowed = await zep.memory.search("Whose boat?", metadata={"kind": "question"}, **where)
-    assert contents(narrowed) == [asked.content]
+    assert texts_found(narrowed) == [asked.content]
     await zep.message.delete_message(session_id, "answer")
-    assert contents(await zep.memory.search("Whose boat?", **where)) == [asked.content]
+    assert texts_found(await zep.memory.search("Whose boat?", **where)) == [asked.content]
 
 
 @pytest.mark.promise("user text is no query syntax, unless asked for")
 async def test_the_text_is_never_syntax(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, said(BOAT, LAKE))
-    assert contents(await zep.memory.search("boat -green", session_id=session_id)) == [BOAT]
-    assert contents(await zep.memory.search('"green boat"', session_id=session_id)) == [BOAT]
+    assert texts_found(await zep.memory.search("boat -green", session_id=session_id)) == [BOAT]
+    assert texts_found(await zep.memory.search('"green boat"', session_id=session_id)) == [BOAT]
     for text in ('"', "-", '" - "', "$where", '{"$gt": ""}', "a" * 5000, "\0", "🚣", "the"):
         assert isinstance(await zep.memory.search(text, session_id=session_id), list)
 
@@ -196,17 +188,22 @@ async def test_dates_and_metadata_narrow_a_search(zep: Facade, session_id: str) 
     ]
     await zep.memory.add_memory(session_id, Memory(messages=messages))
 
-    async def found(**narrowed) -> list[str]:
-        return sorted(contents(await zep.memory.search("boat", session_id=session_id, **narrowed)))
+    async def searched(**narrowed) -> list[str]:
+        return sorted(
+            texts_found(await zep.memory.search("boat", session_id=session_id, **narrowed))
+        )
 
     day = timedelta(days=1)
-    assert await found(start_date=start + day, end_date=start + 2 * day) == ["boat 1", "boat 2"]
-    assert await found(start_date=start + 4 * day) == ["boat 4"]
-    assert await found(end_date=start.replace(tzinfo=None)) == ["boat 0"]
-    assert await found(metadata={"trip": {"day": 3}}) == ["boat 3"]
-    assert await found(metadata={"trip": {"$gt": 0}}) == []
+    assert await searched(start_date=start + day, end_date=start + 2 * day) == [
+        "boat 1",
+        "boat 2",
+    ]
+    assert await searched(start_date=start + 4 * day) == ["boat 4"]
+    assert await searched(end_date=start.replace(tzinfo=None)) == ["boat 0"]
+    assert await searched(metadata={"trip": {"day": 3}}) == ["boat 3"]
+    assert await searched(metadata={"trip": {"$gt": 0}}) == []
     payload = MemorySearchPayload(text="boat", metadata={"start_date": "2026-01-05T00:00:00Z"})
-    assert contents(await zep.memory.search_memory(session_id, payload)) == ["boat 4"]
+    assert texts_found(await zep.memory.search_memory(session_id, payload)) == ["boat 4"]
 
 
 @pytest.mark.promise("metadata, Zep's `where`, dates, and these alone")
@@ -228,16 +225,16 @@ async def test_metadata_or_a_date_alone_finds_the_newest_first(
     await zep.memory.add_memory(session_id, Memory(messages=messages))
     for place in ({"session_id": session_id}, {"user_id": user_id}):
         even = await zep.memory.search(metadata={"even": True}, **place)
-        assert contents(even) == ["turn 4", "turn 2", "turn 0"]
+        assert texts_found(even) == ["turn 4", "turn 2", "turn 0"]
         assert [result.score for result in even] == [0, 0, 0]
         late = await zep.memory.search("", start_date=start + timedelta(hours=3), limit=2, **place)
-        assert contents(late) == ["turn 5", "turn 4"]
+        assert texts_found(late) == ["turn 5", "turn 4"]
         where = {"jsonpath": "$ ? (@.even == false)"}
         odd = await zep.memory.search(where=where, search_type="text", **place)
-        assert contents(odd) == ["turn 5", "turn 3", "turn 1"]
+        assert texts_found(odd) == ["turn 5", "turn 3", "turn 1"]
     payload = MemorySearchPayload(metadata={"where": {"jsonpath": "$ ? (@.even == true)"}})
     found = await zep.memory.search_memory(session_id, payload)
-    assert contents(found) == ["turn 4", "turn 2", "turn 0"]
+    assert texts_found(found) == ["turn 4", "turn 2", "turn 0"]
 
 
 @pytest.mark.promise("metadata, Zep's `where`, dates, and these alone")
@@ -266,13 +263,13 @@ async def test_where_is_what_zep_s_documentation_shows(zep: Facade, session_id: 
     for jsonpath, names in asked.items():
         where = {"jsonpath": jsonpath}
         found = await zep.memory.search("boat", session_id=session_id, where=where)
-        assert sorted(contents(found)) == [f"boat {name}" for name in names], jsonpath
+        assert sorted(texts_found(found)) == [f"boat {name}" for name in names], jsonpath
     either = {"or": [{"jsonpath": path} for path in list(asked)[:1]] + [{"jsonpath": "$.deep"}]}
     both = {"and": [either, {"jsonpath": '$ ? (@.foo == "qux")'}]}
     found = await zep.memory.search("boat", session_id=session_id, where=either)
-    assert sorted(contents(found)) == ["boat a", "boat b"]
+    assert sorted(texts_found(found)) == ["boat a", "boat b"]
     payload = MemorySearchPayload(text="boat", metadata={"where": both})
-    assert contents(await zep.memory.search_memory(session_id, payload)) == ["boat b"]
+    assert texts_found(await zep.memory.search_memory(session_id, payload)) == ["boat b"]
     for wrong in (
         {"jsonpath": "$[*] ? (@.foo like_regex 'b')"},
         {"jsonpath": 5},
@@ -293,14 +290,16 @@ async def test_where_is_what_zep_s_documentation_shows(zep: Facade, session_id: 
 async def test_quotes_and_minus_mean_something_when_asked_for(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, said(BOAT, "a green boat", "a green house"))
 
-    async def found(text: str) -> list[str]:
-        return sorted(contents(await zep.memory.search(text, session_id=session_id, syntax=True)))
+    async def searched(text: str) -> list[str]:
+        return sorted(
+            texts_found(await zep.memory.search(text, session_id=session_id, syntax=True))
+        )
 
-    assert await found('"green boat"') == ["a green boat"]
-    assert await found("green -house") == [BOAT, "a green boat"]
-    assert await found('green -"green house"') == [BOAT, "a green boat"]
-    assert await found("-green") == []
-    assert await found('"') == []
+    assert await searched('"green boat"') == ["a green boat"]
+    assert await searched("green -house") == [BOAT, "a green boat"]
+    assert await searched('green -"green house"') == [BOAT, "a green boat"]
+    assert await searched("-green") == []
+    assert await searched('"') == []
 
 
 async def test_unknown_and_deleted_sessions_and_users_have_nothing(
@@ -344,4 +343,4 @@ async def test_many_searches_at_once_disturb_nobody(zep: Facade, session_id: str
     found = await asyncio.gather(
         *(zep.memory.search(word, session_id=session_id) for word in words)
     )
-    assert [contents(each) for each in found] == [[BOAT], [LAKE], [SOUP]] * 5
+    assert [texts_found(each) for each in found] == [[BOAT], [LAKE], [SOUP]] * 5

@@ -7,26 +7,16 @@ import pytest
 from langchain_zepstore import (
     BadRequestError,
     CreateUserRequest,
-    Memory,
     MemorySearchPayload,
-    MemorySearchResult,
-    Message,
     Session,
 )
 from tests.support.facade import Facade
+from tests.support.messages import said, texts_found
 
 SHIP = "The old ship lies at anchor"
 POND = "Ducks on the pond"
 STEW = "A stew of lentils"
 SAID = [SHIP, POND, STEW]
-
-
-def said(*texts: str, **fields) -> Memory:
-    return Memory(messages=[Message(role="user", content=text, **fields) for text in texts])
-
-
-def contents(results: list[MemorySearchResult]) -> list[str]:
-    return [result.message.content for result in results if result.message]
 
 
 @pytest.mark.promise("similarity, mmr and hybrid, over a session or a user's sessions")
@@ -36,7 +26,7 @@ async def test_what_means_the_same_is_found_in_other_words(
     await meaning.memory.add_memory(session_id, said(*SAID))
     for text, best in (("sailing a boat", SHIP), ("beans", STEW), ("the lake", POND)):
         results = await meaning.memory.search(text, session_id=session_id, search_type="similarity")
-        assert contents(results)[0] == best
+        assert texts_found(results)[0] == best
         assert len(results) == 3
         scores = [result.score for result in results]
         assert scores == sorted(scores, reverse=True)
@@ -55,9 +45,9 @@ async def test_with_embeddings_meaning_is_the_default_also_for_zeps_payload(
     meaning: Facade, session_id: str
 ) -> None:
     await meaning.memory.add_memory(session_id, said(*SAID))
-    assert contents(await meaning.memory.search("boat", session_id=session_id))[0] == SHIP
+    assert texts_found(await meaning.memory.search("boat", session_id=session_id))[0] == SHIP
     payload = MemorySearchPayload(text="boat", search_type="similarity")
-    assert contents(await meaning.memory.search_memory(session_id, payload, 1)) == [SHIP]
+    assert texts_found(await meaning.memory.search_memory(session_id, payload, 1)) == [SHIP]
 
 
 @pytest.mark.promise("results carry message, session, score and distance, in a stable order")
@@ -84,34 +74,34 @@ async def test_a_user_s_sessions_are_searched_by_meaning_and_no_others(
         await meaning.memory.add_session(Session(session_id=of, user_id=owner))
         await meaning.memory.add_memory(of, said(f"the ship {name}"))
     found = await meaning.memory.search("boat", user_id=user_id)
-    assert sorted(contents(found)) == ["the ship a", "the ship b"]
+    assert sorted(texts_found(found)) == ["the ship a", "the ship b"]
     one = await meaning.memory.search("boat", user_id=user_id, session_id=f"{session_id} a")
-    assert contents(one) == ["the ship a"]
+    assert texts_found(one) == ["the ship a"]
     assert await meaning.memory.search("boat", user_id=other, session_id=f"{session_id} a") == []
 
 
 @pytest.mark.promise("every change is seen by the next search; nothing deleted is found")
 async def test_every_change_is_seen_by_the_next_search(meaning: Facade, session_id: str) -> None:
-    async def found() -> list[str]:
-        return sorted(contents(await meaning.memory.search("boat", session_id=session_id)))
+    async def searched() -> list[str]:
+        return sorted(texts_found(await meaning.memory.search("boat", session_id=session_id)))
 
     await meaning.memory.add_memory(session_id, said(SHIP, uuid="one"))
     await meaning.memory.add_memory(session_id, said("boats", uuid="two"))
-    assert await found() == [SHIP, "boats"]
+    assert await searched() == [SHIP, "boats"]
     await meaning.message.delete_message(session_id, "two")
-    assert await found() == [SHIP]
+    assert await searched() == [SHIP]
     await meaning.memory.add_memory(session_id, said(STEW, uuid="one"))
     [result] = await meaning.memory.search("boat", session_id=session_id)
     assert result.message.content == STEW
     assert result.score < 0.5
     await meaning.memory.delete_memory(session_id)
-    assert await found() == []
+    assert await searched() == []
     await meaning.memory.add_memory(session_id, said(POND))
-    assert await found() == [POND]
+    assert await searched() == [POND]
     await meaning.memory.undelete_session(session_id)
-    assert await found() == [STEW, POND]
+    assert await searched() == [STEW, POND]
     await meaning.message.undelete_message(session_id, "two")
-    assert await found() == [STEW, POND, "boats"]
+    assert await searched() == [STEW, POND, "boats"]
 
 
 @pytest.mark.promise("similarity, mmr and hybrid, over a session or a user's sessions")
@@ -121,30 +111,30 @@ async def test_variety_leaves_out_what_says_the_same_again(
     texts = ["a boat", "the boat", "boats", "a boat in winter", STEW]
     await meaning.memory.add_memory(session_id, said(*texts))
 
-    async def found(weight: float) -> list[str]:
-        return contents(
+    async def searched(weight: float) -> list[str]:
+        return texts_found(
             await meaning.memory.search(
                 "boat", session_id=session_id, search_type="mmr", mmr_lambda=weight, limit=3
             )
         )
 
-    similar = contents(
+    similar = texts_found(
         await meaning.memory.search("boat", session_id=session_id, search_type="similarity")
     )
-    assert await found(1.0) == similar[:3]
-    assert STEW in await found(0.0)
-    varied = await found(0.5)
+    assert await searched(1.0) == similar[:3]
+    assert STEW in await searched(0.0)
+    varied = await searched(0.5)
     assert varied[0] == similar[0]
     assert varied != similar[:3]
     payload = MemorySearchPayload(text="boat", search_type="mmr", mmr_lambda=0.5)
-    assert contents(await meaning.memory.search_memory(session_id, payload, 3)) == varied
+    assert texts_found(await meaning.memory.search_memory(session_id, payload, 3)) == varied
 
 
 @pytest.mark.promise("similarity, mmr and hybrid, over a session or a user's sessions")
 async def test_both_find_what_either_finds(meaning: Facade, session_id: str) -> None:
     await meaning.memory.add_memory(session_id, said(SHIP, "my boat is called Ada", POND, STEW))
     results = await meaning.memory.search("Ada boat", session_id=session_id, search_type="hybrid")
-    assert contents(results)[:2] == ["my boat is called Ada", SHIP]
+    assert texts_found(results)[:2] == ["my boat is called Ada", SHIP]
     scores = [result.score for result in results]
     assert scores == sorted(scores, reverse=True)
 
@@ -159,10 +149,10 @@ async def test_metadata_and_dates_narrow_a_search_by_meaning(
     found = await meaning.memory.search(
         "boat", session_id=session_id, metadata={"trip": {"day": 2}}
     )
-    assert contents(found) == ["ship 2"]
+    assert texts_found(found) == ["ship 2"]
     where = {"jsonpath": "$.trip ? (@.day >= 2)"}
     found = await meaning.memory.search("boat", session_id=session_id, where=where)
-    assert sorted(contents(found)) == ["ship 2", "ship 3"]
+    assert sorted(texts_found(found)) == ["ship 2", "ship 3"]
 
 
 @pytest.mark.promise("made when first needed or in advance, never on the path of a turn")
@@ -215,7 +205,7 @@ async def test_what_cannot_be_searched_by_meaning_is_refused(
 async def test_messages_without_words_are_in_nobody_s_way(meaning: Facade, session_id: str) -> None:
     await meaning.memory.add_memory(session_id, said("", "  ", SHIP))
     for _ in range(2):
-        assert contents(await meaning.memory.search("boat", session_id=session_id)) == [SHIP]
+        assert texts_found(await meaning.memory.search("boat", session_id=session_id)) == [SHIP]
 
 
 async def test_many_searches_by_meaning_at_once_disturb_nobody(
@@ -227,4 +217,4 @@ async def test_many_searches_by_meaning_at_once_disturb_nobody(
         for text in ["boat", "lake", "beans"] * 4
     ]
     found = await asyncio.gather(*searches)
-    assert [set(contents(each)) for each in found] == [{SHIP}, {POND}, {STEW}] * 4
+    assert [set(texts_found(each)) for each in found] == [{SHIP}, {POND}, {STEW}] * 4

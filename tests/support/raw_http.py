@@ -1,6 +1,6 @@
 """What tests of the server's limits ask it with: raw requests, and processes that serve.
 
-``python -m tests.support.attacking SECONDS serve …`` is ``zepstore serve …`` with less patience.
+``python -m tests.support.raw_http SECONDS serve …`` is ``zepstore serve …`` with less patience.
 """
 
 import contextlib

@@ -12,12 +12,12 @@ from pymongo import MongoClient
 from langchain_zepstore import (
     CreateUserRequest,
     Memory,
-    Message,
     Session,
     UpdateUserRequest,
     ZepClient,
 )
 from tests.support.facade import Facade
+from tests.support.messages import contents, said, with_ids
 from tests.support.proxy import LossyProxy
 
 DRIVERS = {
@@ -27,20 +27,6 @@ DRIVERS = {
 }
 WRITERS = 8
 CALLS = 12
-
-
-def said(*contents: str, **fields: object) -> Memory:
-    return Memory(
-        messages=[Message(role="user", content=content, **fields) for content in contents]
-    )
-
-
-def with_ids(*contents: str) -> Memory:
-    return Memory(messages=[Message(role="user", content=c, uuid=f"id {c}") for c in contents])
-
-
-async def contents(zep: Facade, session_id: str) -> list[str]:
-    return [message.content for message in (await zep.memory.get_memory(session_id)).messages]
 
 
 # Many writers
@@ -207,17 +193,17 @@ async def delete_and_undelete(zep: Facade, name: str) -> object:
 
 async def delete_one_and_undelete_it(zep: Facade, name: str) -> object:
     await zep.memory.add_memory(name, with_ids("one", "two", "three"))
-    await zep.message.delete_message(name, "id two")
+    await zep.message.delete_message(name, "two")
     deleted = await contents(zep, name)
-    await zep.message.undelete_message(name, "id two")
-    await zep.message.update_message_metadata(name, "id two", {"a": 1})
+    await zep.message.undelete_message(name, "two")
+    await zep.message.update_message_metadata(name, "two", {"a": 1})
     messages = (await zep.memory.get_memory(name)).messages
     return deleted, [(message.content, message.metadata) for message in messages]
 
 
 async def add_again_what_was_deleted(zep: Facade, name: str) -> object:
     await zep.memory.add_memory(name, with_ids("one", "two", "three"))
-    await zep.message.delete_message(name, "id two")
+    await zep.message.delete_message(name, "two")
     await zep.memory.add_memory(name, with_ids("two"))
     return await contents(zep, name), await zep.message.count(name)
 

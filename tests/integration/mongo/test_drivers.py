@@ -18,24 +18,15 @@ from pymongo.monitoring import CommandListener
 
 from langchain_zepstore import (
     BadRequestError,
-    Memory,
-    Message,
     StoreUnavailableError,
     ZepChatMessageHistory,
     ZepClient,
 )
 from tests.support.facade import Facade
+from tests.support.messages import contents_in, said
 
 MANY = 64
 CLOSED = "closed"
-
-
-def said(*contents: str) -> Memory:
-    return Memory(messages=[Message(role="user", content=content) for content in contents])
-
-
-def contents(client: ZepClient, session_id: str) -> list[str]:
-    return [message.content for message in client.memory.get_memory(session_id).messages]
 
 
 async def acontents(client: ZepClient, session_id: str) -> list[str]:
@@ -165,7 +156,7 @@ def test_a_client_passed_in_is_used_and_never_closed(mongo_url, session_id):
     with MongoClient(mongo_url, event_listeners=[commands]) as passed:
         with ZepClient(client=passed) as client:
             client.memory.add_memory(session_id, said("hello"))
-            assert contents(client, session_id) == ["hello"]
+            assert contents_in(client, session_id) == ["hello"]
         client.close()
         assert commands.named("insert", "messages")
         assert passed.zepstore.messages.count_documents({"session_id": session_id}) == 1
@@ -194,7 +185,7 @@ async def test_both_clients_passed_in_serve_each_its_calls(kind, mongo_url, sess
         client = ZepClient(client=sync_passed, async_client=passed)
         await client.memory.aadd_memory(session_id, said("asynchronous"))
         client.memory.add_memory(session_id, said("synchronous"))
-        assert contents(client, session_id) == ["asynchronous", "synchronous"]
+        assert contents_in(client, session_id) == ["asynchronous", "synchronous"]
     await closed(passed)
     assert len(async_commands.named("insert", "messages")) == 1
     assert len(sync_commands.named("insert", "messages")) == 1
@@ -205,7 +196,7 @@ async def test_an_asynchronous_call_without_its_driver_names_the_argument(mongo_
         client = ZepClient(client=passed)
         with pytest.raises(BadRequestError, match=r"\basync_client\b"):
             await client.memory.aget_memory(session_id)
-        assert contents(client, session_id) == []
+        assert contents_in(client, session_id) == []
 
 
 @pytest.mark.parametrize("kind", ASYNC_CLIENTS)
@@ -325,7 +316,7 @@ def test_many_threads_on_a_fresh_client_open_one_driver_and_lose_nothing(server,
             list(threads.map(add, range(MANY)))
         until(lambda: server.clients() >= 1)
         assert server.clients() == 1
-        assert sorted(contents(client, session_id), key=int) == [str(n) for n in range(MANY)]
+        assert sorted(contents_in(client, session_id), key=int) == [str(n) for n in range(MANY)]
 
 
 @pytest.mark.parametrize("driver", ASYNC_DRIVERS)
@@ -352,7 +343,7 @@ async def test_threads_and_tasks_share_one_client(driver, mongo_url, session_id)
             call = asyncio.to_thread(client.memory.add_memory, session_id, said(str(number + 1)))
             calls.append(call)
         await asyncio.gather(*calls)
-        found = contents(client, session_id)
+        found = contents_in(client, session_id)
         assert await acontents(client, session_id) == found
         assert sorted(found, key=int) == [str(n) for n in range(MANY)]
 
@@ -369,7 +360,7 @@ def test_event_loops_in_several_threads_share_one_client(driver, mongo_url, sess
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(run, range(16)))
-    assert sorted(contents(client, session_id), key=int) == [str(n) for n in range(16)]
+    assert sorted(contents_in(client, session_id), key=int) == [str(n) for n in range(16)]
     asyncio.run(client.aclose())
     gc.collect()
 
@@ -505,7 +496,7 @@ async def test_a_client_is_a_context_manager_of_both_kinds(server, session_id):
             await client.memory.aadd_memory(session_id, said(driver))
         until(lambda: server.connections() == 0)
     with ZepClient(server.url) as client:
-        assert contents(client, session_id) == ["synchronous", *ASYNC_DRIVERS]
+        assert contents_in(client, session_id) == ["synchronous", *ASYNC_DRIVERS]
 
 
 async def test_leaving_the_context_does_not_hide_what_was_raised_in_it(mongo_url):

@@ -12,11 +12,11 @@ from pymongo.database import Database
 from langchain_zepstore import (
     CreateUserRequest,
     Memory,
-    Message,
     NotFoundError,
     Session,
     ZepClient,
 )
+from tests.support.messages import contents_in, said
 from tests.support.mongod import Mongod
 
 SECOND = timedelta(seconds=1)
@@ -36,14 +36,6 @@ def raw(swift: Mongod) -> Iterator[Database]:
     """A database of the test's own, as the driver shows it."""
     with MongoClient(swift.url) as client:
         yield client[f"expiry_{uuid4().hex}"]
-
-
-def said(*contents: str) -> Memory:
-    return Memory(messages=[Message(role="user", content=content) for content in contents])
-
-
-def contents(client: ZepClient, session_id: str) -> list[str]:
-    return [message.content for message in client.memory.get_memory(session_id).messages]
 
 
 def opened(swift: Mongod, raw: Database, retention: timedelta | None = SECOND) -> ZepClient:
@@ -86,7 +78,7 @@ def test_the_database_removes_messages_first_and_then_sessions(swift, raw):
         expire_soon(raw, "sessions")
         until(lambda: not raw.sessions.find_one({"_id": "deleted"}))
         some_ttl_passes(raw)
-        assert contents(client, "live") == ["four", "five"]
+        assert contents_in(client, "live") == ["four", "five"]
         assert [s.session_id for s in client.memory.list_sessions(include_deleted=True)] == ["live"]
 
 
@@ -97,11 +89,11 @@ def test_the_database_removes_a_deleted_message_and_leaves_its_neighbours(swift,
         client.message.delete_message("a session", gone.uuid)
         until(lambda: raw.messages.count_documents({}) == 2)
         some_ttl_passes(raw)
-        assert contents(client, "a session") == ["one", "three"]
+        assert contents_in(client, "a session") == ["one", "three"]
         with pytest.raises(NotFoundError):
             client.message.undelete_message("a session", gone.uuid)
         client.memory.add_memory("a session", Memory(messages=[gone]))
-        assert contents(client, "a session") == ["one", "three", "two"]
+        assert contents_in(client, "a session") == ["one", "three", "two"]
 
 
 @pytest.mark.promise("deleted users are purged after the retention")
@@ -119,7 +111,7 @@ def test_the_database_removes_deleted_users_and_their_sessions_and_no_others(swi
         until(lambda: raw.messages.count_documents({}) == 1)
         some_ttl_passes(raw)
         assert [user.user_id for user in client.user.list()] == ["live"]
-        assert contents(client, "of live") == ["live"]
+        assert contents_in(client, "of live") == ["live"]
 
 
 @pytest.mark.promise("the database removes messages, then sessions")
@@ -129,11 +121,11 @@ def test_what_was_undeleted_in_time_stays(swift, raw):
         client.memory.delete_memory("a session")
         client.memory.undelete_session("a session")
     with opened(swift, raw) as client:  # from now on a second
-        assert contents(client, "a session") == ["one", "two"]
+        assert contents_in(client, "a session") == ["one", "two"]
         expire_soon(raw, "sessions")
         time.sleep(1.5)
         some_ttl_passes(raw)
-        assert contents(client, "a session") == ["one", "two"]
+        assert contents_in(client, "a session") == ["one", "two"]
         assert client.memory.get_session("a session").deleted_at is None
 
 
@@ -145,9 +137,9 @@ def test_after_the_messages_are_purged_undelete_brings_back_an_empty_session(swi
         client.memory.delete_memory("a session")
         until(lambda: raw.messages.count_documents({}) == 0)
         assert client.memory.undelete_session("a session").metadata == {"a": 1}
-        assert contents(client, "a session") == []
+        assert contents_in(client, "a session") == []
         client.memory.add_memory("a session", said("three"))
-        assert contents(client, "a session") == ["three"]
+        assert contents_in(client, "a session") == ["three"]
 
 
 def test_after_the_session_is_purged_there_is_nothing_to_undelete(swift, raw):
@@ -178,7 +170,7 @@ def test_a_session_made_anew_under_a_purged_id_shows_nothing_old(swift, raw, mes
         else:
             assert raw.messages.count_documents({}) == 2
         client.memory.add_memory("a session", said("new"))
-        assert contents(client, "a session") == ["new"]
+        assert contents_in(client, "a session") == ["new"]
         assert client.message.count("a session") == 1
         assert client.memory.get_session("a session").metadata is None
         for message in old:
@@ -188,4 +180,4 @@ def test_a_session_made_anew_under_a_purged_id_shows_nothing_old(swift, raw, mes
             client.memory.undelete_session("a session")
         client.memory.delete_memory("a session")
         client.memory.undelete_session("a session")
-        assert contents(client, "a session") == ["new"]
+        assert contents_in(client, "a session") == ["new"]

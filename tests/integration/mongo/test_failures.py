@@ -18,14 +18,13 @@ from pymongo import MongoClient
 from langchain_zepstore import (
     AuthError,
     BadRequestError,
-    Memory,
-    Message,
     Session,
     StoreUnavailableError,
     ZepClient,
     ZepStoreError,
 )
 from tests.support.facade import Facade
+from tests.support.messages import contents, said
 from tests.support.mongod import Mongod, free_port
 
 DRIVERS = {
@@ -54,14 +53,6 @@ async def zep_on(url: str, driver: str, patience: float = 10.0) -> AsyncIterator
         await client.aclose()
 
 
-def said(content: str = "hello") -> Memory:
-    return Memory(messages=[Message(role="user", content=content)])
-
-
-async def contents(zep: Facade, session_id: str) -> list[str]:
-    return [message.content for message in (await zep.memory.get_memory(session_id)).messages]
-
-
 def check(error: BaseException) -> None:
     """It is ours, it has a cause, and it gives no secret away."""
     assert type(error).__module__ == "langchain_zepstore.errors"
@@ -73,7 +64,7 @@ def check(error: BaseException) -> None:
 
 async def calls(zep: Facade, session_id: str) -> list:
     """A read and a write, to be awaited."""
-    return [zep.memory.get_memory(session_id), zep.memory.add_memory(session_id, said())]
+    return [zep.memory.get_memory(session_id), zep.memory.add_memory(session_id, said("hello"))]
 
 
 @pytest.fixture
@@ -206,14 +197,14 @@ async def test_credentials_that_may_only_read_read_and_may_not_write(driver, gua
     async with zep_on(url, driver) as zep:
         assert await contents(zep, "a session") == []
         with pytest.raises(AuthError, match="roles") as caught:
-            await zep.memory.add_memory("a session", said())
+            await zep.memory.add_memory("a session", said("hello"))
         check(caught.value)
 
 
 async def test_right_credentials_work(driver, guarded, session_id):
     url = f"mongodb://root:{SECRET}@{guarded.address}/"
     async with zep_on(url, driver) as zep:
-        await zep.memory.add_memory(session_id, said())
+        await zep.memory.add_memory(session_id, said("hello"))
         assert await contents(zep, session_id) == ["hello"]
 
 
@@ -267,7 +258,7 @@ async def test_a_client_built_before_its_server_runs_works_once_it_does(driver, 
             with pytest.raises(StoreUnavailableError):
                 await zep.message.count("a session")
             mongod.start()
-            await zep.memory.add_memory("a session", said())
+            await zep.memory.add_memory("a session", said("hello"))
             assert await contents(zep, "a session") == ["hello"]
     finally:
         mongod.stop(signal.SIGKILL)
@@ -275,7 +266,7 @@ async def test_a_client_built_before_its_server_runs_works_once_it_does(driver, 
 
 async def test_closing_does_not_wait_for_a_server_that_is_gone(driver, mongod):
     async with zep_on(mongod.url, driver, TIMEOUT) as zep:
-        await zep.memory.add_memory("a session", said())
+        await zep.memory.add_memory("a session", said("hello"))
         mongod.stop(signal.SIGKILL)
         with pytest.raises(StoreUnavailableError):
             await contents(zep, "a session")
@@ -395,7 +386,9 @@ async def test_a_database_name_that_mongodb_refuses_is_a_bad_request(driver, mon
         with pytest.raises(BadRequestError):  # noqa: PT012 - building it may be refused too
             client = ZepClient(mongo_url, database=name, **options)
             try:
-                await Facade(client, asynchronous=asynchronous).memory.add_memory("s", said())
+                await Facade(client, asynchronous=asynchronous).memory.add_memory(
+                    "s", said("hello")
+                )
             finally:
                 await client.aclose()
 

@@ -13,15 +13,12 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient, MongoClient
 from pymongo.monitoring import CommandListener
 
-from langchain_zepstore import CreateUserRequest, Memory, Message, Session, ZepClient
+from langchain_zepstore import CreateUserRequest, Session, ZepClient
+from tests.support.messages import said
 from tests.support.mongod import Mongod
 
 DAY = 24 * 3600
 COLLECTIONS = {"messages", "sessions", "users"}
-
-
-def said(*contents: str) -> Memory:
-    return Memory(messages=[Message(role="user", content=content) for content in contents])
 
 
 class Commands(CommandListener):

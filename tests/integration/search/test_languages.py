@@ -3,12 +3,9 @@
 import pytest
 from pymongo import MongoClient
 
-from langchain_zepstore import BadRequestError, Memory, Message, ZepClient
+from langchain_zepstore import BadRequestError, ZepClient
 from langchain_zepstore.mongo.indexes import SEARCH_INDEX
-
-
-def said(*texts: str) -> Memory:
-    return Memory(messages=[Message(role="user", content=text) for text in texts])
+from tests.support.messages import said
 
 
 def found(client: ZepClient, text: str) -> list[str]:

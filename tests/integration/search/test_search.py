@@ -6,14 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from pymongo import MongoClient
 
-from langchain_zepstore import Memory, Message, Session, ZepClient
+from langchain_zepstore import Session, ZepClient
 from langchain_zepstore.mongo.indexes import SEARCH_INDEX
+from tests.support.messages import said
 
 NAME = SEARCH_INDEX
-
-
-def said(*texts: str) -> Memory:
-    return Memory(messages=[Message(role="user", content=text) for text in texts])
 
 
 def test_who_never_searches_pays_for_no_index(mongo_url, database_name) -> None:

@@ -7,16 +7,11 @@ from langchain_core.runnables import RunnableLambda
 
 from langchain_zepstore import (
     BadRequestError,
-    Memory,
-    Message,
     NotFoundError,
     StoreUnavailableError,
     ZepClient,
 )
-
-
-def said(*texts: str) -> Memory:
-    return Memory(messages=[Message(role="user", content=text) for text in texts])
+from tests.support.messages import said
 
 
 def model(meanwhile: Callable[[], object]) -> RunnableLambda:

@@ -24,16 +24,9 @@ from langchain_zepstore import (
 )
 from langchain_zepstore.mongo.indexes import SCOPE_INDEX
 from tests.support.embeddings import Subjects
+from tests.support.messages import said, texts_found
 
 ROOT = Path(__file__).parents[3]
-
-
-def said(*texts: str, **fields) -> Memory:
-    return Memory(messages=[Message(role="user", content=text, **fields) for text in texts])
-
-
-def contents(results) -> list[str]:
-    return [result.message.content for result in results]
 
 
 @pytest.fixture
@@ -100,14 +93,14 @@ def test_another_model_makes_its_own_vectors_also_of_another_length(opened, mess
     first, second, wide = Subjects(), Subjects("other"), Subjects("other", 32)
     for embeddings in (first, second, wide, first):
         client = opened(embeddings)
-        assert contents(client.memory.search("ship", session_id="s"))[0] == "boat"
-        assert contents(client.memory.search("stew", session_id="s"))[0] == "soup"
+        assert texts_found(client.memory.search("ship", session_id="s"))[0] == "boat"
+        assert texts_found(client.memory.search("stew", session_id="s"))[0] == "soup"
     assert [len(each.documents) for each in (first, second, wide)] == [4, 2, 2]
     mixed = opened(wide)
     mixed.memory.search("ship", session_id="s")
     mixed.memory.add_memory("s", said("a lake"))
     opened(second).memory.embed(session_id="s")
-    assert contents(mixed.memory.search("pond", session_id="s"))[0] == "a lake"
+    assert texts_found(mixed.memory.search("pond", session_id="s"))[0] == "a lake"
 
 
 def test_a_message_that_is_added_again_keeps_its_vector_unless_it_says_something_else(
@@ -117,7 +110,7 @@ def test_a_message_that_is_added_again_keeps_its_vector_unless_it_says_something
     client = opened(embeddings)
     for metadata in (None, None, {"a": 1}):
         client.memory.add_memory("s", said("boat", uuid="one", metadata=metadata))
-        assert contents(client.memory.search("ship", session_id="s")) == ["boat"]
+        assert texts_found(client.memory.search("ship", session_id="s")) == ["boat"]
     assert client.message.get_session_message("s", "one").metadata == {"a": 1}
     assert embeddings.documents == ["boat"]
     other = Message(role="Ada", content="boat", uuid="one")
@@ -192,7 +185,7 @@ def test_what_is_no_number_is_no_vector_and_the_others_are_found(opened) -> None
     client = opened(Half())
     client.memory.add_memory("s", said("boat", "a bad boat"))
     for _ in range(2):
-        assert contents(client.memory.search("ship", session_id="s")) == ["boat"]
+        assert texts_found(client.memory.search("ship", session_id="s")) == ["boat"]
 
 
 def test_a_model_that_fails_leaves_what_was_made_before(opened) -> None:
@@ -216,7 +209,7 @@ def test_a_killed_embed_goes_on_where_it_was(mongo_url, database_name, opened) -
     program = """
         import sys, time
         from langchain_zepstore import ZepClient
-        from tests.support.meaning import Subjects
+        from tests.support.embeddings import Subjects
 
         embeddings = Subjects(before=lambda _: time.sleep(0.02))
         client = ZepClient(sys.argv[1], database=sys.argv[2], embeddings=embeddings)
@@ -335,7 +328,7 @@ def test_without_numpy_the_extra_is_named() -> None:
     program = """
         import importlib.util as util, sys
         found = util.find_spec
-        util.find_spec = lambda name, *rest: None if name == "numpy" else found(name, *rest)
+        util.find_spec = lambda name, *rest: None if name == "numpy" else texts_found(name, *rest)
         from langchain_core.embeddings import DeterministicFakeEmbedding
         from langchain_zepstore import ZepClient
         ZepClient("mongodb://localhost", embeddings=DeterministicFakeEmbedding(size=3))
