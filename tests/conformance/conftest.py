@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -13,6 +14,7 @@ from tests.support.embeddings import Subjects
 from tests.support.facade import Facade
 from tests.support.serving import MEANING
 
+HERE = Path(__file__).parent
 BACKENDS = {
     "mongodb-sync": ("mongo_url", False, {}),
     "mongodb-motor": ("mongo_url", True, {"async_driver": "motor"}),
@@ -34,8 +36,17 @@ LACKING = {
 """What a test may need that a backend has not, and why."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what a backend lacks, and say so."""
+ALIKE = ("embedded-sync", "embedded-motor", "replica-set-sync", "replica-set-motor")
+"""Backends that differ from the first three in how they are opened: what is promised is shown on
+them too, the rest only with ``--long``."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what shows nothing new on a backend; skip what a backend lacks, and say so."""
+    if not config.getoption("long"):
+        left_out = [item for item in items if _shows_nothing_new(item)]
+        items[:] = [item for item in items if not _shows_nothing_new(item)]
+        config.hook.pytest_deselected(items=left_out)
     for item in items:
         for marker in item.iter_markers("needs"):
             backends, reason = LACKING[marker.args[0]]
@@ -45,6 +56,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             )
             for backend in lacks:
                 item.add_marker(pytest.mark.skip(reason=f"{backend} lacks this: {reason}"))
+
+
+def _shows_nothing_new(item: pytest.Item) -> bool:
+    backend = next((name for name in ALIKE if name in item.name), None)
+    return bool(backend) and item.path.parent == HERE and not item.get_closest_marker("promise")
 
 
 @asynccontextmanager
