@@ -1,203 +1,233 @@
-"""Models to BSON documents and back. Pure functions.
+"""What MongoDB stores: the fields of every document, and what each means.
 
-A message's document holds nothing twice: ``content`` is the LangChain content as it is, text or
-blocks, and ``langchain`` only what has no field of its own.
+``docs/mongodb.md`` shows the same as a table. A field that is ``NotRequired`` is absent until it is
+set. Reads with a projection return documents with fewer fields.
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from __future__ import annotations
 
-import bson
-from langchain_core.messages import BaseMessage
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NotRequired, TypeAlias, TypedDict
 
-from langchain_zepstore.core.ids import new_id
-from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.messages import langchain as lc_messages
-from langchain_zepstore.messages.storable import unescape
-from langchain_zepstore.models import Message, Session, Summary, User
-from langchain_zepstore.mongo.driver.collection import Document
+from bson import ObjectId
+from bson.binary import Binary
 
-MAX_DOCUMENT = 16 * 1024 * 1024
-"""Bytes that MongoDB takes at most."""
+Metadata: TypeAlias = dict[str, Any]
+"""An application's own data, encoded for BSON (see ``messages.storable``)."""
 
-_HEADROOM = 8 * 1024  # for the fields that a body does not hold yet; two of them carry a 1 kB id
+Query: TypeAlias = dict[str, Any]
+"""A filter, as ``find`` and ``update`` take it, or a part of one."""
 
-# What is plainly small need not be measured.
-_BARE = {"uuid", "role", "content", "token_count"}
-_BARE_BYTES = 80  # of names, lengths and the number
-_SHORT = 100_000
-_UTF8 = 4
+Update: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+"""An update with operators, or a pipeline of stages."""
 
+Stage: TypeAlias = dict[str, Any]
+"""A stage of a pipeline, or the fields that its ``$set`` sets."""
 
-def sized(bodies: Iterable[tuple[Document, str]]) -> list[tuple[Document, int]]:
-    """Return messages' bodies with the number of bytes that each of them takes at most.
-
-    Args:
-        bodies: The bodies, and where they came from.
-
-    Raises:
-        BadRequestError: One is larger than a document can be; it says which.
-    """
-    return [(body, _size(body, where)) for body, where in bodies]
+Fields: TypeAlias = Mapping[str, Any]
+"""A projection, or an order to sort by."""
 
 
-def _size(body: Document, where: str) -> int:
-    content = body["content"]
-    if body.keys() == _BARE and isinstance(content, str):
-        characters = len(content) + len(body["role"]) + len(body["uuid"])
-        if characters < _SHORT:
-            return _BARE_BYTES + _UTF8 * characters
-    size = len(bson.encode(body))
-    if size > MAX_DOCUMENT - _HEADROOM:
-        raise BadRequestError(
-            f"{where} (uuid {body['uuid']!r}) has {size:,} bytes; "
-            f"a document of MongoDB holds at most {MAX_DOCUMENT:,}"
-        )
-    return size
+class Embedding(TypedDict):
+    """A vector made from a message or a summary; without ``vector`` there was no text for one."""
+
+    #: The model that made it.
+    model: str
+    #: The vector's length.
+    dimension: NotRequired[int]
+    #: The vector, as BSON's vector of float32.
+    vector: NotRequired[Binary]
+    #: New with every vector made; identifies it in the client's cache. Stands last.
+    stamp: ObjectId
 
 
-def numbered(session: Document, bodies: Sequence[Document]) -> list[Document]:
-    """Give bodies the last numbers of those that were just reserved on their session."""
-    first = session["seq"] - len(bodies) + 1
-    scope = scope_of(session)
-    return [
-        {
-            "_id": {"s": session["uuid"], "q": number},
-            "session_id": session["_id"],
-            "seq": number,
-            "created_at": session["active_at"],
-            "scope": scope,
-            **body,
-        }
-        for number, body in enumerate(bodies, first)
-    ]
+class SummaryDocument(TypedDict):
+    """A session's summary, stored in its session."""
+
+    #: The summary's id.
+    uuid: str
+    #: The summary's text.
+    content: str
+    #: The ``uuid`` of the last message that it covers.
+    recent_message_uuid: str
+    #: Tokens of the text.
+    token_count: int
+    #: The application's own data about the summary.
+    metadata: NotRequired[Metadata]
+    #: The ``seq`` of the last message that it covers.
+    seq: int
+    #: When it was stored.
+    created_at: datetime
+    #: The vector of its text, once a search needed it.
+    embedding: NotRequired[Embedding]
 
 
-def placeholders(session: Document, numbers: Iterable[int], deleted_at: datetime) -> list[Document]:
-    """Return documents that hold numbers, so that no message can take them; no read shows them."""
-    return [
-        {
-            "_id": {"s": session["uuid"], "q": number},
-            "session_id": session["_id"],
-            "seq": number,
-            "uuid": f"placeholder {new_id()}",
-            "deleted_at": deleted_at,
-            "placeholder": True,
-        }
-        for number in numbers
-    ]
+class Deletion(TypedDict):
+    """The last deletion of a session; it takes the messages up to ``seq``."""
+
+    #: The number of this deletion among the session's; the messages that it took carry it.
+    id: int
+    #: When it began: the ``deleted_at`` of what it takes.
+    at: datetime
+    #: The last sequence number that it takes.
+    seq: int
+    #: Whether it may still delete the session; an add closes it.
+    open: bool
+    #: The session's summary, which it took along.
+    summary: NotRequired[SummaryDocument]
+    #: Whether all its messages are marked.
+    settled: NotRequired[bool]
 
 
-GRACE = timedelta(hours=1)
-"""How long an add may take from reserving a number to using it; so long placeholders stay."""
+class Undeletion(TypedDict):
+    """An undeletion that was claimed and is not completed yet."""
 
-FORGETTING: list[Document] = [
-    {
-        "$set": {
-            "placeholder": True,
-            "deleted_at": {"$add": ["$$NOW", GRACE // timedelta(milliseconds=1)]},
-        }
-    },
-    {
-        "$unset": [
-            *("content", "langchain", "metadata", "deletion", "restored", "role", "scope"),
-            "embedding",
-        ]
-    },
-]
-"""What makes a placeholder of a deleted message."""
+    #: The session's deletion whose messages it restores.
+    id: NotRequired[int]
+    #: The only message that it restores.
+    message: NotRequired[str]
+    #: The ``own_deletion`` of that message, if it was deleted alone.
+    own_deletion: NotRequired[ObjectId]
+    #: The session's ``deletion_count`` when it was claimed.
+    count: int
 
 
-def scope_of(session: Document) -> str:
-    """Return whose messages a session's are: its user's, or its own."""
-    user_id = session.get("user_id")
-    return f"s:{session['_id']}" if user_id is None else f"u:{user_id}"
+class SessionDocument(TypedDict):
+    """A conversation, in the collection ``sessions``."""
+
+    #: The session id.
+    _id: str
+    #: The incarnation: new whenever the id is used anew.
+    uuid: str
+    #: A small increasing number, by which sessions are listed.
+    id: int
+    #: The last sequence number that was handed out to a message.
+    seq: int
+    #: The user that it belongs to; null for nobody's.
+    user_id: str | None
+    #: The application's own data.
+    metadata: Metadata | None
+    #: When it was created.
+    created_at: datetime
+    #: When metadata, user or deletion last changed.
+    updated_at: datetime
+    #: When messages were last added, or it was created: the order of recent sessions.
+    active_at: datetime
+    #: When it was deleted; absent while it lives. The TTL index counts from here.
+    deleted_at: NotRequired[datetime]
+    #: The last deletion, unless it was undone or can no longer be.
+    deletion: NotRequired[Deletion]
+    #: How many deletions there were.
+    deletion_count: NotRequired[int]
+    #: The undeletion under way.
+    undeletion: NotRequired[Undeletion]
+    #: The last sequence number that a deletion or reassignment fenced.
+    fenced: NotRequired[int]
+    #: The last sequence number of the add that last undeleted it.
+    revived: NotRequired[int]
+    #: The token of the ``add_session`` that last undeleted it, which recognizes its own retry.
+    revival: NotRequired[str]
+    #: True while messages of a session that got its user may still say that it is nobody's.
+    adopting: NotRequired[bool]
+    #: The summary of what was said.
+    summary: NotRequired[SummaryDocument]
 
 
-MESSAGE_FIELDS = {"embedding": 0}
-"""What to leave out in reading what ``to_message`` needs."""
+class MessageId(TypedDict):
+    """The ``_id`` of a message."""
 
-SESSION_FIELDS = {"summary": 0, "deletion.summary": 0}
-"""What to leave out in reading what ``to_session`` needs."""
-
-
-def to_message(document: Document) -> Message:
-    """Decode a message."""
-    kind, data, content = _langchain_parts(document)
-    text = lc_messages.text_of(content)
-    if text is not content:
-        data = {**data, "content": content}
-    metadata = document.get("metadata")
-    return Message(
-        role=document["role"],
-        content=text,
-        uuid=document["uuid"],
-        created_at=document["created_at"],
-        token_count=document["token_count"],
-        metadata=None if metadata is None else unescape(metadata),
-        langchain={"type": kind, "data": data} if kind else None,
-    )
+    #: The ``uuid`` of the session's incarnation.
+    s: str
+    #: The sequence number in it.
+    q: int
 
 
-LANGCHAIN_FIELDS = {"_id": 0, "role": 1, "content": 1, "uuid": 1, "langchain": 1, "escaped": 1}
-"""What ``to_langchain`` needs."""
+class LangChainPayload(TypedDict):
+    """What a LangChain message holds beyond the fields of a message."""
+
+    #: Its type in langchain-core, such as ``ai``.
+    type: str
+    #: Its other fields, as langchain-core's ``message_to_dict`` has them.
+    data: Metadata
 
 
-def to_langchain(document: Document) -> BaseMessage:
-    """Decode a message as LangChain's."""
-    kind, data, content = _langchain_parts(document)
-    return lc_messages.build(document["role"], content, document["uuid"], kind, data)
+class MessageDocument(TypedDict):
+    """A message, in the collection ``messages``; or a placeholder, which keeps a number taken."""
+
+    #: Incarnation and sequence number.
+    _id: MessageId
+    #: The session's id.
+    session_id: str
+    #: The sequence number: the order of the conversation.
+    seq: int
+    #: The message's id, unique in the session.
+    uuid: str
+    #: Who speaks.
+    role: str
+    #: What was said: text, or LangChain's list of blocks.
+    content: Any
+    #: Tokens of the text.
+    token_count: int
+    #: When it was said.
+    created_at: datetime
+    #: Its owner: ``u:`` and the user, or ``s:`` and a session that is nobody's.
+    scope: str
+    #: The application's own data.
+    metadata: NotRequired[Metadata]
+    #: What only a LangChain message holds.
+    langchain: NotRequired[LangChainPayload]
+    #: Whether keys in ``content`` and ``langchain`` are escaped for BSON.
+    escaped: NotRequired[bool]
+    #: Its vector, once a search needed it. Stands last.
+    embedding: NotRequired[Embedding]
+    #: When it was deleted; absent while it lives. The TTL index counts from here.
+    deleted_at: NotRequired[datetime]
+    #: The ``id`` of the session's deletion that took it.
+    deletion: NotRequired[int]
+    #: Identifies the deletion of this message alone.
+    own_deletion: NotRequired[ObjectId]
+    #: The session's ``deletion_count`` when it was restored: deletions up to it pass it by.
+    restored: NotRequired[int]
+    #: Set on a deleted message whose id another is being given; frees the id until that is stored.
+    superseded: NotRequired[ObjectId]
+    #: True where the document only keeps its number taken.
+    placeholder: NotRequired[bool]
 
 
-def _langchain_parts(document: Document) -> tuple[str | None, Document, Any]:
-    payload = document.get("langchain") or {}
-    data, content = payload.get("data") or {}, document["content"]
-    if document.get("escaped"):
-        data, content = unescape(data), unescape(content)
-    return payload.get("type"), data, content
+class UserDocument(TypedDict):
+    """A user, in the collection ``users``."""
+
+    #: The user id.
+    _id: str
+    #: New whenever the id is used anew after a purge.
+    uuid: str
+    #: A small increasing number, by which users are listed.
+    id: int
+    #: When the user was created.
+    created_at: datetime
+    #: When the user was last changed.
+    updated_at: datetime
+    #: An address.
+    email: NotRequired[str | None]
+    #: The first name.
+    first_name: NotRequired[str | None]
+    #: The last name.
+    last_name: NotRequired[str | None]
+    #: The application's own data.
+    metadata: NotRequired[Metadata | None]
+    #: When the user was deleted; absent while the user lives. The TTL index counts from here.
+    deleted_at: NotRequired[datetime]
+    #: The token of the deletion that goes through the user's sessions.
+    deleting: NotRequired[ObjectId]
+    #: The token of the call that last undeleted the user, which recognizes its own retry.
+    revival: NotRequired[str]
 
 
-def to_session(document: Document) -> Session:
-    """Decode a session."""
-    return Session(
-        session_id=document["_id"], user_id=document.get("user_id"), **_kept_by_store(document)
-    )
+class CounterDocument(TypedDict):
+    """A counter, in the collection ``counters``."""
 
-
-def to_summary(document: Document | None) -> Summary | None:
-    """Decode a session's summary; ``None`` if it has none."""
-    if document is None:
-        return None
-    metadata = document.get("metadata")
-    return Summary(
-        uuid=document["uuid"],
-        created_at=document["created_at"],
-        content=document["content"],
-        recent_message_uuid=document["recent_message_uuid"],
-        token_count=document["token_count"],
-        metadata=None if metadata is None else unescape(metadata),
-    )
-
-
-def to_user(document: Document) -> User:
-    """Decode a user."""
-    return User(
-        user_id=document["_id"],
-        email=document.get("email"),
-        first_name=document.get("first_name"),
-        last_name=document.get("last_name"),
-        **_kept_by_store(document),
-    )
-
-
-def _kept_by_store(document: Document) -> dict[str, Any]:
-    metadata = document.get("metadata")
-    return {
-        "metadata": None if metadata is None else unescape(metadata),
-        "uuid": document["uuid"],
-        "id": document["id"],
-        "created_at": document["created_at"],
-        "updated_at": document["updated_at"],
-        "deleted_at": document.get("deleted_at"),
-    }
+    #: The collection that it counts for.
+    _id: str
+    #: The last number that was handed out.
+    last: int

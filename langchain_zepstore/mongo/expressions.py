@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from langchain_zepstore.messages.storable import MAX_METADATA_MAPS, escape_key
+from langchain_zepstore.mongo.documents import Metadata
 
 Expression = Any
 
@@ -27,7 +28,7 @@ def is_map(value: Expression) -> Expression:
     return {"$eq": [{"$type": value}, "object"]}
 
 
-def merged(old: Expression, patch: dict[str, Any]) -> Expression:
+def merged(old: Expression, patch: Metadata) -> Expression:
     """Return an expression for ``old`` with an encoded patch merged into it.
 
     Args:
@@ -54,12 +55,12 @@ def without(old: Expression, paths: Iterable[Sequence[str]]) -> Expression:
 
     A path that leads nowhere changes nothing, as one that is deeper than metadata can be.
     """
-    tree: dict[str, Any] = {}
+    tree: Metadata = {}
     for path in paths:
         if len(path) > MAX_METADATA_MAPS:
             continue
         *parents, last = map(escape_key, path)
-        node: dict[str, Any] | None = tree
+        node: Metadata | None = tree
         for key in parents:
             node = None if node is None else node.setdefault(key, {})
         if node is not None:
@@ -67,7 +68,7 @@ def without(old: Expression, paths: Iterable[Sequence[str]]) -> Expression:
     return _pruned(old, tree)
 
 
-def _pruned(old: Expression, tree: dict[str, Any]) -> Expression:
+def _pruned(old: Expression, tree: Metadata) -> Expression:
     gone = [key for key, below in tree.items() if below is None]
     others = {"$not": [{"$in": ["$$this.k", literal(gone)]}]}
     pruned: list[Expression] = [
@@ -85,7 +86,7 @@ def _pruned(old: Expression, tree: dict[str, Any]) -> Expression:
     }
 
 
-def holds(value: Expression, wanted: dict[str, Any]) -> list[Expression]:
+def holds(value: Expression, wanted: Metadata) -> list[Expression]:
     """Return the conditions under which a value is a map that holds an encoded one.
 
     Maps match when they hold at least the wanted keys; all else must be equal.

@@ -8,6 +8,7 @@ from pymongo import ASCENDING, DESCENDING, TEXT, IndexModel
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import AuthError
+from langchain_zepstore.mongo.documents import Query
 from langchain_zepstore.mongo.driver.collection import Collection, Database
 from langchain_zepstore.mongo.driver.errors import UNAUTHORIZED
 
@@ -85,7 +86,7 @@ def search_index(language: str) -> IndexModel:
     )
 
 
-def sharding_commands(database: str) -> list[dict[str, Any]]:
+def sharding_commands(database: str) -> list[Query]:
     """Return what an administrator runs, through a router, to spread the data over shards.
 
     Sessions are spread by the hash of their id. Messages are split by session id, not by its hash:
@@ -135,7 +136,7 @@ def ensure_indexes(database: Database, retention: timedelta | None) -> Operation
 
 
 def _ensure(
-    collection: Collection,
+    collection: Collection[Any],
     indexes: list[IndexModel],
     retention: timedelta | None,
     linger: timedelta,

@@ -1,7 +1,7 @@
 """Operations on messages, but for deletion."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from bson import ObjectId
 from langchain_core.messages import BaseMessage
@@ -9,12 +9,21 @@ from langchain_core.messages import BaseMessage
 from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.core.store import Newborn
 from langchain_zepstore.errors import NotFoundError
-from langchain_zepstore.messages.parts import each_once, langchain_body, message_body
+from langchain_zepstore.messages.parts import Body, each_once, langchain_body, message_body
 from langchain_zepstore.messages.storable import mergeable
 from langchain_zepstore.models import Memory, Message
-from langchain_zepstore.mongo import documents
+from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.deletion.marks import Marking
-from langchain_zepstore.mongo.driver.collection import Conflict, Database, Document
+from langchain_zepstore.mongo.documents import (
+    Fields,
+    MessageDocument,
+    Metadata,
+    Query,
+    SessionDocument,
+    Stage,
+    Update,
+)
+from langchain_zepstore.mongo.driver.collection import Conflict, Database
 from langchain_zepstore.mongo.driver.durability import Reservation
 from langchain_zepstore.mongo.expressions import merged
 from langchain_zepstore.mongo.reservation import confirm, reserve
@@ -24,7 +33,7 @@ T = TypeVar("T")
 
 _MAX_PART_MESSAGES = 1000
 _MAX_PART_BYTES = 8 * 1024 * 1024
-_SPOKEN = ("role", "content")
+_SPOKEN: tuple[Literal["role", "content"], ...] = ("role", "content")
 _HELD = dict.fromkeys(
     ("seq", "uuid", "created_at", "deleted_at", "restored", "embedding", *_SPOKEN), 1
 )
@@ -53,7 +62,7 @@ class Messages:
         parts of up to 1,000 messages or 8 MB, in order.
         """
         metadata = mergeable(memory.metadata, "memory.metadata") if memory.metadata else None
-        sized = documents.sized(each_once(memory.messages, message_body))
+        sized = codecs.with_sizes(each_once(memory.messages, message_body))
         return self._add(session_id, sized, metadata, newborn, keep_deleted)
 
     def add_langchain(
@@ -65,14 +74,14 @@ class Messages:
         keep_deleted: bool = False,
     ) -> Operation[None]:
         """Store LangChain's messages at the end of a session, without a detour over Zep's."""
-        sized = documents.sized(each_once(messages, langchain_body))
+        sized = codecs.with_sizes(each_once(messages, langchain_body))
         return self._add(session_id, sized, None, newborn, keep_deleted)
 
     def _add(
         self,
         session_id: str,
-        sized: list[tuple[Document, int]],
-        metadata: Document | None,
+        sized: list[tuple[Body, int]],
+        metadata: Metadata | None,
         newborn: Newborn | None,
         keep_deleted: bool,
     ) -> Operation[None]:
@@ -107,15 +116,15 @@ class Messages:
     def _insert(
         self,
         reservation: Reservation,
-        bodies: Sequence[Document],
+        bodies: Sequence[Body],
         sizes: Sequence[int],
         superseded: list[ObjectId],
         keep_deleted: bool,
     ) -> Operation[bool]:
         """Insert messages under reserved numbers; ``False`` if the numbers are not theirs."""
         session = reservation.session
-        for part in _parts(documents.numbered(session, bodies), sizes):
-            remaining: list[Document] | None = part
+        for part in _parts(codecs.with_sequence_numbers(session, bodies), sizes):
+            remaining: list[MessageDocument] | None = part
             while remaining:
                 inserted = yield from self._messages.insert(remaining)
                 carried = self._database.tenure.carries(reservation, inserted.writer)
@@ -131,7 +140,7 @@ class Messages:
         return True
 
     def _move_on(
-        self, session: Document, bodies: Sequence[Document], superseded: list[ObjectId]
+        self, session: SessionDocument, bodies: Sequence[Body], superseded: list[ObjectId]
     ) -> Operation[None]:
         """Let what has landed under reserved numbers give way to what is inserted next."""
         superseded.append(ObjectId())
@@ -150,12 +159,12 @@ class Messages:
 
     def _settle(
         self,
-        session: Document,
-        messages: Sequence[Document],
+        session: SessionDocument,
+        messages: Sequence[MessageDocument],
         conflicts: Sequence[Conflict],
         superseded: list[ObjectId],
         keep_deleted: bool,
-    ) -> Operation[list[Document] | None]:
+    ) -> Operation[list[MessageDocument] | None]:
         """Deal with messages whose id or number is taken.
 
         Returns:
@@ -185,7 +194,9 @@ class Messages:
                 remaining.append(message)
         return remaining
 
-    def _supersede(self, session: Document, holder: Document, by: ObjectId) -> Operation[int]:
+    def _supersede(
+        self, session: SessionDocument, holder: MessageDocument, by: ObjectId
+    ) -> Operation[int]:
         """Let a deleted or stray message give way to one with its id.
 
         It lets go of the id and stays until the new one is there: it must not be lost with a
@@ -196,23 +207,24 @@ class Messages:
             query["deleted_at"] = {"$ne": None}  # it may have been restored since it was read
         return self._messages.update(query, _superseding(by))
 
-    def _replace(self, session: Document, holder: Document, message: Document) -> Operation[bool]:
+    def _replace(
+        self, session: SessionDocument, holder: MessageDocument, message: MessageDocument
+    ) -> Operation[bool]:
         """Put a message in the place of the live one with its id; whether that was still so."""
         this = _this(session["_id"], holder)
-        kept: Document = {
-            name: holder[name] for name in ("_id", "seq", "restored") if name in holder
-        }
+        kept: Stage = {name: holder[name] for name in ("_id", "seq", "restored") if name in holder}
         if message["created_at"] is session["active_at"]:  # the caller gave none
             kept["created_at"] = holder["created_at"]
         if "embedding" in holder and all(holder.get(name) == message[name] for name in _SPOKEN):
             kept["embedding"] = holder["embedding"]
         # Deleted and restored since it was read, it would lose the memory of that.
         unchanged = {"deleted_at": None, "restored": holder.get("restored")}
-        return bool((yield from self._messages.replace({**this, **unchanged}, {**message, **kept})))
+        replacement = cast("MessageDocument", {**message, **kept})
+        return bool((yield from self._messages.replace({**this, **unchanged}, replacement)))
 
     def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
         """Return the last messages of a session, oldest first; all of them without ``lastn``."""
-        return self._window(session_id, lastn, documents.to_message, documents.MESSAGE_FIELDS)
+        return self._window(session_id, lastn, codecs.to_message, codecs.MESSAGE_FIELDS)
 
     def memory(self, session_id: str, lastn: int | None = None) -> Operation[Memory]:
         """Return the same with the session's summary."""
@@ -224,15 +236,15 @@ class Messages:
         self, session_id: str, lastn: int | None = None
     ) -> Operation[list[BaseMessage]]:
         """Return the same as LangChain's messages, without a detour over Zep's."""
-        fields = documents.LANGCHAIN_FIELDS
-        return self._window(session_id, lastn, documents.to_langchain, fields)
+        fields = codecs.LANGCHAIN_FIELDS
+        return self._window(session_id, lastn, codecs.to_langchain, fields)
 
     def _window(
         self,
         session_id: str,
         lastn: int | None,
-        decode: Callable[[Document], T],
-        fields: Document,
+        decode: Callable[[MessageDocument], T],
+        fields: Fields,
     ) -> Operation[list[T]]:
         if lastn == 0:
             return []
@@ -252,9 +264,9 @@ class Messages:
         if after is not None:
             query["seq"] = {"$gt": after}
         found = yield from self._messages.find(
-            query, sort={"seq": 1}, limit=limit, fields=documents.MESSAGE_FIELDS
+            query, sort={"seq": 1}, limit=limit, fields=codecs.MESSAGE_FIELDS
         )
-        items = [documents.to_message(document) for document in found]
+        items = [codecs.to_message(document) for document in found]
         # Not at a short page: what is added meanwhile still comes.
         return Page(items, found[-1]["seq"] if found else None)
 
@@ -265,19 +277,19 @@ class Messages:
             sort={"seq": 1},
             skip=(number - 1) * limit,
             limit=limit,
-            fields=documents.MESSAGE_FIELDS,
+            fields=codecs.MESSAGE_FIELDS,
         )
-        return [documents.to_message(document) for document in found]
+        return [codecs.to_message(document) for document in found]
 
     def around(self, session_id: str, uuid: str, window: int) -> Operation[list[Message]]:
         """Return a live message with so many before and after it, oldest first."""
         live = _live(session_id)
-        fields = documents.MESSAGE_FIELDS
+        fields = codecs.MESSAGE_FIELDS
         found = yield from self._messages.find_one({**live, "uuid": uuid}, fields=fields)
         message = _existing(found, session_id, uuid)
         seq = message["seq"]
-        before: list[Document] = []
-        after: list[Document] = []
+        before: list[MessageDocument] = []
+        after: list[MessageDocument] = []
         if window:
             before = yield from self._messages.find(
                 {**live, "seq": {"$lt": seq}}, sort={"seq": -1}, limit=window, fields=fields
@@ -285,34 +297,34 @@ class Messages:
             after = yield from self._messages.find(
                 {**live, "seq": {"$gt": seq}}, sort={"seq": 1}, limit=window, fields=fields
             )
-        return [documents.to_message(each) for each in (*reversed(before), message, *after)]
+        return [codecs.to_message(each) for each in (*reversed(before), message, *after)]
 
     def get(self, session_id: str, uuid: str) -> Operation[Message]:
         """Return one message."""
         found = yield from self._messages.find_one(
-            {**_live(session_id), "uuid": uuid}, fields=documents.MESSAGE_FIELDS
+            {**_live(session_id), "uuid": uuid}, fields=codecs.MESSAGE_FIELDS
         )
-        return documents.to_message(_existing(found, session_id, uuid))
+        return codecs.to_message(_existing(found, session_id, uuid))
 
-    def update_metadata(
-        self, session_id: str, uuid: str, metadata: dict[str, Any]
-    ) -> Operation[Message]:
+    def update_metadata(self, session_id: str, uuid: str, metadata: Metadata) -> Operation[Message]:
         """Merge metadata into a message's, in one update."""
         patch = mergeable(metadata, "metadata")
         updated = yield from self._messages.find_one_and_update(
             {**_live(session_id), "uuid": uuid},
             [{"$set": {"metadata": merged("$metadata", patch)}}],
-            fields=documents.MESSAGE_FIELDS,
+            fields=codecs.MESSAGE_FIELDS,
         )
-        return documents.to_message(_existing(updated, session_id, uuid))
+        return codecs.to_message(_existing(updated, session_id, uuid))
 
     def count(self, session_id: str) -> Operation[int]:
         """Return how many messages a session has."""
         return self._messages.count(_live(session_id))
 
 
-def _parts(messages: list[Document], sizes: Sequence[int]) -> Iterator[list[Document]]:
-    part: list[Document] = []
+def _parts(
+    messages: list[MessageDocument], sizes: Sequence[int]
+) -> Iterator[list[MessageDocument]]:
+    part: list[MessageDocument] = []
     room = _MAX_PART_BYTES
     for message, size in zip(messages, sizes, strict=True):
         if part and (len(part) == _MAX_PART_MESSAGES or size > room):
@@ -324,12 +336,12 @@ def _parts(messages: list[Document], sizes: Sequence[int]) -> Iterator[list[Docu
         yield part
 
 
-def _is_stray(message: Document, session: Document) -> bool:
+def _is_stray(message: MessageDocument, session: SessionDocument) -> bool:
     # Written under an incarnation that was lost with its server before it was durable.
     return bool(message["_id"]["s"] != session["uuid"])
 
 
-def _superseding(by: ObjectId) -> list[Document]:
+def _superseding(by: ObjectId) -> Update:
     return [
         {
             "$set": {
@@ -341,16 +353,16 @@ def _superseding(by: ObjectId) -> list[Document]:
     ]
 
 
-def _this(session_id: str, message: Document) -> dict[str, Any]:
+def _this(session_id: str, message: MessageDocument) -> Query:
     # Its _id alone would do, but for a router, which looks for the shard by the session.
     return {"_id": message["_id"], "session_id": session_id, "uuid": message["uuid"]}
 
 
-def _live(session_id: str) -> dict[str, Any]:
+def _live(session_id: str) -> Query:
     return {"session_id": session_id, "deleted_at": None}
 
 
-def _existing(found: Document | None, session_id: str, uuid: str) -> Document:
+def _existing(found: MessageDocument | None, session_id: str, uuid: str) -> MessageDocument:
     if found is None:
         raise NotFoundError(f"session {session_id!r} has no message {uuid!r}")
     return found

@@ -4,7 +4,8 @@ from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.mongo.counters import next_number
-from langchain_zepstore.mongo.driver.collection import Database, Document
+from langchain_zepstore.mongo.documents import Stage, UserDocument
+from langchain_zepstore.mongo.driver.collection import Database
 from langchain_zepstore.mongo.expressions import literal
 
 
@@ -27,15 +28,15 @@ def ensure_user(database: Database, user_id: str) -> Operation[None]:
 
 
 def upsert_user(
-    database: Database, user_id: str, token: str, fields: Document
-) -> Operation[Document]:
+    database: Database, user_id: str, token: str, fields: Stage
+) -> Operation[UserDocument]:
     """Create a user with these fields, or revive a deleted one with them; a live one stays."""
     number = yield from next_number(database, "users")
     born = {"$eq": [{"$type": "$uuid"}, "missing"]}
     revived = {"$ne": [{"$ifNull": ["$deleted_at", None]}, None]}
     is_new = {"$or": [born, revived]}
     first = {"uuid": token, "id": number, "created_at": "$$NOW"}
-    changes: Document = {
+    changes: Stage = {
         **{name: {"$cond": [born, value, f"${name}"]} for name, value in first.items()},
         **{name: {"$cond": [is_new, literal(value), f"${name}"]} for name, value in fields.items()},
         "revival": {"$cond": [revived, token, "$revival"]},

@@ -1,13 +1,14 @@
 """Giving a session that is nobody's to a user, with all that was said in it."""
 
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.mongo import documents
+from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.deletion.marks import Marking, this_session
-from langchain_zepstore.mongo.driver.collection import Database, Document
+from langchain_zepstore.mongo.documents import SessionDocument, Stage
+from langchain_zepstore.mongo.driver.collection import Database
 from langchain_zepstore.mongo.expressions import literal
 
 
-def adopted(user_id: str) -> Document:
+def adopted(user_id: str) -> Stage:
     """Return what an update sets to give a session to a user; ``adopt`` completes it."""
     is_nobodys = {"$eq": [{"$ifNull": ["$user_id", None]}, None]}
     return {
@@ -16,7 +17,7 @@ def adopted(user_id: str) -> Document:
     }
 
 
-def adopt(database: Database, session: Document) -> Operation[None]:
+def adopt(database: Database, session: SessionDocument) -> Operation[None]:
     """Let a session's messages say whose they are, if that was begun; a repeated call completes it.
 
     A message on its way would still say that it is nobody's. The numbers are fenced first, so that
@@ -28,9 +29,9 @@ def adopt(database: Database, session: Document) -> Operation[None]:
     yield from database.messages.update(
         {
             "session_id": session["_id"],
-            "scope": documents.scope_of({"_id": session["_id"]}),
+            "scope": codecs.session_scope(session["_id"]),
         },
-        {"$set": {"scope": documents.scope_of(session)}},
+        {"$set": {"scope": codecs.scope_of(session)}},
         many=True,
     )
     yield from database.sessions.update(

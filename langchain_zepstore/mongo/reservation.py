@@ -10,7 +10,8 @@ from langchain_zepstore.core.store import Newborn
 from langchain_zepstore.messages.storable import encoded_metadata
 from langchain_zepstore.mongo.counters import next_number
 from langchain_zepstore.mongo.deletion.marks import this_session
-from langchain_zepstore.mongo.driver.collection import Database, Document
+from langchain_zepstore.mongo.documents import Metadata, Stage
+from langchain_zepstore.mongo.driver.collection import Database
 from langchain_zepstore.mongo.driver.durability import Reservation
 from langchain_zepstore.mongo.expressions import literal, merged
 from langchain_zepstore.mongo.ownership import ensure_user
@@ -23,7 +24,7 @@ def reserve(
     session_id: str,
     count: int,
     *,
-    metadata: Document | None = None,
+    metadata: Metadata | None = None,
     newborn: Newborn | None = None,
 ) -> Operation[Reservation]:
     """Hand out the next numbers of a session, which it creates, revives and stamps by the way.
@@ -69,9 +70,9 @@ def confirm(database: Database, reservation: Reservation) -> Operation[bool]:
     return bool(there)
 
 
-def _reserving(count: int, metadata: Document | None) -> list[Document]:
+def _reserving(count: int, metadata: Metadata | None) -> list[Stage]:
     last = {"$add": ["$seq", Int64(count)]}
-    changes: Document = {
+    changes: Stage = {
         "seq": last,
         "revived": {"$cond": [_IS_DELETED, last, "$revived"]},
         "active_at": "$$NOW",
@@ -96,7 +97,7 @@ CLOSED_DELETION = {
 """A session's deletion, closed if it was open: whoever adds to a session keeps it alive."""
 
 
-def _birth_of(database: Database, newborn: Newborn) -> Operation[Document]:
+def _birth_of(database: Database, newborn: Newborn) -> Operation[Stage]:
     metadata = None
     if newborn.metadata is not None:
         metadata = encoded_metadata(newborn.metadata, "session_metadata")
@@ -106,8 +107,8 @@ def _birth_of(database: Database, newborn: Newborn) -> Operation[Document]:
 
 
 def birth(
-    database: Database, token: str, user_id: str | None, metadata: Document | None
-) -> Operation[Document]:
+    database: Database, token: str, user_id: str | None, metadata: Metadata | None
+) -> Operation[Stage]:
     """Return the fields with which a session comes into being, unless it is there already.
 
     Two may give birth at once: the fields of the first stay, the second's ``id`` is a gap.
@@ -118,7 +119,7 @@ def birth(
         user_id: Its user.
         metadata: Its metadata, encoded.
     """
-    fields: Document = {
+    fields: Stage = {
         "uuid": token,
         "id": (yield from next_number(database, "sessions")),
         "seq": Int64(0),

@@ -16,10 +16,11 @@ from langchain_zepstore.core.store import Listing
 from langchain_zepstore.errors import AlreadyExistsError, BadRequestError, NotFoundError
 from langchain_zepstore.messages.storable import encoded_metadata, mergeable
 from langchain_zepstore.models import Session
-from langchain_zepstore.mongo import documents
+from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.cursors import milliseconds_of, moment_at
 from langchain_zepstore.mongo.deletion.operations import Deletion
-from langchain_zepstore.mongo.driver.collection import Database, Document
+from langchain_zepstore.mongo.documents import Metadata, Query, SessionDocument, Stage
+from langchain_zepstore.mongo.driver.collection import Database
 from langchain_zepstore.mongo.expressions import holds, literal, merged, without
 from langchain_zepstore.mongo.ownership import require_user
 from langchain_zepstore.mongo.reassignment import adopt, adopted
@@ -59,7 +60,7 @@ class Sessions:
                 raise AlreadyExistsError(f"session {session_id!r} exists already")
             if user_id is not None:
                 yield from self._check_orphan(session_id, user_id)
-            return documents.to_session(found)
+            return codecs.to_session(found)
 
     def _check_orphan(self, session_id: str, user_id: str) -> Operation[None]:
         """Delete a new session again if its user was deleted meanwhile, and did not find it."""
@@ -71,9 +72,9 @@ class Sessions:
             raise
 
     def _revive(
-        self, session: Document, token: str, user_id: str | None, metadata: Document | None
+        self, session: SessionDocument, token: str, user_id: str | None, metadata: Metadata | None
     ) -> Operation[None]:
-        changes: Document = {
+        changes: Stage = {
             "revival": token,
             "updated_at": "$$NOW",
             "active_at": "$$NOW",
@@ -103,12 +104,12 @@ class Sessions:
         session = yield from self._sessions.find_one({"_id": session_id, "deleted_at": None})
         if session is None:
             raise NotFoundError(f"there is no session {session_id!r}")
-        return documents.to_session(session)
+        return codecs.to_session(session)
 
     def find(self, session_id: str) -> Operation[Session | None]:
         """Return a session, live or deleted."""
         session = yield from self._sessions.find_one({"_id": session_id})
-        return None if session is None else documents.to_session(session)
+        return None if session is None else codecs.to_session(session)
 
     def update(self, session: Session, unset: Sequence[Sequence[str]]) -> Operation[Session]:
         """Merge metadata into a session's and remove keys, in one update; undeletes the session."""
@@ -123,7 +124,7 @@ class Sessions:
             "updated_at": "$$NOW",
             "deletion": CLOSED_DELETION,
         }
-        query: Document = {"_id": session_id}
+        query: Query = {"_id": session_id}
         if user_id is not None:
             yield from self._check_user(session_id, user_id)
             query["user_id"] = {"$in": [None, user_id]}
@@ -136,7 +137,7 @@ class Sessions:
                 yield from self._check_user(session_id, user_id)
             raise NotFoundError(f"there is no session {session_id!r}")
         yield from adopt(self._database, updated)
-        return documents.to_session(updated)
+        return codecs.to_session(updated)
 
     def _check_user(self, session_id: str, user_id: str) -> Operation[None]:
         session = yield from self._sessions.find_one({"_id": session_id}, fields={"user_id": 1})
@@ -150,7 +151,7 @@ class Sessions:
 
     def listed(self, listing: Listing, limit: int, cursor: int) -> Operation[list[Session]]:
         """Return sessions with ids above the cursor, by id; all of them with limit 0."""
-        query: Document = {"id": {"$gt": cursor}}
+        query: Query = {"id": {"$gt": cursor}}
         if not listing.include_deleted:
             query["deleted_at"] = None
         if listing.user_id is not None:
@@ -159,9 +160,9 @@ class Sessions:
             wanted = encoded_metadata(listing.metadata, "metadata")
             query["$expr"] = {"$and": holds("$metadata", wanted)}
         found = yield from self._sessions.find(
-            query, sort={"id": 1}, limit=limit, fields=documents.SESSION_FIELDS
+            query, sort={"id": 1}, limit=limit, fields=codecs.SESSION_FIELDS
         )
-        return [documents.to_session(session) for session in found]
+        return [codecs.to_session(session) for session in found]
 
     def page(self, listing: Listing, limit: int, cursor: Any) -> Operation[Page[Session]]:
         """Return the page of sessions after a page's cursor."""
@@ -172,7 +173,7 @@ class Sessions:
         self, limit: int, cursor: str | None, user_id: str | None
     ) -> Operation[Page[Session]]:
         """Return live sessions, the most recently active first."""
-        query: Document = {"deleted_at": None}
+        query: Query = {"deleted_at": None}
         if user_id is not None:
             query["user_id"] = user_id
         if cursor is not None:
@@ -183,13 +184,13 @@ class Sessions:
             query,
             sort={"active_at": -1, "id": -1},
             limit=limit + 1,
-            fields=documents.SESSION_FIELDS,
+            fields=codecs.SESSION_FIELDS,
         )
-        sessions = [documents.to_session(session) for session in found[:limit]]
+        sessions = [codecs.to_session(session) for session in found[:limit]]
         return Page(sessions, _encoded(found[limit - 1]) if len(found) > limit else None)
 
 
-def _encoded(session: Document) -> str:
+def _encoded(session: SessionDocument) -> str:
     milliseconds = milliseconds_of(session["active_at"])
     place = json.dumps([milliseconds, session["id"]])
     return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")

@@ -4,16 +4,15 @@ So one update decides whether a summary gets there before a deletion does: a del
 in the update that opens it, and undeletion gives it back.
 """
 
-from typing import Any
-
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Unsummarized
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.messages.storable import Encoder, encoded_metadata
 from langchain_zepstore.models import Summary
-from langchain_zepstore.mongo import documents
+from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.deletion.marks import Marking
-from langchain_zepstore.mongo.driver.collection import Database, Document
+from langchain_zepstore.mongo.documents import Query, SessionDocument, Stage, SummaryDocument
+from langchain_zepstore.mongo.driver.collection import Database
 from langchain_zepstore.mongo.expressions import literal
 
 
@@ -27,7 +26,7 @@ class Summaries:
 
     def get(self, session_id: str) -> Operation[Summary | None]:
         """Return a live session's summary."""
-        return documents.to_summary((yield from self._kept(session_id)))
+        return codecs.to_summary((yield from self._kept(session_id)))
 
     def pending(self, session_id: str, limit: int) -> Operation[Unsummarized]:
         """Return a live session's summary and what was said after it."""
@@ -35,14 +34,14 @@ class Summaries:
         if session is None:
             raise NotFoundError(f"there is no session {session_id!r}")
         kept = session.get("summary")
-        query: Document = {"session_id": session_id, "deleted_at": None}
+        query: Query = {"session_id": session_id, "deleted_at": None}
         if kept:
             query["seq"] = {"$gt": kept["seq"]}
         found = yield from self._messages.find(
-            query, sort={"seq": 1}, limit=limit, fields=documents.MESSAGE_FIELDS
+            query, sort={"seq": 1}, limit=limit, fields=codecs.MESSAGE_FIELDS
         )
-        messages = [documents.to_message(document) for document in found]
-        return Unsummarized(documents.to_summary(kept), messages, _state(session))
+        messages = [codecs.to_message(document) for document in found]
+        return Unsummarized(codecs.to_summary(kept), messages, _state(session))
 
     def put(
         self, session_id: str, summary: Summary, replacing: str | None, state: str
@@ -72,22 +71,22 @@ class Summaries:
             ],
         )
         kept = yield from self._kept(session_id)
-        return documents.to_summary(kept) if kept and kept["uuid"] == summary.uuid else None
+        return codecs.to_summary(kept) if kept and kept["uuid"] == summary.uuid else None
 
-    def _tidied(self, session_id: str) -> Operation[Document | None]:
+    def _tidied(self, session_id: str) -> Operation[SessionDocument | None]:
         """Return a live session; what somebody began on it, and perhaps died of, is completed."""
         while True:
             session = yield from self._sessions.find_one({"_id": session_id})
             if session is None or not (yield from self._marking.tidy(session)):
                 return None if session is None or session.get("deleted_at") else session
 
-    def _kept(self, session_id: str) -> Operation[Document | None]:
+    def _kept(self, session_id: str) -> Operation[SummaryDocument | None]:
         session = yield from self._sessions.find_one(
             {"_id": session_id, "deleted_at": None}, fields={"summary": 1}
         )
-        return (session or {}).get("summary")
+        return session.get("summary") if session else None
 
-    def _encoded(self, summary: Summary) -> dict[str, Any]:
+    def _encoded(self, summary: Summary) -> Stage:
         encode = Encoder().encode
         encoded = {
             name: encode(getattr(summary, name), f"summary.{name}")
@@ -98,13 +97,13 @@ class Summaries:
         return encoded
 
 
-def _state(session: Document) -> str:
+def _state(session: SessionDocument) -> str:
     """Return what changes when a session is deleted or undeleted."""
-    deletion = session.get("deletion") or {}
-    return f"{session.get('deletion_count') or 0}:{deletion.get('id') or 0}"
+    deletion = session.get("deletion")
+    return f"{session.get('deletion_count') or 0}:{deletion['id'] if deletion else 0}"
 
 
-def _unchanged(state: str) -> Document:
+def _unchanged(state: str) -> Query:
     """Return the query for a session that was neither deleted nor undeleted since."""
     numbers = [int(number) for number in state.split(":") if number.isascii() and number.isdigit()]
     if len(numbers) != 2 or max(numbers) >= 2**63:  # noqa: PLR2004

@@ -9,9 +9,10 @@ from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.errors import AlreadyExistsError, BadRequestError, NotFoundError
 from langchain_zepstore.messages.storable import Encoder, encoded_metadata, mergeable
 from langchain_zepstore.models import CreateUserRequest, Session, UpdateUserRequest, User
-from langchain_zepstore.mongo import documents
+from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.deletion.operations import Deletion
-from langchain_zepstore.mongo.driver.collection import Database, Document
+from langchain_zepstore.mongo.documents import SessionDocument, Stage
+from langchain_zepstore.mongo.driver.collection import Database
 from langchain_zepstore.mongo.expressions import literal, merged
 from langchain_zepstore.mongo.ownership import upsert_user
 
@@ -38,14 +39,14 @@ class Users:
         user = yield from upsert_user(self._database, request.user_id, token, fields)
         if token not in (user["uuid"], user.get("revival")):
             raise AlreadyExistsError(f"user {request.user_id!r} exists already")
-        return documents.to_user(user)
+        return codecs.to_user(user)
 
     def get(self, user_id: str) -> Operation[User]:
         """Return a live user."""
         user = yield from self._users.find_one({"_id": user_id, "deleted_at": None})
         if user is None:
             raise NotFoundError(f"there is no user {user_id!r}")
-        return documents.to_user(user)
+        return codecs.to_user(user)
 
     def update(self, request: UpdateUserRequest) -> Operation[User]:
         """Change the fields that are given: texts are replaced, metadata is merged."""
@@ -54,7 +55,7 @@ class Users:
         }
         # An empty text changes nothing, as in Zep; None clears.
         fields = _texts({name: text for name, text in given.items() if text != ""})
-        changes: Document = {name: literal(text) for name, text in fields.items()}
+        changes: Stage = {name: literal(text) for name, text in fields.items()}
         if request.metadata is not None:
             changes["metadata"] = merged("$metadata", mergeable(request.metadata, "user.metadata"))
         elif "metadata" in request.model_fields_set:
@@ -65,7 +66,7 @@ class Users:
         )
         if user is None:
             raise NotFoundError(f"there is no user {request.user_id!r}")
-        return documents.to_user(user)
+        return codecs.to_user(user)
 
     def delete(self, user_id: str) -> Operation[None]:
         """Soft-delete a user, then the sessions one by one; repeated, it goes on where it was."""
@@ -99,7 +100,7 @@ class Users:
                 return  # added again, or another goes on
         yield from self._users.update(ours, {"$unset": {"deleting": 1}})
 
-    def _sessions_after(self, user_id: str, after: int) -> Operation[list[Document]]:
+    def _sessions_after(self, user_id: str, after: int) -> Operation[list[SessionDocument]]:
         return self._sessions.find(
             {"user_id": user_id, "id": {"$gt": after}},
             sort={"id": 1},
@@ -112,7 +113,7 @@ class Users:
         found = yield from self._users.find(
             {"deleted_at": None, "id": {"$gt": cursor}}, sort={"id": 1}, limit=limit
         )
-        return [documents.to_user(user) for user in found]
+        return [codecs.to_user(user) for user in found]
 
     def page(self, limit: int, cursor: Any) -> Operation[Page[User]]:
         """Return the page of users after a page's cursor."""
@@ -124,12 +125,12 @@ class Users:
         found = yield from self._sessions.find(
             {"user_id": user_id, "deleted_at": None, "id": {"$gt": 0}},
             sort={"id": 1},
-            fields=documents.SESSION_FIELDS,
+            fields=codecs.SESSION_FIELDS,
         )
-        return [documents.to_session(session) for session in found]
+        return [codecs.to_session(session) for session in found]
 
 
-def _texts(given: Document) -> Document:
+def _texts(given: Stage) -> Stage:
     for name, text in given.items():
         if not isinstance(text, str | None):
             raise BadRequestError(f"user.{name} must be a str, not {type(text).__name__}")

@@ -10,12 +10,12 @@ And no deletion is replaced by the next, or taken back, before all its marks are
 """
 
 from datetime import datetime
-from typing import Any
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import AlreadyExistsError
-from langchain_zepstore.mongo import documents
-from langchain_zepstore.mongo.driver.collection import Database, Document
+from langchain_zepstore.mongo import codecs
+from langchain_zepstore.mongo.documents import Query, SessionDocument, Update
+from langchain_zepstore.mongo.driver.collection import Database
 
 _CHUNK = 1000
 _SPAN = 50_000
@@ -30,14 +30,14 @@ class Marking:
         self._sessions = database.sessions
         self._messages = database.messages
 
-    def tidy(self, session: Document) -> Operation[bool]:
+    def tidy(self, session: SessionDocument) -> Operation[bool]:
         """Complete what another began on a session and perhaps will not; whether there was any."""
         if session.get("undeletion"):
             yield from self.restore(session)
             return True
         return (yield from self.settle_pending(session))
 
-    def settle_pending(self, session: Document) -> Operation[bool]:
+    def settle_pending(self, session: SessionDocument) -> Operation[bool]:
         """Complete a deletion that is not settled yet; whether there was one."""
         if session.get("deletion") and not session["deletion"].get("settled"):
             yield from self.settle(session)
@@ -50,11 +50,11 @@ class Marking:
         if session:
             yield from self.settle_pending(session)
 
-    def settle(self, session: Document) -> Operation[None]:
+    def settle(self, session: SessionDocument) -> Operation[None]:
         """Complete a session's deletion, whoever began it."""
         deletion = session["deletion"]
         yield from self.fence(session, deletion["seq"], deletion["at"])
-        marked: Document = {
+        marked: Query = {
             "session_id": session["_id"],
             "_id.s": session["uuid"],
             "deleted_at": None,
@@ -80,7 +80,7 @@ class Marking:
             ],
         )
 
-    def fence(self, session: Document, last: int, now: datetime) -> Operation[None]:
+    def fence(self, session: SessionDocument, last: int, now: datetime) -> Operation[None]:
         """Put placeholders at the numbers up to ``last`` that no message holds.
 
         What is on its way to one of them gets another number. Below the last fence, gaps are what
@@ -90,7 +90,7 @@ class Marking:
         numbers = _numbers(session, first, last)
         if last - first == (yield from self._messages.count(numbers, hint=_BY_ID)):
             return
-        deleted_at = now + documents.GRACE
+        deleted_at = now + codecs.MAX_ADD_DURATION
         for start in range(first, last, _CHUNK):
             end = min(start + _CHUNK, last)
             held = yield from self._messages.find(_numbers(session, start, end), fields={"_id": 1})
@@ -98,13 +98,13 @@ class Marking:
             if free:
                 # A conflict is a message that came first, or another's placeholder.
                 yield from self._messages.insert(
-                    documents.placeholders(session, sorted(free), deleted_at)
+                    codecs.placeholders(session, sorted(free), deleted_at)
                 )
 
-    def restore(self, session: Document) -> Operation[None]:
+    def restore(self, session: SessionDocument) -> Operation[None]:
         """Complete a session's undeletion, whoever began it."""
         undeletion = session["undeletion"]
-        query: Document = {
+        query: Query = {
             "session_id": session["_id"],
             "deletion": undeletion["id"],
             "_id.s": session["uuid"],
@@ -121,7 +121,7 @@ class Marking:
             {**this_session(session), "undeletion": undeletion}, {"$unset": {"undeletion": 1}}
         )
 
-    def _restore_superseded(self, query: Document, unmark: Document) -> Operation[None]:
+    def _restore_superseded(self, query: Query, unmark: Update) -> Operation[None]:
         """Bring back messages that gave way to one that never came; remove the others."""
         for message in (yield from self._messages.find(query, fields={"uuid": 1})):
             this = {**query, "_id": message["_id"]}
@@ -130,22 +130,22 @@ class Marking:
             except AlreadyExistsError:
                 yield from self.forget(this)
 
-    def forget(self, query: Document) -> Operation[None]:
+    def forget(self, query: Query) -> Operation[None]:
         """Turn deleted messages into placeholders: their numbers stay taken until the purge."""
-        yield from self._messages.update(query, documents.FORGETTING, many=True)
+        yield from self._messages.update(query, codecs.FORGETTING, many=True)
 
-    def _update_messages(self, query: Document, update: Document, last: int) -> Operation[None]:
+    def _update_messages(self, query: Query, update: Update, last: int) -> Operation[None]:
         # In spans: one command over millions of messages would outlast the timeout.
         for start in range(0, last, _SPAN):
             span = {"$gt": start, "$lte": min(start + _SPAN, last)}
             yield from self._messages.update({**query, "seq": span}, update, many=True)
 
 
-def this_session(session: Document) -> dict[str, Any]:
+def this_session(session: SessionDocument) -> Query:
     """Return the query for this incarnation of a session."""
     return {"_id": session["_id"], "uuid": session["uuid"]}
 
 
-def _numbers(session: Document, after: int, last: int) -> Document:
+def _numbers(session: SessionDocument, after: int, last: int) -> Query:
     incarnation = session["uuid"]
     return {"_id": {"$gt": {"s": incarnation, "q": after}, "$lte": {"s": incarnation, "q": last}}}

@@ -5,10 +5,11 @@ from bson import ObjectId
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Message, Session
-from langchain_zepstore.mongo import documents
+from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.deletion.marks import Marking, this_session
 from langchain_zepstore.mongo.deletion.purge import Purging
-from langchain_zepstore.mongo.driver.collection import Database, Document
+from langchain_zepstore.mongo.documents import MessageDocument, SessionDocument, Stage
+from langchain_zepstore.mongo.driver.collection import Database
 from langchain_zepstore.mongo.reservation import CLOSED_DELETION
 
 _SETTLED = {"$or": [{"deletion": None}, {"deletion.settled": True}]}
@@ -41,9 +42,9 @@ class Deletion:
                 raise NotFoundError(f"session {session_id!r} is deleted already")
             yield from self._marking.tidy(session)
 
-    def _begin(self, session_id: str) -> Operation[Document | None]:
+    def _begin(self, session_id: str) -> Operation[SessionDocument | None]:
         """Open a deletion of a live session with nothing left to tidy, or join the open one."""
-        opened: Document = {
+        opened: Stage = {
             "id": {"$add": [{"$ifNull": ["$deletion_count", 0]}, 1]},
             "at": "$$NOW",
             "seq": "$seq",
@@ -65,7 +66,7 @@ class Deletion:
             ],
         )
 
-    def _widened(self, session: Document) -> Operation[Document]:
+    def _widened(self, session: SessionDocument) -> Operation[SessionDocument]:
         """Let a deletion that was just opened take a message above the session's last number.
 
         A writer that died may have left one, if the server lost its reservation as well.
@@ -96,7 +97,7 @@ class Deletion:
             session = yield from self._present(session_id)
             if session.get("undeletion"):
                 yield from self._marking.restore(session)
-                return documents.to_session(session)
+                return codecs.to_session(session)
             if not session.get("deletion"):
                 raise NotFoundError(f"session {session_id!r} has no deletion to take back")
             yield from self._marking.settle_pending(session)
@@ -114,13 +115,13 @@ class Deletion:
             )
             if claimed:
                 yield from self._marking.restore(claimed)
-                return documents.to_session(claimed)
+                return codecs.to_session(claimed)
 
-    def _require_taken(self, session: Document) -> Operation[None]:
+    def _require_taken(self, session: SessionDocument) -> Operation[None]:
         if not (yield from self._took(session)):
             raise NotFoundError(f"session {session['_id']!r} has no messages to bring back")
 
-    def _took(self, session: Document) -> Operation[Document | None]:
+    def _took(self, session: SessionDocument) -> Operation[MessageDocument | None]:
         return self._messages.find_one(
             {
                 "session_id": session["_id"],
@@ -160,7 +161,7 @@ class Deletion:
             message = min(found, key=lambda document: "superseded" in document)
             if not message.get("deleted_at"):
                 if restoring:
-                    return documents.to_message(message)
+                    return codecs.to_message(message)
                 raise NotFoundError(f"message {uuid!r} of session {session_id!r} is not deleted")
             session = yield from self._present(session_id)
             if session.get("deleted_at"):
@@ -171,8 +172,8 @@ class Deletion:
                 raise NotFoundError(f"message {uuid!r} was said before {session_id!r} began anew")
             if (yield from self._marking.tidy(session)):
                 # It may have been our own undeletion, with the answer lost.
-                begun = session.get("undeletion") or {}
-                restoring = restoring or begun.get("message") == uuid
+                begun = session.get("undeletion")
+                restoring = restoring or bool(begun and begun.get("message") == uuid)
                 continue
             claimed = yield from self._claim(
                 session,
@@ -185,8 +186,8 @@ class Deletion:
                 restoring = True
 
     def _claim(
-        self, session: Document, undeletion: Document, *changes: Document
-    ) -> Operation[Document | None]:
+        self, session: SessionDocument, undeletion: Stage, *changes: Stage
+    ) -> Operation[SessionDocument | None]:
         """Take a deletion back in the session's document, if nothing has changed there."""
         current = session.get("deletion")
         return self._sessions.find_one_and_update(
@@ -208,7 +209,7 @@ class Deletion:
             ],
         )
 
-    def _present(self, session_id: str) -> Operation[Document]:
+    def _present(self, session_id: str) -> Operation[SessionDocument]:
         session = yield from self._sessions.find_one({"_id": session_id})
         if session is None:
             raise NotFoundError(f"there is no session {session_id!r}")

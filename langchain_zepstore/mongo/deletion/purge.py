@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.mongo import documents
+from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.deletion.marks import Marking, this_session
-from langchain_zepstore.mongo.driver.collection import Collection, Database, Document
+from langchain_zepstore.mongo.documents import Query
+from langchain_zepstore.mongo.driver.collection import Collection, Database
 
 _CHUNK = 1000
 _MESSAGE = {"placeholder": None}
@@ -31,14 +33,14 @@ class Purging:
         """
         now = datetime.now(UTC)
         until = now - (older_than or timedelta())
-        past: Document = {"deleted_at": {"$lte": min(until, now - documents.GRACE)}}
-        recent: Document = {"deleted_at": {"$lte": until}, **_MESSAGE}
+        past: Query = {"deleted_at": {"$lte": min(until, now - codecs.MAX_ADD_DURATION)}}
+        recent: Query = {"deleted_at": {"$lte": until}, **_MESSAGE}
         messages = self._database.messages
 
-        def forget(query: Document) -> Operation[int]:
-            return messages.update(query, documents.FORGETTING, many=True, hint=_BY_ID)
+        def forget(query: Query) -> Operation[int]:
+            return messages.update(query, codecs.FORGETTING, many=True, hint=_BY_ID)
 
-        def remove(query: Document) -> Operation[int]:
+        def remove(query: Query) -> Operation[int]:
             return messages.delete(query, hint=_BY_ID)
 
         removed = yield from self._each({**past, **_MESSAGE}, until, remove)
@@ -55,7 +57,7 @@ class Purging:
             {"$unset": {"deletion.summary": 1}},
             many=True,
         )
-        gone: Document = {"deleted_at": {"$lte": until}}
+        gone: Query = {"deleted_at": {"$lte": until}}
         return {
             "messages": removed,
             "sessions": (yield from _remove(self._database.sessions, gone)),
@@ -63,7 +65,7 @@ class Purging:
         }
 
     def _each(
-        self, query: Document, until: datetime, end: Callable[[Document], Operation[int]]
+        self, query: Query, until: datetime, end: Callable[[Query], Operation[int]]
     ) -> Operation[int]:
         """Put an end to messages, and before that to all ways to bring them back together."""
         ended = 0
@@ -74,7 +76,7 @@ class Purging:
 
     def _give_up(self, session_ids: set[str], until: datetime) -> Operation[None]:
         sessions = self._database.sessions
-        query: Document = {
+        query: Query = {
             "_id": {"$in": list(session_ids)},
             "$or": [{"undeletion": {"$ne": None}}, {"deletion.at": {"$lte": until}}],
         }
@@ -90,7 +92,7 @@ class Purging:
 # In chunks: one command over millions of documents would outlast the timeout.
 
 
-def _remove(collection: Collection, query: Document) -> Operation[int]:
+def _remove(collection: Collection[Any], query: Query) -> Operation[int]:
     removed = 0
     while found := (yield from _chunk(collection, query)):
         removed += yield from collection.delete(
@@ -99,5 +101,5 @@ def _remove(collection: Collection, query: Document) -> Operation[int]:
     return removed
 
 
-def _chunk(collection: Collection, query: Document) -> Operation[list[Document]]:
+def _chunk(collection: Collection[Any], query: Query) -> Operation[list[Any]]:
     return collection.find(query, limit=_CHUNK, fields={"_id": 1, "session_id": 1})

@@ -6,7 +6,7 @@ The only module that makes clients of theirs.
 import asyncio
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -274,10 +274,10 @@ def _own_limits(url: str) -> set[str]:
     return _given(url) & {name.lower() for name in _LIMITS}
 
 
-def _options(settings: Settings, url: str) -> dict[str, Any]:
+def _options(settings: Settings, url: str) -> Mapping[str, Any]:
     limit = ceil(settings.timeout * 1000)
     patience = min(limit, _REVIVAL_PATIENCE_MS) if settings.embedded else limit
-    options: dict[str, Any] = dict.fromkeys(_LIMITS, limit) | {"serverSelectionTimeoutMS": patience}
+    options = dict.fromkeys(_LIMITS, limit) | {"serverSelectionTimeoutMS": patience}
     given = _given(url)
     if "timeoutms" in given:
         # A limit of the driver's for all of these. It costs a turn about a twentieth.

@@ -12,7 +12,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import iscoroutine
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pymongo
 from bson.codec_options import CodecOptions
@@ -21,6 +21,15 @@ from pymongo.errors import DuplicateKeyError, WriteConcernError
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import AuthError
+from langchain_zepstore.mongo.documents import (
+    CounterDocument,
+    Fields,
+    MessageDocument,
+    Query,
+    SessionDocument,
+    Update,
+    UserDocument,
+)
 from langchain_zepstore.mongo.driver.durability import Tenure, Writer, writer_of
 from langchain_zepstore.mongo.driver.errors import (
     DRIVER_ERRORS,
@@ -31,14 +40,13 @@ from langchain_zepstore.mongo.driver.errors import (
     translated,
 )
 
-Document = dict[str, Any]
-Update = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+D = TypeVar("D", bound=Mapping[str, Any])
 
 _ATTEMPTS = 5
 _FEW = 8  # calls at once that need not wait for each other: motor has five threads per core
 _BATCH = 10_000
 _MOST = 2**31 - 1  # no collection's session holds more, and no driver takes more everywhere
-_CODEC: CodecOptions[Document] = CodecOptions(tz_aware=True)
+_CODEC: CodecOptions[Any] = CodecOptions(tz_aware=True)
 _DUPLICATE_KEY = 11000
 
 
@@ -85,7 +93,7 @@ class Place:
     in_flight: set[object] = field(default_factory=set)
 
 
-class Collection:
+class Collection(Generic[D]):
     """A collection of pymongo, motor or pymongo's asynchronous API.
 
     Attributes:
@@ -136,13 +144,13 @@ class Collection:
 
     def find(
         self,
-        query: Document,
+        query: Query,
         *,
-        sort: Mapping[str, Any] | None = None,
+        sort: Fields | None = None,
         skip: int = 0,
         limit: int = 0,
-        fields: Mapping[str, Any] | None = None,
-    ) -> Operation[list[Document]]:
+        fields: Fields | None = None,
+    ) -> Operation[list[D]]:
         """Return the documents that match, all of them unless there is a limit."""
         limit, skip = min(limit, _MOST), min(skip, _MOST)
         return self.call(
@@ -151,7 +159,7 @@ class Collection:
             ).to_list(None)
         )
 
-    def aggregate(self, stages: Sequence[Mapping[str, Any]]) -> Operation[list[Document]]:
+    def aggregate(self, stages: Sequence[Mapping[str, Any]]) -> Operation[list[Any]]:
         """Return what comes out of a pipeline that only reads."""
 
         def whole() -> Any:
@@ -162,7 +170,7 @@ class Collection:
         return self.call(whole)
 
     def find_raw(
-        self, query: Document, *, sort: Mapping[str, Any], limit: int, fields: Mapping[str, Any]
+        self, query: Query, *, sort: Fields, limit: int, fields: Fields
     ) -> Operation[list[bytes]]:
         """Return the documents that match as BSON, not decoded."""
         batches = yield from self.call(
@@ -172,21 +180,19 @@ class Collection:
         )
         return [document for batch in batches for document in _split(batch)]
 
-    def find_one(
-        self, query: Document, *, fields: Mapping[str, Any] | None = None
-    ) -> Operation[Document | None]:
+    def find_one(self, query: Query, *, fields: Fields | None = None) -> Operation[D | None]:
         """Return a document that matches, ``None`` if there is none."""
         return self.call(lambda: self._raw.find_one(query, fields))
 
     def find_one_and_update(
         self,
-        query: Document,
+        query: Query,
         update: Update,
         *,
-        fields: Mapping[str, Any] | None = None,
+        fields: Fields | None = None,
         upsert: bool = False,
         durable: bool = True,
-    ) -> Operation[Document | None]:
+    ) -> Operation[D | None]:
         """Update a document and return it as it is then; ``None`` if there was none.
 
         Args:
@@ -209,20 +215,20 @@ class Collection:
         )
 
     def update(
-        self, query: Document, update: Update, *, many: bool = False, hint: str | None = None
+        self, query: Query, update: Update, *, many: bool = False, hint: str | None = None
     ) -> Operation[int]:
         """Update a document, or all that match, and return how many matched."""
         method = self._raw.update_many if many else self._raw.update_one
         result = yield from self.call(lambda: method(query, update, hint=hint))
         return int(result.matched_count)
 
-    def update_each(self, updates: Sequence[tuple[Document, Update]]) -> Operation[int]:
+    def update_each(self, updates: Sequence[tuple[Query, Update]]) -> Operation[int]:
         """Update one document per query, all in one command, and return how many matched."""
         several = [UpdateOne(query, update) for query, update in updates]
         result = yield from self.call(lambda: self._raw.bulk_write(several, ordered=False))
         return int(result.matched_count)
 
-    def insert(self, documents: Sequence[Document]) -> Operation[Inserted]:
+    def insert(self, documents: Sequence[D]) -> Operation[Inserted]:
         """Insert documents in one command, those that can be."""
         command = {
             "insert": self.name,
@@ -246,17 +252,17 @@ class Collection:
         conflicts = [Conflict(item["index"], "_id" in item["keyPattern"]) for item in failures]
         return Inserted(conflicts, writer_of(answer, self._place.process()))
 
-    def replace(self, query: Document, document: Document) -> Operation[int]:
+    def replace(self, query: Query, document: D) -> Operation[int]:
         """Put a document in the place of one and return how many matched, 0 or 1."""
         result = yield from self.call(lambda: self._raw.replace_one(query, document))
         return int(result.matched_count)
 
-    def delete(self, query: Document, *, hint: str | None = None) -> Operation[int]:
+    def delete(self, query: Query, *, hint: str | None = None) -> Operation[int]:
         """Remove the documents that match and return how many there were."""
         result = yield from self.call(lambda: self._raw.delete_many(query, hint=hint))
         return int(result.deleted_count)
 
-    def count(self, query: Document, *, hint: str | None = None) -> Operation[int]:
+    def count(self, query: Query, *, hint: str | None = None) -> Operation[int]:
         """Return how many documents match."""
         options = {"hint": hint} if hint else {}
         return self.call(lambda: self._raw.count_documents(query, **options))
@@ -269,11 +275,11 @@ class Collection:
         """Remove an index."""
         return self.call(lambda: self._raw.drop_index(name))
 
-    def index_information(self) -> Operation[dict[str, Document]]:
+    def index_information(self) -> Operation[Mapping[str, Mapping[str, Any]]]:
         """Return the indexes that there are, by name."""
         return self.call(self._raw.index_information)
 
-    def set_expiry(self, index: str, seconds: int) -> Operation[Document]:
+    def set_expiry(self, index: str, seconds: int) -> Operation[None]:
         """Change after how long a TTL index removes documents."""
         change = {"name": index, "expireAfterSeconds": seconds}
         return self.call(lambda: self._raw.database.command("collMod", self.name, index=change))
@@ -296,22 +302,22 @@ class Database:
     def __init__(self, raw: Any, place: Place, language: str | None = None) -> None:
         concern = WriteConcern(**{"w": "majority", "j": True, **raw.write_concern.document})
 
-        def collection(name: str) -> Collection:
+        def collection(name: str) -> Collection[Any]:
             return Collection(
                 raw.get_collection(name, codec_options=_CODEC, write_concern=concern), place
             )
 
-        self.sessions = collection("sessions")
-        self.messages = collection("messages")
-        self.users = collection("users")
-        self.counters = collection("counters")
+        self.sessions: Collection[SessionDocument] = collection("sessions")
+        self.messages: Collection[MessageDocument] = collection("messages")
+        self.users: Collection[UserDocument] = collection("users")
+        self.counters: Collection[CounterDocument] = collection("counters")
         self.tenure = Tenure()
         self.language = language
         self.search_language: str | None = None
         self.vector_indexes: dict[int, bool] = {}
         self._ensured: set[str] = set()
 
-    def ensure(self, collection: Collection, index: IndexModel) -> Operation[None]:
+    def ensure(self, collection: Collection[Any], index: IndexModel) -> Operation[None]:
         """Make sure, once, that an index is there that not everyone needs."""
         name = index.document["name"]
         if name in self._ensured:

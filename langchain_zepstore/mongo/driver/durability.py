@@ -12,8 +12,11 @@ Behind a router (mongos) sessions and messages may live on different servers, an
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from langchain_zepstore.mongo.documents import SessionDocument
 
 _TRUST = 1.0  # seconds
 _PAUSE = 10.0  # seconds
@@ -22,7 +25,7 @@ Writer = Any
 """The election that made a server the primary, or a lone server's process; ``None``: not known."""
 
 
-def writer_of(answer: dict[str, Any], process: Any) -> Writer:
+def writer_of(answer: Mapping[str, Any], process: Any) -> Writer:
     """Return who wrote.
 
     Args:
@@ -44,7 +47,7 @@ class Reservation:
         begun_at: When it was asked for.
     """
 
-    session: dict[str, Any]
+    session: SessionDocument
     writer: Writer
     begun_at: float
 

@@ -7,11 +7,11 @@ service, vectors are compared one by one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import APIError, AuthError
-from langchain_zepstore.mongo.driver.collection import Database, Document
+from langchain_zepstore.mongo.driver.collection import Database
 from langchain_zepstore.mongo.search.hits import Found, place_of
 from langchain_zepstore.mongo.search.scope import Selection
 
@@ -28,7 +28,7 @@ _FILTERS = ("scope", "session_id", "embedding.model")
 _SPARE = 10  # times as many to choose from, since deleted ones are among them
 
 
-def definition(dimension: int) -> Document:
+def definition(dimension: int) -> Any:
     """Return the index as ``createSearchIndex`` takes it.
 
     Args:
@@ -61,9 +61,9 @@ def has_index(database: Database, dimension: int) -> Operation[bool]:
     return known[dimension]
 
 
-def stages(selection: Selection, vector: Vectors, model: str, limit: int) -> list[Document]:
+def stages(selection: Selection, vector: Vectors, model: str, limit: int) -> list[Any]:
     """Return the stages that find the messages nearest to a vector."""
-    filters: Document = {"embedding.model": model}
+    filters: Any = {"embedding.model": model}
     if selection.scope is not None:
         filters["scope"] = selection.scope
     if selection.session_id is not None:
@@ -92,13 +92,13 @@ def stages(selection: Selection, vector: Vectors, model: str, limit: int) -> lis
     ]
 
 
-def found(document: Document) -> Found:
+def found(document: Any) -> Found:
     """Return what a document stands for; Atlas tells a cosine as a number from 0 to 1."""
     cosine = round(2 * document["score"] - 1, 6)
     return Found(place_of(document), document["session_id"], cosine)
 
 
-def _serves(index: Document, dimension: int) -> bool:
+def _serves(index: Any, dimension: int) -> bool:
     fields = index.get("latestDefinition", {}).get("fields", [])
     return bool(index.get("queryable")) and any(
         field.get("path") == _PATH and field.get("numDimensions") == dimension for field in fields

@@ -30,7 +30,7 @@ _ITEM = "$$this"
 _OPERATORS = {"==": "$eq", "!=": "$ne", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte"}
 
 
-def matching(condition: Condition, name: str) -> dict[str, Any]:
+def matching(condition: Condition, name: str) -> Expression:
     """Return an expression for whether metadata meets a condition.
 
     Args:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+import bson
 
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.mongo.driver.collection import Database, Document
+from langchain_zepstore.mongo.documents import MessageDocument, Query
+from langchain_zepstore.mongo.driver.collection import Database
 from langchain_zepstore.mongo.search.ranking import Place
 
 if TYPE_CHECKING:
@@ -44,7 +47,12 @@ class Near:
     vector: Vectors
 
 
-def place_of(document: Document) -> Place:
+def decoded(document: bytes) -> MessageDocument:
+    """Decode a message's document, or the fields of it that were read."""
+    return cast("MessageDocument", bson.decode(document))
+
+
+def place_of(document: MessageDocument) -> Place:
     """Return where a message stands."""
     return document["_id"]["s"], document["_id"]["q"]
 
@@ -54,7 +62,7 @@ def live_at(
     sessions: Mapping[Place, str],
     fields: Mapping[str, Any],
     narrowing: Mapping[str, Any] | None = None,
-) -> Operation[list[Document]]:
+) -> Operation[list[MessageDocument]]:
     """Return the live messages at places.
 
     Args:
@@ -63,7 +71,7 @@ def live_at(
         fields: What to read of them.
         narrowing: What else is asked of them.
     """
-    several: list[Document] = []
+    several: list[MessageDocument] = []
     places = list(sessions)
     for start in range(0, len(places), _MOST):
         part = places[start : start + _MOST]
@@ -72,7 +80,7 @@ def live_at(
     return several
 
 
-def at(places: Iterable[Place], session_ids: Iterable[str]) -> Document:
+def at(places: Iterable[Place], session_ids: Iterable[str]) -> Query:
     """Return the query for the live messages at places in sessions."""
     return {
         "_id": {"$in": [{"s": incarnation, "q": number} for incarnation, number in places]},

@@ -21,9 +21,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 from langchain_zepstore.messages.langchain import text_of
+from langchain_zepstore.mongo.documents import MessageDocument
 from langchain_zepstore.mongo.search.tokens import words
 
 _SATURATION, _LENGTH = 1.2, 0.45  # k1 and b of BM25
@@ -60,24 +61,24 @@ class Candidate:
     similarity: float | None = None
 
 
-def spoken(document: dict[str, Any]) -> str:
+def spoken(document: MessageDocument) -> str:
     """Return what a message says, after the speaker's name if the role is one."""
     speaker, text = _speaker(document), text_of(document["content"])
     return f"{speaker}: {text}" if speaker and text.strip() else text
 
 
-def candidate(document: dict[str, Any], similarity: float | None = None) -> Candidate:
+def candidate(document: MessageDocument, similarity: float | None = None) -> Candidate:
     """Return the candidate that a message's document is."""
     return Candidate(
         place=(document["_id"]["s"], document["seq"]),
         text=text_of(document.get("content", "")),
-        found=document.get("score"),
+        found=cast("float | None", document.get("score")),
         speaker=_speaker(document),
         similarity=similarity,
     )
 
 
-def _speaker(document: dict[str, Any]) -> str:
+def _speaker(document: MessageDocument) -> str:
     role: str = document.get("role", "")
     return "" if role.lower() in _COMMON_ROLES else role
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import bson
 
@@ -11,9 +10,10 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Sought
 from langchain_zepstore.errors import APIError, BadRequestError
 from langchain_zepstore.messages.storable import encoded_metadata
-from langchain_zepstore.mongo import documents
+from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.cursors import milliseconds_of, moment_at
-from langchain_zepstore.mongo.driver.collection import Database, Document
+from langchain_zepstore.mongo.documents import MessageId, Query
+from langchain_zepstore.mongo.driver.collection import Database
 from langchain_zepstore.mongo.expressions import holds
 from langchain_zepstore.mongo.indexes import SCOPE_INDEX
 from langchain_zepstore.mongo.reassignment import adopt
@@ -35,11 +35,11 @@ class Selection:
 
     scope: str | None
     session_id: str | None
-    narrowing: Document
+    narrowing: Query
 
-    def query(self) -> Document:
+    def query(self) -> Query:
         """Return the query that a search by words adds to."""
-        query: Document = {"scope": self.scope, "deleted_at": None, **self.narrowing}
+        query: Query = {"scope": self.scope, "deleted_at": None, **self.narrowing}
         if self.session_id is not None:
             query["session_id"] = self.session_id
         return query
@@ -80,24 +80,24 @@ class Selection:
         if self.session_id is None and self.scope is not None:
             yield from database.ensure(database.messages, SCOPE_INDEX)
 
-    def _listed(self) -> Document:
-        where: Document = {}
+    def _listed(self) -> Query:
+        where: Query = {}
         if self.session_id is not None:
             where = {"session_id": self.session_id}
         elif self.scope is not None:
             where = {"scope": self.scope}
         return {**where, "deleted_at": None, **self.narrowing}
 
-    def _order(self) -> Document:
+    def _order(self) -> Query:
         if self.session_id is not None:
             return {"seq": -1}
         return {"_id": -1} if self.scope is None else {"created_at": -1, "_id": -1}
 
-    def _behind(self, cursor: str) -> Document:
+    def _behind(self, cursor: str) -> Query:
         created_at, place = _decoded(cursor)
         if self.session_id is not None:
             return {"seq": {"$lt": place["q"]}}
-        earlier: Document = {"_id": {"$lt": place}}
+        earlier: Query = {"_id": {"$lt": place}}
         if self.scope is None:
             return earlier
         return {
@@ -114,7 +114,7 @@ def selected(database: Database, sought: Sought) -> Operation[Selection | None]:
     return Selection(owner, sought.session_id, narrowed(sought, "created_at", "metadata"))
 
 
-def narrowed(sought: Sought, moment: str, metadata: str) -> Document:
+def narrowed(sought: Sought, moment: str, metadata: str) -> Query:
     """Return the query for what a search leaves to choose from.
 
     Args:
@@ -122,7 +122,7 @@ def narrowed(sought: Sought, moment: str, metadata: str) -> Document:
         moment: The field that says when it was.
         metadata: The field that holds metadata.
     """
-    narrowing: Document = {}
+    narrowing: Query = {}
     if sought.since or sought.until:
         bounds = {"$gte": sought.since, "$lte": sought.until}
         narrowing[moment] = {name: at for name, at in bounds.items() if at is not None}
@@ -141,14 +141,14 @@ def scope_of(
 ) -> Operation[str | None]:
     """Return whose messages those of a session or a user are; ``None`` without such a session."""
     if session_id is None:
-        return documents.scope_of({"_id": None, "user_id": user_id})
+        return None if user_id is None else codecs.user_scope(user_id)
     session = yield from database.sessions.find_one(
         {"_id": session_id, "deleted_at": None}, fields=_OWNED
     )
     if session is None or user_id not in (None, session.get("user_id")):
         return None
     yield from adopt(database, session)  # who began it may have died
-    return documents.scope_of(session)
+    return codecs.scope_of(session)
 
 
 def _cursor(last: bytes) -> str:
@@ -157,7 +157,7 @@ def _cursor(last: bytes) -> str:
     return f"{milliseconds_of(document['created_at'])}:{place['q']}:{place['s']}"
 
 
-def _decoded(cursor: str) -> tuple[datetime, dict[str, Any]]:
+def _decoded(cursor: str) -> tuple[datetime, MessageId]:
     try:
         milliseconds, number, incarnation = cursor.split(":", 2)
         created_at = moment_at(int(milliseconds))

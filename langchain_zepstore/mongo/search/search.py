@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import bson
-
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Embedded, Sought
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.models import MemorySearchResult
-from langchain_zepstore.mongo import documents
+from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.driver.collection import Database
-from langchain_zepstore.mongo.search.hits import Found, live_at, place_of
+from langchain_zepstore.mongo.search.hits import Found, decoded, live_at, place_of
 from langchain_zepstore.mongo.search.mmr import choice, varied
 from langchain_zepstore.mongo.search.scope import Selection, scope_of, selected
 from langchain_zepstore.mongo.search.summaries import SummarySearch
@@ -95,8 +93,7 @@ class Search:
             most = min(limit - len(found), _PAGE)
             page, after = yield from selection.page(self._database, after, most, ["session_id"])
             found += [
-                Found(place_of(listed), listed["session_id"], 0.0)
-                for listed in map(bson.decode, page)
+                Found(place_of(listed), listed["session_id"], 0.0) for listed in map(decoded, page)
             ]
             if after is None or len(found) == limit:
                 return found
@@ -114,14 +111,14 @@ class Search:
         self, found: Sequence[Found], selection: Selection
     ) -> Operation[list[MemorySearchResult]]:
         sessions = {each.place: each.session_id for each in found}
-        several = yield from live_at(self._database, sessions, documents.MESSAGE_FIELDS)
+        several = yield from live_at(self._database, sessions, codecs.MESSAGE_FIELDS)
         scope = selection.scope or ""
         if scope.startswith("u:"):  # the session may have become another user's meanwhile
             several = [message for message in several if message.get("scope") == scope]
         messages = {place_of(message): message for message in several}
         return [
             MemorySearchResult(
-                message=documents.to_message(message),
+                message=codecs.to_message(message),
                 session_id=message["session_id"],
                 score=each.score,
                 dist=each.score,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Sought
 from langchain_zepstore.models import MemorySearchResult
-from langchain_zepstore.mongo import documents
-from langchain_zepstore.mongo.driver.collection import Database, Document, Update
+from langchain_zepstore.mongo import codecs
+from langchain_zepstore.mongo.documents import Query, SessionDocument, Update
+from langchain_zepstore.mongo.driver.collection import Database
 from langchain_zepstore.mongo.search.hits import Found, Near
 from langchain_zepstore.mongo.search.index import language_of
 from langchain_zepstore.mongo.search.mmr import choice, varied
@@ -38,7 +39,7 @@ class SummarySearch:
 
     def find(self, sought: Sought, kind: str) -> Operation[list[MemorySearchResult]]:
         """Return the summaries that match best, the best first; without a text the newest."""
-        query: Document = {"deleted_at": None, "summary.seq": {"$gt": 0}}
+        query: Query = {"deleted_at": None, "summary.seq": {"$gt": 0}}
         if sought.session_id is not None:
             query["_id"] = sought.session_id
         if sought.user_id is not None:
@@ -53,7 +54,7 @@ class SummarySearch:
         best = yield from self._best(newest[::-1], sought, kind)
         return [
             MemorySearchResult(
-                summary=documents.to_summary(sessions[each.session_id]["summary"]),
+                summary=codecs.to_summary(sessions[each.session_id]["summary"]),
                 session_id=each.session_id,
                 score=each.score,
                 dist=each.score,
@@ -62,7 +63,7 @@ class SummarySearch:
         ]
 
     def _best(
-        self, sessions: Sequence[Document], sought: Sought, kind: str
+        self, sessions: Sequence[SessionDocument], sought: Sought, kind: str
     ) -> Operation[list[Found]]:
         if not sought.text.strip() or not sessions:
             return [_found(session, 0.0) for session in sessions]
@@ -83,7 +84,7 @@ class SummarySearch:
         return [each.found for each in near]
 
     def _worded(
-        self, sessions: Sequence[Document], sought: Sought, near: Mapping[Place, Found]
+        self, sessions: Sequence[SessionDocument], sought: Sought, near: Mapping[Place, Found]
     ) -> Operation[list[Found]]:
         by_place = {(session["_id"], 0): session for session in sessions}
         candidates = [
@@ -100,7 +101,7 @@ class SummarySearch:
         return [_found(by_place[place], score) for place, score in scores if score > 0 or near]
 
     def _vectors(
-        self, embedder: Embedder, sessions: Sequence[Document], dimension: int
+        self, embedder: Embedder, sessions: Sequence[SessionDocument], dimension: int
     ) -> Operation[list[Vectors]]:
         """Return the summaries' unit vectors; make those that are not there."""
         import numpy as np  # noqa: PLC0415 - an extra
@@ -114,16 +115,16 @@ class SummarySearch:
         for several in in_parts(lacking, MADE):
             texts = [each["summary"]["content"] for each in several]
             made = yield from embedder.documents(texts)
-            updates: list[tuple[Document, Update]] = []
+            updates: list[tuple[Query, Update]] = []
             for session, vector in zip(several, made, strict=True):
                 embeddings[session["_id"]] = embedding_of(embedder.model, vector)
                 this = {"_id": session["_id"], "summary.uuid": session["summary"]["uuid"]}
                 updates.append((this, {"$set": {"summary.embedding": embeddings[session["_id"]]}}))
             yield from self._sessions.update_each(updates)
         none = np.zeros(dimension, dtype=np.float32)
-        vectors = [vector_in(each or {}, dimension) for each in embeddings.values()]
+        vectors = [vector_in(each, dimension) for each in embeddings.values()]
         return [none if vector is None else unit(vector) for vector in vectors]
 
 
-def _found(session: Document, score: float) -> Found:
+def _found(session: SessionDocument, score: float) -> Found:
     return Found((session["_id"], 0), session["_id"], score)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Sought
-from langchain_zepstore.mongo.driver.collection import Database, Document
+from langchain_zepstore.mongo.documents import MessageDocument, Query
+from langchain_zepstore.mongo.driver.collection import Database
 from langchain_zepstore.mongo.driver.errors import MissingIndexError
 from langchain_zepstore.mongo.search.hits import Found, live_at, place_of
 from langchain_zepstore.mongo.search.index import ensure_search_index
@@ -55,7 +56,7 @@ class TextSearch:
 
     def _found(
         self, selection: Selection, asked: str, limit: int
-    ) -> Operation[tuple[list[Document], str]]:
+    ) -> Operation[tuple[list[MessageDocument], str]]:
         """Return what the index finds, and its language."""
         language = yield from ensure_search_index(self._database)
         if not asked.strip():
@@ -69,7 +70,7 @@ class TextSearch:
             found = yield from self._by_index(query, limit)
         return found, language
 
-    def _by_index(self, query: Document, limit: int) -> Operation[list[Document]]:
+    def _by_index(self, query: Query, limit: int) -> Operation[list[MessageDocument]]:
         return self._messages.find(
             query,
             sort={"score": _SCORE, "session_id": 1, "seq": 1},

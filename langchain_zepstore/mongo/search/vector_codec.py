@@ -8,7 +8,7 @@ from bson import ObjectId
 from bson.binary import Binary
 
 from langchain_zepstore.errors import APIError
-from langchain_zepstore.mongo.driver.collection import Document
+from langchain_zepstore.mongo.documents import Embedding
 
 if TYPE_CHECKING:
     from langchain_zepstore.core.embedder import Vectors
@@ -20,23 +20,26 @@ _STAMP = b"\x07stamp\x00"
 _STAMP_AT, _STAMP_END = -14, -2
 
 
-def embedding_of(model: str, vector: Vectors | None) -> Document:
+def embedding_of(model: str, vector: Vectors | None) -> Embedding:
     """Return what a document holds of a vector; without one, that there is none."""
-    embedding: Document = {"model": model}
-    if vector is not None and vector.any():
-        embedding["dimension"] = len(vector)
-        embedding["vector"] = Binary(_FLOAT32 + vector.astype("<f4").tobytes(), _FLOATS)
-    return {**embedding, "stamp": ObjectId()}
+    if vector is None or not vector.any():
+        return {"model": model, "stamp": ObjectId()}
+    return {
+        "model": model,
+        "dimension": len(vector),
+        "vector": Binary(_FLOAT32 + vector.astype("<f4").tobytes(), _FLOATS),
+        "stamp": ObjectId(),
+    }
 
 
-def fits(embedding: Document | None, model: str, dimension: int | None = None) -> bool:
+def fits(embedding: Embedding | None, model: str, dimension: int | None = None) -> bool:
     """Whether an embedding is one of the model, and of the dimension if one is given."""
     if not embedding or embedding.get("model") != model:
         return False
     return dimension is None or embedding.get("dimension") in (None, dimension)
 
 
-def vector_in(embedding: Document, dimension: int) -> Vectors | None:
+def vector_in(embedding: Embedding | None, dimension: int) -> Vectors | None:
     """Return the vector of an embedding; ``None`` if it says that there is none.
 
     Raises:
@@ -44,7 +47,7 @@ def vector_in(embedding: Document, dimension: int) -> Vectors | None:
     """
     import numpy as np  # noqa: PLC0415 - an extra
 
-    if "vector" not in embedding:
+    if embedding is None or "vector" not in embedding:
         return None
     vector: Vectors = np.frombuffer(embedding["vector"][len(_FLOAT32) :], dtype="<f4")
     if len(vector) != dimension:

@@ -11,14 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-import bson
-
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Embedded
-from langchain_zepstore.mongo.documents import MAX_DOCUMENT
-from langchain_zepstore.mongo.driver.collection import Database, Document, Update
+from langchain_zepstore.mongo.codecs import MAX_DOCUMENT_BYTES
+from langchain_zepstore.mongo.documents import Embedding, MessageDocument, Query, Update
+from langchain_zepstore.mongo.driver.collection import Database
 from langchain_zepstore.mongo.search import atlas as vector_index
-from langchain_zepstore.mongo.search.hits import Found, Near, at, place_of
+from langchain_zepstore.mongo.search.hits import Found, Near, at, decoded, place_of
 from langchain_zepstore.mongo.search.ranking import Place, spoken
 from langchain_zepstore.mongo.search.scope import Selection
 from langchain_zepstore.mongo.search.vector_cache import UNKNOWN, VectorCache
@@ -104,7 +103,7 @@ class VectorSearch:
             page, _ = yield from lacking.page(self._database, None, MADE, _LISTED)
             if not page:
                 break
-            yield from self._made([bson.decode(listed) for listed in page])
+            yield from self._made([decoded(listed) for listed in page])
         stages = vector_index.stages(selection, wanted, self._embedder.model, limit)
         near = []
         for document in (yield from self._messages.aggregate(stages)):
@@ -119,7 +118,7 @@ class VectorSearch:
         if after is None:
             total = yield from selection.count(self._database)
         page, cursor = yield from selection.page(self._database, after, limit, _LISTED)
-        lacking = [listed for listed in map(bson.decode, page) if not self._fits(listed)]
+        lacking = [listed for listed in map(decoded, page) if not self._fits(listed)]
         for several in in_parts(lacking, MADE):
             yield from self._made(several)
         return Embedded(total=total, seen=len(page), made=len(lacking), cursor=cursor)
@@ -145,9 +144,9 @@ class VectorSearch:
         """Return the unit vectors of listed messages from the database; make those it lacks."""
         import numpy as np  # noqa: PLC0415 - an extra
 
-        listed = [bson.decode(each) for each in page]
+        listed = [decoded(each) for each in page]
         there = [each for each in listed if self._fits(each)]
-        found: dict[Place, Document] = {}
+        found: dict[Place, Embedding] = {}
         if there:
             stored = yield from self._messages.find(_these(there), fields={"embedding": 1})
             found = {place_of(each): each["embedding"] for each in stored if "embedding" in each}
@@ -158,25 +157,26 @@ class VectorSearch:
         vectors = np.zeros((len(page), dimension), dtype=np.float32)
         stamps = []
         for row, each in enumerate(listed):
-            embedding = found.get(place_of(each), {})  # none: it was deleted meanwhile
-            stamps.append(embedding["stamp"].binary if "stamp" in embedding else b"")
+            embedding = found.get(place_of(each))  # none: it was deleted meanwhile
+            stamps.append(embedding["stamp"].binary if embedding else b"")
             if (vector := vector_in(embedding, dimension)) is not None:
                 vectors[row] = vector
         vectors = unit(vectors)
         cache.add(stamps, vectors)
         return vectors
 
-    def _fits(self, listed: Document) -> bool:
+    def _fits(self, listed: MessageDocument) -> bool:
         return fits(listed.get("embedding"), self._embedder.model)
 
-    def _made(self, listed: Sequence[Document]) -> Operation[dict[Place, Document]]:
+    def _made(self, listed: Sequence[MessageDocument]) -> Operation[dict[Place, Embedding]]:
         """Make messages' vectors, store them and return them by place."""
         said = yield from self._messages.find(_these(listed), fields=_SAID)
         vectors = yield from self._embedder.documents([spoken(message) for message in said])
         made = {}
-        updates: list[tuple[Document, Update]] = []
+        updates: list[tuple[Query, Update]] = []
         for message, vector in zip(said, vectors, strict=True):
-            if vector is not None and message["size"] + vector.nbytes > MAX_DOCUMENT - _HEADROOM:
+            size: int = message["size"]  # type: ignore[typeddict-item] # computed
+            if vector is not None and size + vector.nbytes > MAX_DOCUMENT_BYTES - _HEADROOM:
                 vector = None  # noqa: PLW2901 - there is no room for it
             made[place_of(message)] = embedding_of(self._embedder.model, vector)
             # Said otherwise since it was read, it keeps no vector of what it was.
@@ -194,9 +194,9 @@ def in_parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 def _near(listed: bytes, score: float, vector: Vectors) -> Near:
-    document = bson.decode(listed)
+    document = decoded(listed)
     return Near(Found(place_of(document), document["session_id"], float(score)), vector)
 
 
-def _these(listed: Sequence[Document]) -> Document:
+def _these(listed: Sequence[MessageDocument]) -> Query:
     return at(map(place_of, listed), (each["session_id"] for each in listed))

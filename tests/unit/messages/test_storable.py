@@ -16,7 +16,7 @@ from langchain_zepstore import BadRequestError, Message
 from langchain_zepstore.messages.langchain import from_langchain
 from langchain_zepstore.messages.parts import each_once, message_body
 from langchain_zepstore.messages.storable import Encoder, encoded_metadata
-from langchain_zepstore.mongo.documents import sized
+from langchain_zepstore.mongo.codecs import with_sizes
 from langchain_zepstore.mongo.driver.collection import _CODEC
 
 
@@ -94,7 +94,7 @@ def test_what_cannot_be_stored_is_named_by_message_and_path(value, reason) -> No
     message = ToolMessage("", tool_call_id="c", artifact=[{"x": value}])
     where = r"^messages\[1\]\.langchain\['data'\]\['artifact'\]\[0\]\['x'\]: .*"
     with pytest.raises(BadRequestError, match=where + reason):
-        sized(
+        with_sizes(
             each_once([from_langchain(HumanMessage("fine")), from_langchain(message)], message_body)
         )
 
@@ -103,7 +103,7 @@ def test_what_cannot_be_stored_is_named_by_message_and_path(value, reason) -> No
 def test_the_same_holds_for_metadata(value, reason) -> None:
     message = Message.model_construct(role="user", content="", metadata={"a": [value]})
     with pytest.raises(BadRequestError, match=r"^messages\[0\]\.metadata\['a'\]\[0\]: .*" + reason):
-        sized(each_once([message], message_body))
+        with_sizes(each_once([message], message_body))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_key_that_cannot_be_stored_is_named(key, reason) -> None:
     message = from_langchain(HumanMessage("", additional_kwargs={"outer": {key: 1}}))
     place = f"messages[0].langchain['data']['additional_kwargs']['outer'][{key!r}]: "
     with pytest.raises(BadRequestError, match="^" + re.escape(place) + reason) as caught:
-        sized(each_once([message], message_body))
+        with_sizes(each_once([message], message_body))
     assert str(caught.value).encode()  # it can be printed
 
 
@@ -144,13 +144,13 @@ def test_a_key_that_cannot_be_stored_is_named(key, reason) -> None:
 )
 def test_every_field_of_a_message_is_checked(message, place) -> None:
     with pytest.raises(BadRequestError, match="^" + re.escape(f"messages[0]{place}")):
-        sized(each_once([from_langchain(message)], message_body))
+        with_sizes(each_once([from_langchain(message)], message_body))
 
 
 def test_what_contains_itself_is_refused() -> None:
     message = from_langchain(ToolMessage("", tool_call_id="c", artifact=circle()))
     with pytest.raises(BadRequestError, match=r"^messages\[0\]\.langchain.*deeper than 100"):
-        sized(each_once([message], message_body))
+        with_sizes(each_once([message], message_body))
 
 
 def test_a_hundred_levels_are_stored_and_one_more_is_refused() -> None:
@@ -162,7 +162,7 @@ def test_a_hundred_levels_are_stored_and_one_more_is_refused() -> None:
 def test_nesting_beyond_pythons_own_limit_is_refused_wherever_it_is() -> None:
     call = {"name": "f", "args": {"deep": lists(50_000)}, "id": "c"}
     with pytest.raises(BadRequestError, match="deeper than 100"):
-        sized(
+        with_sizes(
             each_once(
                 [from_langchain(AIMessage("", tool_calls=[call]), "messages[0]")], message_body
             )
@@ -219,7 +219,7 @@ def test_what_was_passed_in_is_not_changed() -> None:
 def test_a_message_over_16_mb_is_named_with_its_size() -> None:
     messages = [HumanMessage("fine"), HumanMessage("x" * 17_000_000, id="big")]
     with pytest.raises(BadRequestError, match=r"^messages\[1\] \(uuid 'big'\) has 17,000,\d\d\d "):
-        sized(each_once([from_langchain(message) for message in messages], message_body))
+        with_sizes(each_once([from_langchain(message) for message in messages], message_body))
 
 
 @pytest.mark.parametrize(
@@ -245,13 +245,13 @@ def test_a_message_over_16_mb_is_named_with_its_size() -> None:
 def test_a_field_that_pydantic_did_not_check_is_refused_by_name(field, value) -> None:
     message = Message.model_construct(**{"role": "user", "content": "", field: value})
     with pytest.raises(BadRequestError, match=rf"^messages\[0\]\.{field}\b"):
-        sized(each_once([message], message_body))
+        with_sizes(each_once([message], message_body))
 
 
 @pytest.mark.parametrize("thing", ["hello", None, {"role": "user"}, HumanMessage("")])
 def test_what_is_no_message_is_refused_by_place(thing) -> None:
     with pytest.raises(BadRequestError, match=r"^messages\[0\] is a \w+, not a Message$"):
-        sized(each_once([thing], message_body))
+        with_sizes(each_once([thing], message_body))
 
 
 def test_of_an_id_that_comes_twice_the_last_wins_at_the_place_of_the_first() -> None:
