@@ -21,7 +21,7 @@ from pymongo.database import Database
 from benchmarks.scale.plan import YEAR, Plan, user
 from langchain_zepstore import CreateUserRequest, Memory, ZepClient
 from langchain_zepstore.messages.parts import each_once, message_body
-from langchain_zepstore.mongo import documents
+from langchain_zepstore.mongo import codecs
 
 Document = dict[str, Any]
 
@@ -125,7 +125,7 @@ def fill(
             session["seq"] = Int64(session["seq"] + len(messages))
             session["active_at"] = when
             bodies = [body for body, _ in each_once(messages, message_body)]
-            said_then.append((when, documents.numbered(session, bodies)))
+            said_then.append((when, codecs.with_sequence_numbers(session, bodies)))
         sessions.append(session)
     said_then.sort(key=lambda one: one[0])
     added = [message for _, messages in said_then for message in messages]

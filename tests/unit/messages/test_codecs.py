@@ -28,7 +28,7 @@ from langchain_zepstore import Message
 from langchain_zepstore.messages import langchain as lc_messages
 from langchain_zepstore.messages.parts import message_body
 from langchain_zepstore.messages.storable import encoded_metadata, unescape
-from langchain_zepstore.mongo import documents
+from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.driver.collection import _CODEC
 
 NOW = datetime(2026, 7, 1, 12, 30, 15, 250_000, tzinfo=UTC)
@@ -160,9 +160,9 @@ def through_bson(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def stored(message: Message) -> dict[str, Any]:
-    [(body, size)] = documents.sized([(message_body(message, "message"), "message")])
+    [(body, size)] = codecs.with_sizes([(message_body(message, "message"), "message")])
     assert size >= len(bson.encode(body))
-    [document] = documents.numbered(SESSION, [body])
+    [document] = codecs.with_sequence_numbers(SESSION, [body])
     return through_bson(document)
 
 
@@ -184,7 +184,7 @@ def test_the_strategies_cover_every_class_that_langchain_core_can_read_back() ->
 @given(st.one_of(STRATEGIES.values()))
 def test_a_message_comes_back_from_bson_equal(message: BaseMessage) -> None:
     document = stored(lc_messages.from_langchain(message))
-    back = documents.to_langchain(document)
+    back = codecs.to_langchain(document)
     assert type(back) is type(message)
     assert back == with_id(message, document)
 
@@ -192,7 +192,7 @@ def test_a_message_comes_back_from_bson_equal(message: BaseMessage) -> None:
 @given(st.one_of(STRATEGIES.values()))
 def test_a_message_comes_back_equal_by_way_of_zeps_message(message: BaseMessage) -> None:
     document = stored(lc_messages.from_langchain(message))
-    back = lc_messages.to_langchain(documents.to_message(document))
+    back = lc_messages.to_langchain(codecs.to_message(document))
     assert type(back) is type(message)
     assert back == with_id(message, document)
 
@@ -200,7 +200,7 @@ def test_a_message_comes_back_equal_by_way_of_zeps_message(message: BaseMessage)
 @given(st.one_of(STRATEGIES.values()))
 def test_a_message_that_was_read_can_be_stored_again_with_the_same_result(message) -> None:
     document = stored(lc_messages.from_langchain(message))
-    assert stored(documents.to_message(document)) == document
+    assert stored(codecs.to_message(document)) == document
 
 
 @given(
@@ -215,7 +215,7 @@ def test_a_message_that_was_read_can_be_stored_again_with_the_same_result(messag
     )
 )
 def test_a_message_of_zeps_comes_back_equal(message: Message) -> None:
-    assert documents.to_message(stored(message)) == message
+    assert codecs.to_message(stored(message)) == message
 
 
 @pytest.mark.promise("generated messages and metadata go through the codecs and come back")
