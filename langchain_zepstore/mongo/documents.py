@@ -183,7 +183,8 @@ class MessageDocument(TypedDict):
     embedding: NotRequired[Embedding]
     #: When it was deleted; absent while it lives. The TTL index counts from here.
     deleted_at: NotRequired[datetime]
-    #: The ``id`` of the session's deletion that took it.
+    #: The ``id`` of the session's deletion that took it. (Early versions stored the
+    #: ``own_deletion`` here too; restoring reads both.)
     deletion: NotRequired[int]
     #: Identifies the deletion of this message alone.
     own_deletion: NotRequired[ObjectId]

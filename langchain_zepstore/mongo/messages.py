@@ -347,7 +347,9 @@ def _superseding(by: ObjectId) -> Update:
             "$set": {
                 "superseded": by,
                 "deleted_at": {"$ifNull": ["$deleted_at", "$$NOW"]},
-                "deletion": {"$ifNull": ["$deletion", ObjectId()]},
+                "own_deletion": {
+                    "$cond": [{"$ifNull": ["$deleted_at", False]}, "$own_deletion", ObjectId()]
+                },
             }
         }
     ]

@@ -87,7 +87,7 @@ class Sessions:
             gone.append("deletion")
             yield from self._messages.update(
                 {"session_id": session["_id"], "deleted_at": None},
-                [{"$set": {"deleted_at": "$$NOW", "deletion": ObjectId()}}],
+                [{"$set": {"deleted_at": "$$NOW", "own_deletion": ObjectId()}}],
                 many=True,
             )
         yield from self._sessions.update(

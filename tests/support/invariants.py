@@ -164,7 +164,7 @@ def _of_turn(call: list[str], turn: list[Document]) -> Iterator[str]:
     ]:
         yield f"{call} does not stand together"
     left = [message for message in turn if not message.get("placeholder")]
-    if len({message.get("deletion") for message in left}) > 1:
+    if len({(each.get("deletion"), each.get("own_deletion")) for each in left}) > 1:
         yield f"half of {call} is deleted"
     if len(left) < len(turn) and any("deleted_at" not in message for message in left):
         yield f"half of {call} is purged, the rest is live"

@@ -104,15 +104,15 @@ class Marking:
     def restore(self, session: SessionDocument) -> Operation[None]:
         """Complete a session's undeletion, whoever began it."""
         undeletion = session["undeletion"]
-        query: Query = {
-            "session_id": session["_id"],
-            "deletion": undeletion["id"],
-            "_id.s": session["uuid"],
-        }
+        query: Query = {"session_id": session["_id"], "_id.s": session["uuid"]}
+        if "own_deletion" in undeletion:
+            query["own_deletion"] = undeletion["own_deletion"]
+        else:
+            query["deletion"] = undeletion["id"]
         if "message" in undeletion:
             query["uuid"] = undeletion["message"]
         unmark = {
-            "$unset": {"deleted_at": 1, "deletion": 1, "superseded": 1},
+            "$unset": {"deleted_at": 1, "deletion": 1, "own_deletion": 1, "superseded": 1},
             "$set": {"restored": undeletion["count"]},
         }
         yield from self._update_messages({**query, "superseded": None}, unmark, session["seq"])

@@ -10,6 +10,7 @@ from langchain_zepstore.mongo.deletion.marks import Marking, this_session
 from langchain_zepstore.mongo.deletion.purge import Purging
 from langchain_zepstore.mongo.documents import MessageDocument, SessionDocument, Stage
 from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.expressions import literal
 from langchain_zepstore.mongo.reservation import CLOSED_DELETION
 
 _SETTLED = {"$or": [{"deletion": None}, {"deletion.settled": True}]}
@@ -140,10 +141,10 @@ class Deletion:
         this = {"session_id": session_id, "uuid": uuid}
         mark = ObjectId()
         matched = yield from self._messages.update(
-            {**this, "deleted_at": None}, [{"$set": {"deleted_at": "$$NOW", "deletion": mark}}]
+            {**this, "deleted_at": None}, [{"$set": {"deleted_at": "$$NOW", "own_deletion": mark}}]
         )
         # It may have been us, with the answer lost.
-        if not matched and not (yield from self._messages.find_one({**this, "deletion": mark})):
+        if not matched and not (yield from self._messages.find_one({**this, "own_deletion": mark})):
             raise NotFoundError(f"session {session_id!r} has no message {uuid!r}")
 
     def undelete_message(self, session_id: str, uuid: str) -> Operation[Message]:
@@ -177,7 +178,7 @@ class Deletion:
                 continue
             claimed = yield from self._claim(
                 session,
-                {"id": message["deletion"], "message": uuid},
+                {**_deletion_of(message), "message": literal(uuid)},
                 # An open deletion would otherwise go on to delete the session around the message.
                 {"$set": {"deletion": CLOSED_DELETION}},
             )
@@ -214,3 +215,10 @@ class Deletion:
         if session is None:
             raise NotFoundError(f"there is no session {session_id!r}")
         return session
+
+
+def _deletion_of(message: MessageDocument) -> Stage:
+    """Return how an undeletion names what took a message."""
+    if "own_deletion" in message:
+        return {"own_deletion": message["own_deletion"]}
+    return {"id": message["deletion"]}
