@@ -86,16 +86,16 @@ def _pruned(old: Expression, tree: Metadata) -> Expression:
     }
 
 
-def holds(value: Expression, wanted: Metadata) -> list[Expression]:
-    """Return the conditions under which a value is a map that holds an encoded one.
+def contains(value: Expression, wanted: Metadata) -> list[Expression]:
+    """Return the conditions under which a value contains an encoded map, as jsonb's ``@>``.
 
-    Maps match when they hold at least the wanted keys; all else must be equal.
+    Maps match when they contain at least the wanted keys; all else must be equal.
     """
     conditions = [is_map(value)]
     for key, item in wanted.items():
         inner = field(value, key)
         if isinstance(item, dict):
-            conditions.extend(holds(inner, item))
+            conditions.extend(contains(inner, item))
         else:
             conditions.append({"$eq": [inner, literal(item)]})
     return conditions

@@ -1,4 +1,4 @@
-"""Indexes: which there are, what each is for, and making sure of them."""
+"""The indexes of all collections, and their creation."""
 
 import warnings
 from datetime import timedelta
@@ -13,10 +13,11 @@ from langchain_zepstore.mongo.driver.collection import Collection, Database
 from langchain_zepstore.mongo.driver.errors import UNAUTHORIZED
 
 DEFAULT_RETENTION = timedelta(days=30)
-SESSIONS_LINGER = timedelta(days=1)  # sessions are purged so much later than their messages
+SESSION_TTL_MARGIN = timedelta(days=1)
+"""Sessions and users outlive their messages by this much."""
 
 LIVE = {"deleted_at": None}
-"""What is not deleted, as partial indexes have it."""
+"""The partial filter of indexes on live documents."""
 
 _EXPIRY = "expiry"
 SEARCH_INDEX = "live_by_words"
@@ -114,13 +115,13 @@ def ensure_indexes(database: Database, retention: timedelta | None) -> Operation
     purged then, and a message added again under its id is stored twice.
     """
     refusals = []
-    for collection, indexes, linger in (
+    for collection, indexes, margin in (
         (database.messages, MESSAGE_INDEXES, timedelta()),
-        (database.sessions, SESSION_INDEXES, SESSIONS_LINGER),
-        (database.users, USER_INDEXES, SESSIONS_LINGER),
+        (database.sessions, SESSION_INDEXES, SESSION_TTL_MARGIN),
+        (database.users, USER_INDEXES, SESSION_TTL_MARGIN),
     ):
         try:
-            yield from _ensure(collection, indexes, retention, linger)
+            yield from _ensure(collection, indexes, retention, margin)
         except AuthError as error:
             cause = error.__cause__
             if getattr(cause, "code", None) != UNAUTHORIZED or "authentication" in str(cause):
@@ -139,12 +140,12 @@ def _ensure(
     collection: Collection[Any],
     indexes: list[IndexModel],
     retention: timedelta | None,
-    linger: timedelta,
+    margin: timedelta,
 ) -> Operation[None]:
     # Without a retention the setting of the database stays: a second program cannot shorten it by
     # accident.
     expiry = DEFAULT_RETENTION if retention is None else retention
-    seconds = round((expiry + linger).total_seconds())
+    seconds = round((expiry + margin).total_seconds())
     there = yield from collection.index_information()
     wanted = [
         *indexes,

@@ -1,4 +1,4 @@
-"""Operations on messages, but for deletion."""
+"""Operations on messages, except deletion."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, TypeVar, cast
@@ -33,9 +33,9 @@ T = TypeVar("T")
 
 _MAX_PART_MESSAGES = 1000
 _MAX_PART_BYTES = 8 * 1024 * 1024
-_SPOKEN: tuple[Literal["role", "content"], ...] = ("role", "content")
-_HELD = dict.fromkeys(
-    ("seq", "uuid", "created_at", "deleted_at", "restored", "embedding", *_SPOKEN), 1
+_CONTENT_FIELDS: tuple[Literal["role", "content"], ...] = ("role", "content")
+_HOLDER_FIELDS = dict.fromkeys(
+    ("seq", "uuid", "created_at", "deleted_at", "restored", "embedding", *_CONTENT_FIELDS), 1
 )
 
 
@@ -97,8 +97,8 @@ class Messages:
             inserting = self._insert(reservation, bodies, sizes, superseded, keep_deleted)
             if (yield from inserting):
                 break
-            # A deletion has fenced these numbers, or their reservation was lost with a server. The
-            # whole call comes after that, also what has landed of it.
+            # The numbers are fenced, or their reservation was lost with a server: the whole call is
+            # repeated under new ones, with what has landed already.
             if (yield from confirm(self._database, reservation)):
                 metadata = None
             yield from self._marking.settle_last(session_id)
@@ -121,7 +121,7 @@ class Messages:
         superseded: list[ObjectId],
         keep_deleted: bool,
     ) -> Operation[bool]:
-        """Insert messages under reserved numbers; ``False`` if the numbers are not theirs."""
+        """Insert messages under reserved numbers; ``False`` if those were lost or fenced."""
         session = reservation.session
         for part in _parts(codecs.with_sequence_numbers(session, bodies), sizes):
             remaining: list[MessageDocument] | None = part
@@ -142,7 +142,7 @@ class Messages:
     def _move_on(
         self, session: SessionDocument, bodies: Sequence[Body], superseded: list[ObjectId]
     ) -> Operation[None]:
-        """Let what has landed under reserved numbers give way to what is inserted next."""
+        """Supersede what has landed under the reserved numbers."""
         superseded.append(ObjectId())
         numbers = {"$gt": session["seq"] - len(bodies), "$lte": session["seq"]}
         yield from self._messages.update(
@@ -165,16 +165,16 @@ class Messages:
         superseded: list[ObjectId],
         keep_deleted: bool,
     ) -> Operation[list[MessageDocument] | None]:
-        """Deal with messages whose id or number is taken.
+        """Resolve the conflicts of an insert: messages whose id or number is taken.
 
         Returns:
-            Those that have to be inserted again; ``None`` if their numbers are fenced.
+            The messages to insert again; ``None`` if their numbers are fenced.
         """
         refused = [(messages[conflict.index], conflict.on_id) for conflict in conflicts]
         uuids = [message["uuid"] for message, _ in refused]
         found = yield from self._messages.find(
             {"session_id": session["_id"], "uuid": {"$in": uuids}, "superseded": None},
-            fields=_HELD,
+            fields=_HOLDER_FIELDS,
         )
         holders = {holder["uuid"]: holder for holder in found}
         remaining = []
@@ -197,10 +197,9 @@ class Messages:
     def _supersede(
         self, session: SessionDocument, holder: MessageDocument, by: ObjectId
     ) -> Operation[int]:
-        """Let a deleted or stray message give way to one with its id.
+        """Free the id of a deleted or stray message for a new one.
 
-        It lets go of the id and stays until the new one is there: it must not be lost with a
-        writer that dies in between.
+        The old message stays until the new one is stored, so that a killed writer loses neither.
         """
         query = _this(session["_id"], holder)
         if not _is_stray(holder, session):
@@ -210,14 +209,16 @@ class Messages:
     def _replace(
         self, session: SessionDocument, holder: MessageDocument, message: MessageDocument
     ) -> Operation[bool]:
-        """Put a message in the place of the live one with its id; whether that was still so."""
+        """Replace the live message with the same id. Returns whether it was unchanged."""
         this = _this(session["_id"], holder)
         kept: Stage = {name: holder[name] for name in ("_id", "seq", "restored") if name in holder}
         if message["created_at"] is session["active_at"]:  # the caller gave none
             kept["created_at"] = holder["created_at"]
-        if "embedding" in holder and all(holder.get(name) == message[name] for name in _SPOKEN):
+        if "embedding" in holder and all(
+            holder.get(name) == message[name] for name in _CONTENT_FIELDS
+        ):
             kept["embedding"] = holder["embedding"]
-        # Deleted and restored since it was read, it would lose the memory of that.
+        # Restored since it was read, it would lose ``restored``.
         unchanged = {"deleted_at": None, "restored": holder.get("restored")}
         replacement = cast("MessageDocument", {**message, **kept})
         return bool((yield from self._messages.replace({**this, **unchanged}, replacement)))
@@ -267,7 +268,7 @@ class Messages:
             query, sort={"seq": 1}, limit=limit, fields=codecs.MESSAGE_FIELDS
         )
         items = [codecs.to_message(document) for document in found]
-        # Not at a short page: what is added meanwhile still comes.
+        # A short page is not the last: messages may be added meanwhile.
         return Page(items, found[-1]["seq"] if found else None)
 
     def numbered_page(self, session_id: str, limit: int, number: int) -> Operation[list[Message]]:
@@ -337,7 +338,7 @@ def _parts(
 
 
 def _is_stray(message: MessageDocument, session: SessionDocument) -> bool:
-    # Written under an incarnation that was lost with its server before it was durable.
+    # Stored under an incarnation that its server lost before it was durable.
     return bool(message["_id"]["s"] != session["uuid"])
 
 
@@ -356,7 +357,7 @@ def _superseding(by: ObjectId) -> Update:
 
 
 def _this(session_id: str, message: MessageDocument) -> Query:
-    # Its _id alone would do, but for a router, which looks for the shard by the session.
+    # A router finds the shard by the session id; else _id would do.
     return {"_id": message["_id"], "session_id": session_id, "uuid": message["uuid"]}
 
 

@@ -1,4 +1,4 @@
-"""Whose a session is: making sure that there is such a user."""
+"""The users that own sessions: checked, or created when they are first named."""
 
 from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.operation import Operation
@@ -19,7 +19,7 @@ def require_user(database: Database, user_id: str) -> Operation[None]:
 
 
 def ensure_user(database: Database, user_id: str) -> Operation[None]:
-    """Create a user unless there is one; a deleted one lives again."""
+    """Create a user unless there is one; undelete a deleted one."""
     found = yield from database.users.find_one(
         {"_id": user_id, "deleted_at": None}, fields={"_id": 1}
     )
@@ -30,14 +30,14 @@ def ensure_user(database: Database, user_id: str) -> Operation[None]:
 def upsert_user(
     database: Database, user_id: str, token: str, fields: Stage
 ) -> Operation[UserDocument]:
-    """Create a user with these fields, or revive a deleted one with them; a live one stays."""
+    """Create or undelete a user with these fields; a live one stays as it is."""
     number = yield from next_number(database, "users")
-    born = {"$eq": [{"$type": "$uuid"}, "missing"]}
+    is_insert = {"$eq": [{"$type": "$uuid"}, "missing"]}
     revived = {"$ne": [{"$ifNull": ["$deleted_at", None]}, None]}
-    is_new = {"$or": [born, revived]}
+    is_new = {"$or": [is_insert, revived]}
     first = {"uuid": token, "id": number, "created_at": "$$NOW"}
     changes: Stage = {
-        **{name: {"$cond": [born, value, f"${name}"]} for name, value in first.items()},
+        **{name: {"$cond": [is_insert, value, f"${name}"]} for name, value in first.items()},
         **{name: {"$cond": [is_new, literal(value), f"${name}"]} for name, value in fields.items()},
         "revival": {"$cond": [revived, token, "$revival"]},
         "updated_at": {"$cond": [is_new, "$$NOW", "$updated_at"]},

@@ -1,4 +1,4 @@
-"""Giving a session that is nobody's to a user, with all that was said in it."""
+"""Assigning a session without an owner to a user, with its messages."""
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo import codecs
@@ -8,20 +8,20 @@ from langchain_zepstore.mongo.driver.collection import Database
 from langchain_zepstore.mongo.expressions import literal
 
 
-def adopted(user_id: str) -> Stage:
-    """Return what an update sets to give a session to a user; ``adopt`` completes it."""
-    is_nobodys = {"$eq": [{"$ifNull": ["$user_id", None]}, None]}
+def assign_owner(user_id: str) -> Stage:
+    """Return the ``$set`` that assigns a user; ``complete_reassignment`` must follow."""
+    has_no_owner = {"$eq": [{"$ifNull": ["$user_id", None]}, None]}
     return {
-        "adopting": {"$cond": [is_nobodys, True, "$adopting"]},
+        "adopting": {"$cond": [has_no_owner, True, "$adopting"]},
         "user_id": literal(user_id),
     }
 
 
-def adopt(database: Database, session: SessionDocument) -> Operation[None]:
-    """Let a session's messages say whose they are, if that was begun; a repeated call completes it.
+def complete_reassignment(database: Database, session: SessionDocument) -> Operation[None]:
+    """Set the owner on a session's messages, if that is pending; repeated, it is completed.
 
-    A message on its way would still say that it is nobody's. The numbers are fenced first, so that
-    it has to come again.
+    A late message would still have the scope of a session without an owner: fencing the numbers
+    first makes its add reserve again.
     """
     if not session.get("adopting"):
         return

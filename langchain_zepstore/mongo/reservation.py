@@ -1,4 +1,4 @@
-"""Reserving a session's next numbers, which creates and revives it by the way."""
+"""Reserve a session's next sequence numbers. Creates or undeletes it as a side effect."""
 
 import time
 
@@ -16,7 +16,7 @@ from langchain_zepstore.mongo.driver.durability import Reservation
 from langchain_zepstore.mongo.expressions import literal, merged
 from langchain_zepstore.mongo.ownership import ensure_user
 
-_RESERVED = {"uuid": 1, "seq": 1, "user_id": 1, "active_at": 1, "revived": 1}
+_RESERVATION_FIELDS = {"uuid": 1, "seq": 1, "user_id": 1, "active_at": 1, "revived": 1}
 
 
 def reserve(
@@ -27,16 +27,16 @@ def reserve(
     metadata: Metadata | None = None,
     newborn: Newborn | None = None,
 ) -> Operation[Reservation]:
-    """Hand out the next numbers of a session, which it creates, revives and stamps by the way.
+    """Reserve the next sequence numbers of a session, which is created or undeleted if need be.
 
-    For a live session that does not wait for the disk when the insert that comes next can carry it;
+    For a live session that does not wait for the disk when the next insert can make it durable;
     whoever inserts must see to it that it did (``Tenure.carries``), or ``confirm`` it.
 
     Args:
-        database: Where.
-        session_id: Whose numbers.
-        count: How many.
-        metadata: Merged into the session's, encoded.
+        database: The database.
+        session_id: The session's id.
+        count: How many numbers.
+        metadata: Encoded metadata, merged into the session's.
         newborn: What the session gets if it has to be created.
     """
     query = {"_id": session_id}
@@ -44,24 +44,24 @@ def reserve(
     writer = database.tenure.writer() if count else None
     begun_at = time.monotonic()
     session = yield from database.sessions.find_one_and_update(
-        query, update, fields=_RESERVED, durable=writer is None
+        query, update, fields=_RESERVATION_FIELDS, durable=writer is None
     )
     if session is None:
-        fields = yield from _birth_of(database, newborn or Newborn())
+        fields = yield from _defaults_on_insert(database, newborn or Newborn())
         writer = None
         session = yield from database.sessions.find_one_and_update(
-            query, [{"$set": fields}, *update], fields=_RESERVED, upsert=True
+            query, [{"$set": fields}, *update], fields=_RESERVATION_FIELDS, upsert=True
         )
     assert session is not None
     reservation = Reservation(session, writer, begun_at)
     if writer is not None and session.get("revived") == session["seq"]:
-        # Its writer may die with the server; nobody would look for a message in a deleted session.
+        # If the writer died with the server, a message would stay live in a deleted session.
         yield from confirm(database, reservation)
     return reservation
 
 
 def confirm(database: Database, reservation: Reservation) -> Operation[bool]:
-    """Make a reservation durable, unless it was lost; whether it is there."""
+    """Make a reservation durable, unless it was lost. Returns whether it is there."""
     session = reservation.session
     held = {**this_session(session), "seq": {"$gte": session["seq"]}}
     there = yield from database.sessions.update(held, {"$max": {"seq": session["seq"]}})
@@ -94,27 +94,27 @@ CLOSED_DELETION = {
         "$deletion",
     ]
 }
-"""A session's deletion, closed if it was open: whoever adds to a session keeps it alive."""
+"""The ``deletion`` of a session that an add or an update keeps alive: closed if it was open."""
 
 
-def _birth_of(database: Database, newborn: Newborn) -> Operation[Stage]:
+def _defaults_on_insert(database: Database, newborn: Newborn) -> Operation[Stage]:
     metadata = None
     if newborn.metadata is not None:
         metadata = encoded_metadata(newborn.metadata, "session_metadata")
     if newborn.user_id is not None:
         yield from ensure_user(database, newborn.user_id)
-    return (yield from birth(database, new_id(), newborn.user_id, metadata))
+    return (yield from fields_on_insert(database, new_id(), newborn.user_id, metadata))
 
 
-def birth(
+def fields_on_insert(
     database: Database, token: str, user_id: str | None, metadata: Metadata | None
 ) -> Operation[Stage]:
-    """Return the fields with which a session comes into being, unless it is there already.
+    """Return the ``$set`` that an upsert needs to create a session; an existing one stays.
 
-    Two may give birth at once: the fields of the first stay, the second's ``id`` is a gap.
+    Of two upserts at once the first one's fields stay; the second one's ``id`` is a gap.
 
     Args:
-        database: Where.
+        database: The database.
         token: The session's ``uuid``.
         user_id: Its user.
         metadata: Its metadata, encoded.
@@ -129,5 +129,5 @@ def birth(
         "user_id": literal(user_id),
         "metadata": literal(metadata),
     }
-    is_new = {"$eq": [{"$type": "$uuid"}, "missing"]}
-    return {name: {"$cond": [is_new, value, f"${name}"]} for name, value in fields.items()}
+    is_insert = {"$eq": [{"$type": "$uuid"}, "missing"]}
+    return {name: {"$cond": [is_insert, value, f"${name}"]} for name, value in fields.items()}

@@ -1,11 +1,7 @@
-"""Operations on sessions, but for deletion."""
+"""Operations on sessions, except deletion."""
 
-import base64
-import binascii
-import json
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
@@ -17,14 +13,14 @@ from langchain_zepstore.errors import AlreadyExistsError, BadRequestError, NotFo
 from langchain_zepstore.messages.storable import encoded_metadata, mergeable
 from langchain_zepstore.models import Session
 from langchain_zepstore.mongo import codecs
-from langchain_zepstore.mongo.cursors import milliseconds_of, moment_at
+from langchain_zepstore.mongo.cursors import decode_cursor, encode_cursor
 from langchain_zepstore.mongo.deletion.operations import Deletion
 from langchain_zepstore.mongo.documents import Metadata, Query, SessionDocument, Stage
 from langchain_zepstore.mongo.driver.collection import Database
-from langchain_zepstore.mongo.expressions import holds, literal, merged, without
+from langchain_zepstore.mongo.expressions import contains, literal, merged, without
 from langchain_zepstore.mongo.ownership import require_user
-from langchain_zepstore.mongo.reassignment import adopt, adopted
-from langchain_zepstore.mongo.reservation import CLOSED_DELETION, birth
+from langchain_zepstore.mongo.reassignment import assign_owner, complete_reassignment
+from langchain_zepstore.mongo.reservation import CLOSED_DELETION, fields_on_insert
 
 
 class Sessions:
@@ -48,7 +44,7 @@ class Sessions:
         while True:
             found = yield from self._sessions.find_one({"_id": session_id})
             if found is None:
-                fields = yield from birth(self._database, token, user_id, metadata)
+                fields = yield from fields_on_insert(self._database, token, user_id, metadata)
                 found = yield from self._sessions.find_one_and_update(
                     {"_id": session_id}, [{"$set": fields}], upsert=True
                 )
@@ -63,7 +59,7 @@ class Sessions:
             return codecs.to_session(found)
 
     def _check_orphan(self, session_id: str, user_id: str) -> Operation[None]:
-        """Delete a new session again if its user was deleted meanwhile, and did not find it."""
+        """Delete a new session if its user was deleted meanwhile, without it."""
         try:
             yield from require_user(self._database, user_id)
         except BadRequestError:
@@ -80,11 +76,11 @@ class Sessions:
             "active_at": "$$NOW",
             "metadata": literal(metadata),
         }
-        gone = ["deleted_at"]
+        removed = ["deleted_at"]
         if user_id != session.get("user_id"):
-            # Another's conversation now: what the former user said can never come back into it.
+            # A new incarnation: the former owner's messages can never be restored into it.
             changes |= {"uuid": token, "user_id": literal(user_id), "created_at": "$$NOW"}
-            gone.append("deletion")
+            removed.append("deletion")
             yield from self._messages.update(
                 {"session_id": session["_id"], "deleted_at": None},
                 [{"$set": {"deleted_at": "$$NOW", "own_deletion": ObjectId()}}],
@@ -96,7 +92,7 @@ class Sessions:
                 "uuid": session["uuid"],
                 "deleted_at": session["deleted_at"],
             },
-            [{"$set": changes}, {"$unset": gone}],
+            [{"$set": changes}, {"$unset": removed}],
         )
 
     def get(self, session_id: str) -> Operation[Session]:
@@ -128,7 +124,7 @@ class Sessions:
         if user_id is not None:
             yield from self._check_user(session_id, user_id)
             query["user_id"] = {"$in": [None, user_id]}
-            changes |= adopted(user_id)
+            changes |= assign_owner(user_id)
         updated = yield from self._sessions.find_one_and_update(
             query, [{"$set": changes}, {"$unset": "deleted_at"}]
         )
@@ -136,7 +132,7 @@ class Sessions:
             if user_id is not None:
                 yield from self._check_user(session_id, user_id)
             raise NotFoundError(f"there is no session {session_id!r}")
-        yield from adopt(self._database, updated)
+        yield from complete_reassignment(self._database, updated)
         return codecs.to_session(updated)
 
     def _check_user(self, session_id: str, user_id: str) -> Operation[None]:
@@ -158,7 +154,7 @@ class Sessions:
             query["user_id"] = listing.user_id
         if listing.metadata:
             wanted = encoded_metadata(listing.metadata, "metadata")
-            query["$expr"] = {"$and": holds("$metadata", wanted)}
+            query["$expr"] = {"$and": contains("$metadata", wanted)}
         found = yield from self._sessions.find(
             query, sort={"id": 1}, limit=limit, fields=codecs.SESSION_FIELDS
         )
@@ -177,7 +173,7 @@ class Sessions:
         if user_id is not None:
             query["user_id"] = user_id
         if cursor is not None:
-            active_at, number = _decoded(cursor)
+            active_at, number = decode_cursor(cursor, "recent_sessions")
             query["active_at"] = {"$lte": active_at}
             query["$or"] = [{"active_at": {"$lt": active_at}}, {"id": {"$lt": number}}]
         found = yield from self._sessions.find(
@@ -187,21 +183,8 @@ class Sessions:
             fields=codecs.SESSION_FIELDS,
         )
         sessions = [codecs.to_session(session) for session in found[:limit]]
-        return Page(sessions, _encoded(found[limit - 1]) if len(found) > limit else None)
+        return Page(sessions, _cursor_of(found[limit - 1]) if len(found) > limit else None)
 
 
-def _encoded(session: SessionDocument) -> str:
-    milliseconds = milliseconds_of(session["active_at"])
-    place = json.dumps([milliseconds, session["id"]])
-    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
-
-
-def _decoded(cursor: str) -> tuple[datetime, int]:
-    try:
-        place = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        milliseconds, number = json.loads(place)
-        if type(milliseconds) is int and type(number) is int and 0 <= number < 2**63:
-            return moment_at(milliseconds), number
-    except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error):
-        pass
-    raise BadRequestError("cursor is none that recent_sessions gave as next_cursor")
+def _cursor_of(session: SessionDocument) -> str:
+    return encode_cursor(session["active_at"], session["id"])

@@ -1,7 +1,7 @@
-"""Summaries of sessions. Each stands in its session's document.
+"""Summaries of sessions, each stored in its session's document.
 
-So one update decides whether a summary gets there before a deletion does: a deletion takes it along
-in the update that opens it, and undeletion gives it back.
+So one update decides between a summary and a deletion: the update that opens a deletion takes the
+summary along, and the undeletion restores it.
 """
 
 from langchain_zepstore.core.operation import Operation
@@ -30,7 +30,7 @@ class Summaries:
 
     def pending(self, session_id: str, limit: int) -> Operation[Unsummarized]:
         """Return a live session's summary and what was said after it."""
-        session = yield from self._tidied(session_id)
+        session = yield from self._recovered(session_id)
         if session is None:
             raise NotFoundError(f"there is no session {session_id!r}")
         kept = session.get("summary")
@@ -73,11 +73,11 @@ class Summaries:
         kept = yield from self._kept(session_id)
         return codecs.to_summary(kept) if kept and kept["uuid"] == summary.uuid else None
 
-    def _tidied(self, session_id: str) -> Operation[SessionDocument | None]:
-        """Return a live session; what somebody began on it, and perhaps died of, is completed."""
+    def _recovered(self, session_id: str) -> Operation[SessionDocument | None]:
+        """Return a live session, after finishing an interrupted deletion or undeletion."""
         while True:
             session = yield from self._sessions.find_one({"_id": session_id})
-            if session is None or not (yield from self._marking.tidy(session)):
+            if session is None or not (yield from self._marking.recover(session)):
                 return None if session is None or session.get("deleted_at") else session
 
     def _kept(self, session_id: str) -> Operation[SummaryDocument | None]:
@@ -98,7 +98,7 @@ class Summaries:
 
 
 def _state(session: SessionDocument) -> str:
-    """Return what changes when a session is deleted or undeleted."""
+    """Return a token that changes when the session is deleted or undeleted."""
     deletion = session.get("deletion")
     return f"{session.get('deletion_count') or 0}:{deletion['id'] if deletion else 0}"
 
@@ -107,7 +107,7 @@ def _unchanged(state: str) -> Query:
     """Return the query for a session that was neither deleted nor undeleted since."""
     numbers = [int(number) for number in state.split(":") if number.isascii() and number.isdigit()]
     if len(numbers) != 2 or max(numbers) >= 2**63:  # noqa: PLR2004
-        raise BadRequestError("state is none that came with what is to be summed up")
+        raise BadRequestError("state is not one that came with the messages to summarize")
     count, deletion = numbers
     return {
         "deletion_count": count or {"$in": [None, 0]},

@@ -1,4 +1,4 @@
-"""Soft deletion and undeletion of sessions and messages; how they hold is said in ``marking``."""
+"""Soft deletion and undeletion of sessions and messages; the protocol is in ``marks``."""
 
 from bson import ObjectId
 
@@ -41,10 +41,10 @@ class Deletion:
             session = yield from self._present(session_id)
             if session.get("deleted_at"):
                 raise NotFoundError(f"session {session_id!r} is deleted already")
-            yield from self._marking.tidy(session)
+            yield from self._marking.recover(session)
 
     def _begin(self, session_id: str) -> Operation[SessionDocument | None]:
-        """Open a deletion of a live session with nothing left to tidy, or join the open one."""
+        """Open a deletion of a live session that needs no recovery, or join the open one."""
         opened: Stage = {
             "id": {"$add": [{"$ifNull": ["$deletion_count", 0]}, 1]},
             "at": "$$NOW",
@@ -68,9 +68,9 @@ class Deletion:
         )
 
     def _widened(self, session: SessionDocument) -> Operation[SessionDocument]:
-        """Let a deletion that was just opened take a message above the session's last number.
+        """Extend a new deletion to a message above the session's last number.
 
-        A writer that died may have left one, if the server lost its reservation as well.
+        A killed writer may have left one, if the server lost the reservation too.
         """
         live = {"session_id": session["_id"], "deleted_at": None}
         top = yield from self._messages.find(live, sort={"seq": -1}, limit=1, fields={"_id": 1})
@@ -80,7 +80,7 @@ class Deletion:
         widened = yield from self._sessions.find_one_and_update(
             {
                 **this_session(session),
-                "seq": session["seq"],  # else numbers were handed out since, and it is one of them
+                "seq": session["seq"],  # no number was reserved since
                 "deletion.id": session["deletion"]["id"],
                 "deletion.open": True,
             },
@@ -100,17 +100,17 @@ class Deletion:
                 yield from self._marking.restore(session)
                 return codecs.to_session(session)
             if not session.get("deletion"):
-                raise NotFoundError(f"session {session_id!r} has no deletion to take back")
+                raise NotFoundError(f"session {session_id!r} has no deletion to undo")
             yield from self._marking.settle_pending(session)
             if not session.get("deleted_at"):
                 yield from self._require_taken(session)
-            # What was taken may be purged, and a summary must not outlive it.
+            # A summary must not outlive the messages, which may be purged.
             took = yield from self._took(session)
             restored = {"$ifNull": ["$deletion.summary", "$$REMOVE"]} if took else "$$REMOVE"
             claimed = yield from self._claim(
                 session,
                 {"id": session["deletion"]["id"]},
-                # That of then, or none: one made since knows nothing of what comes back.
+                # The summary of then, or none: a later one does not cover the restored messages.
                 {"$set": {"summary": restored}},
                 {"$unset": ["deletion", "deleted_at"]},
             )
@@ -143,7 +143,7 @@ class Deletion:
         matched = yield from self._messages.update(
             {**this, "deleted_at": None}, [{"$set": {"deleted_at": "$$NOW", "own_deletion": mark}}]
         )
-        # It may have been us, with the answer lost.
+        # It may have been this call, with the answer lost.
         if not matched and not (yield from self._messages.find_one({**this, "own_deletion": mark})):
             raise NotFoundError(f"session {session_id!r} has no message {uuid!r}")
 
@@ -171,15 +171,15 @@ class Deletion:
                 )
             if message["_id"]["s"] != session["uuid"]:
                 raise NotFoundError(f"message {uuid!r} was said before {session_id!r} began anew")
-            if (yield from self._marking.tidy(session)):
-                # It may have been our own undeletion, with the answer lost.
+            if (yield from self._marking.recover(session)):
+                # It may have been this call's undeletion, with the answer lost.
                 begun = session.get("undeletion")
                 restoring = restoring or bool(begun and begun.get("message") == uuid)
                 continue
             claimed = yield from self._claim(
                 session,
                 {**_deletion_of(message), "message": literal(uuid)},
-                # An open deletion would otherwise go on to delete the session around the message.
+                # An open deletion would go on and delete the session with the message.
                 {"$set": {"deletion": CLOSED_DELETION}},
             )
             if claimed:
@@ -189,7 +189,7 @@ class Deletion:
     def _claim(
         self, session: SessionDocument, undeletion: Stage, *changes: Stage
     ) -> Operation[SessionDocument | None]:
-        """Take a deletion back in the session's document, if nothing has changed there."""
+        """Claim an undeletion in the session's document, if that is unchanged."""
         current = session.get("deletion")
         return self._sessions.find_one_and_update(
             {

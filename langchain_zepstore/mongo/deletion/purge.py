@@ -1,4 +1,4 @@
-"""Removing for good what is soft-deleted, now instead of when its time has come."""
+"""Hard deletion of what is soft-deleted, before the TTL indexes do it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,31 +10,31 @@ from langchain_zepstore.mongo.deletion.marks import Marking, this_session
 from langchain_zepstore.mongo.documents import Query
 from langchain_zepstore.mongo.driver.collection import Collection, Database
 
-_CHUNK = 1000
-_MESSAGE = {"placeholder": None}
-_BY_ID = "_id_"  # left to itself, the server walks over all that is deleted, for each chunk
+_CHUNK_SIZE = 1000
+_NO_PLACEHOLDER = {"placeholder": None}
+_BY_ID = "_id_"  # without the hint, each chunk scans all deleted documents
 
 
 class Purging:
-    """Purges."""
+    """Removes soft-deleted messages, sessions and users for good."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._marking = Marking(database)
 
     def purge(self, older_than: timedelta | None) -> Operation[dict[str, int]]:
-        """Remove messages, then sessions, then users that have been deleted for so long.
+        """Remove messages, then sessions, then users that were deleted at least so long ago.
 
-        A message that was deleted within the last hour leaves a placeholder: an add that is on its
-        way, or is repeated, must find its number taken, even when its session is gone.
+        A message that was deleted within the last hour leaves a placeholder: a late or repeated add
+        must find its number taken, even when the session is gone.
 
-        What a deletion of a session took goes as a whole. First it is made sure that nobody can
-        bring it back any more; who has begun to, does bring it back.
+        The messages of a session's deletion go together. The deletion is removed from the session
+        first, so that no undelete restores a part of them; an undelete under way is completed.
         """
         now = datetime.now(UTC)
         until = now - (older_than or timedelta())
         past: Query = {"deleted_at": {"$lte": min(until, now - codecs.MAX_ADD_DURATION)}}
-        recent: Query = {"deleted_at": {"$lte": until}, **_MESSAGE}
+        recent: Query = {"deleted_at": {"$lte": until}, **_NO_PLACEHOLDER}
         messages = self._database.messages
 
         def forget(query: Query) -> Operation[int]:
@@ -43,10 +43,10 @@ class Purging:
         def remove(query: Query) -> Operation[int]:
             return messages.delete(query, hint=_BY_ID)
 
-        removed = yield from self._each({**past, **_MESSAGE}, until, remove)
+        removed = yield from self._each({**past, **_NO_PLACEHOLDER}, until, remove)
         yield from _remove(messages, past)
         removed += yield from self._each(recent, until, forget)
-        # Messages may have been removed by their index, which leaves what summed them up.
+        # The TTL index may have removed the messages, but not the summary of them.
         yield from self._database.sessions.update(
             {
                 "deletion.at": {"$lte": until},
@@ -67,7 +67,7 @@ class Purging:
     def _each(
         self, query: Query, until: datetime, end: Callable[[Query], Operation[int]]
     ) -> Operation[int]:
-        """Put an end to messages, and before that to all ways to bring them back together."""
+        """End messages in chunks, each after the deletions that took them are given up."""
         ended = 0
         while found := (yield from _chunk(self._database.messages, query)):
             yield from self._give_up({message["session_id"] for message in found}, until)
@@ -82,14 +82,14 @@ class Purging:
         }
         while found := (yield from sessions.find(query)):
             for session in found:
-                if not (yield from self._marking.tidy(session)):
+                if not (yield from self._marking.recover(session)):
                     unclaimed = {"undeletion": None, "deletion.id": session["deletion"]["id"]}
                     yield from sessions.update(
                         {**this_session(session), **unclaimed}, {"$unset": {"deletion": 1}}
                     )
 
 
-# In chunks: one command over millions of documents would outlast the timeout.
+# In chunks: one command over millions of documents would exceed the timeout.
 
 
 def _remove(collection: Collection[Any], query: Query) -> Operation[int]:
@@ -102,4 +102,4 @@ def _remove(collection: Collection[Any], query: Query) -> Operation[int]:
 
 
 def _chunk(collection: Collection[Any], query: Query) -> Operation[list[Any]]:
-    return collection.find(query, limit=_CHUNK, fields={"_id": 1, "session_id": 1})
+    return collection.find(query, limit=_CHUNK_SIZE, fields={"_id": 1, "session_id": 1})

@@ -8,15 +8,15 @@ import bson
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Sought
-from langchain_zepstore.errors import APIError, BadRequestError
+from langchain_zepstore.errors import APIError
 from langchain_zepstore.messages.storable import encoded_metadata
 from langchain_zepstore.mongo import codecs
-from langchain_zepstore.mongo.cursors import milliseconds_of, moment_at
+from langchain_zepstore.mongo.cursors import decode_cursor, encode_cursor
 from langchain_zepstore.mongo.documents import MessageId, Query
 from langchain_zepstore.mongo.driver.collection import Database
-from langchain_zepstore.mongo.expressions import holds
+from langchain_zepstore.mongo.expressions import contains
 from langchain_zepstore.mongo.indexes import SCOPE_INDEX
-from langchain_zepstore.mongo.reassignment import adopt
+from langchain_zepstore.mongo.reassignment import complete_reassignment
 from langchain_zepstore.mongo.search.filters import matching
 
 _OWNED = dict.fromkeys(("uuid", "user_id", "adopting", "seq", "fenced", "updated_at"), 1)
@@ -128,7 +128,7 @@ def narrowed(sought: Sought, moment: str, metadata: str) -> Query:
         narrowing[moment] = {name: at for name, at in bounds.items() if at is not None}
     conditions = []
     if sought.metadata:
-        conditions += holds(f"${metadata}", encoded_metadata(sought.metadata, "metadata"))
+        conditions += contains(f"${metadata}", encoded_metadata(sought.metadata, "metadata"))
     if sought.where:
         conditions.append(matching(sought.where, metadata))
     if conditions:
@@ -147,22 +147,16 @@ def scope_of(
     )
     if session is None or user_id not in (None, session.get("user_id")):
         return None
-    yield from adopt(database, session)  # who began it may have died
+    yield from complete_reassignment(database, session)  # who began it may have died
     return codecs.scope_of(session)
 
 
 def _cursor(last: bytes) -> str:
     document = bson.decode(last)
-    place = document["_id"]
-    return f"{milliseconds_of(document['created_at'])}:{place['q']}:{place['s']}"
+    key = document["_id"]
+    return encode_cursor(document["created_at"], key["q"], key["s"])
 
 
 def _decoded(cursor: str) -> tuple[datetime, MessageId]:
-    try:
-        milliseconds, number, incarnation = cursor.split(":", 2)
-        created_at = moment_at(int(milliseconds))
-        if 0 <= int(number) < 2**63:
-            return created_at, {"s": incarnation, "q": int(number)}
-    except (ValueError, OverflowError):
-        pass
-    raise BadRequestError("the cursor is none that came with a page")
+    created_at, number, incarnation = decode_cursor(cursor, "embed", others=1)
+    return created_at, {"s": incarnation, "q": number}

@@ -143,7 +143,7 @@ def test_what_was_purged_within_the_hour_leaves_nothing_but_its_number(own: ZepC
 def test_a_purge_takes_a_deletion_as_a_whole_or_leaves_it_to_an_undelete(
     own: ZepClient, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("langchain_zepstore.mongo.deletion.purge._CHUNK", 1)
+    monkeypatch.setattr("langchain_zepstore.mongo.deletion.purge._CHUNK_SIZE", 1)
     own.memory.add_memory("s", said("a", "b", "c"))
     own.memory.delete_memory("s")
     purge = Drive(store_of(own).deletion.purge(timedelta()))
