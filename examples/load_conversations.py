@@ -9,7 +9,7 @@ DIR holds files of the shape of LoCoMo (ACL 2024), one conversation a file:
                    "turns": [{"dia_id": "D1:1", "speaker": "Ann", "text": "Hello!"}]}]}
 
 A conversation becomes a user with dated sessions, a turn a message. All ids are derived from the
-file, so a second run changes nothing.
+file, so a second run changes nothing. Without --url the database is the example's own.
 """
 
 import argparse
@@ -42,6 +42,7 @@ try:
 except ImportError:
     sys.exit("error: this example draws with rich: pip install rich")
 
+DATABASE = "zepstore_conversations"
 COMPARED = ("uuid", "role", "content", "created_at", "metadata")
 
 
@@ -254,15 +255,17 @@ def row(conversation: Conversation) -> tuple[str, ...]:
 
 
 def main() -> None:
-    """Load, check, report."""
+    """Load the conversations, check them and print a table."""
     parser = argparse.ArgumentParser(description="Load conversations and check them.")
     parser.add_argument("directory", metavar="DIR", type=Path, help="where the *.json files are")
-    parser.add_argument("--url", help="the store; $ZEPSTORE_URL or the embedded one if not given")
+    parser.add_argument("--url", help="the store; $ZEPSTORE_URL, else embedded:")
     arguments = parser.parse_args()
     conversations = read_directory(arguments.directory)
     console = Console()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with ZepClient(arguments.url) as client, Progress(*columns, console=console) as progress:
+    database = None if arguments.url else DATABASE
+    client = ZepClient(arguments.url, database=database)
+    with client, Progress(*columns, console=console) as progress:
         client.message.count("warm-up")  # connects, so that the rates are those of the store
         for conversation in conversations:
             load(client, conversation, progress)

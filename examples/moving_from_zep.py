@@ -5,7 +5,7 @@
 
 ``--to`` is any URL that ZepClient takes. Run it as often as you like, also after it was killed and
 while the old server is still in use: it copies what is new. $ZEP_FROM_KEY and $ZEP_TO_KEY have the
-API keys, if the servers want any. examples/moving_from_zep.md has the rest.
+API keys, if the servers want any. docs/moving-from-zep.md has the rest.
 """
 
 import argparse

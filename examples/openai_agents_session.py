@@ -1,10 +1,10 @@
-"""An agent of the OpenAI Agents SDK that remembers, and whose sessions are searched and restored.
+"""An agent of the OpenAI Agents SDK with stored sessions: searched, cleared and restored.
 
-    pip install "langchain-zepstore[embedded,openai-agents]"
+    pip install ".[embedded,openai-agents]"
     python examples/openai_agents_session.py
 
 No API key needed: the model is scripted. Run it again: the agent knows what was said before. To use
-another database than the embedded one, set ZEPSTORE_URL.
+another database than the embedded one, set ZEPSTORE_URL. The database is the example's own.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from langchain_zepstore import ZepClient, ZepStoreError
 from langchain_zepstore.adapters.openai_agents import ZepSession
 
 set_tracing_disabled(disabled=True)
+DATABASE = "zepstore_openai_agents"
 SESSION, USER = "openai-agents-session", "ada"
 
 
@@ -37,7 +38,7 @@ async def main() -> None:
     )
     agent = Agent(name="Assistant", model=model, tools=[weather])
 
-    async with ZepClient() as client:
+    async with ZepClient(database=DATABASE) as client:
         session = ZepSession(SESSION, client=client, user_id=USER)
         print(f"{len(await session.get_items())} items are there from before")
         for question in ("What shall I wear in Bergen?", "Which city was it?"):

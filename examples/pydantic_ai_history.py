@@ -1,10 +1,11 @@
-"""An agent of Pydantic AI that remembers, and whose history is searched and restored.
+"""An agent of Pydantic AI with a stored history: searched, cleared and restored.
 
-    pip install "langchain-zepstore[embedded,pydantic-ai]"
+    pip install ".[embedded,pydantic-ai]"
     python examples/pydantic_ai_history.py
 
 No API key needed: the model calls every tool and says what they gave. Run it again: the history is
-there. To use another database than the embedded one, set ZEPSTORE_URL.
+there. To use another database than the embedded one, set ZEPSTORE_URL. The database is the
+example's own.
 """
 
 import sys
@@ -15,6 +16,7 @@ from pydantic_ai.models.test import TestModel
 from langchain_zepstore import ZepClient, ZepStoreError
 from langchain_zepstore.adapters.pydantic_ai import ZepMessageHistory
 
+DATABASE = "zepstore_pydantic_ai"
 SESSION, USER = "pydantic-ai-history", "ada"
 
 agent = Agent(TestModel(), instructions="Be brief.")  # put yours here
@@ -28,7 +30,7 @@ def weather(city: str) -> str:
 
 def main() -> None:
     """Talk to an agent, then find, delete and restore what was said."""
-    with ZepClient() as client:
+    with ZepClient(database=DATABASE) as client:
         history = ZepMessageHistory(SESSION, client=client, user_id=USER)
         print(f"{len(history.messages)} messages are there from before")
         for question in ("What shall I wear in Bergen?", "Do I need an umbrella?"):

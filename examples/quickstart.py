@@ -2,8 +2,8 @@
 
     python examples/quickstart.py
 
-Without a URL the data lives in your data directory, in a MongoDB that the package starts by itself.
-To use another, set ZEPSTORE_URL, to mongodb://localhost for one.
+Without a URL the data lives in your data directory, in a MongoDB that the package starts. To use
+another, set ZEPSTORE_URL, for example to mongodb://localhost. The database is the example's own.
 """
 
 import sys
@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from langchain_zepstore import Memory, Message, NotFoundError, Session, ZepClient, ZepStoreError
 
+DATABASE = "zepstore_quickstart"
 SESSION = "quickstart"
 SHOWN = 8
 
@@ -18,7 +19,7 @@ SHOWN = 8
 def main() -> None:
     """Pay the session a visit."""
     print("Opening the chat store ...", flush=True)
-    with ZepClient() as client:
+    with ZepClient(database=DATABASE) as client:
         # Only an earlier run that was interrupted after its delete leaves something to undelete.
         with suppress(NotFoundError):
             client.memory.undelete_session(SESSION)
@@ -38,14 +39,14 @@ def main() -> None:
         show(client)
 
         # Metadata is merged: keys that are not mentioned here would stay as they are.
-        metadata = {"name": "My first conversation", "visits": visit}
+        metadata = {"title": "My first conversation", "visits": visit}
         client.memory.update_session(Session(session_id=SESSION, metadata=metadata))
         print("\nThe sessions:")
         for session in client.memory.list_sessions(limit=10):
             print(f"  {session.id}. {session.session_id}: {session.metadata}")
 
         client.memory.delete_memory(SESSION)
-        print(f"\nDeleted: {client.message.count(SESSION)} messages to be seen.")
+        print(f"\nDeleted: {client.message.count(SESSION)} messages visible.")
         client.memory.undelete_session(SESSION)
         print(f"Undeleted: {client.message.count(SESSION)} messages, all back.")
 

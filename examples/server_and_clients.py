@@ -1,9 +1,9 @@
-"""A server with Zep's REST interface, and everybody who talks to it.
+"""A server with Zep's REST interface, and three kinds of clients.
 
     pip install ".[embedded,server]" && python examples/server_and_clients.py
 
-It runs ``zepstore serve`` on a free port, on a database of its own, which it purges at the end. To
-use another MongoDB than the embedded one, set ZEPSTORE_URL.
+It runs ``zepstore serve`` on a free port. The database is the example's own, and is purged at the
+end. To use another MongoDB than the embedded one, set ZEPSTORE_URL.
 """
 
 import asyncio
@@ -99,10 +99,10 @@ async def as_an_application(client: zep.ZepClient) -> None:
 
 
 def main() -> None:
-    """Serve, and talk."""
+    """Start a server and talk to it."""
     print("Starting a server ...", flush=True)
     with server() as url, zep.ZepClient(url, timeout=30) as client:
-        print(f"It listens on {url}; what it offers is on {url}/docs\n")
+        print(f"It listens on {url}; its routes are described on {url}/docs\n")
         with suppress(zep.AlreadyExistsError):  # a run that was killed has left her
             client.user.add(zep.CreateUserRequest(user_id="ada", first_name="Ada"))
         try:

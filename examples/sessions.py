@@ -2,8 +2,8 @@
 
     python examples/sessions.py
 
-It works in a database of its own, since it purges at the end: nothing else is touched. To use
-another server than the embedded one, set ZEPSTORE_URL.
+The database is the example's own, and is purged at the end. To use another server than the embedded
+one, set ZEPSTORE_URL.
 """
 
 import asyncio
@@ -21,12 +21,13 @@ from langchain_zepstore import (
 )
 
 API_KEY = "ignored: MongoDB has credentials in its URL"
+DATABASE = "zepstore_sessions"
 
 
 async def main() -> None:
     """Walk through the life of some sessions."""
     print("Opening the chat store ...", flush=True)
-    async with ZepClient(api_key=API_KEY, database="zepstore_example") as client:
+    async with ZepClient(api_key=API_KEY, database=DATABASE) as client:
         session_id = uuid4().hex
         try:
             await live_and_die(client, session_id)
@@ -44,7 +45,7 @@ async def live_and_die(client: ZepClient, session_id: str) -> None:
     print(f"  created:   {session.metadata}")
 
     # Maps are merged at every level; everything else is replaced.
-    patch = {"name": "Trains", "ui": {"font": "large"}}
+    patch = {"title": "Trains", "ui": {"font": "large"}}
     await client.memory.aupdate_session(Session(session_id=session_id, metadata=patch))
     session = await client.memory.aget_session(session_id)
     print(f"  merged:    {session.metadata}")
@@ -101,8 +102,8 @@ async def see_a_sidebar(client: ZepClient) -> None:
     """Give a user sessions, and page through them, the most recently active first."""
     ada = f"ada/{uuid4().hex}"
     await client.user.aadd(CreateUserRequest(user_id=ada, first_name="Ada"))
-    for name in ("Engines", "Numbers", "Poetry"):
-        await client.memory.aadd_session(Session(user_id=ada, metadata={"name": name}))
+    for title in ("Engines", "Numbers", "Poetry"):
+        await client.memory.aadd_session(Session(user_id=ada, metadata={"title": title}))
     oldest = (await client.user.aget_sessions(ada))[0]
     question = Message(role="user", content="Can an engine compose music?")
     await client.memory.aadd_memory(oldest.session_id, Memory(messages=[question]))
@@ -111,7 +112,7 @@ async def see_a_sidebar(client: ZepClient) -> None:
     cursor = None
     while True:
         page = await client.memory.arecent_sessions(limit=2, cursor=cursor, user_id=ada)
-        print(f"  {[(session.metadata or {})['name'] for session in page.sessions]}")
+        print(f"  {[(session.metadata or {})['title'] for session in page.sessions]}")
         if (cursor := page.next_cursor) is None:
             break
 

@@ -64,13 +64,15 @@ HEAD = """
 from langchain_zepstore import Memory, Message, Session, ZepClient
 def session(session_id, **metadata):
     return Session(session_id=session_id, metadata=metadata)
-with ZepClient() as client:
+with ZepClient(database={database!r}) as client:
     """
+QUICKSTART, CONVERSATIONS = "zepstore_quickstart", "zepstore_conversations"
 
 
-def elsewhere(environment: dict[str, str], statement: str) -> None:
-    """Let another program do something to the same store."""
-    subprocess.run([sys.executable, "-c", HEAD + statement], env=environment, check=True)
+def elsewhere(environment: dict[str, str], statement: str, database: str) -> None:
+    """Let another program do something to an example's database."""
+    code = HEAD.format(database=database) + statement
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 # quickstart.py
@@ -125,8 +127,8 @@ def test_the_quickstart_names_lists_deletes_and_undeletes_its_session(
 ) -> None:
     for visit in (1, 2):
         out = succeed(environment, "quickstart.py")
-        assert f"1. quickstart: {{'name': 'My first conversation', 'visits': {visit}}}" in out
-        assert "Deleted: 0 messages" in out
+        assert f"1. quickstart: {{'title': 'My first conversation', 'visits': {visit}}}" in out
+        assert "Deleted: 0 messages visible" in out
         assert f"Undeleted: {2 * visit} messages" in out
 
 
@@ -134,7 +136,9 @@ def test_metadata_that_others_gave_the_quickstarts_session_stays(
     environment: dict[str, str],
 ) -> None:
     succeed(environment, "quickstart.py")
-    elsewhere(environment, "client.memory.update_session(session('quickstart', mine=1))")
+    elsewhere(
+        environment, "client.memory.update_session(session('quickstart', mine=1))", QUICKSTART
+    )
     assert "'mine': 1" in succeed(environment, "quickstart.py")
 
 
@@ -143,7 +147,7 @@ def test_what_an_interrupted_quickstart_deleted_is_found_again(
     environment: dict[str, str],
 ) -> None:
     succeed(environment, "quickstart.py")
-    elsewhere(environment, "client.memory.delete_memory('quickstart')")
+    elsewhere(environment, "client.memory.delete_memory('quickstart')", QUICKSTART)
     out = succeed(environment, "quickstart.py")
     assert "this is visit 1." in out
     assert "4 messages" in out
@@ -335,7 +339,7 @@ def test_a_difference_is_shown_and_is_exit_code_1(
     environment: dict[str, str], small_directory: Path, statement: str, said: str
 ) -> None:
     succeed(environment, "load_conversations.py", small_directory)
-    elsewhere(environment, statement)
+    elsewhere(environment, statement, CONVERSATIONS)
     assert said in fail(environment, "load_conversations.py", small_directory)
 
 
@@ -350,6 +354,7 @@ def test_a_conversation_is_a_user_with_dated_sessions(
         "found = client.user.get_sessions('locomo/7'); "
         "assert [s.session_id for s in found] == [f'locomo/7/session-{n}' for n in (1, 2, 3)]; "
         "assert found[1].metadata == {'date': '12:02 am on 2 February, 2024'}",
+        CONVERSATIONS,
     )
 
 
@@ -357,7 +362,7 @@ def test_what_was_deleted_meanwhile_is_loaded_again(
     environment: dict[str, str], small_directory: Path
 ) -> None:
     succeed(environment, "load_conversations.py", small_directory)
-    elsewhere(environment, "client.user.delete('locomo/7')")
+    elsewhere(environment, "client.user.delete('locomo/7')", CONVERSATIONS)
     succeed(environment, "load_conversations.py", small_directory)
 
 
@@ -423,8 +428,8 @@ def test_the_sessions_example_shows_the_life_of_a_session_however_often(
     for _ in range(2):
         out = succeed(environment, "sessions.py")
         assert "created:   {'lang': 'en', 'ui': {'theme': 'dark'}}" in out
-        assert "{'lang': 'en', 'ui': {'theme': 'dark', 'font': 'large'}, 'name': 'Trains'}" in out
-        assert "unset:     {'ui': {'font': 'large'}, 'name': 'Trains'}" in out
+        assert "{'lang': 'en', 'ui': {'theme': 'dark', 'font': 'large'}, 'title': 'Trains'}" in out
+        assert "unset:     {'ui': {'font': 'large'}, 'title': 'Trains'}" in out
         assert "talked in: 2 messages" in out
         assert "deleted:   there is no session" in out
         assert "revived:   1 message\n" in out
@@ -439,9 +444,9 @@ def test_the_sessions_example_shows_the_life_of_a_session_however_often(
 
 def test_the_sessions_example_leaves_other_sessions_alone(environment: dict[str, str]) -> None:
     succeed(environment, "quickstart.py")
-    elsewhere(environment, "client.memory.delete_memory('quickstart')")
+    elsewhere(environment, "client.memory.delete_memory('quickstart')", QUICKSTART)
     succeed(environment, "sessions.py")
-    elsewhere(environment, "client.memory.undelete_session('quickstart')")
+    elsewhere(environment, "client.memory.undelete_session('quickstart')", QUICKSTART)
     assert "4 messages" in succeed(environment, "quickstart.py")
 
 
@@ -487,6 +492,16 @@ def is_closed(said: str) -> bool:
     assert found, said
     with socket.socket() as asking:
         return asking.connect_ex(("127.0.0.1", int(found[1]))) != 0
+
+
+def test_examples_do_not_find_each_others_sessions(environment: dict[str, str]) -> None:
+    for example in ("chain_memory.py", "agent_with_memory.py", "rag_over_conversations.py"):
+        succeed(environment, example)
+    out = succeed(environment, "quickstart.py")
+    sessions = out.partition("The sessions:\n")[2].partition("\n\n")[0]
+    assert sessions.splitlines() == [
+        "  1. quickstart: {'title': 'My first conversation', 'visits': 1}"
+    ]
 
 
 def test_the_server_example_leaves_other_sessions_alone(

@@ -58,8 +58,18 @@ def test_the_turns_that_answer_are_found_however_often(environment: dict[str, st
     for part in (ferry, vet, key):
         assert part.index("  system: ") < part.index("  human: ") < part.index("answer: ")
     assert "the night one, i booked it" in answer(ferry)
+    assert "it is the chicken: none of it" in answer(vet)
     # The turn beside one that was found.
-    assert "the third flower pot" in key[: key.index("  human: ")]
+    assert "under the third flower pot" in answer(key)
+
+
+def test_a_turn_in_two_windows_is_given_once(environment: dict[str, str]) -> None:
+    out = succeed(environment)
+    for part in re.split(r"^question: ", out, flags=re.MULTILINE)[1:]:
+        given = part[part.index("  system: ") : part.index("  human: ")]
+        turns = re.findall(r"^    (?:user|assistant): .*$", given, re.MULTILINE)
+        assert turns
+        assert len(turns) == len(set(turns))
 
 
 def answer(part: str) -> str:

@@ -1,57 +1,85 @@
-"""The README's code runs, and its commands are the ones that CI runs."""
+"""The code of the README and of docs/ runs, and CI runs the README's commands."""
 
+import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from langchain_zepstore import ZepClient
+
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = (
     'pip install ".[embedded]" && python examples/quickstart.py',
     'pip install ".[embedded,test]" && pytest',
 )
+LANGUAGES = {"bash", "javascript", "json", "nginx", "python", "text", "toml"}
+FENCE = re.compile(r"^ *[`~]{3,}.*$", re.MULTILINE)
 BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<reason>[^\n]+) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
-BLOCKS = list(BLOCK.finditer(README))
-PYTHON = [block for block in BLOCKS if block["language"] == "python"]
-RUN = [block for block in PYTHON if not block["reason"]]
+# Each block in a namespace of its own, as if it were a file.
+RUNNER = """
+import json, sys, traceback
+failed = []
+for name, code in json.load(sys.stdin):
+    print("block", name, file=sys.stderr)
+    try:
+        exec(compile(code, name, "exec"), {"__name__": "__main__"})
+    except BaseException:
+        traceback.print_exc()
+        failed.append(name)
+sys.exit("failed: " + ", ".join(failed) if failed else 0)
+"""
 
 
-def line(block: re.Match[str]) -> str:
-    return f"line {README[: block.start('code')].count(chr(10))}"
+def blocks(page: Path) -> list[re.Match[str]]:
+    return list(BLOCK.finditer(page.read_text(encoding="utf-8")))
+
+
+def python(page: Path, *, run: bool) -> list[tuple[str, str]]:
+    """Return the blocks of Python that run, or those that do not, with their places."""
+    return [
+        (f"{page.name}:{block.string[: block.start('code')].count(chr(10)) + 1}", block["code"])
+        for block in blocks(page)
+        if block["language"] == "python" and run is not bool(block["reason"])
+    ]
+
+
+def name(page: Path) -> str:
+    return page.name
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment whose store is a directory of these tests' own."""
-    store = tmp_path_factory.mktemp("readme")
-    return {**os.environ, "ZEPSTORE_URL": f"embedded://{quote(str(store))}"}
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """An environment whose store is a directory of these tests' own; one server for all pages."""
+    url = f"embedded://{quote(str(tmp_path_factory.mktemp('pages')))}"
+    with ZepClient(url) as client:
+        client.message.count("a session")  # starts the server, and keeps it running
+        yield {**os.environ, "ZEPSTORE_URL": url, "PYTHONIOENCODING": "utf-8"}
 
 
-@pytest.mark.promise(
-    "the README's code runs, its commands are the ones of the continuous integration"
-)
-@pytest.mark.parametrize("block", RUN, ids=line)
-def test_a_block_runs_by_itself(
-    block: re.Match[str], environment: dict[str, str], tmp_path: Path
+@pytest.mark.promise("the code of the README and of docs/ runs, and CI runs its commands")
+@pytest.mark.parametrize("page", [page for page in PAGES if python(page, run=True)], ids=name)
+def test_each_block_of_a_page_runs_by_itself(
+    page: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    script = tmp_path / "block.py"
-    script.write_text(block["code"], encoding="utf-8")
     result = subprocess.run(
-        [sys.executable, str(script)],
+        [sys.executable, "-c", RUNNER],
+        input=json.dumps(python(page, run=True)),
         env=environment,
         cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert result.returncode == 0, result.stderr
@@ -59,53 +87,64 @@ def test_a_block_runs_by_itself(
     assert "Error in " not in result.stderr  # what LangChain says when it swallows an exception
 
 
-@pytest.mark.parametrize("block", PYTHON, ids=line)
-def test_a_block_is_valid_and_imports_only_what_there_is(block: re.Match[str]) -> None:
-    imports = [
-        statement
-        for statement in block["code"].split("\n")
-        if statement.startswith(("from langchain_zepstore", "import langchain_zepstore"))
-    ]
-    assert imports
-    compile(block["code"], "README.md", "exec")
-    for statement in imports:
-        if block["reason"] and "langchain_zepstore.adapters" in statement:
-            assert extra_missing_for(statement) in {None, True}
-        else:
-            exec(statement, {})
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_blocks_are_valid_and_import_only_what_there_is(page: Path) -> None:
+    for place, code in python(page, run=True) + python(page, run=False):
+        compile(code, place, "exec")
+        imports = re.findall(r"^(?:from|import) langchain_zepstore.*(?:\n .*|\n\))*", code, re.M)
+        assert imports, place
+        for statement in imports:
+            try:
+                exec(statement, {})
+            except ImportError as missing:
+                # A framework that is not installed here: its adapter says which extra it needs.
+                assert "langchain_zepstore.adapters" in statement, place
+                assert 'pip install "langchain-zepstore[' in str(missing), place
 
 
-def extra_missing_for(statement: str) -> bool | None:
-    """Whether an adapter that cannot be imported says which extra it needs; ``None``: it can be."""
-    try:
-        exec(statement, {})
-    except ImportError as missing:
-        return 'pip install "langchain-zepstore[' in str(missing)
-    return None
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_no_block_is_overlooked(page: Path) -> None:
+    text, found = page.read_text(encoding="utf-8"), blocks(page)
+    assert len(FENCE.findall(text)) == 2 * len(found), f"a fence that is none of {LANGUAGES}"
+    assert {block["language"] for block in found} <= LANGUAGES
+    assert text.count("<!-- not run") == len(python(page, run=False))
 
 
-def test_no_block_is_overlooked() -> None:
-    fences = re.findall(r"^ *[`~]{3,}.*$", README, re.MULTILINE)
-    assert len(fences) == 2 * len(BLOCKS), "a fence that is none of ```python, ```bash"
-    assert {block["language"] for block in BLOCKS} <= {"python", "bash"}
-    assert README.count("<!-- not run") == sum(bool(block["reason"]) for block in PYTHON)
-    assert RUN
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_files_that_are_named_or_linked_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for example in re.findall(r"examples/\w+\.\w+", text):
+        assert (ROOT / example).is_file(), example
+    for link in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text):
+        assert (page.parent / link).exists(), link
 
 
-def test_the_readme_begins_with_the_two_commands() -> None:
-    assert [block["code"].strip() for block in BLOCKS[:2]] == list(COMMANDS)
-    assert {block["language"] for block in BLOCKS[:2]} == {"bash"}
+def test_the_readme_is_short_and_has_the_two_commands() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 230
+    commands = [block["code"].strip() for block in blocks(README) if block["language"] == "bash"]
+    assert commands == list(COMMANDS)
 
 
-@pytest.mark.promise(
-    "the README's code runs, its commands are the ones of the continuous integration"
-)
+@pytest.mark.promise("the code of the README and of docs/ runs, and CI runs its commands")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_ci_runs_the_commands_as_they_stand(command: str) -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert f"step '{command}'\n" in script
 
 
-@pytest.mark.parametrize("example", re.findall(r"examples/\w+\.py", README))
-def test_an_example_that_is_named_is_there(example: str) -> None:
-    assert (ROOT / example).is_file()
+def test_the_readme_shows_the_output_of_the_quickstart(tmp_path: Path) -> None:
+    [shown] = [block["code"] for block in blocks(README) if block["language"] == "text"]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "quickstart.py")],
+        env={**os.environ, "ZEPSTORE_URL": f"embedded://{quote(str(tmp_path / 'store'))}"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=True,
+    )
+
+    def comparable(text: str) -> str:
+        text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME", text)
+        return re.sub(r"lives in \S+", "lives in DIRECTORY.", text)
+
+    assert comparable(done.stdout) == comparable(shown)
