@@ -37,7 +37,7 @@ def weather(city: str) -> str:
 
 
 class ScriptedClient(FunctionInvocationLayer, BaseChatClient):
-    """Stands in for a model: asks the tool first, then says what it said."""
+    """Stands in for a model: calls the tool first, then repeats its result."""
 
     async def _inner_get_response(self, *, messages: Sequence[Message], **_: Any) -> ChatResponse:
         last = messages[-1]
@@ -54,7 +54,7 @@ class ScriptedClient(FunctionInvocationLayer, BaseChatClient):
 
 
 async def main() -> None:
-    """Ask for the weather, and show what the store holds of it."""
+    """Ask for the weather, then print the stored session."""
     print("Opening the chat store ...", flush=True)
     async with ZepClient(database=DATABASE) as client:
         history = ZepHistoryProvider(client=client, user_id=USER)

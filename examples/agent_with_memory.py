@@ -3,7 +3,7 @@
     pip install ".[agents,embedded]"
     python examples/agent_with_memory.py
 
-Run it again: the agent knows what was said before. To use another database than the embedded one,
+Run it again: the agent remembers the conversation. To use another database than the embedded one,
 set ZEPSTORE_URL. The database is the example's own.
 """
 

@@ -2,7 +2,7 @@
 
     python examples/chain_memory.py
 
-Run it again: the chain knows what was said before. To use another database than the embedded one,
+Run it again: the chain remembers the conversation. To use another database than the embedded one,
 set ZEPSTORE_URL. The database is the example's own.
 """
 
@@ -32,7 +32,7 @@ TURNS = {
 
 
 def main() -> None:
-    """Talk to a chain, then show what it has stored."""
+    """Talk to a chain, then print the stored messages."""
     prompt = ChatPromptTemplate.from_messages(
         [
             ("system", "You are a helpful assistant."),

@@ -32,7 +32,7 @@ def weather(city: str) -> str:
 
 
 def answer(messages: Sequence[ChatMessage], **_: Any) -> ChatMessage:
-    """Stand in for a model: ask the tool first, then say what it said."""
+    """Stand in for a model: call the tool first, then repeat its result."""
     last = messages[-1]
     if last.role == "tool":
         asked = sum(message.role == "user" for message in messages)
@@ -44,7 +44,7 @@ def answer(messages: Sequence[ChatMessage], **_: Any) -> ChatMessage:
 
 
 async def main() -> None:
-    """Ask for the weather, and show what the store holds of it."""
+    """Ask for the weather, then print the stored session."""
     print("Opening the chat store ...", flush=True)
     async with ZepClient(database=DATABASE) as client:
         store = ZepAsyncChatStore(client=client, user_id=USER)

@@ -56,7 +56,7 @@ class DifferenceError(Exception):
 
 @dataclass
 class Conversation:
-    """A file: a user with dated sessions, and what was said in each."""
+    """A file: a user with dated sessions, and their messages."""
 
     name: str
     user: CreateUserRequest
@@ -139,20 +139,20 @@ class Reader:
                 metadata=metadata,
             )
 
-    def field(self, parent: Any, name: str, kind: type, at: str) -> Any:
+    def field(self, parent: Any, name: str, type_: type, at: str) -> Any:
         """Return a field of an object, checked for its type."""
         if not isinstance(parent, dict):
             raise self.malformed(at, "an object", parent)
         where = f"{at}.{name}" if at else name
         if name not in parent:
             raise MalformedFileError(f"{self.path}: {where} is missing")
-        if not isinstance(parent[name], kind) or isinstance(parent[name], bool):
+        if not isinstance(parent[name], type_) or isinstance(parent[name], bool):
             names = {str: "a string", int: "a number", list: "a list"}
-            raise self.malformed(where, names[kind], parent[name])
+            raise self.malformed(where, names[type_], parent[name])
         return parent[name]
 
     def malformed(self, where: str, expected: str, found: Any) -> MalformedFileError:
-        """Return the error that says what stands where."""
+        """Return the error that names the field and its value."""
         return MalformedFileError(
             f"{self.path}: {where} must be {expected}, not {reprlib.repr(found)}"
         )
@@ -181,7 +181,7 @@ def load(client: ZepClient, conversation: Conversation, progress: Progress) -> N
 
 
 def check(client: ZepClient, conversation: Conversation, progress: Progress) -> None:
-    """Read everything back and compare it with what the file holds."""
+    """Read everything back and compare it with the file."""
     bar = progress.add_task(f"{conversation.name}: checking", total=conversation.size)
     check_user(client, conversation)
     for session_id, memory in conversation.memories.items():
@@ -225,7 +225,7 @@ def compare(session_id: str, expected: list[Message], found: list[Message]) -> N
 
 
 def table(conversations: list[Conversation]) -> Table:
-    """Return what was done as a table, with a line for the sum."""
+    """Return a table of the conversations, with a line for the sum."""
     table = Table(title="Every message came back equal")
     table.add_column("conversation")
     for title in ("sessions", "messages", "added/s", "read/s"):

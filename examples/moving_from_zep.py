@@ -4,7 +4,7 @@
     python examples/moving_from_zep.py --dump zep.sql --to mongodb://localhost/chats
 
 ``--to`` is any URL that ZepClient takes. Run it as often as you like, also after it was killed and
-while the old server is still in use: it copies what is new. $ZEP_FROM_KEY and $ZEP_TO_KEY have the
+while the old server is still in use: it copies new data. $ZEP_FROM_KEY and $ZEP_TO_KEY have the
 API keys, if the servers want any. docs/moving-from-zep.md has the rest.
 """
 
@@ -41,7 +41,7 @@ CALL_BYTES = 1_000_000  # of messages that are added at once; servers take 5 MB
 
 
 class Old(Protocol):
-    """Where everything comes from. What is soft-deleted there does not come."""
+    """The source of the copy, without its soft-deleted data."""
 
     def users(self) -> Iterator[User]:
         """Yield the users in the order of their ids."""
@@ -231,7 +231,7 @@ class OldDump:
 
 
 class Copier:
-    """Copies what is new, and counts.
+    """Copies new data, and counts.
 
     Args:
         old: Where everything comes from.
@@ -334,7 +334,7 @@ class Copier:
             print(f"  {self.sessions:,} sessions, {self.copied:,} messages copied", flush=True)
 
     def compare(self) -> None:
-        """Print what both have."""
+        """Print the counts of both."""
         users = sum(map(len, self._new.user.list_chunked(PAGE)))
         sessions = messages = 0
         for page in self._new.memory.list_all_sessions(PAGE):
@@ -351,7 +351,7 @@ def _is_newer(old: User | Session, new: User | Session) -> bool:
 
 
 def main() -> None:
-    """Copy, compare, and say what did not come over."""
+    """Copy, compare, and print what was refused."""
     parser = argparse.ArgumentParser(description="Copy everything from Zep.")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--from", metavar="URL", dest="old", help="the old server")

@@ -3,7 +3,7 @@
     pip install ".[embedded,openai-agents]"
     python examples/openai_agents_session.py
 
-No API key needed: the model is scripted. Run it again: the agent knows what was said before. To use
+No API key needed: the model is scripted. Run it again: the agent remembers the conversation. To use
 another database than the embedded one, set ZEPSTORE_URL. The database is the example's own.
 """
 

@@ -51,7 +51,7 @@ def main() -> None:
         print(f"Undeleted: {client.message.count(SESSION)} messages, all back.")
 
         print(f"\nThe data lives in {client.location}.")
-        print("Run this again: it finds what it left, and goes on.")
+        print("Run it again: the conversation continues.")
 
 
 def show(client: ZepClient) -> None:
