@@ -12,14 +12,13 @@ from urllib.parse import unquote
 
 from langchain_zepstore.core.embedder import embedders
 from langchain_zepstore.core.operation import arun, run
-from langchain_zepstore.core.store import Backend, Call, Newborn
-from langchain_zepstore.core.validation import checked_id, without_credentials
+from langchain_zepstore.core.store import Backend, Call
+from langchain_zepstore.core.validation import without_credentials
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.managers.memory import MemoryManager
 from langchain_zepstore.managers.messages import MessageManager
 from langchain_zepstore.managers.users import UserManager
 from langchain_zepstore.messages.langchain import StartOn
-from langchain_zepstore.messages.storable import encoded_metadata
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -394,19 +393,6 @@ def client_of(client: Any, url: str | None = None, api_key: str | None = None) -
     if not isinstance(client, ZepClient):
         raise BadRequestError(f"client must be a ZepClient, not {type(client).__name__}")
     return client
-
-
-def newborn(user_id: str | None, session_metadata: dict[str, Any] | None) -> Newborn:
-    """Return what a session gets that has to be created.
-
-    Raises:
-        BadRequestError: The user's id cannot be one, or the metadata cannot be stored.
-    """
-    if user_id is not None:
-        checked_id(user_id, "user_id")
-    if session_metadata is not None:
-        encoded_metadata(session_metadata, "session_metadata")
-    return Newborn(user_id, session_metadata)
 
 
 @atexit.register

@@ -7,7 +7,8 @@ from typing import Any
 from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
 
-from langchain_zepstore.client import ZepClient, client_of, newborn
+from langchain_zepstore.client import ZepClient, client_of
+from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.store import Call
 from langchain_zepstore.core.validation import checked_count, checked_id
 from langchain_zepstore.errors import BadRequestError, NotFoundError
@@ -56,7 +57,7 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
         self._client = client_of(client, url, api_key)
         self._lastn = None if lastn is None else checked_count(lastn, "lastn")
         self._start_on = None if start_on is None else _kinds(start_on)
-        self._newborn = newborn(user_id, session_metadata)
+        self._defaults = SessionDefaults(user_id, session_metadata)
 
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]
@@ -191,7 +192,7 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
         if not isinstance(messages, Iterable):
             raise BadRequestError(f"messages must be a list, not {type(messages).__name__}")
         several = list(messages)
-        return lambda store: store.messages.add_langchain(self.session_id, several, self._newborn)
+        return lambda store: store.messages.add_langchain(self.session_id, several, self._defaults)
 
     def _reading(self) -> Call[list[BaseMessage]]:
         return lambda store: store.messages.read_langchain(self.session_id, self._lastn)

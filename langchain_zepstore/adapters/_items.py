@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from langchain_zepstore.client import ZepClient, client_of, newborn
+from langchain_zepstore.client import ZepClient, client_of
+from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_id
@@ -53,7 +54,7 @@ class RawSession:
     ) -> None:
         self.session_id = checked_id(session_id, "session_id")
         self.client = client_of(client, url, api_key)
-        self._newborn = newborn(user_id, session_metadata)
+        self._defaults = SessionDefaults(user_id, session_metadata)
 
     def adding(self, messages: Iterable[Message]) -> Call[None]:
         """Store messages at the end of the session, in one insert.
@@ -61,7 +62,7 @@ class RawSession:
         One whose id the session has already replaces that one in its place.
         """
         memory = Memory(messages=list(messages))
-        return lambda store: store.messages.add(self.session_id, memory, self._newborn)
+        return lambda store: store.messages.add(self.session_id, memory, self._defaults)
 
     def reading(self, lastn: int | None = None) -> Call[list[Message]]:
         """Return the last messages, oldest first; all of them without ``lastn``."""

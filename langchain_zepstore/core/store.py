@@ -1,19 +1,24 @@
 """What a backend can do: the operations that MongoDB and HTTP both offer, as a contract.
 
-Each is an operation (see ``running``). Ids and counts come checked.
+Each is an operation (see ``core.operation``). Ids and counts come checked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
 from langchain_core.messages import BaseMessage
 
+from langchain_zepstore.core.arguments import (
+    EmbeddingPage,
+    Listing,
+    SearchQuery,
+    SessionDefaults,
+    SummaryInput,
+)
 from langchain_zepstore.core.operation import Operation, Page
-from langchain_zepstore.filters.where import Condition
 from langchain_zepstore.models import (
     CreateUserRequest,
     Memory,
@@ -26,102 +31,6 @@ from langchain_zepstore.models import (
 )
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Newborn:
-    """What a session gets if it comes into being with its first memory.
-
-    Attributes:
-        user_id: Its user, who is created too if need be.
-        metadata: Its metadata.
-    """
-
-    user_id: str | None = None
-    metadata: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Which sessions a listing shows.
-
-    Attributes:
-        user_id: Those of one user.
-        metadata: Those whose metadata holds at least this.
-        include_deleted: Also the soft-deleted ones.
-    """
-
-    user_id: str | None = None
-    metadata: dict[str, Any] | None = None
-    include_deleted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Sought:
-    """What a search looks for, and where. Without a text, all that is left to choose from.
-
-    Attributes:
-        text: The words; may be empty.
-        session_id: In one session.
-        user_id: In all sessions of a user; with a session, only if it is that user's.
-        limit: How many at most.
-        kind: ``text``, ``similarity``, ``mmr`` or ``hybrid``; ``None`` leaves it to the store.
-        in_summaries: Summaries of sessions rather than messages.
-        metadata: Only messages whose metadata holds at least this.
-        where: Only messages whose metadata is so.
-        since: Only what was said then or later.
-        until: Only what was said then or before.
-        mmr_lambda: Between relevance (1) and variety (0).
-        similarity_weight: What the best similarity is worth in a hybrid search, of the best score
-            by words; ``None`` leaves it to the store.
-        has_syntax: Whether quotes and minus mean something in the text.
-    """
-
-    text: str
-    session_id: str | None
-    user_id: str | None
-    limit: int
-    kind: str | None = None
-    in_summaries: bool = False
-    metadata: dict[str, Any] | None = None
-    where: Condition | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    mmr_lambda: float | None = None
-    similarity_weight: float | None = None
-    has_syntax: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Embedded:
-    """What came of making the vectors of a page of messages.
-
-    Attributes:
-        total: How many messages there are in all; only with the first page, else 0.
-        seen: How many the page had.
-        made: How many of them got a vector.
-        cursor: The cursor of the next page; ``None`` if this was the last.
-    """
-
-    total: int
-    seen: int
-    made: int
-    cursor: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Unsummarized:
-    """What the next summary of a session is made from.
-
-    Attributes:
-        summary: The summary so far.
-        messages: The messages after it, oldest first.
-        state: What changes when the session is deleted or undeleted.
-    """
-
-    summary: Summary | None
-    messages: list[Message]
-    state: str
 
 
 class SessionOperations(Protocol):
@@ -183,7 +92,7 @@ class MessageOperations(Protocol):
         self,
         session_id: str,
         memory: Memory,
-        newborn: Newborn | None = None,
+        defaults: SessionDefaults | None = None,
         *,
         keep_deleted: bool = False,
     ) -> Operation[None]:
@@ -196,7 +105,7 @@ class MessageOperations(Protocol):
         self,
         session_id: str,
         messages: Sequence[BaseMessage],
-        newborn: Newborn | None = None,
+        defaults: SessionDefaults | None = None,
         *,
         keep_deleted: bool = False,
     ) -> Operation[None]:
@@ -256,12 +165,12 @@ class DeletionOperations(Protocol):
 class SearchOperations(Protocol):
     """Finds messages."""
 
-    def find(self, sought: Sought) -> Operation[list[MemorySearchResult]]:
+    def find(self, query: SearchQuery) -> Operation[list[MemorySearchResult]]:
         """Return what matches best of what lives, the best first."""
 
     def embed(
         self, session_id: str | None, user_id: str | None, after: str | None, limit: int
-    ) -> Operation[Embedded]:
+    ) -> Operation[EmbeddingPage]:
         """Make the vectors that a page of messages lacks, the newest first.
 
         Of a session, of a user's sessions, or of all there are.
@@ -274,7 +183,7 @@ class SummaryOperations(Protocol):
     def get(self, session_id: str) -> Operation[Summary | None]:
         """Return a live session's summary; ``None`` if there is none."""
 
-    def pending(self, session_id: str, limit: int) -> Operation[Unsummarized]:
+    def pending(self, session_id: str, limit: int) -> Operation[SummaryInput]:
         """Return a live session's summary and what was said after it, up to ``limit`` messages.
 
         ``NotFoundError`` if there is no such session.

@@ -1,7 +1,8 @@
 """Checks of what a caller passes, before it goes anywhere: ids and counts."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 
 from langchain_zepstore.errors import BadRequestError
@@ -45,6 +46,45 @@ def checked_count(value: Any, name: str, *, least: int = 0) -> int:
     return int(value)
 
 
+def checked_text(value: Any, name: str) -> str:
+    """Return a text if it is one: a string that has a UTF-8 form.
+
+    Raises:
+        BadRequestError: It is anything else.
+    """
+    if not isinstance(value, str):
+        raise BadRequestError(f"{name} must be a str, not {type(value).__name__}")
+    text: str = str.__str__(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadRequestError(f"{name} holds a lone surrogate, which has no UTF-8 form") from None
+    return text
+
+
+def checked_choice(*choices: str) -> Callable[[Any, str], str]:
+    """Return a check that a value is one of these."""
+
+    def checked(value: Any, name: str) -> str:
+        if value not in choices:
+            raise BadRequestError(f"{name} must be one of {', '.join(choices)}")
+        return str(value)
+
+    return checked
+
+
+def checked_number(least: float, most: float) -> Callable[[Any, str], float]:
+    """Return a check that a value is a number of this range; a bool is none."""
+
+    def checked(value: Any, name: str) -> float:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not least <= value <= most:
+            raise BadRequestError(f"{name} must be a number from {least:,} to {most:,}")
+        return float(value)
+
+    return checked
+
+
 def checked_paths(value: Any, name: str) -> list[list[str]]:
     """Return paths of keys, each a non-empty sequence of strings.
 
@@ -74,6 +114,22 @@ def checked_key(value: Any, name: str) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise BadRequestError(f"{name}: a key holds a lone surrogate") from None
+    return value
+
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def rfc_3339(value: Any) -> Any:
+    """Return a date in JSON as pydantic reads it.
+
+    Raises:
+        ValueError: It is no text as RFC 3339 has it.
+    """
+    if value is None or isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        raise ValueError("a date must be as RFC 3339 has it, such as 2026-01-31T12:00:00Z")
     return value
 
 

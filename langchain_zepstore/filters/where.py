@@ -1,7 +1,5 @@
-"""Zep's metadata filters: ``jsonpath``, ``and`` and ``or``, read into a tree and written again."""
+"""Zep's metadata filters: ``jsonpath``, ``and`` and ``or``, read into a tree."""
 
-import json
-import re
 from typing import Any, TypeAlias
 
 from langchain_zepstore.errors import BadRequestError
@@ -9,21 +7,13 @@ from langchain_zepstore.filters.jsonpath import (
     MAX_CONDITIONS,
     MAX_NESTING,
     And,
-    Comparison,
-    Each,
-    Filter,
-    Key,
-    Not,
     Or,
     Path,
-    Step,
-    Test,
     parsed_path,
 )
 
 Condition: TypeAlias = "Path | And[Condition] | Or[Condition]"
 
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAMES = ("jsonpath", "and", "or")
 _NEEDED = f"must hold one of {', '.join(_NAMES)}"
 _SHOWN = 30
@@ -40,17 +30,6 @@ def parsed(where: Any, place: str) -> Condition:
         BadRequestError: It is none of these, too large, or a jsonpath is not understood.
     """
     return _Reader().condition(where, place, MAX_NESTING)
-
-
-def rendered(condition: Condition) -> dict[str, Any]:
-    """Return a condition as ``parsed`` takes it."""
-    match condition:
-        case And(parts):
-            return {"and": [rendered(part) for part in parts]}
-        case Or(parts):
-            return {"or": [rendered(part) for part in parts]}
-        case Path(steps):
-            return {"jsonpath": "$" + "".join(map(_step, steps))}
 
 
 class _Reader:
@@ -82,34 +61,3 @@ class _Reader:
     def _count(self) -> bool:
         self._left -= 1
         return self._left >= 0
-
-
-def _step(step: Step) -> str:
-    match step:
-        case Key(name):
-            return "." + (name if _PLAIN.fullmatch(name) else _quoted(name))
-        case Each():
-            return "[*]"
-        case Filter(test):
-            return f"?({_test(test)})"
-
-
-def _test(test: Test) -> str:
-    match test:
-        case Comparison(path, operator, value):
-            literal = _quoted(value) if isinstance(value, str) else json.dumps(value)
-            return f"@{''.join(map(_step, path))}{operator}{literal}"
-        case Not(inner):
-            return f"!({_test(inner)})"
-        case And(parts):
-            return "&&".join(_enclosed(part, And, Or) for part in parts)
-        case Or(parts):
-            return "||".join(_enclosed(part, Or) for part in parts)
-
-
-def _enclosed(test: Test, *kinds: type) -> str:
-    return f"({_test(test)})" if isinstance(test, kinds) else _test(test)
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -5,8 +5,8 @@ from typing import Any, TypeVar
 
 from langchain_core.messages import BaseMessage
 
+from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.operation import Operation, Page
-from langchain_zepstore.core.store import Newborn
 from langchain_zepstore.http.transport import Requests, marked_metadata, path
 from langchain_zepstore.messages import langchain as lc_messages
 from langchain_zepstore.messages.parts import Body, each_once, langchain_body, message_body
@@ -27,7 +27,7 @@ class Messages:
         self,
         session_id: str,
         memory: Memory,
-        newborn: Newborn | None = None,
+        defaults: SessionDefaults | None = None,
         *,
         keep_deleted: bool = False,
     ) -> Operation[None]:
@@ -39,7 +39,7 @@ class Messages:
             session_id,
             memory.messages,
             message_body,
-            newborn,
+            defaults,
             metadata=metadata,
             keep_deleted=keep_deleted,
         )
@@ -48,19 +48,19 @@ class Messages:
         self,
         session_id: str,
         messages: Sequence[BaseMessage],
-        newborn: Newborn | None = None,
+        defaults: SessionDefaults | None = None,
         *,
         keep_deleted: bool = False,
     ) -> Operation[None]:
         """Store LangChain's messages at the end of a session."""
-        return self._add(session_id, messages, langchain_body, newborn, keep_deleted=keep_deleted)
+        return self._add(session_id, messages, langchain_body, defaults, keep_deleted=keep_deleted)
 
     def _add(
         self,
         session_id: str,
         messages: Sequence[T],
         body_of: Callable[[T, str], Body],
-        newborn: Newborn | None,
+        defaults: SessionDefaults | None,
         *,
         keep_deleted: bool,
         metadata: dict[str, Any] | None = None,
@@ -72,10 +72,8 @@ class Messages:
         request: dict[str, Any] = {"messages": bodies}
         if metadata:
             request["metadata"] = metadata
-        if newborn and newborn.user_id is not None:
-            request["user_id"] = newborn.user_id
-        if newborn and newborn.metadata is not None:
-            request["session_metadata"] = exact(newborn.metadata)
+        if defaults:
+            request |= exact(defaults.given())
         if keep_deleted:
             request["keep_deleted"] = True
         where = path("sessions", session_id, "memory")

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from langchain_zepstore.core.arguments import Listing
 from langchain_zepstore.core.operation import Operation, Page
-from langchain_zepstore.core.store import Listing
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.http.responses import last_id
 from langchain_zepstore.http.transport import Requests, given_fields, marked_metadata, path

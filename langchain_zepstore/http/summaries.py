@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from langchain_zepstore.core.arguments import SummaryInput
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.store import Unsummarized
 from langchain_zepstore.http.responses import Answer
 from langchain_zepstore.http.transport import Requests, marked_metadata, path
 from langchain_zepstore.models import Message, Summary
@@ -20,13 +20,13 @@ class Summaries:
         answer = yield from self._requests.get(path("sessions", session_id, "memory"), lastn=0)
         return answer.read_memory(answer.data).summary
 
-    def pending(self, session_id: str, limit: int) -> Operation[Unsummarized]:
+    def pending(self, session_id: str, limit: int) -> Operation[SummaryInput]:
         """Return a live session's summary and what was said after it."""
         answer = yield from self._requests.get(
             path("unsummarized"), session_id=session_id, limit=limit
         )
         messages = answer.read_list(Message, answer.field("messages"))
-        return Unsummarized(_summary(answer), messages, answer.text("state") or "")
+        return SummaryInput(_summary(answer), messages, answer.text("state") or "")
 
     def put(
         self, session_id: str, summary: Summary, replacing: str | None, state: str

@@ -1,6 +1,6 @@
 """The base of the managers."""
 
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from langchain_zepstore.core.store import Call
 
@@ -18,7 +18,14 @@ class Runner(Protocol):
 
 
 class Manager:
-    """The base of the managers: it holds what runs their operations."""
+    """Base of ``client.memory``, ``client.message`` and ``client.user``."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+
+
+def arguments_of(variables: dict[str, Any]) -> dict[str, Any]:
+    """Return a method's arguments from its ``locals()``, less those that are ``None``."""
+    return {
+        name: value for name, value in variables.items() if name != "self" and value is not None
+    }

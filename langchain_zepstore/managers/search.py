@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from langchain_zepstore.managers.base import Manager
+from langchain_zepstore.core.arguments import SearchQuery, session_query
+from langchain_zepstore.core.store import Call
+from langchain_zepstore.managers.base import Manager, arguments_of
 from langchain_zepstore.managers.embeddings import Progress, embedding
-from langchain_zepstore.managers.search_arguments import searching, searching_session
 from langchain_zepstore.managers.summaries import PROMPT, Model, summarizing
 from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult, Summary
 
@@ -31,13 +32,13 @@ class Searches(Manager):
             BadRequestError: There is nothing to look for, or something asked for cannot be done.
             StoreUnavailableError: The database cannot be reached.
         """
-        return self._runner.run(searching_session(session_id, search_payload, limit))
+        return self._runner.run(_finding(session_query(session_id, search_payload, limit)))
 
     async def asearch_memory(
         self, session_id: str, search_payload: MemorySearchPayload, limit: int | None = None
     ) -> list[MemorySearchResult]:
         """Search a session; see ``search_memory``."""
-        return await self._runner.arun(searching_session(session_id, search_payload, limit))
+        return await self._runner.arun(_finding(session_query(session_id, search_payload, limit)))
 
     def search(
         self,
@@ -94,23 +95,7 @@ class Searches(Manager):
             StoreUnavailableError: The database cannot be reached.
             APIError: The embeddings gave something else than vectors of one length.
         """
-        return self._runner.run(
-            searching(
-                text,
-                session_id=session_id,
-                user_id=user_id,
-                limit=limit,
-                search_type=search_type,
-                search_scope=search_scope,
-                metadata=metadata,
-                where=where,
-                start_date=start_date,
-                end_date=end_date,
-                mmr_lambda=mmr_lambda,
-                similarity_weight=similarity_weight,
-                syntax=syntax,
-            )
-        )
+        return self._runner.run(_finding(SearchQuery(**arguments_of(locals()))))
 
     async def asearch(
         self,
@@ -130,23 +115,7 @@ class Searches(Manager):
         syntax: bool = False,
     ) -> list[MemorySearchResult]:
         """Search a session, or all sessions of a user; see ``search``."""
-        return await self._runner.arun(
-            searching(
-                text,
-                session_id=session_id,
-                user_id=user_id,
-                limit=limit,
-                search_type=search_type,
-                search_scope=search_scope,
-                metadata=metadata,
-                where=where,
-                start_date=start_date,
-                end_date=end_date,
-                mmr_lambda=mmr_lambda,
-                similarity_weight=similarity_weight,
-                syntax=syntax,
-            )
-        )
+        return await self._runner.arun(_finding(SearchQuery(**arguments_of(locals()))))
 
     def embed(
         self,
@@ -222,3 +191,7 @@ class Searches(Manager):
         return await self._runner.arun(
             summarizing(session_id, llm, prompt, keep_last, asynchronously=True)
         )
+
+
+def _finding(query: SearchQuery) -> Call[list[MemorySearchResult]]:
+    return lambda store: store.search.find(query)

@@ -1,10 +1,11 @@
 """Sessions: created, read, changed, listed, deleted and undeleted."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
+from langchain_zepstore.core.arguments import Listing
 from langchain_zepstore.core.operation import Page, apages, pages
-from langchain_zepstore.core.store import Call, Listing
+from langchain_zepstore.core.store import Call
 from langchain_zepstore.core.validation import checked_count, checked_id, checked_paths
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.managers.base import Manager
@@ -106,7 +107,9 @@ class Sessions(Manager):
             BadRequestError: An argument is out of range or of the wrong type.
             StoreUnavailableError: The database cannot be reached.
         """
-        return self._runner.run(_listing(limit, cursor, user_id, metadata, include_deleted))
+        return self._runner.run(
+            _listing(limit, cursor, Listing(user_id, metadata, include_deleted))
+        )
 
     async def alist_sessions(
         self,
@@ -118,7 +121,9 @@ class Sessions(Manager):
         include_deleted: bool = False,
     ) -> list[Session]:
         """Return sessions by their ``id``; see ``list_sessions``."""
-        return await self._runner.arun(_listing(limit, cursor, user_id, metadata, include_deleted))
+        return await self._runner.arun(
+            _listing(limit, cursor, Listing(user_id, metadata, include_deleted))
+        )
 
     def list_all_sessions(
         self,
@@ -143,7 +148,7 @@ class Sessions(Manager):
             BadRequestError: An argument is out of range or of the wrong type.
             StoreUnavailableError: The database cannot be reached.
         """
-        fetch = _Pages(chunk_size, user_id, metadata, include_deleted)
+        fetch = _paging(chunk_size, Listing(user_id, metadata, include_deleted))
         return pages(lambda cursor: self._runner.run(fetch(cursor)))
 
     def alist_all_sessions(
@@ -155,7 +160,7 @@ class Sessions(Manager):
         include_deleted: bool = False,
     ) -> AsyncIterator[list[Session]]:
         """Yield all sessions, in lists of up to ``chunk_size``; see ``list_all_sessions``."""
-        fetch = _Pages(chunk_size, user_id, metadata, include_deleted)
+        fetch = _paging(chunk_size, Listing(user_id, metadata, include_deleted))
         return apages(lambda cursor: self._runner.arun(fetch(cursor)))
 
     def recent_sessions(
@@ -259,42 +264,15 @@ def _updating(session: Session, unset: Iterable[Iterable[str]]) -> Call[Session]
     return lambda store: store.sessions.update(checked, paths)
 
 
-def _checked_listing(
-    user_id: str | None, metadata: dict[str, Any] | None, include_deleted: bool
-) -> Listing:
-    if user_id is not None:
-        user_id = checked_id(user_id, "user_id")
-    if metadata is not None and not isinstance(metadata, dict):
-        raise BadRequestError(f"metadata must be a dict, not {type(metadata).__name__}")
-    return Listing(user_id, metadata, bool(include_deleted))
-
-
-def _listing(
-    limit: int | None,
-    cursor: int | None,
-    user_id: str | None,
-    metadata: dict[str, Any] | None,
-    include_deleted: bool,
-) -> Call[list[Session]]:
-    listing = _checked_listing(user_id, metadata, include_deleted)
+def _listing(limit: int | None, cursor: int | None, listing: Listing) -> Call[list[Session]]:
     most = 0 if limit is None else checked_count(limit, "limit", least=1)
     after = 0 if cursor is None else checked_count(cursor, "cursor")
     return lambda store: store.sessions.listed(listing, most, after)
 
 
-class _Pages:
-    def __init__(
-        self,
-        chunk_size: int,
-        user_id: str | None,
-        metadata: dict[str, Any] | None,
-        include_deleted: bool,
-    ) -> None:
-        self._limit = checked_count(chunk_size, "chunk_size", least=1)
-        self._listing = _checked_listing(user_id, metadata, include_deleted)
-
-    def __call__(self, cursor: Any) -> Call[Page[Session]]:
-        return lambda store: store.sessions.page(self._listing, self._limit, cursor)
+def _paging(chunk_size: int, listing: Listing) -> Callable[[Any], Call[Page[Session]]]:
+    limit = checked_count(chunk_size, "chunk_size", least=1)
+    return lambda cursor: lambda store: store.sessions.page(listing, limit, cursor)
 
 
 def _recent(limit: int, cursor: str | None, user_id: str | None) -> Call[Page[Session]]:

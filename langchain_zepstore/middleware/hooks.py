@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from inspect import isawaitable, iscoroutine
 
+from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.store import Newborn, Store
+from langchain_zepstore.core.store import Store
 from langchain_zepstore.errors import BadRequestError, StoreUnavailableError
 from langchain_zepstore.middleware.recorder import Plan
 from langchain_zepstore.models import Session
@@ -39,7 +40,7 @@ def save(store: Store, session_id: str, user_id: str | None, plan: Plan) -> Oper
     """Store what is new, at the end of a session, and what has changed, in its place."""
     # By default what was deleted would come to life at the end of the session.
     yield from store.messages.add_langchain(
-        session_id, [*plan.changed, *plan.new], Newborn(user_id), keep_deleted=True
+        session_id, [*plan.changed, *plan.new], SessionDefaults(user_id), keep_deleted=True
     )
 
 

@@ -6,11 +6,11 @@ from langchain.tools import ToolRuntime
 from langchain_core.tools import BaseTool, StructuredTool
 
 from langchain_zepstore.client import ZepClient
+from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_count
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.managers.search_arguments import searching
 from langchain_zepstore.middleware.hooks import tolerance
 from langchain_zepstore.middleware.scope import Named, Scope
 from langchain_zepstore.models import MemorySearchResult
@@ -90,8 +90,7 @@ def _others(
 ) -> Operation[list[MemorySearchResult]]:
     asked = 2 * wanted
     while True:
-        find = searching(query, session_id=None, user_id=user_id, limit=asked)
-        found = yield from find(store)
+        found = yield from store.search.find(SearchQuery(text=query, user_id=user_id, limit=asked))
         others = [each for each in found if each.session_id != session_id and each.message]
         if len(others) >= wanted or len(found) < asked or asked >= _MOST:
             return others[:wanted]

@@ -6,8 +6,8 @@ from typing import Any, Literal, TypeVar, cast
 from bson import ObjectId
 from langchain_core.messages import BaseMessage
 
+from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.operation import Operation, Page
-from langchain_zepstore.core.store import Newborn
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.messages.parts import Body, each_once, langchain_body, message_body
 from langchain_zepstore.messages.storable import mergeable
@@ -52,7 +52,7 @@ class Messages:
         self,
         session_id: str,
         memory: Memory,
-        newborn: Newborn | None = None,
+        defaults: SessionDefaults | None = None,
         *,
         keep_deleted: bool = False,
     ) -> Operation[None]:
@@ -63,26 +63,26 @@ class Messages:
         """
         metadata = mergeable(memory.metadata, "memory.metadata") if memory.metadata else None
         sized = codecs.with_sizes(each_once(memory.messages, message_body))
-        return self._add(session_id, sized, metadata, newborn, keep_deleted)
+        return self._add(session_id, sized, metadata, defaults, keep_deleted)
 
     def add_langchain(
         self,
         session_id: str,
         messages: Sequence[BaseMessage],
-        newborn: Newborn | None = None,
+        defaults: SessionDefaults | None = None,
         *,
         keep_deleted: bool = False,
     ) -> Operation[None]:
         """Store LangChain's messages at the end of a session, without a detour over Zep's."""
         sized = codecs.with_sizes(each_once(messages, langchain_body))
-        return self._add(session_id, sized, None, newborn, keep_deleted)
+        return self._add(session_id, sized, None, defaults, keep_deleted)
 
     def _add(
         self,
         session_id: str,
         sized: list[tuple[Body, int]],
         metadata: Metadata | None,
-        newborn: Newborn | None,
+        defaults: SessionDefaults | None,
         keep_deleted: bool,
     ) -> Operation[None]:
         if not sized and not metadata:
@@ -92,7 +92,7 @@ class Messages:
         superseded: list[ObjectId] = []
         while True:
             reservation = yield from reserve(
-                self._database, session_id, len(bodies), metadata=metadata, newborn=newborn
+                self._database, session_id, len(bodies), metadata=metadata, defaults=defaults
             )
             inserting = self._insert(reservation, bodies, sizes, superseded, keep_deleted)
             if (yield from inserting):

@@ -4,9 +4,9 @@ import time
 
 from bson import Int64
 
+from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.store import Newborn
 from langchain_zepstore.messages.storable import encoded_metadata
 from langchain_zepstore.mongo.counters import next_number
 from langchain_zepstore.mongo.deletion.marks import this_session
@@ -25,7 +25,7 @@ def reserve(
     count: int,
     *,
     metadata: Metadata | None = None,
-    newborn: Newborn | None = None,
+    defaults: SessionDefaults | None = None,
 ) -> Operation[Reservation]:
     """Reserve the next sequence numbers of a session, which is created or undeleted if need be.
 
@@ -37,7 +37,7 @@ def reserve(
         session_id: The session's id.
         count: How many numbers.
         metadata: Encoded metadata, merged into the session's.
-        newborn: What the session gets if it has to be created.
+        defaults: What the session gets if it has to be created.
     """
     query = {"_id": session_id}
     update = _reserving(count, metadata)
@@ -47,7 +47,7 @@ def reserve(
         query, update, fields=_RESERVATION_FIELDS, durable=writer is None
     )
     if session is None:
-        fields = yield from _defaults_on_insert(database, newborn or Newborn())
+        fields = yield from _defaults_on_insert(database, defaults or SessionDefaults())
         writer = None
         session = yield from database.sessions.find_one_and_update(
             query, [{"$set": fields}, *update], fields=_RESERVATION_FIELDS, upsert=True
@@ -97,13 +97,13 @@ CLOSED_DELETION = {
 """The ``deletion`` of a session that an add or an update keeps alive: closed if it was open."""
 
 
-def _defaults_on_insert(database: Database, newborn: Newborn) -> Operation[Stage]:
+def _defaults_on_insert(database: Database, defaults: SessionDefaults) -> Operation[Stage]:
     metadata = None
-    if newborn.metadata is not None:
-        metadata = encoded_metadata(newborn.metadata, "session_metadata")
-    if newborn.user_id is not None:
-        yield from ensure_user(database, newborn.user_id)
-    return (yield from fields_on_insert(database, new_id(), newborn.user_id, metadata))
+    if defaults.session_metadata is not None:
+        metadata = encoded_metadata(defaults.session_metadata, "session_metadata")
+    if defaults.user_id is not None:
+        yield from ensure_user(database, defaults.user_id)
+    return (yield from fields_on_insert(database, new_id(), defaults.user_id, metadata))
 
 
 def fields_on_insert(

@@ -6,9 +6,9 @@ from typing import Any
 
 from bson import ObjectId
 
+from langchain_zepstore.core.arguments import Listing
 from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.operation import Operation, Page
-from langchain_zepstore.core.store import Listing
 from langchain_zepstore.errors import AlreadyExistsError, BadRequestError, NotFoundError
 from langchain_zepstore.messages.storable import encoded_metadata, mergeable
 from langchain_zepstore.models import Session

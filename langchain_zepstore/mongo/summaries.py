@@ -4,8 +4,8 @@ So one update decides between a summary and a deletion: the update that opens a 
 summary along, and the undeletion restores it.
 """
 
+from langchain_zepstore.core.arguments import SummaryInput
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.store import Unsummarized
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.messages.storable import Encoder, encoded_metadata
 from langchain_zepstore.models import Summary
@@ -28,7 +28,7 @@ class Summaries:
         """Return a live session's summary."""
         return codecs.to_summary((yield from self._kept(session_id)))
 
-    def pending(self, session_id: str, limit: int) -> Operation[Unsummarized]:
+    def pending(self, session_id: str, limit: int) -> Operation[SummaryInput]:
         """Return a live session's summary and what was said after it."""
         session = yield from self._recovered(session_id)
         if session is None:
@@ -41,7 +41,7 @@ class Summaries:
             query, sort={"seq": 1}, limit=limit, fields=codecs.MESSAGE_FIELDS
         )
         messages = [codecs.to_message(document) for document in found]
-        return Unsummarized(codecs.to_summary(kept), messages, _state(session))
+        return SummaryInput(codecs.to_summary(kept), messages, _state(session))
 
     def put(
         self, session_id: str, summary: Summary, replacing: str | None, state: str

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from langchain_zepstore.messages.wire import PLAIN
 from langchain_zepstore.models import MemorySearchResult, Message, Summary, UTCDatetime
@@ -62,7 +62,7 @@ class SearchAnswer(MemorySearchResult):
     embedding: list[float] | None = None
 
 
-class UnsummarizedAnswer(BaseModel):
+class SummaryInputAnswer(BaseModel):
     """A session's summary, and what was said after it."""
 
     summary: Summary | None
@@ -101,14 +101,14 @@ def failures(*statuses: int) -> Responses:
     }
 
 
-def accepts(body: type[BaseModel]) -> dict[str, Any]:
+def accepts(body: type[Any]) -> dict[str, Any]:
     """Return what a route says of the body that it reads."""
     schema = {"$ref": _REF.format(model=body.__name__)}
     _BODIES[body.__name__] = body
     return {"requestBody": {"required": True, "content": {PLAIN: {"schema": schema}}}}
 
 
-_BODIES: dict[str, type[BaseModel]] = {}
+_BODIES: dict[str, type[Any]] = {}
 
 
 def document(app: FastAPI, *, with_keys: bool) -> None:
@@ -132,7 +132,7 @@ def _described(app: FastAPI, *, with_keys: bool) -> dict[str, Any]:
     components = schema.setdefault("components", {})
     models = components.setdefault("schemas", {})
     for name, body in _BODIES.items():
-        described = body.model_json_schema(ref_template=_REF)
+        described = TypeAdapter(body).json_schema(ref_template=_REF)
         models |= described.pop("$defs", {})
         models[name] = described
     for path in schema["paths"].values():

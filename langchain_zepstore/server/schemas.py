@@ -1,21 +1,28 @@
 """What a request says: ids in its path, parameters, and its body. What cannot be read is a 400."""
 
-import re
+from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any, Self, TypeVar
 from urllib.parse import unquote
 
 from fastapi import Path, Query, Request
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
-from langchain_zepstore.core.validation import checked_id
+from langchain_zepstore.core.validation import checked_id, rfc_3339
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.wire import EXACT, from_exact, from_json, payload_of
 from langchain_zepstore.models import Message, Summary
+from langchain_zepstore.server.auth import access_of
 
-Body = TypeVar("Body", bound=BaseModel)
-
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+Body = TypeVar("Body")
 
 
 def _id(text: Any) -> str:
@@ -32,14 +39,6 @@ def _blank_as_none(value: Any) -> Any:
 
 def _no_limit(value: Any) -> Any:
     return None if value in {"", "0"} else value
-
-
-def _date(value: Any) -> Any:
-    if value is None or isinstance(value, datetime):
-        return value
-    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
-        raise ValueError("a date must be as RFC 3339 has it, such as 2026-01-31T12:00:00Z")
-    return value
 
 
 Id = Annotated[str, Path(description="Percent-encoded."), BeforeValidator(_id)]
@@ -93,7 +92,7 @@ class ListingBody(BaseModel):
 class MessageBody(Message):
     """A message to add."""
 
-    created_at: Annotated[datetime | None, BeforeValidator(_date)] = None
+    created_at: Annotated[datetime | None, BeforeValidator(rfc_3339)] = None
     role_type: str | None = Field(None, description="What zep-python 2 says beside a name.")
 
     @model_validator(mode="after")
@@ -137,24 +136,6 @@ class UserPatch(BaseModel):
     metadata: Metadata = None
 
 
-class SearchBody(BaseModel):
-    """What to look for, and where: in a session, or in all sessions of a user."""
-
-    text: str | None = None
-    session_id: str | None = None
-    user_id: str | None = None
-    limit: int | None = Field(None, ge=1, lt=2**31)
-    search_type: str | None = Field(None, description="text, similarity, mmr or hybrid.")
-    search_scope: str | None = Field(None, description="messages or summary.")
-    metadata: Metadata = Field(None, description="What a message's metadata must hold.")
-    where: Metadata = Field(None, description="What it must be like, as Zep says it.")
-    start_date: Annotated[datetime | None, BeforeValidator(_date)] = None
-    end_date: Annotated[datetime | None, BeforeValidator(_date)] = None
-    mmr_lambda: float | None = None
-    similarity_weight: float | None = None
-    syntax: bool = Field(False, description="Quotes and minus in the text mean something.")
-
-
 class EmbedBody(BaseModel):
     """Whose vectors to make: a page of a session's, of a user's, or of all messages."""
 
@@ -181,12 +162,34 @@ class PurgeBody(BaseModel):
     )
 
 
-async def read_body(request: Request, kind: type[Body]) -> Body:
+async def read_body(request: Request, model: type[Body]) -> Body:
     """Return the body of a request, whatever content type it says it has.
 
     Raises:
-        BadRequestError: It is no JSON, or not of this kind; it says what and where.
+        BadRequestError: It is no JSON, or does not fit the model; the error says what and where.
     """
+    return _validated(await _json(request), model)
+
+
+async def read_arguments(request: Request, model: type[Body]) -> Body:
+    """Return the body of a request as arguments of one of the store's operations.
+
+    ``null`` is as good as absent. A key for one user fills in that user.
+
+    Raises:
+        BadRequestError: As ``read_body``.
+        ForbiddenError: The arguments name another user than the key's.
+    """
+    value = await _json(request)
+    if isinstance(value, dict):
+        value = {name: item for name, item in value.items() if item is not None}
+        user_id = access_of(request).user(value.get("user_id"))
+        if user_id is not None:
+            value["user_id"] = user_id
+    return _validated(value, model)
+
+
+async def _json(request: Request) -> Any:
     text = await request.body()
     try:
         value = from_json(text)
@@ -194,10 +197,18 @@ async def read_body(request: Request, kind: type[Body]) -> Body:
             value = from_exact(value)
     except (ValueError, RecursionError, OverflowError) as error:
         raise BadRequestError(f"the body is no JSON: {error}") from error
+    return value
+
+
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+
+
+def _validated(value: Any, model: type[Body]) -> Body:
     try:
-        return kind.model_validate(value)
+        valid: Body = _adapter(model).validate_python(value)
     except ValidationError as error:
         raise BadRequestError(reasons(error.errors(include_url=False))) from error
+    return valid
 
 
 def read_filter(text: str | None) -> dict[str, Any] | None:
@@ -217,12 +228,19 @@ def read_filter(text: str | None) -> dict[str, Any] | None:
     return value
 
 
-def reasons(wrong: Any) -> str:
+def reasons(errors: Any) -> str:
     """Return in one line what pydantic found wrong, and where."""
-    return "; ".join(f"{_place(each['loc'])}: {each['msg']}" for each in wrong)
+    return "; ".join(map(_reason, errors))
 
 
-def _place(parts: tuple[Any, ...]) -> str:
+def _reason(error: Any) -> str:
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, BadRequestError) and not error["loc"]:
+        return str(cause)  # of arguments that check themselves
+    return f"{_path(error['loc'])}: {error['msg']}"
+
+
+def _path(parts: tuple[Any, ...]) -> str:
     shown = ""
     for part in parts:
         shown += f"[{part}]" if isinstance(part, int) else f".{part}" if shown else str(part)

@@ -16,8 +16,9 @@ from langchain_zepstore.adapters.llama_index.messages import (
     status_of,
     to_llama_index,
 )
+from langchain_zepstore.core.arguments import Listing
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.store import Call, Listing, Store
+from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_count
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Message

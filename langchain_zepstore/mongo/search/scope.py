@@ -6,8 +6,9 @@ from datetime import datetime
 
 import bson
 
+from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.store import Sought
+from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.errors import APIError
 from langchain_zepstore.messages.storable import encoded_metadata
 from langchain_zepstore.mongo import codecs
@@ -106,7 +107,7 @@ class Selection:
         }
 
 
-def selected(database: Database, sought: Sought) -> Operation[Selection | None]:
+def selected(database: Database, sought: SearchQuery) -> Operation[Selection | None]:
     """Return what a search chooses from; ``None`` if there is no such session."""
     owner = yield from scope_of(database, sought.session_id, sought.user_id)
     if owner is None:
@@ -114,7 +115,7 @@ def selected(database: Database, sought: Sought) -> Operation[Selection | None]:
     return Selection(owner, sought.session_id, narrowed(sought, "created_at", "metadata"))
 
 
-def narrowed(sought: Sought, moment: str, metadata: str) -> Query:
+def narrowed(sought: SearchQuery, moment: str, metadata: str) -> Query:
     """Return the query for what a search leaves to choose from.
 
     Args:
@@ -123,14 +124,14 @@ def narrowed(sought: Sought, moment: str, metadata: str) -> Query:
         metadata: The field that holds metadata.
     """
     narrowing: Query = {}
-    if sought.since or sought.until:
-        bounds = {"$gte": sought.since, "$lte": sought.until}
+    if sought.start_date or sought.end_date:
+        bounds = {"$gte": sought.start_date, "$lte": sought.end_date}
         narrowing[moment] = {name: at for name, at in bounds.items() if at is not None}
     conditions = []
     if sought.metadata:
         conditions += contains(f"${metadata}", encoded_metadata(sought.metadata, "metadata"))
     if sought.where:
-        conditions.append(matching(sought.where, metadata))
+        conditions.append(matching(parsed(sought.where, "where"), metadata))
     if conditions:
         narrowing["$expr"] = {"$and": conditions}
     return narrowing

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from langchain_zepstore.core.arguments import EmbeddingPage, SearchQuery
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.store import Embedded, Sought
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.models import MemorySearchResult
 from langchain_zepstore.mongo import codecs
@@ -43,12 +43,12 @@ class Search:
         self._vectors = VectorSearch(database, embedder, caches) if embedder else None
         self._summaries = SummarySearch(database, embedder)
 
-    def find(self, sought: Sought) -> Operation[list[MemorySearchResult]]:
+    def find(self, sought: SearchQuery) -> Operation[list[MemorySearchResult]]:
         """Return what matches best of what lives, the best first."""
-        kind = sought.kind or ("similarity" if self._vectors else "text")
+        kind = sought.search_type or ("similarity" if self._vectors else "text")
         if kind != "text":
             self._needed_vectors(f"search_type {kind!r}")
-        if sought.in_summaries:
+        if sought.search_scope == "summary":
             return (yield from self._summaries.find(sought, kind))
         selection = yield from selected(self._database, sought)
         if selection is None:
@@ -68,14 +68,14 @@ class Search:
 
     def embed(
         self, session_id: str | None, user_id: str | None, after: str | None, limit: int
-    ) -> Operation[Embedded]:
+    ) -> Operation[EmbeddingPage]:
         """Make the vectors that a page of messages lacks."""
         vectors = self._needed_vectors("embed")
         scope = None
         if session_id is not None or user_id is not None:
             scope = yield from scope_of(self._database, session_id, user_id)
             if scope is None:
-                return Embedded(total=0, seen=0, made=0, cursor=None)
+                return EmbeddingPage(total=0, seen=0, made=0, cursor=None)
         return (yield from vectors.embed(Selection(scope, session_id, {}), after, limit))
 
     def _needed_vectors(self, what: str) -> VectorSearch:
@@ -98,11 +98,13 @@ class Search:
             if after is None or len(found) == limit:
                 return found
 
-    def _near(self, selection: Selection, sought: Sought, limit: int) -> Operation[list[Found]]:
+    def _near(
+        self, selection: Selection, sought: SearchQuery, limit: int
+    ) -> Operation[list[Found]]:
         near = yield from self._needed_vectors("similarity").nearest(selection, sought.text, limit)
         return [each.found for each in near]
 
-    def _varied(self, selection: Selection, sought: Sought) -> Operation[list[Found]]:
+    def _varied(self, selection: Selection, sought: SearchQuery) -> Operation[list[Found]]:
         vectors = self._needed_vectors("mmr")
         near = yield from vectors.nearest(selection, sought.text, choice(sought.limit))
         return [each.found for each in varied(near, sought.mmr_lambda, sought.limit)]

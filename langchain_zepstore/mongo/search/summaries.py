@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.store import Sought
 from langchain_zepstore.models import MemorySearchResult
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.documents import Query, SessionDocument, Update
@@ -37,7 +37,7 @@ class SummarySearch:
         self._sessions = database.sessions
         self._embedder = embedder
 
-    def find(self, sought: Sought, kind: str) -> Operation[list[MemorySearchResult]]:
+    def find(self, sought: SearchQuery, kind: str) -> Operation[list[MemorySearchResult]]:
         """Return the summaries that match best, the best first; without a text the newest."""
         query: Query = {"deleted_at": None, "summary.seq": {"$gt": 0}}
         if sought.session_id is not None:
@@ -63,7 +63,7 @@ class SummarySearch:
         ]
 
     def _best(
-        self, sessions: Sequence[SessionDocument], sought: Sought, kind: str
+        self, sessions: Sequence[SessionDocument], sought: SearchQuery, kind: str
     ) -> Operation[list[Found]]:
         if not sought.text.strip() or not sessions:
             return [_found(session, 0.0) for session in sessions]
@@ -84,7 +84,7 @@ class SummarySearch:
         return [each.found for each in near]
 
     def _worded(
-        self, sessions: Sequence[SessionDocument], sought: Sought, near: Mapping[Place, Found]
+        self, sessions: Sequence[SessionDocument], sought: SearchQuery, near: Mapping[Place, Found]
     ) -> Operation[list[Found]]:
         by_place = {(session["_id"], 0): session for session in sessions}
         candidates = [

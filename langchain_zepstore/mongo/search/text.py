@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.store import Sought
 from langchain_zepstore.mongo.documents import MessageDocument, Query
 from langchain_zepstore.mongo.driver.collection import Database
 from langchain_zepstore.mongo.driver.errors import MissingIndexError
@@ -29,7 +29,7 @@ class TextSearch:
         self._messages = database.messages
 
     def best(
-        self, selection: Selection, sought: Sought, near: Sequence[Found] = ()
+        self, selection: Selection, sought: SearchQuery, near: Sequence[Found] = ()
     ) -> Operation[list[Found]]:
         """Return the messages that match a text best, the best first; of equal ones the earlier.
 
@@ -38,7 +38,7 @@ class TextSearch:
             sought: The text, and how it is meant.
             near: What was found by its meaning, to be ranked with what is found by its words.
         """
-        text, has_syntax = sought.text, sought.has_syntax
+        text, has_syntax = sought.text, sought.syntax
         asked = text if has_syntax else _SYNTAX.sub(" ", text)
         words = _LEFT_OUT.sub(" ", text) if has_syntax else asked
         found, language = yield from self._found(selection, asked, sought.limit)

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from langchain_zepstore.core.arguments import EmbeddingPage
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.store import Embedded
 from langchain_zepstore.mongo.codecs import MAX_DOCUMENT_BYTES
 from langchain_zepstore.mongo.documents import Embedding, MessageDocument, Query, Update
 from langchain_zepstore.mongo.driver.collection import Database
@@ -112,7 +112,9 @@ class VectorSearch:
                 near.append(Near(vector_index.found(document), unit(vector)))
         return near
 
-    def embed(self, selection: Selection, after: str | None, limit: int) -> Operation[Embedded]:
+    def embed(
+        self, selection: Selection, after: str | None, limit: int
+    ) -> Operation[EmbeddingPage]:
         """Make the vectors that a page of messages lacks; see ``store.SearchOperations``."""
         total = 0
         if after is None:
@@ -121,7 +123,7 @@ class VectorSearch:
         lacking = [listed for listed in map(decoded, page) if not self._fits(listed)]
         for several in in_parts(lacking, MADE):
             yield from self._made(several)
-        return Embedded(total=total, seen=len(page), made=len(lacking), cursor=cursor)
+        return EmbeddingPage(total=total, seen=len(page), made=len(lacking), cursor=cursor)
 
     def _vectors(
         self, page: Sequence[bytes], cache: VectorCache, *, is_first: bool

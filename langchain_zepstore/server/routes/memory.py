@@ -3,8 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from langchain_zepstore.client import ZepClient
-from langchain_zepstore.core.store import Newborn
-from langchain_zepstore.core.validation import checked_id
+from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.messages.parts import each_once, message_body
 from langchain_zepstore.messages.storable import encoded_metadata
 from langchain_zepstore.messages.wire import summary_fields, to_json
@@ -29,14 +28,7 @@ def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
         """Add messages at the end of a session; a message with an id that is there replaces it."""
         body = await read_body(request, MemoryBody)
         access = access_of(request)
-        newborn = None
-        if body.user_id is not None or body.session_metadata is not None:
-            user_id = access.user(body.user_id)
-            if user_id is not None:
-                checked_id(user_id, "user_id")
-            if body.session_metadata is not None:
-                encoded_metadata(body.session_metadata, "session_metadata")
-            newborn = Newborn(user_id, body.session_metadata)
+        defaults = SessionDefaults(access.user(body.user_id), body.session_metadata)
         memory = Memory.model_construct(messages=body.messages or [], metadata=body.metadata)
         if access.user_id is not None:
             # What is refused must not leave an empty session.
@@ -45,7 +37,7 @@ def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
         await access.session_to_add_to(client, session_id, body.session_metadata)
         await client.arun(
             lambda store: store.messages.add(
-                session_id, memory, newborn, keep_deleted=body.keep_deleted
+                session_id, memory, defaults, keep_deleted=body.keep_deleted
             )
         )
         return ok_response()

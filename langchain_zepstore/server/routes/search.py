@@ -5,12 +5,13 @@ from dataclasses import asdict
 from fastapi import APIRouter, Request, Response
 
 from langchain_zepstore.client import ZepClient
+from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.validation import checked_id
 from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult
 from langchain_zepstore.server.auth import access_of
 from langchain_zepstore.server.openapi import EmbedAnswer, SearchAnswer, accepts, failures
 from langchain_zepstore.server.responses import Answers
-from langchain_zepstore.server.schemas import EmbedBody, Id, Limit, SearchBody, read_body
+from langchain_zepstore.server.schemas import EmbedBody, Id, Limit, read_arguments, read_body
 
 
 def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
@@ -37,27 +38,13 @@ def add_own_routes(router: APIRouter, client: ZepClient) -> None:
     @router.post(
         "/search",
         response_model=list[SearchAnswer],
-        openapi_extra=accepts(SearchBody),
+        openapi_extra=accepts(SearchQuery),
         responses=failures(400),
     )
     async def search(request: Request) -> Response:
         """Search a session, or all sessions of a user."""
-        body = await read_body(request, SearchBody)
-        found = await client.memory.asearch(
-            body.text,
-            session_id=body.session_id,
-            user_id=access_of(request).user(body.user_id),
-            limit=body.limit or 10,
-            search_type=body.search_type,
-            search_scope=body.search_scope,
-            metadata=body.metadata,
-            where=body.where,
-            start_date=body.start_date,
-            end_date=body.end_date,
-            mmr_lambda=body.mmr_lambda,
-            similarity_weight=body.similarity_weight,
-            syntax=body.syntax,
-        )
+        query = await read_arguments(request, SearchQuery)
+        found = await client.arun(lambda store: store.search.find(query))
         return Answers.to(request).results(found)
 
     @router.post(
@@ -68,12 +55,11 @@ def add_own_routes(router: APIRouter, client: ZepClient) -> None:
     )
     async def embed(request: Request) -> Response:
         """Make the vectors that a page of messages lacks."""
-        body = await read_body(request, EmbedBody)
-        session_id, user_id = body.session_id, access_of(request).user(body.user_id)
-        for name, value in (("session_id", session_id), ("user_id", user_id)):
-            if value is not None:
+        body = await read_arguments(request, EmbedBody)
+        for name in ("session_id", "user_id"):
+            if (value := getattr(body, name)) is not None:
                 checked_id(value, name)
         page = await client.arun(
-            lambda store: store.search.embed(session_id, user_id, body.after, body.limit)
+            lambda store: store.search.embed(body.session_id, body.user_id, body.after, body.limit)
         )
         return Answers.to(request).json(asdict(page))

@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import PlainTextResponse
 
 from langchain_zepstore.client import ZepClient
-from langchain_zepstore.core.store import Listing
+from langchain_zepstore.core.arguments import Listing
 from langchain_zepstore.errors import ZepStoreError
 from langchain_zepstore.server.asgi.observability import Metrics
 from langchain_zepstore.server.auth import access_of

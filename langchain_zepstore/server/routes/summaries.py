@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from langchain_zepstore.client import ZepClient
 from langchain_zepstore.core.validation import checked_id
 from langchain_zepstore.server.auth import access_of
-from langchain_zepstore.server.openapi import SummaryAnswer, UnsummarizedAnswer, accepts, failures
+from langchain_zepstore.server.openapi import SummaryAnswer, SummaryInputAnswer, accepts, failures
 from langchain_zepstore.server.responses import Answers
 from langchain_zepstore.server.schemas import SummaryBody, read_body
 
@@ -15,8 +15,8 @@ from langchain_zepstore.server.schemas import SummaryBody, read_body
 def add_own_routes(router: APIRouter, client: ZepClient) -> None:
     """Add them."""
 
-    @router.get("/unsummarized", response_model=UnsummarizedAnswer, responses=failures(400, 404))
-    async def unsummarized(
+    @router.get("/unsummarized", response_model=SummaryInputAnswer, responses=failures(400, 404))
+    async def summary_input(
         request: Request, session_id: str, limit: Annotated[int, Query(ge=1, le=10_000)] = 200
     ) -> Response:
         """Return a session's summary and what was said after it, oldest first."""

@@ -107,10 +107,10 @@ async def test_each_message_is_written_once(
     add = Messages.add_langchain
 
     def counted(
-        self: Messages, session_id: str, messages: Any, newborn: Any = None, **options: Any
+        self: Messages, session_id: str, messages: Any, defaults: Any = None, **options: Any
     ) -> Any:
         written.append(len(messages))
-        return add(self, session_id, messages, newborn, **options)
+        return add(self, session_id, messages, defaults, **options)
 
     monkeypatch.setattr(Messages, "add_langchain", counted)
     speaker = agent(client, Scripted(calling(("a", "Rome"), ("b", "Oslo")), "Sun!"), mode)

@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 from langchain_core.runnables import RunnableLambda
+from langchain_zepstore.managers.search_arguments import searching
 from pymongo import MongoClient
 
 from langchain_zepstore import ZepClient
 from langchain_zepstore.errors import BadRequestError, NotFoundError
-from langchain_zepstore.managers.search_arguments import searching
 from langchain_zepstore.models import CreateUserRequest, Memory, Message, Session
 from langchain_zepstore.mongo.search.tokens import _stem, words
 from tests.support.embeddings import Subjects

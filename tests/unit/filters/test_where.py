@@ -1,7 +1,6 @@
-"""Zep's metadata filters are read, refused with what and where, and written again."""
+"""Zep's metadata filters are parsed, or refused with the path and the reason."""
 
 import contextlib
-import json
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.filters.jsonpath import And, Comparison, Each, Filter, Key, Not, Or, Path
-from langchain_zepstore.filters.where import parsed, rendered
+from langchain_zepstore.filters.where import parsed
 
 A_IS_1 = Comparison((Key("a"),), "==", 1)
 B_IS_2 = Comparison((Key("b"),), "==", 2)
@@ -220,47 +219,7 @@ def test_long_strings_are_read_quickly() -> None:
     assert refused_path(f'$ ? (@ == "{long}').startswith("character 11")
 
 
-def test_a_filter_is_written_in_its_shortest_form() -> None:
-    text = '$ . "a" [ * ] ? ( "\\u0041" <> @."b c" && !( 1 < @ ) )'
-    assert rendered(path(text)) == {"jsonpath": '$.a[*]?(@."b c"!="A"&&!(@>1))'}
-
-
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
-paths = st.lists(st.builds(Key, texts) | st.just(Each()), max_size=3).map(tuple)
-scalars = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-(2**63), 2**63 - 1),
-    st.floats(allow_nan=False, allow_infinity=False),
-    texts,
-)
-operators = st.sampled_from(["==", "!=", "<", "<=", ">", ">="])
-
-
-def parts(inner: st.SearchStrategy[Any], least: int) -> st.SearchStrategy[Any]:
-    several = st.lists(inner, min_size=least, max_size=3).map(tuple)
-    return st.builds(And, several) | st.builds(Or, several)
-
-
-tests = st.recursive(
-    st.builds(Comparison, paths, operators, scalars),
-    lambda inner: st.builds(Not, inner) | parts(inner, least=2),
-    max_leaves=6,
-)
-steps = st.builds(Key, texts) | st.just(Each()) | st.builds(Filter, tests)
-conditions = st.recursive(
-    st.lists(steps, max_size=4).map(tuple).map(Path),
-    lambda inner: parts(inner, least=1),
-    max_leaves=4,
-)
-
-
-@given(conditions)
-def test_what_is_written_is_read_as_the_same(condition) -> None:
-    where = json.loads(json.dumps(rendered(condition)))
-    assert repr(parsed(where, "where")) == repr(condition)
-
-
 words = st.sampled_from(
     ["$", "@", ".", ".a", "[*]", "?", "(", ")", "!", "&&", "||", "==", "<", "1", '"a"', "null", " "]
 )
@@ -270,8 +229,7 @@ words = st.sampled_from(
 def test_any_text_is_read_or_refused(text) -> None:
     for candidate in (text, f"${text}", f"$?({text})", f'$."{text}"'):
         with contextlib.suppress(BadRequestError):
-            condition = path(candidate)
-            assert path(rendered(condition)["jsonpath"]) == condition
+            assert isinstance(path(candidate), Path)
 
 
 @given(
@@ -286,5 +244,4 @@ def test_any_text_is_read_or_refused(text) -> None:
 )
 def test_any_value_is_read_or_refused(where) -> None:
     with contextlib.suppress(BadRequestError):
-        condition = parsed(where, "where")
-        assert parsed(rendered(condition), "where") == condition
+        assert isinstance(parsed(where, "where"), And | Or | Path)

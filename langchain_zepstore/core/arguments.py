@@ -1,0 +1,235 @@
+"""Arguments and results of the store's operations that have more than a few fields.
+
+The arguments check themselves, wherever they are made, and carry the public names. The fields that
+are set are what goes to a server, which reads the same class.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict
+
+from langchain_zepstore.core.validation import (
+    checked_choice,
+    checked_count,
+    checked_id,
+    checked_number,
+    checked_text,
+    rfc_3339,
+)
+from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.filters.where import parsed
+from langchain_zepstore.messages.storable import encoded_metadata
+from langchain_zepstore.models import MemorySearchPayload, Message, Summary
+
+MAX_MMR_LIMIT = 1000  # mmr compares each with each
+MAX_SIMILARITY_WEIGHT = 1_000_000
+SEARCH_TYPES = ("text", "similarity", "mmr", "hybrid")
+SEARCH_SCOPES = ("messages", "summary")
+
+Check = Callable[[Any, str], Any]
+Date = Annotated[datetime, BeforeValidator(rfc_3339)]
+
+
+class Arguments:
+    """Base of the arguments: frozen dataclasses whose ``__post_init__`` checks the fields."""
+
+    __slots__ = ()
+    __pydantic_config__ = ConfigDict(extra="forbid")  # of a server that reads them
+
+    def given(self) -> dict[str, Any]:
+        """Return the fields that are not ``None``."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {name: value for name, value in values.items() if value is not None}
+
+    def _check(self, **checks: Check) -> None:
+        for name, check in checks.items():
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, check(value, name))
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDefaults(Arguments):
+    """Fields of a session that an add creates.
+
+    Attributes:
+        user_id: The session's user, created too if need be.
+        session_metadata: The session's metadata.
+
+    Raises:
+        BadRequestError: The user's id cannot be one, or the metadata cannot be stored.
+    """
+
+    user_id: str | None = None
+    session_metadata: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        self._check(user_id=checked_id)
+        if self.session_metadata is not None:
+            encoded_metadata(self.session_metadata, "session_metadata")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Arguments):
+    """The filter of a listing of sessions.
+
+    Attributes:
+        user_id: Only this user's sessions.
+        metadata: Only sessions whose metadata contains this.
+        include_deleted: Also the soft-deleted ones.
+
+    Raises:
+        BadRequestError: A field is of the wrong type.
+    """
+
+    user_id: str | None = None
+    metadata: dict[str, Any] | None = None
+    include_deleted: bool = False
+
+    def __post_init__(self) -> None:
+        self._check(user_id=checked_id, metadata=_dict, include_deleted=_bool)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchQuery(Arguments):
+    """A search; the fields are those of ``client.memory.search``.
+
+    ``where`` is kept as it was given. Without a text, a search returns all that its filters leave.
+
+    Raises:
+        BadRequestError: A field is missing, out of range or of the wrong type.
+    """
+
+    text: str = ""
+    session_id: str | None = None
+    user_id: str | None = None
+    limit: int = 10
+    search_type: str | None = None
+    search_scope: str | None = None
+    metadata: dict[str, Any] | None = None
+    where: dict[str, Any] | None = None
+    start_date: Date | None = None
+    end_date: Date | None = None
+    mmr_lambda: float | None = None
+    similarity_weight: float | None = None
+    syntax: bool = False
+
+    def __post_init__(self) -> None:
+        if self.session_id is None and self.user_id is None:
+            raise BadRequestError("search needs a session_id or a user_id: where to look")
+        self._check(
+            text=checked_text,
+            search_type=checked_choice(*SEARCH_TYPES),
+            search_scope=checked_choice(*SEARCH_SCOPES),
+            metadata=_dict,
+            session_id=checked_id,
+            user_id=checked_id,
+            start_date=_date,
+            end_date=_date,
+            mmr_lambda=checked_number(0, 1),
+            similarity_weight=checked_number(0, MAX_SIMILARITY_WEIGHT),
+            syntax=_bool,
+        )
+        object.__setattr__(self, "limit", checked_count(self.limit, "limit", least=1))
+        if self.where is not None:
+            parsed(self.where, "where")
+        if self.search_type == "mmr" and self.limit > MAX_MMR_LIMIT:
+            raise BadRequestError(
+                f"limit must be at most {MAX_MMR_LIMIT} for mmr, not {self.limit}"
+            )
+        if not (
+            self.text.strip() or self.metadata or self.where or self.start_date or self.end_date
+        ):
+            raise BadRequestError("search needs a text, metadata or a date: what to look for")
+
+
+def session_query(session_id: str, payload: MemorySearchPayload, limit: int | None) -> SearchQuery:
+    """Return the query of zep-python's ``search_memory``.
+
+    Its own default type, ``similarity``, leaves the choice to the store.
+
+    Raises:
+        BadRequestError: The payload or an argument cannot be used.
+    """
+    if not isinstance(payload, MemorySearchPayload):
+        raise BadRequestError(
+            f"search_payload must be a MemorySearchPayload, not {type(payload).__name__}"
+        )
+    metadata = payload.metadata or {}
+    if not isinstance(metadata, Mapping):
+        raise BadRequestError(f"metadata must be a dict, not {type(metadata).__name__}")
+    if unknown := set(metadata) - {"where", "start_date", "end_date"}:
+        shown = min(map(repr, unknown))[:100]
+        raise BadRequestError(f"metadata may hold where, start_date and end_date, not {shown}")
+    search_type = payload.search_type
+    return SearchQuery(
+        text=payload.text or "",
+        session_id=session_id,
+        limit=10 if limit is None else limit,
+        search_type=None if search_type == "similarity" else search_type,
+        search_scope=payload.search_scope,
+        where=metadata.get("where"),
+        start_date=_parsed_date(metadata.get("start_date"), "metadata.start_date"),
+        end_date=_parsed_date(metadata.get("end_date"), "metadata.end_date"),
+        mmr_lambda=payload.mmr_lambda,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingPage:
+    """The outcome of making the vectors of a page of messages.
+
+    Attributes:
+        total: The number of all messages; only with the first page, else 0.
+        seen: The number of messages in the page.
+        made: The number of vectors made.
+        cursor: The cursor of the next page; ``None`` if this was the last.
+    """
+
+    total: int
+    seen: int
+    made: int
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryInput:
+    """The input of the next summary of a session.
+
+    Attributes:
+        summary: The summary so far.
+        messages: The messages after it, oldest first.
+        state: Changes when the session is deleted or undeleted.
+    """
+
+    summary: Summary | None
+    messages: list[Message]
+    state: str
+
+
+def _dict(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BadRequestError(f"{name} must be a dict, not {type(value).__name__}")
+    return value
+
+
+def _bool(value: Any, name: str) -> bool:  # noqa: ARG001 - a check
+    return bool(value)
+
+
+def _date(value: Any, name: str) -> datetime:
+    if not isinstance(value, datetime):
+        raise BadRequestError(f"{name} must be a datetime, not {type(value).__name__}")
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def _parsed_date(value: Any, name: str) -> datetime | None:
+    if value is None or isinstance(value, datetime):
+        return value
+    try:
+        return datetime.fromisoformat(value)
+    except (ValueError, TypeError):
+        raise BadRequestError(f"{name} must be a date as ISO 8601 has it") from None
