@@ -67,9 +67,7 @@ class SessionDefaults(Arguments):
     session_metadata: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        self._check(user_id=checked_id)
-        if self.session_metadata is not None:
-            encoded_metadata(self.session_metadata, "session_metadata")
+        self._check(user_id=checked_id, session_metadata=_storable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ class Listing(Arguments):
     include_deleted: bool = False
 
     def __post_init__(self) -> None:
-        self._check(user_id=checked_id, metadata=_dict, include_deleted=_bool)
+        self._check(user_id=checked_id, metadata=_storable, include_deleted=_bool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +122,7 @@ class SearchQuery(Arguments):
             text=checked_text,
             search_type=checked_choice(*SEARCH_TYPES),
             search_scope=checked_choice(*SEARCH_SCOPES),
-            metadata=_dict,
+            metadata=_storable,
             session_id=checked_id,
             user_id=checked_id,
             start_date=_date,
@@ -210,10 +208,9 @@ class SummaryInput:
     state: str
 
 
-def _dict(value: Any, name: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise BadRequestError(f"{name} must be a dict, not {type(value).__name__}")
-    return value
+def _storable(value: Any, name: str) -> dict[str, Any]:
+    encoded_metadata(value, name)
+    return value  # type: ignore[no-any-return]
 
 
 def _bool(value: Any, name: str) -> bool:  # noqa: ARG001 - a check
