@@ -33,6 +33,7 @@ class Message(BaseModel):
         metadata: The application's own data about the message.
         langchain: What a LangChain message holds beyond the fields above, in the shape of
             langchain-core's ``message_to_dict``; ``None`` for a plain one.
+        deleted_at: Filled by the store: when it was soft-deleted; ``None`` while it lives.
     """
 
     role: str
@@ -42,6 +43,7 @@ class Message(BaseModel):
     token_count: int | None = None
     metadata: dict[str, Any] | None = None
     langchain: dict[str, Any] | None = None
+    deleted_at: UTCDatetime | None = None
 
 
 class Summary(BaseModel):
@@ -91,21 +93,35 @@ class Session(BaseModel):
         session_id: Its key: any non-empty string up to 1 kB; a new uuid if not given.
         user_id: Whose conversation it is, if anyone's. A user has any number of sessions.
         metadata: The application's own data about it; merged, never replaced.
+        title: Its title; ``metadata["title"]`` where none was set.
+        pinned: Whether it is pinned.
+        archived: Whether it is archived.
+        tags: Its tags.
         uuid: Filled by the store; new whenever the id is used again after a purge.
         id: Filled by the store: a small increasing int, the cursor of listings.
         created_at: Filled by the store.
         updated_at: Filled by the store: when metadata, user or deletion last changed.
         deleted_at: Filled by the store: when it was soft-deleted; ``None`` while it lives.
+        active_at: Filled by the store: the time of the last message, or of the creation.
+        message_count: Filled on request: the number of messages; 1,000 means so many or more.
+        last_message: Filled on request: the last message, if there is any.
     """
 
     session_id: str = Field(default_factory=lambda: uuid4().hex)
     user_id: str | None = None
     metadata: dict[str, Any] | None = None
+    title: str | None = None
+    pinned: bool = False
+    archived: bool = False
+    tags: list[str] = Field(default_factory=list)
     uuid: str | None = None
     id: int | None = None
     created_at: UTCDatetime | None = None
     updated_at: UTCDatetime | None = None
     deleted_at: UTCDatetime | None = None
+    active_at: UTCDatetime | None = None
+    message_count: int | None = None
+    last_message: Message | None = None
 
 
 class SessionPage(BaseModel):

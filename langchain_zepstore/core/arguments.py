@@ -7,22 +7,26 @@ are set are what goes to a server, which reads the same class.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict
 
 from langchain_zepstore.core.validation import (
+    checked_bool,
     checked_choice,
     checked_count,
     checked_id,
     checked_number,
+    checked_tags,
     checked_text,
+    checked_title,
     rfc_3339,
 )
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.filters.where import parsed
 from langchain_zepstore.messages.storable import encoded_metadata
-from langchain_zepstore.models import MemorySearchPayload, Message, Summary
+from langchain_zepstore.models import MemorySearchPayload, Message, Session, Summary
 
 MAX_MMR_LIMIT = 1000  # mmr compares each with each
 MAX_SIMILARITY_WEIGHT = 1_000_000
@@ -31,6 +35,21 @@ SEARCH_SCOPES = ("messages", "summary")
 
 Check = Callable[[Any, str], Any]
 Date = Annotated[datetime, BeforeValidator(rfc_3339)]
+
+
+def _storable(value: Any, name: str) -> dict[str, Any]:
+    encoded_metadata(value, name)
+    return value  # type: ignore[no-any-return]
+
+
+def _bool(value: Any, name: str) -> bool:  # noqa: ARG001 - a check
+    return bool(value)
+
+
+def _date(value: Any, name: str) -> datetime:
+    if not isinstance(value, datetime):
+        raise BadRequestError(f"{name} must be a datetime, not {type(value).__name__}")
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 class Arguments:
@@ -89,6 +108,102 @@ class Listing(Arguments):
 
     def __post_init__(self) -> None:
         self._check(user_id=checked_id, metadata=_storable, include_deleted=_bool)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecentQuery(Arguments):
+    """A page of recent sessions; the fields are those of ``client.memory.recent_sessions``.
+
+    Raises:
+        BadRequestError: A field is out of range or of the wrong type.
+    """
+
+    limit: int = 20
+    cursor: str | None = None
+    user_id: str | None = None
+    archived: bool | None = None
+    pinned: bool | None = None
+    tags: list[str] | None = None
+    metadata: dict[str, Any] | None = None
+    since: Date | None = None
+    until: Date | None = None
+    deleted: bool = False
+    preview: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limit", checked_count(self.limit, "limit", least=1))
+        self._check(
+            cursor=checked_text,
+            user_id=checked_id,
+            archived=checked_bool,
+            pinned=checked_bool,
+            tags=checked_tags,
+            metadata=_storable,
+            since=_date,
+            until=_date,
+            deleted=checked_bool,
+            preview=checked_bool,
+        )
+
+
+class Unset(Enum):
+    """The type of ``UNSET``."""
+
+    UNSET = "UNSET"
+
+
+UNSET = Unset.UNSET
+"""Stands for an argument that was not given, where ``None`` has a meaning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionChanges(Arguments):
+    """Changes to a session's place in a list; a field that is ``UNSET`` stays.
+
+    Attributes:
+        title: The new title; ``None`` clears it.
+        pinned: Whether the session is pinned.
+        archived: Whether it is archived.
+        tags: The new tags, in place of the old ones.
+        metadata: Metadata to merge.
+
+    Raises:
+        BadRequestError: A field cannot be stored.
+    """
+
+    title: str | Unset | None = UNSET
+    pinned: bool | Unset = UNSET
+    archived: bool | Unset = UNSET
+    tags: list[str] | Unset = UNSET
+    metadata: dict[str, Any] | Unset = UNSET
+
+    def __post_init__(self) -> None:
+        for name, value in self.given().items():
+            object.__setattr__(self, name, _CHANGES[name](value, name))
+
+    def given(self) -> dict[str, Any]:
+        """Return the fields that are set."""
+        values = {name: getattr(self, name) for name in _CHANGES}
+        return {name: value for name, value in values.items() if value is not UNSET}
+
+
+_CHANGES: dict[str, Check] = {
+    "title": lambda value, name: None if value is None else checked_title(value, name),
+    "pinned": checked_bool,
+    "archived": checked_bool,
+    "tags": checked_tags,
+    "metadata": _storable,
+}
+
+
+def changes_in(session: Session) -> SessionChanges:
+    """Return the title, pin, archive mark and tags that a session was given.
+
+    Raises:
+        BadRequestError: One of them cannot be stored.
+    """
+    names = session.model_fields_set & {"title", "pinned", "archived", "tags"}
+    return SessionChanges(**{name: getattr(session, name) for name in names})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,21 +321,6 @@ class SummaryInput:
     summary: Summary | None
     messages: list[Message]
     state: str
-
-
-def _storable(value: Any, name: str) -> dict[str, Any]:
-    encoded_metadata(value, name)
-    return value  # type: ignore[no-any-return]
-
-
-def _bool(value: Any, name: str) -> bool:  # noqa: ARG001 - a check
-    return bool(value)
-
-
-def _date(value: Any, name: str) -> datetime:
-    if not isinstance(value, datetime):
-        raise BadRequestError(f"{name} must be a datetime, not {type(value).__name__}")
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def _parsed_date(value: Any, name: str) -> datetime | None:

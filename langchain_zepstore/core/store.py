@@ -14,7 +14,9 @@ from langchain_core.messages import BaseMessage
 from langchain_zepstore.core.arguments import (
     EmbeddingPage,
     Listing,
+    RecentQuery,
     SearchQuery,
+    SessionChanges,
     SessionDefaults,
     SummaryInput,
 )
@@ -54,10 +56,14 @@ class SessionOperations(Protocol):
     def page(self, listing: Listing, limit: int, cursor: Any) -> Operation[Page[Session]]:
         """Return the page after a page's cursor (``None``: the first), by id."""
 
-    def recent(
-        self, limit: int, cursor: str | None, user_id: str | None
-    ) -> Operation[Page[Session]]:
-        """Return live sessions, the most recently active first."""
+    def organize(self, session_id: str, changes: SessionChanges) -> Operation[Session]:
+        """Change a live session's place in a list; ``NotFoundError`` if there is none.
+
+        Leaves ``active_at`` as it is.
+        """
+
+    def recent(self, query: RecentQuery) -> Operation[Page[Session]]:
+        """Return live sessions, the most recently active first; or deleted ones, likewise."""
 
 
 class UserOperations(Protocol):
@@ -114,16 +120,39 @@ class MessageOperations(Protocol):
     def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
         """Return the last messages, oldest first, or all of them."""
 
-    def memory(self, session_id: str, lastn: int | None = None) -> Operation[Memory]:
-        """Return the same with the session's summary."""
+    def memory(
+        self, session_id: str, lastn: int | None = None, *, include_deleted: bool = False
+    ) -> Operation[Memory]:
+        """Return the same with the session's summary.
+
+        With ``include_deleted`` also soft-deleted messages, also of a deleted session: those of its
+        present incarnation and owner.
+        """
 
     def read_langchain(
         self, session_id: str, lastn: int | None = None
     ) -> Operation[list[BaseMessage]]:
         """Return the same as LangChain's messages."""
 
-    def page(self, session_id: str, after: Any, limit: int) -> Operation[Page[Message]]:
-        """Return the next messages after a page's cursor (``None``: from the first)."""
+    def page(
+        self,
+        session_id: str,
+        after: Any,
+        limit: int,
+        *,
+        after_id: str | None = None,
+        include_deleted: bool = False,
+    ) -> Operation[Page[Message]]:
+        """Return the next messages after a page's cursor.
+
+        Args:
+            session_id: The session's id.
+            after: The cursor; ``None`` for the first page.
+            limit: The number of messages at most.
+            after_id: Begin the first page after this message, live or deleted;
+                ``NotFoundError`` if there is none.
+            include_deleted: Also soft-deleted messages, as for ``memory``.
+        """
 
     def numbered_page(self, session_id: str, limit: int, number: int) -> Operation[list[Message]]:
         """Return a page of messages by its number, from 1, oldest first."""
@@ -138,6 +167,9 @@ class MessageOperations(Protocol):
         self, session_id: str, uuid: str, metadata: dict[str, Any]
     ) -> Operation[Message]:
         """Merge metadata into a live message's; ``NotFoundError`` if there is none."""
+
+    def update_content(self, session_id: str, uuid: str, content: str) -> Operation[Message]:
+        """Replace a live message's words; ``NotFoundError`` if there is none."""
 
     def count(self, session_id: str) -> Operation[int]:
         """Return how many messages a session has."""

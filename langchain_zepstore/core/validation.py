@@ -8,6 +8,8 @@ from typing import Any
 from langchain_zepstore.errors import BadRequestError
 
 MAX_ID_BYTES = 1024
+MAX_TAGS = 100
+MAX_TITLE_CHARACTERS = 1000
 
 
 def checked_id(value: Any, name: str) -> str:
@@ -60,6 +62,43 @@ def checked_text(value: Any, name: str) -> str:
     except UnicodeEncodeError:
         raise BadRequestError(f"{name} holds a lone surrogate, which has no UTF-8 form") from None
     return text
+
+
+def checked_bool(value: Any, name: str) -> bool:
+    """Return a bool if it is one.
+
+    Raises:
+        BadRequestError: It is anything else.
+    """
+    if not isinstance(value, bool):
+        raise BadRequestError(f"{name} must be a bool, not {type(value).__name__}")
+    return value
+
+
+def checked_title(value: Any, name: str) -> str:
+    """Return the title of a session if it is a text of up to 1,000 characters.
+
+    Raises:
+        BadRequestError: It is anything else.
+    """
+    text = checked_text(value, name)
+    if len(text) > MAX_TITLE_CHARACTERS:
+        raise BadRequestError(f"{name} may have {MAX_TITLE_CHARACTERS:,} characters")
+    return text
+
+
+def checked_tags(value: Any, name: str) -> list[str]:
+    """Return tags, each once: up to 100 non-empty strings without NUL, of up to 1 kB.
+
+    Raises:
+        BadRequestError: They are anything else.
+    """
+    if not isinstance(value, list | tuple | set | frozenset):
+        raise BadRequestError(f"{name} must be a list, not {type(value).__name__}")
+    tags = list(dict.fromkeys(checked_id(tag, f"{name}[{i}]") for i, tag in enumerate(value)))
+    if len(tags) > MAX_TAGS:
+        raise BadRequestError(f"{name} may hold {MAX_TAGS} tags, not {len(tags)}")
+    return tags
 
 
 def checked_choice(*choices: str) -> Callable[[Any, str], str]:

@@ -86,9 +86,15 @@ class Messages:
         memory = yield from self.memory(session_id, lastn)
         return memory.messages
 
-    def memory(self, session_id: str, lastn: int | None = None) -> Operation[Memory]:
+    def memory(
+        self, session_id: str, lastn: int | None = None, *, include_deleted: bool = False
+    ) -> Operation[Memory]:
         """Return the same with the session's summary."""
-        answer = yield from self._requests.get(path("sessions", session_id, "memory"), lastn=lastn)
+        answer = yield from self._requests.get(
+            path("sessions", session_id, "memory"),
+            lastn=lastn,
+            include_deleted="true" if include_deleted else None,
+        )
         return answer.read_memory(answer.data)
 
     def read_langchain(
@@ -98,10 +104,23 @@ class Messages:
         messages = yield from self.read(session_id, lastn)
         return [lc_messages.to_langchain(message) for message in messages]
 
-    def page(self, session_id: str, after: Any, limit: int) -> Operation[Page[Message]]:
+    def page(
+        self,
+        session_id: str,
+        after: Any,
+        limit: int,
+        *,
+        after_id: str | None = None,
+        include_deleted: bool = False,
+    ) -> Operation[Page[Message]]:
         """Return the next messages of a session after a page's cursor, oldest first."""
-        where = path("sessions", session_id, "messages.ndjson")
-        answer = yield from self._requests.get(where, limit=limit, after=after)
+        answer = yield from self._requests.get(
+            path("sessions", session_id, "messages.ndjson"),
+            limit=limit,
+            after=after,
+            after_id=after_id if after is None else None,
+            include_deleted="true" if include_deleted else None,
+        )
         return Page(answer.read_list(Message, answer.lines), answer.headers.get(NEXT_CURSOR_HEADER))
 
     def numbered_page(self, session_id: str, limit: int, number: int) -> Operation[list[Message]]:
@@ -129,6 +148,16 @@ class Messages:
             "PATCH",
             path("sessions", session_id, "messages", uuid),
             body={"metadata": marked_metadata(metadata, "metadata")},
+            repeatable=True,
+        )
+        return answer.read(Message, answer.data)
+
+    def update_content(self, session_id: str, uuid: str, content: str) -> Operation[Message]:
+        """Replace a live message's words."""
+        answer = yield from self._requests.send(
+            "PATCH",
+            path("sessions", session_id, "messages", uuid),
+            body={"content": content},
             repeatable=True,
         )
         return answer.read(Message, answer.data)

@@ -39,6 +39,11 @@ _BY_NAME: dict[str, type[errors.ZepStoreError]] = {
         errors.StoreUnavailableError,
     )
 }
+_NESTED: dict[str, type[BaseModel]] = {
+    "last_message": Message,
+    "message": Message,
+    "summary": Summary,
+}
 _EXISTS = "already exists"  # Zep's only word for it
 
 
@@ -89,6 +94,9 @@ class Answer:
             raise self._unexpected_answer(f"a {type(fields).__name__} is no {model.__name__}")
         known = {name: value for name, value in fields.items() if name in model.model_fields}
         try:
+            for name, inner in _NESTED.items():
+                if isinstance(known.get(name), Mapping):
+                    known[name] = self.read(inner, known[name])
             for name in ("metadata", "langchain"):
                 if self._is_exact and known.get(name) is not None:
                     known[name] = from_exact(known[name])

@@ -3,7 +3,7 @@
 from langchain_zepstore.core.arguments import EmbeddingPage, SearchQuery
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.http.transport import Requests, marked_metadata, path
-from langchain_zepstore.models import MemorySearchResult, Message, Summary
+from langchain_zepstore.models import MemorySearchResult
 
 
 class Search:
@@ -18,14 +18,7 @@ class Search:
         if query.metadata:
             body["metadata"] = marked_metadata(query.metadata, "metadata")
         answer = yield from self._requests.send("POST", path("search"), body=body, repeatable=True)
-        results = []
-        for result in answer.objects(answer.data):
-            fields = dict(result)
-            for name, model in (("message", Message), ("summary", Summary)):
-                if fields.get(name) is not None:
-                    fields[name] = answer.read(model, fields[name])
-            results.append(answer.read(MemorySearchResult, fields))
-        return results
+        return answer.read_list(MemorySearchResult, answer.data)
 
     def embed(
         self, session_id: str | None, user_id: str | None, after: str | None, limit: int

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from langchain_zepstore.core.arguments import Listing
+from langchain_zepstore.core.arguments import Listing, RecentQuery, SessionChanges, changes_in
 from langchain_zepstore.core.operation import Operation, Page
-from langchain_zepstore.errors import BadRequestError, NotFoundError
+from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.http.responses import last_id
 from langchain_zepstore.http.transport import Requests, given_fields, marked_metadata, path
 from langchain_zepstore.models import Session
@@ -19,7 +19,7 @@ class Sessions:
 
     def create(self, session: Session) -> Operation[Session]:
         """Create a session."""
-        body = given_fields(session, "session_id", "user_id", "metadata", where="session")
+        body = _fields(session)
         answer = yield from self._requests.send("POST", path("sessions"), body=body)
         return answer.read(Session, answer.data)
 
@@ -39,7 +39,7 @@ class Sessions:
 
     def update(self, session: Session, unset: Sequence[Sequence[str]]) -> Operation[Session]:
         """Merge metadata into a session's and remove keys."""
-        body = given_fields(session, "session_id", "user_id", "metadata", where="session")
+        body = _fields(session)
         if unset:
             body["unset"] = unset
         answer = yield from self._requests.send(
@@ -70,14 +70,28 @@ class Sessions:
         sessions = yield from self.listed(listing, limit, cursor or 0)
         return Page(sessions, last_id(sessions) if len(sessions) == limit else None)
 
-    def recent(
-        self, limit: int, cursor: str | None, user_id: str | None
-    ) -> Operation[Page[Session]]:
-        """Return live sessions, the most recently active first."""
-        if cursor is not None and not (isinstance(cursor, str) and cursor.isascii()):
-            raise BadRequestError("cursor is none that recent_sessions gave as next_cursor")
-        answer = yield from self._requests.get(
-            path("recent-sessions"), limit=limit, cursor=cursor, user_id=user_id
+    def organize(self, session_id: str, changes: SessionChanges) -> Operation[Session]:
+        """Change a live session's place in a list."""
+        body = changes.given()
+        if "metadata" in body:
+            body["metadata"] = marked_metadata(body["metadata"], "metadata")
+        answer = yield from self._requests.send(
+            "POST", path("sessions", session_id, "organize"), body=body, repeatable=True
+        )
+        return answer.read(Session, answer.data)
+
+    def recent(self, query: RecentQuery) -> Operation[Page[Session]]:
+        """Return live sessions, the most recently active first; or deleted ones, likewise."""
+        body = query.given()
+        if query.metadata:
+            body["metadata"] = marked_metadata(query.metadata, "metadata")
+        answer = yield from self._requests.send(
+            "POST", path("recent-sessions"), body=body, repeatable=True
         )
         sessions = answer.read_list(Session, answer.field("sessions"))
         return Page(sessions, answer.text("next_cursor"))
+
+
+def _fields(session: Session) -> dict[str, Any]:
+    fields = given_fields(session, "session_id", "user_id", "metadata", where="session")
+    return fields | changes_in(session).given()

@@ -1,7 +1,7 @@
 """``client.memory``: the session manager."""
 
 from langchain_zepstore.core.store import Call
-from langchain_zepstore.core.validation import checked_count, checked_id
+from langchain_zepstore.core.validation import checked_bool, checked_count, checked_id
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.managers.search import Searches
 from langchain_zepstore.managers.sessions import Sessions
@@ -41,7 +41,9 @@ class MemoryManager(Sessions, Searches):
         await self._runner.arun(call)
         return "OK"
 
-    def get_memory(self, session_id: str, lastn: int | None = None) -> Memory:
+    def get_memory(
+        self, session_id: str, lastn: int | None = None, *, include_deleted: bool = False
+    ) -> Memory:
         """Return the messages of a session, oldest first, in the order in which they were added.
 
         With them comes the session's summary, if ``summarize`` has made one.
@@ -49,6 +51,8 @@ class MemoryManager(Sessions, Searches):
         Args:
             session_id: The session's id.
             lastn: Return the last so many; without it, all of them. (Zep cuts at 12 then.)
+            include_deleted: Also soft-deleted messages, each with its ``deleted_at``, also of a
+                deleted session; only those of the present user and life of the session.
 
         Returns:
             The memory; an empty one for a session that does not exist or is deleted, as Zep.
@@ -57,11 +61,13 @@ class MemoryManager(Sessions, Searches):
             BadRequestError: The id cannot be one, or ``lastn`` is below 0.
             StoreUnavailableError: The database cannot be reached.
         """
-        return self._runner.run(_reading(session_id, lastn))
+        return self._runner.run(_reading(session_id, lastn, include_deleted))
 
-    async def aget_memory(self, session_id: str, lastn: int | None = None) -> Memory:
+    async def aget_memory(
+        self, session_id: str, lastn: int | None = None, *, include_deleted: bool = False
+    ) -> Memory:
         """Return the messages of a session, oldest first; see ``get_memory``."""
-        return await self._runner.arun(_reading(session_id, lastn))
+        return await self._runner.arun(_reading(session_id, lastn, include_deleted))
 
 
 def _adding(session_id: str, memory: Memory) -> Call[None]:
@@ -71,8 +77,9 @@ def _adding(session_id: str, memory: Memory) -> Call[None]:
     return lambda store: store.messages.add(session_id, memory)
 
 
-def _reading(session_id: str, lastn: int | None) -> Call[Memory]:
+def _reading(session_id: str, lastn: int | None, include_deleted: bool) -> Call[Memory]:
     session_id = checked_id(session_id, "session_id")
     if lastn is not None:
         lastn = checked_count(lastn, "lastn")
-    return lambda store: store.messages.memory(session_id, lastn)
+    checked_bool(include_deleted, "include_deleted")
+    return lambda store: store.messages.memory(session_id, lastn, include_deleted=include_deleted)

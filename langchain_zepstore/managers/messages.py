@@ -5,7 +5,7 @@ from typing import Any
 
 from langchain_zepstore.core.operation import Page, apages, pages
 from langchain_zepstore.core.store import Call
-from langchain_zepstore.core.validation import checked_count, checked_id
+from langchain_zepstore.core.validation import checked_bool, checked_count, checked_id, checked_text
 from langchain_zepstore.managers.base import Manager
 from langchain_zepstore.models import Message
 
@@ -28,7 +28,14 @@ class MessageManager(Manager):
         session_id = checked_id(session_id, "session_id")
         return await self._runner.arun(lambda store: store.messages.count(session_id))
 
-    def iter_messages(self, session_id: str, chunk_size: int = 1000) -> Iterator[Message]:
+    def iter_messages(
+        self,
+        session_id: str,
+        chunk_size: int = 1000,
+        *,
+        after: str | None = None,
+        include_deleted: bool = False,
+    ) -> Iterator[Message]:
         """Yield the messages of a session one by one, oldest first, in flat memory.
 
         Each message that is there throughout comes exactly once; one added meanwhile comes at the
@@ -37,21 +44,31 @@ class MessageManager(Manager):
         Args:
             session_id: The session's id.
             chunk_size: How many messages are fetched at once, at least 1.
+            after: The id of a message, live or deleted: begin after it.
+            include_deleted: Also soft-deleted messages, as for ``client.memory.get_memory``.
 
         Raises:
-            BadRequestError: The id cannot be one, or ``chunk_size`` is below 1.
+            BadRequestError: An id cannot be one, or ``chunk_size`` is below 1.
+            NotFoundError: The session has no message with the id ``after``.
             StoreUnavailableError: The database cannot be reached.
         """
-        fetch = _paging(session_id, chunk_size)
+        fetch = _paging(session_id, chunk_size, after, include_deleted)
         return (
             message
             for chunk in pages(lambda cursor: self._runner.run(fetch(cursor)))
             for message in chunk
         )
 
-    def aiter_messages(self, session_id: str, chunk_size: int = 1000) -> AsyncIterator[Message]:
+    def aiter_messages(
+        self,
+        session_id: str,
+        chunk_size: int = 1000,
+        *,
+        after: str | None = None,
+        include_deleted: bool = False,
+    ) -> AsyncIterator[Message]:
         """Yield the messages of a session one by one; see ``iter_messages``."""
-        fetch = _paging(session_id, chunk_size)
+        fetch = _paging(session_id, chunk_size, after, include_deleted)
 
         def page(cursor: object) -> Awaitable[Page[Message]]:
             return self._runner.arun(fetch(cursor))
@@ -134,6 +151,28 @@ class MessageManager(Manager):
             lambda store: store.messages.update_metadata(session_id, uuid, metadata)
         )
 
+    def update_message(self, session_id: str, message_id: str, content: str) -> Message:
+        """Replace a message's words, in the same place: its times, id and metadata stay.
+
+        Args:
+            session_id: The session's id.
+            message_id: The message's id.
+            content: The new words.
+
+        Returns:
+            The message as it is then.
+
+        Raises:
+            BadRequestError: An id cannot be one, or the content cannot be stored.
+            NotFoundError: The session has no such message, or it is deleted.
+            StoreUnavailableError: The database cannot be reached; repeating the call is harmless.
+        """
+        return self._runner.run(_changing(session_id, message_id, content))
+
+    async def aupdate_message(self, session_id: str, message_id: str, content: str) -> Message:
+        """Replace a message's words; see ``update_message``."""
+        return await self._runner.arun(_changing(session_id, message_id, content))
+
     def delete_message(self, session_id: str, message_id: str) -> str:
         """Soft-delete one message; ``undelete_message`` brings it back, until the purge.
 
@@ -184,6 +223,12 @@ def _checked(session_id: str, message_id: str) -> tuple[str, str]:
     return checked_id(session_id, "session_id"), checked_id(message_id, "message_id")
 
 
+def _changing(session_id: str, message_id: str, content: str) -> Call[Message]:
+    session_id, uuid = _checked(session_id, message_id)
+    content = checked_text(content, "content")
+    return lambda store: store.messages.update_content(session_id, uuid, content)
+
+
 def _numbered(session_id: str, limit: int, cursor: int) -> Call[list[Message]]:
     session_id = checked_id(session_id, "session_id")
     limit = checked_count(limit, "limit", least=1)
@@ -191,7 +236,17 @@ def _numbered(session_id: str, limit: int, cursor: int) -> Call[list[Message]]:
     return lambda store: store.messages.numbered_page(session_id, limit, number)
 
 
-def _paging(session_id: str, chunk_size: int) -> Callable[[object], Call[Page[Message]]]:
+def _paging(
+    session_id: str, chunk_size: int, after: str | None, include_deleted: bool
+) -> Callable[[object], Call[Page[Message]]]:
     session_id = checked_id(session_id, "session_id")
     chunk_size = checked_count(chunk_size, "chunk_size", least=1)
-    return lambda cursor: lambda store: store.messages.page(session_id, cursor, chunk_size)
+    after_id = None if after is None else checked_id(after, "after")
+    checked_bool(include_deleted, "include_deleted")
+
+    def fetch(cursor: object) -> Call[Page[Message]]:
+        return lambda store: store.messages.page(
+            session_id, cursor, chunk_size, after_id=after_id, include_deleted=include_deleted
+        )
+
+    return fetch

@@ -1,14 +1,22 @@
 """Sessions: created, read, changed, listed, deleted and undeleted."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
-from langchain_zepstore.core.arguments import Listing
-from langchain_zepstore.core.operation import Page, apages, pages
-from langchain_zepstore.core.store import Call
+from langchain_zepstore.core.arguments import (
+    UNSET,
+    Listing,
+    RecentQuery,
+    SessionChanges,
+    Unset,
+    changes_in,
+)
+from langchain_zepstore.core.operation import Operation, Page, apages, pages
+from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_count, checked_id, checked_paths
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.managers.base import Manager
+from langchain_zepstore.managers.base import Manager, arguments_of
 from langchain_zepstore.models import Session, SessionPage
 
 
@@ -163,8 +171,66 @@ class Sessions(Manager):
         fetch = _paging(chunk_size, Listing(user_id, metadata, include_deleted))
         return apages(lambda cursor: self._runner.arun(fetch(cursor)))
 
+    def organize_session(
+        self,
+        session_id: str,
+        *,
+        title: str | Unset | None = UNSET,
+        pinned: bool | Unset = UNSET,
+        archived: bool | Unset = UNSET,
+        tags: list[str] | Unset = UNSET,
+        metadata: dict[str, Any] | Unset = UNSET,
+    ) -> Session:
+        """Change a session's place in a list, in one atomic update.
+
+        What is not given stays. The session keeps its place among the recent ones, and a deleted
+        one is not undeleted.
+
+        Args:
+            session_id: The session's id.
+            title: Its title, up to 1,000 characters; ``None`` clears it.
+            pinned: Whether it is pinned.
+            archived: Whether it is archived.
+            tags: Its tags, in place of the old ones: up to 100, of up to 1 kB.
+            metadata: Merged into its metadata, as by ``update_session``.
+
+        Returns:
+            The session as it is then.
+
+        Raises:
+            BadRequestError: An argument cannot be stored.
+            NotFoundError: There is no such session, or it is deleted.
+            StoreUnavailableError: The database cannot be reached; repeating the call is harmless.
+        """
+        return self._runner.run(_organizing(**locals()))
+
+    async def aorganize_session(
+        self,
+        session_id: str,
+        *,
+        title: str | Unset | None = UNSET,
+        pinned: bool | Unset = UNSET,
+        archived: bool | Unset = UNSET,
+        tags: list[str] | Unset = UNSET,
+        metadata: dict[str, Any] | Unset = UNSET,
+    ) -> Session:
+        """Change a session's place in a list; see ``organize_session``."""
+        return await self._runner.arun(_organizing(**locals()))
+
     def recent_sessions(
-        self, limit: int = 20, cursor: str | None = None, *, user_id: str | None = None
+        self,
+        limit: int = 20,
+        cursor: str | None = None,
+        *,
+        user_id: str | None = None,
+        archived: bool | None = None,
+        pinned: bool | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        deleted: bool = False,
+        preview: bool = False,
     ) -> SessionPage:
         """Return the most recently active sessions first: what a chat's sidebar shows.
 
@@ -176,20 +242,38 @@ class Sessions(Manager):
             limit: How many at most, at least 1.
             cursor: ``next_cursor`` of the page before; opaque.
             user_id: Only this user's.
+            archived: Only archived ones, or only others.
+            pinned: Only pinned ones, or only others.
+            tags: Only those that have all of these.
+            metadata: Only those whose metadata contains this, as for ``list_sessions``.
+            since: Only those that were active then or later; a naive one is taken as UTC.
+            until: Only those that were last active then or before.
+            deleted: The trash instead: soft-deleted sessions, the last deleted first.
+            preview: Also the ``message_count``, up to 1,000, and the ``last_message`` of each.
 
         Raises:
             BadRequestError: An argument is out of range, or the cursor is not one of these.
             StoreUnavailableError: The database cannot be reached.
         """
-        page = self._runner.run(_recent(limit, cursor, user_id))
-        return SessionPage(sessions=page.items, next_cursor=page.cursor)
+        return self._runner.run(_recent(RecentQuery(**arguments_of(locals()))))
 
     async def arecent_sessions(
-        self, limit: int = 20, cursor: str | None = None, *, user_id: str | None = None
+        self,
+        limit: int = 20,
+        cursor: str | None = None,
+        *,
+        user_id: str | None = None,
+        archived: bool | None = None,
+        pinned: bool | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        deleted: bool = False,
+        preview: bool = False,
     ) -> SessionPage:
         """Return the most recently active sessions first; see ``recent_sessions``."""
-        page = await self._runner.arun(_recent(limit, cursor, user_id))
-        return SessionPage(sessions=page.items, next_cursor=page.cursor)
+        return await self._runner.arun(_recent(RecentQuery(**arguments_of(locals()))))
 
     def delete_memory(self, session_id: str) -> str:
         """Soft-delete a session and its messages.
@@ -251,6 +335,7 @@ def _checked_session(session: Session) -> Session:
     checked_id(session.session_id, "session.session_id")
     if session.user_id is not None:
         checked_id(session.user_id, "session.user_id")
+    changes_in(session)
     return session
 
 
@@ -275,10 +360,14 @@ def _paging(chunk_size: int, listing: Listing) -> Callable[[Any], Call[Page[Sess
     return lambda cursor: lambda store: store.sessions.page(listing, limit, cursor)
 
 
-def _recent(limit: int, cursor: str | None, user_id: str | None) -> Call[Page[Session]]:
-    limit = checked_count(limit, "limit", least=1)
-    if cursor is not None and not isinstance(cursor, str):
-        raise BadRequestError(f"cursor must be a str, not {type(cursor).__name__}")
-    if user_id is not None:
-        user_id = checked_id(user_id, "user_id")
-    return lambda store: store.sessions.recent(limit, cursor, user_id)
+def _organizing(self: Manager, session_id: str, **fields: Any) -> Call[Session]:  # noqa: ARG001
+    session_id, changes = checked_id(session_id, "session_id"), SessionChanges(**fields)
+    return lambda store: store.sessions.organize(session_id, changes)
+
+
+def _recent(query: RecentQuery) -> Call[SessionPage]:
+    def operation(store: Store) -> Operation[SessionPage]:
+        page = yield from store.sessions.recent(query)
+        return SessionPage(sessions=page.items, next_cursor=page.cursor)
+
+    return operation

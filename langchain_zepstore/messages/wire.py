@@ -30,6 +30,11 @@ _MARKS = frozenset({_BYTES, _MOMENT, _NUMBER})
 
 Fields = dict[str, Any]
 
+_ZEP_SESSION = (
+    *("session_id", "user_id", "metadata", "uuid", "id"),
+    *("created_at", "updated_at", "deleted_at"),
+)
+
 # zep-python 2 tells a role, which may be a name, from its type; the type is a class of LangChain's.
 _ROLE_TYPES = {
     "ai": "assistant",
@@ -141,9 +146,23 @@ def _unescaped(key: str) -> str:
     return key[1:] if key.startswith("$$") and _is_escapable(key) else key
 
 
-def session_fields(session: Session, *, is_exact: bool) -> Fields:
-    """Return a session's JSON object, as Zep's S."""
-    return _fields(session, is_exact)
+def session_fields(session: Session, *, is_exact: bool, is_own: bool = False) -> Fields:
+    """Return a session's JSON object: Zep's S for plain clients on Zep's routes.
+
+    Args:
+        session: The session.
+        is_exact: Whether values that JSON cannot hold are marked.
+        is_own: Whether the route is ours, and so may have more fields.
+    """
+    fields = _fields(session, is_exact)
+    if not (is_exact or is_own):
+        return {name: fields[name] for name in _ZEP_SESSION}
+    for name in ("message_count", "last_message"):
+        if fields[name] is None:
+            del fields[name]
+    if "last_message" in fields:
+        fields["last_message"] = message_fields(fields["last_message"], is_exact=is_exact)
+    return fields
 
 
 def user_fields(user: User, *, is_exact: bool) -> Fields:
@@ -161,6 +180,8 @@ def message_fields(message: Message, *, is_exact: bool) -> Fields:
         "content": message.content,
         "token_count": message.token_count or 0,
     }
+    if message.deleted_at is not None:
+        fields["deleted_at"] = message.deleted_at
     for name in ("metadata", "langchain"):
         if (value := getattr(message, name)) is not None:
             fields[name] = exact(value) if is_exact else value

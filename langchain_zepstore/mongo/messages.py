@@ -227,8 +227,12 @@ class Messages:
         """Return the last messages of a session, oldest first; all of them without ``lastn``."""
         return self._window(session_id, lastn, codecs.to_message, codecs.MESSAGE_FIELDS)
 
-    def memory(self, session_id: str, lastn: int | None = None) -> Operation[Memory]:
+    def memory(
+        self, session_id: str, lastn: int | None = None, *, include_deleted: bool = False
+    ) -> Operation[Memory]:
         """Return the same with the session's summary."""
+        if include_deleted:
+            raise NotImplementedError
         messages = yield from self.read(session_id, lastn)
         summary = yield from self._summaries.get(session_id)
         return Memory(messages=messages, summary=summary)
@@ -259,8 +263,18 @@ class Messages:
             found.reverse()
         return [decode(document) for document in found]
 
-    def page(self, session_id: str, after: Any, limit: int) -> Operation[Page[Message]]:
+    def page(
+        self,
+        session_id: str,
+        after: Any,
+        limit: int,
+        *,
+        after_id: str | None = None,
+        include_deleted: bool = False,
+    ) -> Operation[Page[Message]]:
         """Return the next messages of a session after a page's cursor, oldest first."""
+        if after_id is not None or include_deleted:
+            raise NotImplementedError
         query = _live(session_id)
         if after is not None:
             query["seq"] = {"$gt": after}
@@ -316,6 +330,10 @@ class Messages:
             fields=codecs.MESSAGE_FIELDS,
         )
         return codecs.to_message(_existing(updated, session_id, uuid))
+
+    def update_content(self, session_id: str, uuid: str, content: str) -> Operation[Message]:
+        """Replace a live message's words."""
+        raise NotImplementedError
 
     def count(self, session_id: str) -> Operation[int]:
         """Return how many messages a session has."""

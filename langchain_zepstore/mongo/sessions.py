@@ -6,7 +6,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from langchain_zepstore.core.arguments import Listing
+from langchain_zepstore.core.arguments import Listing, RecentQuery, SessionChanges
 from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.errors import AlreadyExistsError, BadRequestError, NotFoundError
@@ -165,15 +165,20 @@ class Sessions:
         sessions = yield from self.listed(listing, limit, cursor or 0)
         return Page(sessions, sessions[-1].id if len(sessions) == limit else None)
 
-    def recent(
-        self, limit: int, cursor: str | None, user_id: str | None
-    ) -> Operation[Page[Session]]:
+    def organize(self, session_id: str, changes: SessionChanges) -> Operation[Session]:
+        """Change a live session's place in a list."""
+        raise NotImplementedError
+
+    def recent(self, asked: RecentQuery) -> Operation[Page[Session]]:
         """Return live sessions, the most recently active first."""
+        limit = asked.limit
+        if set(asked.given()) - {"limit", "cursor", "user_id", "deleted", "preview"}:
+            raise NotImplementedError
         query: Query = {"deleted_at": None}
-        if user_id is not None:
-            query["user_id"] = user_id
-        if cursor is not None:
-            active_at, number = decode_cursor(cursor, "recent_sessions")
+        if asked.user_id is not None:
+            query["user_id"] = asked.user_id
+        if asked.cursor is not None:
+            active_at, number = decode_cursor(asked.cursor, "recent_sessions")
             query["active_at"] = {"$lte": active_at}
             query["$or"] = [{"active_at": {"$lt": active_at}}, {"id": {"$lt": number}}]
         found = yield from self._sessions.find(

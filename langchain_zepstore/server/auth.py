@@ -16,7 +16,11 @@ from langchain_zepstore.server.responses import text_response
 
 _OPEN = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_READING = ("/search", "/list-sessions")  # routes that need a body to say what they look for
+_READING = (
+    "/search",
+    "/list-sessions",
+    "/recent-sessions",
+)  # routes that need a body to say what they look for
 
 
 class ForbiddenError(Exception):

@@ -9,6 +9,7 @@ from fastapi import Request
 from starlette.responses import PlainTextResponse, Response
 
 from langchain_zepstore import errors
+from langchain_zepstore.core.operation import Page
 from langchain_zepstore.messages.wire import (
     ERROR_HEADER,
     EXACT,
@@ -99,13 +100,20 @@ class Answers:
             }
         )
 
-    def session(self, session: Session, status: int = 200) -> Response:
-        """Return a session."""
-        return self.json(self.session_fields(session), status)
+    def session(self, session: Session, status: int = 200, *, is_own: bool = False) -> Response:
+        """Return a session; on routes of our own with all of its fields."""
+        return self.json(session_fields(session, is_exact=self.is_exact, is_own=is_own), status)
 
     def session_fields(self, session: Session) -> Fields:
-        """Return a session's JSON object."""
+        """Return a session's JSON object on Zep's routes."""
         return session_fields(session, is_exact=self.is_exact)
+
+    def session_page(self, page: Page[Session]) -> Response:
+        """Return a page of recent sessions, with all of their fields."""
+        sessions = [
+            session_fields(session, is_exact=self.is_exact, is_own=True) for session in page.items
+        ]
+        return self.json({"sessions": sessions, "next_cursor": page.cursor})
 
     def user_fields(self, user: User) -> Fields:
         """Return a user's JSON object."""

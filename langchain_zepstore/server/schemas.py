@@ -8,18 +8,21 @@ from urllib.parse import unquote
 
 from fastapi import Path, Query, Request
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
     model_validator,
 )
 
+from langchain_zepstore.core.arguments import SessionChanges
 from langchain_zepstore.core.validation import checked_id, rfc_3339
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.wire import EXACT, from_exact, from_json, payload_of
-from langchain_zepstore.models import Message, Summary
+from langchain_zepstore.models import Message, Session, Summary
 from langchain_zepstore.server.auth import access_of
 
 Body = TypeVar("Body")
@@ -59,23 +62,58 @@ Count = Annotated[
 ]
 Window = Annotated[int, Query(description="How many before, and how many after.", ge=0, le=1000)]
 Text = Annotated[str | None, Query(), BeforeValidator(_blank_as_none)]
+Date = Annotated[datetime | None, Query(), BeforeValidator(rfc_3339)]
+Tags = Annotated[list[str] | None, Query(description="All of these.")]
+MessageId = Annotated[
+    str | None,
+    Query(description="The `uuid` of a message."),
+    AfterValidator(lambda value: value and checked_id(value, "after_id")),
+    BeforeValidator(_blank_as_none),
+]
 Metadata = dict[str, Any] | None
 User = Annotated[str | None, BeforeValidator(_blank_as_none)]
 
 
-class SessionBody(BaseModel):
+class OrganizeBody(BaseModel):
+    """Changes to a session's place in a list; a field that is not given stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: str | None = Field(None, description="`null` clears it.")
+    pinned: bool = False
+    archived: bool = False
+    tags: list[str] = Field([], description="In place of the old ones.")
+    metadata: Annotated[dict[str, Any], Field(description="Merged into the session's.")] = {}
+
+    def changes(self) -> SessionChanges:
+        """Return the fields that were given."""
+        return SessionChanges(**{name: getattr(self, name) for name in self.model_fields_set})
+
+
+class _SessionFields(BaseModel):
+    user_id: User = Field(None, description="Assigned if the session has none.")
+    metadata: Metadata = None
+    title: str | None = None
+    pinned: bool = False
+    archived: bool = False
+    tags: list[str] = []
+
+    def session(self, session_id: str, user_id: str | None) -> Session:
+        """Return a session with the fields that were given."""
+        names = self.model_fields_set & {"title", "pinned", "archived", "tags"}
+        given = {name: getattr(self, name) for name in names}
+        return Session(session_id=session_id, user_id=user_id, metadata=self.metadata, **given)
+
+
+class SessionBody(_SessionFields):
     """A session to create."""
 
     session_id: str
-    user_id: User = None
-    metadata: Metadata = None
 
 
-class SessionPatch(BaseModel):
+class SessionPatch(_SessionFields):
     """Changes to a session: metadata is merged, then keys are removed."""
 
-    user_id: User = Field(None, description="Assigned if the session has none.")
-    metadata: Metadata = None
     unset: list[list[str]] = Field([], description="Paths of keys to remove.")
 
 
@@ -112,9 +150,10 @@ class MemoryBody(BaseModel):
 
 
 class MessagePatch(BaseModel):
-    """Metadata to merge into a message's."""
+    """Changes to a message."""
 
-    metadata: Metadata = None
+    content: str | None = Field(None, description="Replaces the message's content.")
+    metadata: Metadata = Field(None, description="Merged into the message's.")
 
 
 class UserBody(BaseModel):

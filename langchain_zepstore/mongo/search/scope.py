@@ -8,8 +8,8 @@ import bson
 
 from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.errors import APIError
+from langchain_zepstore.filters.where import parsed
 from langchain_zepstore.messages.storable import encoded_metadata
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.cursors import decode_cursor, encode_cursor

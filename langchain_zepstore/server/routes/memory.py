@@ -45,17 +45,22 @@ def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
     @router.get(
         "/sessions/{session_id}/memory", response_model=MemoryAnswer, responses=failures(400)
     )
-    async def get_memory(request: Request, session_id: Id, lastn: Count = None) -> Response:
+    async def get_memory(
+        request: Request, session_id: Id, lastn: Count = None, include_deleted: bool = False
+    ) -> Response:
         """Return a session's messages, oldest first: the last so many, or all of them."""
         access = access_of(request)
         answers = Answers.to(request, version)
         if not await access.may_see(client, session_id):
             return answers.memory(Memory())
         if lastn is not None:
-            return answers.memory(await client.memory.aget_memory(session_id, lastn))
+            memory = await client.memory.aget_memory(
+                session_id, lastn, include_deleted=include_deleted
+            )
+            return answers.memory(memory)
         summary = await client.arun(lambda store: store.summaries.get(session_id))
         return await json_array(
-            pages_of(client, session_id),
+            pages_of(client, session_id, include_deleted=include_deleted),
             None,
             answers.message_fields,
             answers.media_type,

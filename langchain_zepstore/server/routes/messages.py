@@ -23,6 +23,7 @@ from langchain_zepstore.server.schemas import (
     Cursor,
     Id,
     Limit,
+    MessageId,
     MessagePatch,
     Text,
     Window,
@@ -31,7 +32,7 @@ from langchain_zepstore.server.schemas import (
 from langchain_zepstore.server.streaming import PAGE, Fetch, encoded_lines, json_lines
 
 _PAGE = 100
-_MOST = 10_000  # messages in a page of lines; more would be held in memory
+_MAX_PAGE = 10_000  # messages in a page of lines; more would be held in memory
 _NDJSON = "application/x-ndjson"
 
 
@@ -78,12 +79,14 @@ def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
         responses=failures(400, 404),
     )
     async def update_message(request: Request, session_id: Id, message_id: Id) -> Response:
-        """Merge metadata into a message's."""
+        """Merge metadata into a message's, and replace its content if there is one."""
         body = await read_body(request, MessagePatch)
         await access_of(request).session(client, session_id)
         message = await client.message.aupdate_message_metadata(
             session_id, message_id, body.metadata or {}
         )
+        if body.content is not None:
+            message = await client.message.aupdate_message(session_id, message_id, body.content)
         return Answers.to(request, version).message(message)
 
 
@@ -128,40 +131,51 @@ def add_own_routes(router: APIRouter, client: ZepClient) -> None:
 
     @router.get("/sessions/{session_id}/messages.ndjson", responses={**LINES, **failures(400)})
     async def stream_messages(
-        request: Request, session_id: Id, limit: Limit = None, after: Text = None
+        request: Request,
+        session_id: Id,
+        limit: Limit = None,
+        after: Text = None,
+        after_id: MessageId = None,
+        include_deleted: bool = False,
     ) -> Response:
         """Return a session's messages, oldest first, one JSON object per line.
 
         Without `limit` all of them, as a stream. With it so many, up to 10,000, and the header
-        `X-Next-Cursor` has what to pass as `after` for those behind them; at the end it is missing.
+        `X-Next-Cursor` is the `after` of the next page; at the end it is missing. `after_id` is the
+        id of a message to begin after.
         """
         answers = Answers.to(request)
-        kind = answers.media_type if answers.is_exact else _NDJSON
-        place = _place(after)
+        media_type = answers.media_type if answers.is_exact else _NDJSON
+        cursor = _checked_cursor(after)
         if not await access_of(request).may_see(client, session_id):
-            return Response(b"", media_type=kind)
+            return Response(b"", media_type=media_type)
+        options: dict[str, Any] = {"after_id": after_id, "include_deleted": include_deleted}
         if limit is None:
-            fetch = pages_of(client, session_id)
-            return await json_lines(fetch, place, answers.message_fields, kind)
-        several = min(limit, _MOST)
-        page = await client.arun(lambda store: store.messages.page(session_id, place, several))
+            fetch = pages_of(client, session_id, **options)
+            return await json_lines(fetch, cursor, answers.message_fields, media_type)
+        size = min(limit, _MAX_PAGE)
+        page = await client.arun(
+            lambda store: store.messages.page(session_id, cursor, size, **options)
+        )
         headers = {} if page.cursor is None else {NEXT_CURSOR_HEADER: str(page.cursor)}
         content = encoded_lines(page, answers.message_fields)
-        return Response(content, headers=headers, media_type=kind)
+        return Response(content, headers=headers, media_type=media_type)
 
 
-def pages_of(client: ZepClient, session_id: str) -> Fetch[Message]:
-    """Return what reads a session's messages page by page."""
+def pages_of(client: ZepClient, session_id: str, **options: Any) -> Fetch[Message]:
+    """Return a function that reads a session's messages page by page."""
 
     async def fetch(after: Any) -> Page[Message]:
-        page = await client.arun(lambda store: store.messages.page(session_id, after, PAGE))
-        # What is added while it is read need not come.
+        page = await client.arun(
+            lambda store: store.messages.page(session_id, after, PAGE, **options)
+        )
+        # Messages that are added while it is read need not come.
         return page if len(page.items) == PAGE else Page(page.items, None)
 
     return fetch
 
 
-def _place(after: str | None) -> int | None:
+def _checked_cursor(after: str | None) -> int | None:
     if after is None:
         return None
     if not after.isascii() or not after.isdecimal() or len(after) > 18:  # noqa: PLR2004 - 63 bits

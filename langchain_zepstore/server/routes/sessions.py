@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from langchain_zepstore.client import ZepClient
+from langchain_zepstore.core.arguments import RecentQuery
 from langchain_zepstore.core.operation import Page
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Session, SessionPage
@@ -13,12 +14,16 @@ from langchain_zepstore.server.openapi import accepts, failures
 from langchain_zepstore.server.responses import Answers
 from langchain_zepstore.server.schemas import (
     Cursor,
+    Date,
     Id,
     Limit,
     ListingBody,
+    OrganizeBody,
     SessionBody,
     SessionPatch,
+    Tags,
     Text,
+    read_arguments,
     read_body,
     read_filter,
 )
@@ -43,8 +48,7 @@ def add_routes(router: APIRouter, client: ZepClient) -> None:
         if user_id is not None and user_id == access.user_id:
             await access.make_user(client)
             await _check_not_others(client, request, body.session_id)
-        session = Session(session_id=body.session_id, user_id=user_id, metadata=body.metadata)
-        created = await client.memory.aadd_session(session)
+        created = await client.memory.aadd_session(body.session(body.session_id, user_id))
         return Answers.to(request).session(created, 201)
 
     @router.get("/sessions", response_model=list[Session], responses=failures(400))
@@ -94,11 +98,8 @@ def add_routes(router: APIRouter, client: ZepClient) -> None:
         body = await read_body(request, SessionPatch)
         access = access_of(request)
         await access.session(client, session_id)
-        session = Session(
-            session_id=session_id,
-            user_id=access.user(body.user_id) if body.user_id is not None else None,
-            metadata=body.metadata,
-        )
+        user_id = access.user(body.user_id) if body.user_id is not None else None
+        session = body.session(session_id, user_id)
         updated = await client.memory.aupdate_session(session, unset=body.unset)
         return Answers.to(request).session(updated)
 
@@ -131,14 +132,57 @@ def add_own_routes(router: APIRouter, client: ZepClient) -> None:
         limit: Limit = None,
         cursor: str | None = None,
         user_id: Text = None,
+        archived: bool | None = None,
+        pinned: bool | None = None,
+        tags: Tags = None,
+        since: Date = None,
+        until: Date = None,
+        deleted: bool = False,
+        preview: bool = False,
     ) -> Response:
-        """List the most recently active sessions first; `next_cursor` leads to the next page."""
-        page = await client.memory.arecent_sessions(
-            limit or 20, cursor, user_id=access_of(request).user(user_id)
+        """List the most recently active sessions first; `next_cursor` leads to the next page.
+
+        `tags` are all of these; `since` and `until` are the time of the last activity. With
+        `deleted` it is the trash, the last deleted first; with `preview` each session has a
+        `message_count`, up to 1,000, and its `last_message`.
+        """
+        query = RecentQuery(
+            limit=limit or 20,
+            cursor=cursor,
+            user_id=access_of(request).user(user_id),
+            archived=archived,
+            pinned=pinned,
+            tags=tags,
+            since=since,
+            until=until,
+            deleted=deleted,
+            preview=preview,
         )
-        answers = Answers.to(request)
-        sessions = [answers.session_fields(session) for session in page.sessions]
-        return answers.json({"sessions": sessions, "next_cursor": page.next_cursor})
+        return await _recent(client, request, query)
+
+    @router.post(
+        "/recent-sessions",
+        response_model=SessionPage,
+        openapi_extra=accepts(RecentQuery),
+        responses=failures(400),
+    )
+    async def recent_sessions_by(request: Request) -> Response:
+        """List recent sessions as `GET /recent-sessions` does, also by their metadata."""
+        return await _recent(client, request, await read_arguments(request, RecentQuery))
+
+    @router.post(
+        "/sessions/{session_id}/organize",
+        response_model=Session,
+        openapi_extra=accepts(OrganizeBody),
+        responses=failures(400, 404),
+    )
+    async def organize_session(request: Request, session_id: Id) -> Response:
+        """Change a session's title, pin, archive mark and tags, and merge metadata."""
+        body = await read_body(request, OrganizeBody)
+        await access_of(request).session(client, session_id)
+        changes = body.changes()
+        session = await client.arun(lambda store: store.sessions.organize(session_id, changes))
+        return Answers.to(request).session(session, is_own=True)
 
     @router.post(
         "/sessions/{session_id}/undelete", response_model=Session, responses=failures(400, 404)
@@ -146,7 +190,13 @@ def add_own_routes(router: APIRouter, client: ZepClient) -> None:
     async def undelete_session(request: Request, session_id: Id) -> Response:
         """Bring back a session and the messages that its last deletion took."""
         await access_of(request).session(client, session_id)
-        return Answers.to(request).session(await client.memory.aundelete_session(session_id))
+        session = await client.memory.aundelete_session(session_id)
+        return Answers.to(request).session(session, is_own=True)
+
+
+async def _recent(client: ZepClient, request: Request, query: RecentQuery) -> Response:
+    page = await client.arun(lambda store: store.sessions.recent(query))
+    return Answers.to(request).session_page(page)
 
 
 async def listed(
