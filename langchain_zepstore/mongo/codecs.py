@@ -4,7 +4,7 @@ A message's document holds nothing twice: ``content`` is the LangChain content a
 blocks, and ``langchain`` only what has no field of its own.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -185,9 +185,7 @@ def _langchain_parts(document: MessageDocument) -> tuple[str | None, Metadata, A
 
 def to_session(document: SessionDocument) -> Session:
     """Decode a session."""
-    return Session(
-        session_id=document["_id"], user_id=document.get("user_id"), **_kept_by_store(document)
-    )
+    return Session(session_id=document["_id"], **_same_names(document, Session))
 
 
 def to_summary(document: SummaryDocument | None) -> Summary | None:
@@ -207,22 +205,16 @@ def to_summary(document: SummaryDocument | None) -> Summary | None:
 
 def to_user(document: UserDocument) -> User:
     """Decode a user."""
-    return User(
-        user_id=document["_id"],
-        email=document.get("email"),
-        first_name=document.get("first_name"),
-        last_name=document.get("last_name"),
-        **_kept_by_store(document),
-    )
+    return User(user_id=document["_id"], **_same_names(document, User))
 
 
-def _kept_by_store(document: SessionDocument | UserDocument) -> Mapping[str, Any]:
-    metadata = document.get("metadata")
-    return {
-        "metadata": None if metadata is None else unescape(metadata),
-        "uuid": document["uuid"],
-        "id": document["id"],
-        "created_at": document["created_at"],
-        "updated_at": document["updated_at"],
-        "deleted_at": document.get("deleted_at"),
+def _same_names(
+    document: SessionDocument | UserDocument, model: type[Session | User]
+) -> dict[str, Any]:
+    """Return the fields of a model that a document has under the same names."""
+    fields: dict[str, Any] = {
+        name: value for name, value in document.items() if name in model.model_fields
     }
+    if fields.get("metadata") is not None:
+        fields["metadata"] = unescape(fields["metadata"])
+    return fields
