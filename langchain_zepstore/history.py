@@ -1,6 +1,6 @@
 """``ZepChatMessageHistory``: a session as LangChain's chat history."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +13,7 @@ from langchain_zepstore.core.store import Call
 from langchain_zepstore.core.validation import checked_count, checked_id
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.messages.langchain import MESSAGE_TYPES, StartOn
+from langchain_zepstore.messages.parts import all_from_langchain
 from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult, Message
 
 
@@ -189,10 +190,8 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
         )
 
     def _adding(self, messages: Sequence[BaseMessage]) -> Call[None]:
-        if not isinstance(messages, Iterable):
-            raise BadRequestError(f"messages must be a list, not {type(messages).__name__}")
-        several = list(messages)
-        return lambda store: store.messages.add_langchain(self.session_id, several, self._defaults)
+        parts = all_from_langchain(messages)
+        return lambda store: store.messages.add(self.session_id, parts, self._defaults)
 
     def _reading(self) -> Call[list[BaseMessage]]:
         return lambda store: store.messages.read_langchain(self.session_id, self._lastn)

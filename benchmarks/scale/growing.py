@@ -1,6 +1,6 @@
 """Growing a database to a size that ordinary calls would need hours for.
 
-The documents are built by the package's own functions where it has such (``message_body``,
+The documents are built by the package's own functions where it has such (``all_from_zep``,
 ``numbered``), and otherwise as its updates leave them; ``twins`` shows that they are the same as
 what calls leave. They are inserted in bulk: hundreds of sessions at once, whose turns stand in the
 order of their times, as they would had they come one by one.
@@ -20,7 +20,7 @@ from pymongo.database import Database
 
 from benchmarks.scale.plan import YEAR, Plan, user
 from langchain_zepstore import CreateUserRequest, Memory, ZepClient
-from langchain_zepstore.messages.parts import each_once, message_body
+from langchain_zepstore.messages.parts import all_from_zep
 from langchain_zepstore.mongo import codecs
 
 Document = dict[str, Any]
@@ -124,7 +124,7 @@ def fill(
         for when, messages in turns:
             session["seq"] = Int64(session["seq"] + len(messages))
             session["active_at"] = when
-            bodies = [body for body, _ in each_once(messages, message_body)]
+            bodies = [body for body, _ in codecs.with_sizes(all_from_zep(messages))]
             said_then.append((when, codecs.with_sequence_numbers(session, bodies)))
         sessions.append(session)
     said_then.sort(key=lambda one: one[0])

@@ -16,8 +16,9 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_id
 from langchain_zepstore.errors import BadRequestError, NotFoundError
-from langchain_zepstore.messages.storable import Encoder, encoded_metadata
-from langchain_zepstore.models import Memory, Message
+from langchain_zepstore.messages.parts import all_from_zep
+from langchain_zepstore.messages.storable import check_metadata, check_storable
+from langchain_zepstore.models import Message
 
 Path = Sequence[str | int]
 """Where in an item something stands: keys and indexes, from the outside in."""
@@ -61,8 +62,8 @@ class RawSession:
 
         One whose id the session has already replaces that one in its place.
         """
-        memory = Memory(messages=list(messages))
-        return lambda store: store.messages.add(self.session_id, memory, self._defaults)
+        parts = all_from_zep(list(messages), may_be_cut=True)
+        return lambda store: store.messages.add(self.session_id, parts, self._defaults)
 
     def reading(self, lastn: int | None = None) -> Call[list[Message]]:
         """Return the last messages, oldest first; all of them without ``lastn``."""
@@ -235,7 +236,7 @@ def _is_unicode(text: str) -> bool:
 def _storable(kept: dict[str, Any]) -> dict[str, Any]:
     """Return it as it is, to be read and queried in the database, or else as a text of JSON."""
     try:
-        encoded_metadata({"": kept}, "item")
+        check_metadata({"": kept}, "item")
     except BadRequestError:
         try:
             return {"json": json.dumps(kept)}
@@ -246,7 +247,7 @@ def _storable(kept: dict[str, Any]) -> dict[str, Any]:
 
 def _is_storable(value: dict[str, Any]) -> bool:
     try:
-        Encoder().encode(value, "langchain")
+        check_storable(value, "langchain", with_marks=True)
     except BadRequestError:
         return False
     return True

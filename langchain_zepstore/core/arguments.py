@@ -25,7 +25,7 @@ from langchain_zepstore.core.validation import (
 )
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.filters.where import parsed
-from langchain_zepstore.messages.storable import encoded_metadata
+from langchain_zepstore.messages.storable import check_metadata
 from langchain_zepstore.models import MemorySearchPayload, Message, Session, Summary
 
 MAX_MMR_LIMIT = 1000  # mmr compares each with each
@@ -38,7 +38,7 @@ Date = Annotated[datetime, BeforeValidator(rfc_3339)]
 
 
 def _storable(value: Any, name: str) -> dict[str, Any]:
-    encoded_metadata(value, name)
+    check_metadata(value, name)
     return value  # type: ignore[no-any-return]
 
 

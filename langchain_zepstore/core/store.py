@@ -20,6 +20,7 @@ from langchain_zepstore.core.arguments import (
     SessionDefaults,
     SummaryInput,
 )
+from langchain_zepstore.core.message_parts import MessageParts
 from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.models import (
     CreateUserRequest,
@@ -97,25 +98,17 @@ class MessageOperations(Protocol):
     def add(
         self,
         session_id: str,
-        memory: Memory,
+        messages: Sequence[MessageParts],
         defaults: SessionDefaults | None = None,
         *,
+        metadata: dict[str, Any] | None = None,
         keep_deleted: bool = False,
     ) -> Operation[None]:
         """Store messages at the end of a session, which is created or revived.
 
-        With ``keep_deleted`` a message whose id a soft-deleted one has is left out.
+        The metadata is merged into the session's. With ``keep_deleted`` a message whose id a
+        soft-deleted one has is left out.
         """
-
-    def add_langchain(
-        self,
-        session_id: str,
-        messages: Sequence[BaseMessage],
-        defaults: SessionDefaults | None = None,
-        *,
-        keep_deleted: bool = False,
-    ) -> Operation[None]:
-        """Store LangChain's messages at the end of a session, likewise."""
 
     def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
         """Return the last messages, oldest first, or all of them."""

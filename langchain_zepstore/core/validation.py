@@ -156,11 +156,11 @@ def checked_key(value: Any, name: str) -> str:
     return value
 
 
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 
 
 def rfc_3339(value: Any) -> Any:
-    """Return a date in JSON as pydantic reads it.
+    """Return a date in JSON as pydantic reads it; one without an offset is in UTC.
 
     Raises:
         ValueError: It is no text as RFC 3339 has it.

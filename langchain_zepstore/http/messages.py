@@ -1,20 +1,18 @@
 """Operations on messages as requests."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from langchain_core.messages import BaseMessage
 
 from langchain_zepstore.core.arguments import SessionDefaults
+from langchain_zepstore.core.message_parts import MessageParts
 from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.http.transport import Requests, marked_metadata, path
 from langchain_zepstore.messages import langchain as lc_messages
-from langchain_zepstore.messages.parts import Body, each_once, langchain_body, message_body
-from langchain_zepstore.messages.storable import unescape
-from langchain_zepstore.messages.wire import NEXT_CURSOR_HEADER, exact
+from langchain_zepstore.messages.marks import JSON
+from langchain_zepstore.messages.wire import NEXT_CURSOR_HEADER, parts_fields
 from langchain_zepstore.models import Memory, Message
-
-T = TypeVar("T")
 
 
 class Messages:
@@ -26,58 +24,28 @@ class Messages:
     def add(
         self,
         session_id: str,
-        memory: Memory,
+        messages: Sequence[MessageParts],
         defaults: SessionDefaults | None = None,
         *,
+        metadata: dict[str, Any] | None = None,
         keep_deleted: bool = False,
     ) -> Operation[None]:
         """Store messages at the end of a session."""
-        metadata = None
-        if memory.metadata:
-            metadata = marked_metadata(memory.metadata, "memory.metadata")
-        return self._add(
-            session_id,
-            memory.messages,
-            message_body,
-            defaults,
-            metadata=metadata,
-            keep_deleted=keep_deleted,
-        )
-
-    def add_langchain(
-        self,
-        session_id: str,
-        messages: Sequence[BaseMessage],
-        defaults: SessionDefaults | None = None,
-        *,
-        keep_deleted: bool = False,
-    ) -> Operation[None]:
-        """Store LangChain's messages at the end of a session."""
-        return self._add(session_id, messages, langchain_body, defaults, keep_deleted=keep_deleted)
-
-    def _add(
-        self,
-        session_id: str,
-        messages: Sequence[T],
-        body_of: Callable[[T, str], Body],
-        defaults: SessionDefaults | None,
-        *,
-        keep_deleted: bool,
-        metadata: dict[str, Any] | None = None,
-    ) -> Operation[None]:
-        # Every message has an id now: to send them twice stores them once.
-        bodies = [_fields(body) for body, _ in each_once(messages, body_of)]
-        if not bodies and not metadata:
+        if not messages and not metadata:
             return
-        request: dict[str, Any] = {"messages": bodies}
+        request: dict[str, Any] = {"messages": [parts_fields(each) for each in messages]}
         if metadata:
-            request["metadata"] = metadata
+            request["metadata"] = marked_metadata(metadata, "memory.metadata")
         if defaults:
-            request |= exact(defaults.given())
+            request |= JSON.mark(defaults.given())
         if keep_deleted:
             request["keep_deleted"] = True
-        where = path("sessions", session_id, "memory")
-        yield from self._requests.send("POST", where, body=request, repeatable=True)
+        if any(each.may_be_cut for each in messages):
+            request["may_be_cut"] = True
+        # Every message has an id: to send them twice stores them once.
+        yield from self._requests.send(
+            "POST", path("sessions", session_id, "memory"), body=request, repeatable=True
+        )
 
     def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
         """Return the last messages of a session, oldest first; all of them without ``lastn``."""
@@ -166,20 +134,3 @@ class Messages:
         """Return how many messages a session has."""
         answer = yield from self._requests.get(path("sessions", session_id, "messages"), limit=1)
         return answer.count("total_count")
-
-
-def _fields(body: Body) -> dict[str, Any]:
-    fields = {name: value for name, value in body.items() if name != "escaped"}
-    if "escaped" in body:
-        fields["content"] = unescape(fields["content"])
-    payload = fields.get("langchain")
-    content = fields["content"]
-    if payload:
-        data = unescape(payload["data"]) if "escaped" in body else payload["data"]
-        fields["content"] = lc_messages.text_of(content)
-        if fields["content"] is not content:
-            data = {**data, "content": content}
-        fields["langchain"] = exact({**payload, "data": data})
-    if "metadata" in fields:
-        fields["metadata"] = exact(unescape(fields["metadata"]))
-    return fields

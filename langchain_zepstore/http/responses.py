@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from langchain_zepstore import errors
 from langchain_zepstore.errors import APIError
-from langchain_zepstore.messages.wire import ERROR_HEADER, EXACT, from_exact, from_json
+from langchain_zepstore.messages.wire import ERROR_HEADER, EXACT, from_json
 from langchain_zepstore.models import Memory, Message, Session, Summary, User
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -80,8 +80,8 @@ class Answer:
 
     def _parsed(self, text: bytes) -> Any:
         try:
-            return from_json(text)
-        except ValueError as error:
+            return from_json(text, is_exact=self._is_exact)
+        except (ValueError, OverflowError, RecursionError) as error:
             raise self._unexpected_answer(str(error)) from error
 
     def read(self, model: type[Model], fields: Any) -> Model:
@@ -97,9 +97,6 @@ class Answer:
             for name, inner in _NESTED.items():
                 if isinstance(known.get(name), Mapping):
                     known[name] = self.read(inner, known[name])
-            for name in ("metadata", "langchain"):
-                if self._is_exact and known.get(name) is not None:
-                    known[name] = from_exact(known[name])
             return model(**known)
         except (ValidationError, ValueError, OverflowError) as error:
             raise self._unexpected_answer(str(error)) from error

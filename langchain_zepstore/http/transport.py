@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.validation import checked_text
 from langchain_zepstore.errors import (
     APIError,
     BadRequestError,
@@ -18,8 +19,9 @@ from langchain_zepstore.errors import (
     ZepStoreError,
 )
 from langchain_zepstore.http.responses import Answer, failure, is_temporary
-from langchain_zepstore.messages.storable import Encoder, encoded_metadata, unescape
-from langchain_zepstore.messages.wire import EXACT, PLAIN, exact, to_json
+from langchain_zepstore.messages.marks import JSON
+from langchain_zepstore.messages.storable import check_metadata
+from langchain_zepstore.messages.wire import EXACT, PLAIN, to_json
 
 # A RuntimeError is what httpx raises when a client is closed, or belongs to another event loop.
 HTTPX_ERRORS = (httpx.HTTPError, httpx.InvalidURL, RuntimeError)
@@ -47,7 +49,8 @@ def marked_metadata(metadata: Any, where: str) -> dict[str, Any]:
     Raises:
         BadRequestError: It is no dict, or holds what no store can.
     """
-    marked: dict[str, Any] = exact(unescape(encoded_metadata(metadata, where)))
+    check_metadata(metadata, where)
+    marked: dict[str, Any] = JSON.mark(metadata)
     return marked
 
 
@@ -183,8 +186,6 @@ def given_fields(model: Any, *names: str, where: str, with_none: bool = False) -
         place = f"{where}.{name}"
         if name == "metadata" and value is not None:
             given[name] = marked_metadata(value, place)
-        elif isinstance(value, str | None):
-            given[name] = Encoder().encode(value, place)
-        else:
-            raise BadRequestError(f"{place} must be a str, not {type(value).__name__}")
+        elif value is not None:
+            given[name] = checked_text(value, place)
     return {name: value for name, value in given.items() if with_none or value is not None}

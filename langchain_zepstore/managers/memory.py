@@ -5,6 +5,8 @@ from langchain_zepstore.core.validation import checked_bool, checked_count, chec
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.managers.search import Searches
 from langchain_zepstore.managers.sessions import Sessions
+from langchain_zepstore.messages.parts import all_from_zep
+from langchain_zepstore.messages.storable import check_metadata
 from langchain_zepstore.models import Memory
 
 
@@ -74,7 +76,10 @@ def _adding(session_id: str, memory: Memory) -> Call[None]:
     session_id = checked_id(session_id, "session_id")
     if not isinstance(memory, Memory):
         raise BadRequestError(f"memory must be a Memory, not {type(memory).__name__}")
-    return lambda store: store.messages.add(session_id, memory)
+    messages = all_from_zep(memory.messages)
+    if memory.metadata:
+        check_metadata(memory.metadata, "memory.metadata")
+    return lambda store: store.messages.add(session_id, messages, metadata=memory.metadata)
 
 
 def _reading(session_id: str, lastn: int | None, include_deleted: bool) -> Call[Memory]:

@@ -73,6 +73,7 @@ _PLAIN: dict[str, type[BaseMessage]] = {
 _OWN = frozenset({"content", "id", "type"})
 _OWN_OF_CHAT = _OWN | {"role"}
 _SPOKEN = {"ai": "assistant", "human": "user"}  # as models call the roles
+_REQUIRED = object()  # in the place of a default, which equals no value
 _BARE = (AIMessage, HumanMessage, SystemMessage)
 _CALLS = ("tool_calls", "invalid_tool_calls", "tool_call_chunks")
 
@@ -86,100 +87,71 @@ def _defaults(cls: type[BaseMessage]) -> dict[str, Any]:
     }
 
 
-def _is_default(value: Any, default: Any) -> bool:
-    # The type first: the == of an artifact may be anything, an array among others.
-    return type(value) is type(default) and bool(value == default)
-
-
-class Parts(NamedTuple):
+class Taken(NamedTuple):
     """What a LangChain message is made of; ``build`` puts it together again.
 
     Attributes:
         role: The role of the Zep message.
         content: The content as LangChain has it.
-        uuid: The LangChain id.
-        kind: LangChain's ``type``; ``None`` if the role alone says it.
+        id: The LangChain id.
+        type: LangChain's ``type``; ``None`` if the role alone says it.
         data: The other fields, those with default values left out.
-        tokens: Roughly how many there are.
+        token_count: Roughly how many tokens there are.
     """
 
     role: str
     content: str | list[Any]
-    uuid: str | None
-    kind: str | None
+    id: Any
+    type: str | None
     data: dict[str, Any]
-    tokens: int
+    token_count: int
 
 
-def parts_of(message: BaseMessage, where: str) -> Parts:
+def take_apart(message: BaseMessage, path: str) -> Taken:
     """Take a LangChain message apart.
 
     The values are not copied, and not yet checked for what the store can hold.
 
     Args:
         message: Any message of langchain-core's classes; it is not changed.
-        where: The message's place, for the error.
+        path: The message's path, for the error.
 
     Raises:
         BadRequestError: It is no LangChain message, or of a type langchain-core does not know.
     """
     if not isinstance(message, BaseMessage):
         raise BadRequestError(
-            f"{where} is a {type(message).__name__}, not a LangChain message (BaseMessage)"
+            f"{path} is a {type(message).__name__}, not a LangChain message (BaseMessage)"
         )
-    kind = message.type
-    if not isinstance(kind, str) or kind not in _CLASSES:
+    type_ = message.type
+    if not isinstance(type_, str) or type_ not in _CLASSES:
         raise BadRequestError(
-            f"{where} is of type {kind!r}, which langchain-core cannot read back; "
+            f"{path} is of type {type_!r}, which langchain-core cannot read back; "
             f"known are {', '.join(sorted(_CLASSES))}"
         )
     fields = vars(message)
     content, uuid = fields.get("content"), fields.get("id")
     if not isinstance(content, str | list):
-        raise BadRequestError(f"{where}.content must be a str or a list")
-    role = fields.get("role") if isinstance(message, ChatMessage) else _ROLES.get(kind, kind)
+        raise BadRequestError(f"{path}.content must be a str or a list")
+    is_chat = isinstance(message, ChatMessage)
+    role = fields.get("role") if is_chat else _ROLES.get(type_, type_)
     if not isinstance(role, str):
-        raise BadRequestError(f"{where}.role must be a str, not {type(role).__name__}")
+        raise BadRequestError(f"{path}.role must be a str, not {type(role).__name__}")
     defaults = _defaults(type(message))
-    own = _OWN_OF_CHAT if isinstance(message, ChatMessage) else _OWN
-    data = {
-        name: value
-        for name, value in fields.items()
-        if name not in own and (name not in defaults or not _is_default(value, defaults[name]))
-    }
+    own = _OWN_OF_CHAT if is_chat else _OWN
+    data = {}
+    for name, value in fields.items():
+        if name in own:
+            continue
+        # The type first: the == of an artifact may be anything, an array among others.
+        default = defaults.get(name, _REQUIRED)
+        if type(value) is not type(default) or value != default:
+            data[name] = value
     if message.__pydantic_extra__:
         data |= message.__pydantic_extra__
-    if not data and isinstance(content, str) and _PLAIN.get(role, ChatMessage) is _CLASSES[kind]:
-        return Parts(role, content, uuid, None, data, _tokens_of_text(role, content))
-    return Parts(role, content, uuid, kind, data, _tokens(message))
-
-
-def from_langchain(message: BaseMessage, where: str = "message") -> Message:
-    """Turn a LangChain message into a Zep message that gives it back unchanged.
-
-    The values are not copied, and not yet checked for what the store can hold.
-
-    Args:
-        message: Any message of langchain-core's classes; it is not changed.
-        where: The message's place, for the error.
-
-    Returns:
-        The message, its tokens counted; its ``uuid`` is the LangChain id, ``None`` if it has none.
-
-    Raises:
-        BadRequestError: It is no LangChain message, or of a type langchain-core does not know.
-    """
-    role, content, uuid, kind, data, tokens = parts_of(message, where)
-    text = text_of(content)
-    if text is not content:
-        data = {**data, "content": content}
-    return Message.model_construct(
-        role=role,
-        content=text,
-        uuid=uuid,
-        token_count=tokens,
-        langchain={"type": kind, "data": data} if kind else None,
-    )
+    if not data and isinstance(content, str) and _PLAIN.get(role, ChatMessage) is _CLASSES[type_]:
+        return Taken(role, content, uuid, None, data, _tokens_of_text(role, content))
+    return Taken(role, content, uuid, type_, data, _tokens(message))
 
 
 def to_langchain(message: Message) -> BaseMessage:
@@ -196,34 +168,47 @@ def to_langchain(message: Message) -> BaseMessage:
     data = payload.get("data", {})
     if not isinstance(data, dict):
         raise APIError(f"message {message.uuid!r} has data of type {type(data).__name__}")
-    return build(
-        message.role, data.get("content", message.content), message.uuid, payload.get("type"), data
-    )
+    content, data = with_blocks(message.content, data)
+    return build(message.role, content, message.uuid, payload.get("type"), data)
+
+
+def with_blocks(text: str, data: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return LangChain's content, and the other fields, of a Zep message's content and data."""
+    if "content" not in data:
+        return text, data
+    return data["content"], {name: value for name, value in data.items() if name != "content"}
+
+
+def without_blocks(content: Any, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return a Zep message's content and data; the reverse of ``with_blocks``."""
+    if isinstance(content, str):
+        return content, data
+    return text_of(content), {**data, "content": content}
 
 
 def build(
     role: str,
     content: str | list[Any],
     uuid: str | None,
-    kind: str | None = None,
+    type_: str | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> BaseMessage:
     """Build a LangChain message from its parts.
 
     Args:
-        role: The Zep message's role, which says the class if ``kind`` does not.
+        role: The Zep message's role, which says the class if ``type_`` does not.
         content: Its content as LangChain has it.
         uuid: Its id.
-        kind: LangChain's ``type`` of the message.
+        type_: LangChain's ``type`` of the message.
         data: Its other fields, those with default values left out.
 
     Raises:
         APIError: These are not the parts of a message of langchain-core's.
     """
-    cls = _PLAIN.get(role, ChatMessage) if kind is None else _CLASSES.get(str(kind))
+    cls = _PLAIN.get(role, ChatMessage) if type_ is None else _CLASSES.get(str(type_))
     if cls is None:
-        raise APIError(f"message {uuid!r} is of type {kind!r}, which langchain-core does not know")
-    if not data and cls in _BARE:
+        raise APIError(f"message {uuid!r} is of type {type_!r}, which langchain-core does not know")
+    if not data and cls in _BARE and isinstance(content, str | list):
         return cls(content=content, id=uuid)
     fields = {**(data or {}), "content": content, "id": uuid}
     if issubclass(cls, ChatMessage):

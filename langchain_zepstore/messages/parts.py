@@ -1,130 +1,183 @@
-"""What a message holds, whatever session it gets into: checked, and taken apart. Pure functions."""
+"""Messages on their way into a store: checked, taken apart, and each id once. Pure functions."""
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from langchain_core.messages import BaseMessage
 
 from langchain_zepstore.core.ids import new_id
-from langchain_zepstore.core.validation import checked_count, checked_id
+from langchain_zepstore.core.message_parts import MessageParts
+from langchain_zepstore.core.validation import checked_count, checked_id, checked_text
 from langchain_zepstore.errors import APIError, BadRequestError
-from langchain_zepstore.messages import langchain as lc_messages
-from langchain_zepstore.messages.storable import Encoder, encoded_metadata
+from langchain_zepstore.messages.langchain import (
+    approximate_tokens,
+    build,
+    take_apart,
+    with_blocks,
+)
+from langchain_zepstore.messages.nearest import Nearest
+from langchain_zepstore.messages.storable import (
+    NEEDS_ROUNDING,
+    check_metadata,
+    check_storable,
+    checked_moment,
+)
 from langchain_zepstore.models import Message
 
-Body = dict[str, Any]
-"""``uuid``, ``role``, ``content`` as LangChain has it (text or blocks), ``token_count``; where
-there is any, ``langchain`` (a type and data without the content), ``metadata``, ``created_at``; and
-``escaped`` if keys in them are stored under other names (see ``values``)."""
-
-T = TypeVar("T")
+_logger = logging.getLogger(__name__)
 
 
-def message_body(message: Message, where: str) -> Body:
-    """Take a message apart, with a new ``uuid`` if it has none.
-
-    Raises:
-        BadRequestError: The message is none, or holds what the store cannot; it says which and
-            where.
-    """
-    if not isinstance(message, Message):
-        raise BadRequestError(f"{where} is a {type(message).__name__}, not a Message")
-    content: Any = message.content
-    if not isinstance(content, str):
-        raise BadRequestError(f"{where}.content must be a str, not {type(content).__name__}")
-    if not isinstance(message.role, str):
-        raise BadRequestError(f"{where}.role must be a str, not {type(message.role).__name__}")
-    kind, data = _payload(message, where)
-    if "content" in data:
-        data = {**data}
-        content = data.pop("content")
-    encoder = Encoder()
-    body = _body(encoder, (message.role, content, message.uuid, kind, data), where)
-    body["token_count"] = (
-        lc_messages.approximate_tokens(message)
-        if message.token_count is None
-        else checked_count(message.token_count, f"{where}.token_count")
-    )
-    if message.metadata is not None:
-        body["metadata"] = encoded_metadata(message.metadata, f"{where}.metadata")
-    if message.created_at is not None:
-        body["created_at"] = _moment(message.created_at, f"{where}.created_at")
-    return _marked(body, encoder)
-
-
-def langchain_body(message: BaseMessage, where: str) -> Body:
-    """Take a LangChain message apart, without a detour over Zep's; else as ``message_body``."""
-    *parts, tokens = lc_messages.parts_of(message, where)
-    encoder = Encoder()
-    body = _body(encoder, parts, where)
-    body["token_count"] = tokens
-    return _marked(body, encoder)
-
-
-def _payload(message: Message, where: str) -> tuple[str | None, Body]:
-    if message.langchain is None:
-        return None, {}
-    match message.langchain:
-        case {"type": str() as kind, "data": dict() as data}:
-            return kind, data
-    raise BadRequestError(f"{where}.langchain must be a dict as message_to_dict makes it")
-
-
-def _body(encoder: Encoder, parts: Sequence[Any], where: str) -> Body:
-    role, content, uuid, kind, data = parts
-    body = {
-        "uuid": new_id() if uuid is None else checked_id(uuid, f"{where}.uuid"),
-        "role": encoder.encode(role, f"{where}.role"),
-        "content": encoder.encode(content, f"{where}.content"),
-    }
-    if kind is not None:
-        place = f"{where}.langchain['data']"
-        body["langchain"] = {"type": kind, "data": encoder.encode(data, place)}
-        try:
-            lc_messages.build(role, content, uuid, kind, data)
-        except APIError as error:
-            raise BadRequestError(f"{where}.langchain is no LangChain message: {error}") from error
-    return body
-
-
-def _marked(body: Body, encoder: Encoder) -> Body:
-    if encoder.escaped:
-        body["escaped"] = True
-    return body
-
-
-def _moment(value: Any, where: str) -> datetime:
-    if not isinstance(value, datetime):
-        raise BadRequestError(f"{where} must be a datetime, not {type(value).__name__}")
-    moment = value if value.tzinfo else value.replace(tzinfo=UTC)
-    whole: datetime = Encoder().encode(
-        moment.replace(microsecond=moment.microsecond // 1000 * 1000), where
-    )
-    return whole
-
-
-def each_once(
-    messages: Sequence[T], body_of: Callable[[T, str], Body], where: str = "messages"
-) -> list[tuple[Body, str]]:
+def all_from_zep(messages: Sequence[Message], *, may_be_cut: bool = False) -> list[MessageParts]:
     """Take the messages of one call apart; of an id that comes twice the last wins, in first place.
 
     Args:
         messages: The messages of the call.
-        body_of: ``message_body`` or ``langchain_body``.
-        where: What the call calls them.
-
-    Returns:
-        The bodies, and where they came from.
+        may_be_cut: Whether a store may shorten what it cannot hold for its size.
 
     Raises:
-        BadRequestError: As ``message_body``, with the message's index.
+        BadRequestError: A message is none, or holds what the store cannot; it says which and where.
     """
     if not isinstance(messages, Sequence) or isinstance(messages, str | bytes):
-        raise BadRequestError(f"{where} must be a list, not {type(messages).__name__}")
-    bodies: dict[str, tuple[Body, str]] = {}
-    for index, message in enumerate(messages):
-        place = f"{where}[{index}]"
-        body = body_of(message, place)
-        bodies[body["uuid"]] = body, place
-    return list(bodies.values())
+        raise BadRequestError(f"messages must be a list, not {type(messages).__name__}")
+    parts = [from_zep(message, f"messages[{index}]") for index, message in enumerate(messages)]
+    for each in parts:
+        each.may_be_cut = may_be_cut
+    return _deduplicated(parts)
+
+
+def all_from_langchain(messages: Iterable[BaseMessage]) -> list[MessageParts]:
+    """Take LangChain's messages of one call apart, likewise.
+
+    What the store cannot hold is replaced by its nearest readable form, with one warning.
+
+    Raises:
+        BadRequestError: One is no message of langchain-core's.
+    """
+    if not isinstance(messages, Iterable) or isinstance(messages, str | bytes):
+        raise BadRequestError(f"messages must be a list, not {type(messages).__name__}")
+    nearest = Nearest()
+    parts = [
+        from_langchain(message, f"messages[{index}]", nearest)
+        for index, message in enumerate(messages)
+    ]
+    nearest.log(_logger)
+    return _deduplicated(parts)
+
+
+def from_zep(message: Message, path: str = "message") -> MessageParts:
+    """Take a message apart, with a new id if it has none.
+
+    Raises:
+        BadRequestError: The message is none, or holds what the store cannot.
+    """
+    if not isinstance(message, Message):
+        raise BadRequestError(f"{path} is a {type(message).__name__}, not a Message")
+    text = checked_text(message.content, f"{path}.content")
+    type_, data = _payload(message, path)
+    content, data = with_blocks(text, data)
+    parts = MessageParts(
+        role=checked_text(message.role, f"{path}.role"),
+        content=content,
+        uuid=new_id() if message.uuid is None else checked_id(message.uuid, f"{path}.uuid"),
+        token_count=0,
+        type=type_,
+        data=data,
+        path=path,
+    )
+    _check(parts)
+    parts.token_count = (
+        approximate_tokens(message)
+        if message.token_count is None
+        else checked_count(message.token_count, f"{path}.token_count")
+    )
+    if message.metadata is not None:
+        check_metadata(message.metadata, f"{path}.metadata")
+        parts.metadata = message.metadata
+    if message.created_at is not None:
+        parts.created_at = checked_moment(message.created_at, f"{path}.created_at")
+    return parts
+
+
+def from_langchain(
+    message: BaseMessage, path: str = "message", nearest: Nearest | None = None
+) -> MessageParts:
+    """Take a LangChain message apart, with a new id if it has none that can be one.
+
+    Args:
+        message: Any message of langchain-core's classes; it is not changed.
+        path: The message's path, for errors and warnings.
+        nearest: Replaces what the store cannot hold, and remembers that.
+
+    Raises:
+        BadRequestError: It is no message of langchain-core's.
+    """
+    nearest = nearest or Nearest()
+    taken = take_apart(message, path)
+    parts = MessageParts(
+        role=taken.role,
+        content=taken.content,
+        uuid=_usable_id(taken.id, path, nearest),
+        token_count=taken.token_count,
+        type=taken.type,
+        data=taken.data,
+        path=path,
+        may_be_cut=True,
+    )
+    try:
+        _check(parts)
+    except BadRequestError:
+        _replace(parts, nearest)
+    if parts.needs & NEEDS_ROUNDING:
+        nearest.note(path, "datetime")
+    return parts
+
+
+def _check(parts: MessageParts) -> None:
+    path = parts.path
+    check_storable(parts.role, f"{path}.role")
+    parts.needs = check_storable(parts.content, f"{path}.content", with_marks=True)
+    if parts.type is None:
+        return
+    parts.needs |= check_storable(parts.data, f"{path}.langchain['data']", with_marks=True)
+    try:
+        build(parts.role, parts.content, parts.uuid, parts.type, parts.data)
+    except APIError as error:
+        raise BadRequestError(f"{path}.langchain is no LangChain message: {error}") from error
+
+
+def _replace(parts: MessageParts, nearest: Nearest) -> None:
+    nearest.path = parts.path
+    parts.role = nearest.of(parts.role)
+    parts.content = nearest.of(parts.content)
+    parts.data = nearest.of(parts.data)
+    try:
+        _check(parts)
+    except BadRequestError as error:
+        # Its fields were assigned what langchain-core would not read back: the content stays.
+        nearest.note(parts.path, str(error))
+        parts.type, parts.data = None, {}
+        _check(parts)
+
+
+def _usable_id(uuid: Any, path: str, nearest: Nearest) -> str:
+    if uuid is None or uuid == "":
+        return new_id()
+    try:
+        return checked_id(uuid, "id")
+    except BadRequestError as error:
+        nearest.note(path, f"a new id, since its own cannot be one ({error})")
+        return new_id()
+
+
+def _payload(message: Message, path: str) -> tuple[str | None, dict[str, Any]]:
+    if message.langchain is None:
+        return None, {}
+    match message.langchain:
+        case {"type": str() as type_, "data": dict() as data}:
+            return type_, data
+    raise BadRequestError(f"{path}.langchain must be a dict as message_to_dict makes it")
+
+
+def _deduplicated(parts: Iterable[MessageParts]) -> list[MessageParts]:
+    return list({each.uuid: each for each in parts}.values())

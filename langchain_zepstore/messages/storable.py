@@ -1,19 +1,35 @@
-"""What BSON can hold, checked before anything is written.
+"""What a store can hold: one walk through a value, which copies nothing.
 
-A value that the database would refuse, or give back changed, is a ``BadRequestError`` that says
-where it stands. Keys are data: ``.`` and ``$`` are ordinary characters in them. One key is stored
-under another name, since drivers turn a map with the keys ``$ref`` and ``$id`` into a reference
-when they read it: ``$ref`` gets one more ``$``, and loses it on the way back.
+A value that a store could not give back is a ``BadRequestError`` that names its path. Keys are
+data: ``.`` and ``$`` are ordinary characters in them.
 """
 
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any
 
 from langchain_zepstore.errors import BadRequestError
 
+MAX_LEVELS = 100
+"""How deeply maps and lists of a message may nest."""
+
 MAX_METADATA_MAPS = 16
-_MAX_METADATA_LEVELS = 80  # with its lists; merging needs some of MongoDB's 200 for itself
-_MAX_LEVELS = 100
+MAX_METADATA_LEVELS = 80
+"""How deeply metadata may nest with its lists: merging needs some of MongoDB's 200 levels."""
+
+NEEDS_TYPES = 1
+"""It holds bytes, datetimes, numbers that are not finite, or subclasses of plain types."""
+NEEDS_ESCAPES = 2
+"""It holds keys that begin with ``$``."""
+NEEDS_MARKS = 4
+"""It holds ints beyond 64 bits, or keys with NUL."""
+NEEDS_ROUNDING = 8
+"""It holds datetimes that are naive or finer than a millisecond."""
+
+_MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
+
+
+_TOO_DEEP = "nested deeper than {levels} levels"
 
 
 class _UnstorableError(Exception):
@@ -22,166 +38,161 @@ class _UnstorableError(Exception):
         self.path: list[str] = []
 
 
-class Encoder:
-    """Turns plain Python values into what BSON holds without loss.
+def check_storable(
+    value: Any, path: str, levels: int = MAX_LEVELS, *, with_marks: bool = False
+) -> int:
+    """Check that a store can hold a value.
 
-    Attributes:
-        escaped: Whether any key had to be stored under another name; ``unescape`` undoes it.
+    Args:
+        value: ``None``, bools, ints, floats, strings, bytes, datetimes, and lists and dicts of
+            these, subclasses included.
+        path: The value's path, for the error.
+        levels: How deeply maps and lists may nest.
+        with_marks: Whether ints beyond 64 bits and keys with NUL are allowed.
+
+    Returns:
+        What the value needs in a format: the sum of ``NEEDS_…``; 0 if JSON and BSON both take it
+        as it stands.
+
+    Raises:
+        BadRequestError: The store could not give the value back.
     """
+    if type(value) is str and value.isascii():
+        return 0
+    try:
+        return _check(value, levels, with_marks)
+    except _UnstorableError as error:
+        where = path + "".join(reversed(error.path))
+        reason = error.reason.replace("{levels}", str(levels))
+        raise BadRequestError(f"{where}: {reason}") from None
 
-    __slots__ = ("escaped",)
 
-    def __init__(self) -> None:
-        self.escaped = False
+def check_metadata(value: Any, path: str) -> int:
+    """Check metadata, as ``check_storable``.
 
-    def encode(self, value: Any, where: str, levels: int = _MAX_LEVELS) -> Any:
-        """Return the value for BSON.
+    Raises:
+        BadRequestError: It is no dict, nests more than 16 maps, or holds what a store cannot.
+    """
+    if not isinstance(value, dict):
+        raise BadRequestError(f"{path} must be a dict, not {type(value).__name__}")
+    needs = check_storable(value, path, MAX_METADATA_LEVELS)
+    if _maps(value) > MAX_METADATA_MAPS:
+        raise BadRequestError(f"{path} nests more than {MAX_METADATA_MAPS} maps")
+    return needs
 
-        Args:
-            value: ``None``, bools, ints of 64 bits, floats, strings, bytes, aware datetimes in
-                whole milliseconds, and lists and dicts of these; of subclasses, the plain value.
-            where: The value's place, for the error.
-            levels: How deeply maps and lists may nest.
 
-        Raises:
-            BadRequestError: BSON cannot hold the value, or not without changing it.
-        """
+def checked_moment(value: Any, path: str) -> datetime:
+    """Return a datetime in UTC, in whole milliseconds; a naive one is in UTC already.
+
+    Raises:
+        BadRequestError: It is none, or not in the years 1 to 9999 of UTC.
+    """
+    if not isinstance(value, datetime):
+        raise BadRequestError(f"{path} must be a datetime, not {type(value).__name__}")
+    check_storable(value, path)
+    return in_milliseconds(value)
+
+
+def in_milliseconds(moment: datetime) -> datetime:
+    """Return a datetime in UTC, cut to milliseconds; a naive one is in UTC already."""
+    utc = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+
+
+def _check(value: Any, left: int, with_marks: bool) -> int:
+    if isinstance(value, dict):
+        return _check_map(value, left, with_marks)
+    if isinstance(value, list):
+        return _check_list(value, left, with_marks)
+    return _check_number(value, with_marks) if isinstance(value, int) else _check_scalar(value)
+
+
+def _check_map(value: dict[Any, Any], left: int, with_marks: bool) -> int:
+    if not left:
+        raise _UnstorableError(_TOO_DEEP)
+    needs = 0 if type(value) is dict else NEEDS_TYPES
+    for key, item in value.items():
         try:
-            return self._encode(value, levels)
+            if not (type(key) is str and key.isascii() and key.isprintable()):
+                needs |= _check_key(key, with_marks)
+            if key[:1] == "$":
+                needs |= NEEDS_ESCAPES
+            if item is not None and not (type(item) is str and item.isascii()):
+                needs |= _check(item, left - 1, with_marks)
         except _UnstorableError as error:
-            place = where + "".join(reversed(error.path))
-            raise BadRequestError(
-                f"{place}: {error.reason.replace('{levels}', str(levels))}"
-            ) from None
-
-    def _encode(self, value: Any, levels: int) -> Any:
-        kind = type(value)
-        if kind is str:
-            return _checked_text(value)
-        if value is None or kind is bool or kind is float or kind is bytes:
-            return value
-        if isinstance(value, dict):
-            return self._encode_dict(value, levels)
-        if isinstance(value, list):
-            return self._encode_list(value, levels)
-        return _encode_scalar(value)
-
-    def _encode_dict(self, value: dict[Any, Any], levels: int) -> dict[str, Any]:
-        if not levels:
-            raise _UnstorableError("nested deeper than {levels} levels")
-        encoded = {}
-        for key, item in value.items():
-            try:
-                name = self._encode_key(key)
-                encoded[name] = self._encode(item, levels - 1)
-            except _UnstorableError as error:
-                error.path.append(f"[{key!r}]")
-                raise
-        return encoded
-
-    def _encode_list(self, value: list[Any], levels: int) -> list[Any]:
-        if not levels:
-            raise _UnstorableError("nested deeper than {levels} levels")
-        encoded = []
-        for index, item in enumerate(value):
-            try:
-                encoded.append(self._encode(item, levels - 1))
-            except _UnstorableError as error:
-                error.path.append(f"[{index}]")
-                raise
-        return encoded
-
-    def _encode_key(self, key: Any) -> str:
-        if not isinstance(key, str):
-            raise _UnstorableError(f"a key must be a str, not {type(key).__name__}")
-        name = _checked_text(str.__str__(key))
-        if "\0" in name:
-            raise _UnstorableError("a key cannot hold a NUL character")
-        stored = escape_key(name)
-        self.escaped |= stored != name
-        return stored
+            error.path.append(f"[{key!r}]")
+            raise
+    return needs
 
 
-def _encode_scalar(value: Any) -> Any:
+def _check_list(value: list[Any], left: int, with_marks: bool) -> int:
+    if not left:
+        raise _UnstorableError(_TOO_DEEP)
+    needs = 0 if type(value) is list else NEEDS_TYPES
+    for index, item in enumerate(value):
+        try:
+            if item is not None and not (type(item) is str and item.isascii()):
+                needs |= _check(item, left - 1, with_marks)
+        except _UnstorableError as error:
+            error.path.append(f"[{index}]")
+            raise
+    return needs
+
+
+def _check_key(key: Any, with_marks: bool) -> int:
+    if not isinstance(key, str):
+        raise _UnstorableError(f"a key must be a str, not {type(key).__name__}")
+    _check_text(key)
+    needs = 0 if type(key) is str else NEEDS_TYPES
+    if "\0" not in key:
+        return needs
+    if not with_marks:
+        raise _UnstorableError("a key cannot hold a NUL character")
+    return needs | NEEDS_MARKS
+
+
+def _check_number(value: int, with_marks: bool) -> int:
+    if _MIN_INT <= value <= _MAX_INT:
+        return 0 if type(value) in (int, bool) else NEEDS_TYPES
+    if not with_marks:
+        raise _UnstorableError("an int beyond 64 bits cannot be stored; use a str")
+    return NEEDS_MARKS
+
+
+def _check_scalar(value: Any) -> int:
     match value:
-        case int():
-            if not -(2**63) <= value < 2**63:
-                raise _UnstorableError("an int beyond 64 bits cannot be stored; use a str")
-            return int(value)
-        case float():
-            return float(value)
+        case None:
+            return 0
         case str():
-            return _checked_text(str.__str__(value))
+            _check_text(value)
+            return 0 if type(value) is str else NEEDS_TYPES
+        case float():
+            return 0 if type(value) is float and isfinite(value) else NEEDS_TYPES
         case bytes():
-            return bytes(value)
+            return NEEDS_TYPES
         case datetime():
-            if value.tzinfo is None or value.microsecond % 1000:
-                raise _UnstorableError(
-                    "only aware datetimes in whole milliseconds are stored unchanged; use a str"
-                )
-            return _in_utc(value)
+            return NEEDS_TYPES | _check_moment(value)
     raise _UnstorableError(
         f"a {type(value).__name__} cannot be stored unchanged; use dict, list, str, int, float, "
-        "bool, bytes or None"
+        "bool, bytes, datetime or None"
     )
 
 
-def _in_utc(moment: datetime) -> datetime:
+def _check_moment(moment: datetime) -> int:
     try:
-        return moment.astimezone(UTC)
+        offset = moment.utcoffset()
+        if offset:
+            moment.astimezone(UTC)
     except OverflowError:
         raise _UnstorableError("a datetime must be in the years 1 to 9999 of UTC") from None
+    return NEEDS_ROUNDING if offset is None or moment.microsecond % 1000 else 0
 
 
-def _checked_text(text: str) -> str:
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise _UnstorableError("a lone surrogate is no text (it has no UTF-8 form)") from None
-    return text
-
-
-def _is_escapable(key: str) -> bool:
-    return key.lstrip("$") == "ref"
-
-
-def escape_key(key: str) -> str:
-    """Return the name under which a valid key is stored."""
-    return "$" + key if key.endswith("$ref") and _is_escapable(key) else key
-
-
-def unescape(value: Any) -> Any:
-    """Undo the encoder's renaming of keys in a value read from the database."""
-    if isinstance(value, dict):
-        return {
-            key[1:] if key.endswith("$$ref") and _is_escapable(key) else key: unescape(item)
-            for key, item in value.items()
-        }
-    if isinstance(value, list):
-        return [unescape(item) for item in value]
-    return value
-
-
-def encoded_metadata(value: Any, where: str) -> dict[str, Any]:
-    """Return metadata for BSON.
-
-    Raises:
-        BadRequestError: It is no dict, nests more than 16 maps, or holds what BSON cannot.
-    """
-    if not isinstance(value, dict):
-        raise BadRequestError(f"{where} must be a dict, not {type(value).__name__}")
-    encoded: dict[str, Any] = Encoder().encode(value, where, _MAX_METADATA_LEVELS)
-    if _maps(encoded) > MAX_METADATA_MAPS:
-        raise BadRequestError(f"{where} nests more than {MAX_METADATA_MAPS} maps")
-    return encoded
-
-
-def mergeable(metadata: dict[str, Any], where: str) -> dict[str, Any]:
-    """Encode metadata to be merged: what stands under ``system`` is Zep's own, and left out."""
-    encoded = encoded_metadata(metadata, where)
-    encoded.pop("system", None)
-    return encoded
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise _UnstorableError("a lone surrogate is no text (it has no UTF-8 form)") from None
 
 
 def _maps(value: Any) -> int:

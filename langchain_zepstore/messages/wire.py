@@ -1,17 +1,17 @@
 """Sessions, messages and users as JSON: Zep's shapes, and what we add to them. Pure functions.
 
-JSON has no bytes, no datetimes, no infinities. Whoever says that it understands ``EXACT`` gets such
-values, in metadata and in LangChain's payloads, as maps with one of the keys below; everybody else
-gets bytes in base64, datetimes as text, and null for what is no number.
+JSON has no bytes, datetimes, or infinities. Clients that accept ``EXACT`` get such values, in
+metadata and in LangChain's payloads, marked (see ``marks``); all others get bytes in base64,
+datetimes as text, and null for what is not a number.
 """
 
-import math
-from base64 import b64decode, b64encode
-from datetime import UTC, datetime
 from typing import Any
 
 import pydantic_core
 
+from langchain_zepstore.core.message_parts import MessageParts
+from langchain_zepstore.messages.langchain import without_blocks
+from langchain_zepstore.messages.marks import JSON
 from langchain_zepstore.models import Message, Session, Summary, User
 
 EXACT = "application/vnd.zepstore+json"
@@ -24,9 +24,6 @@ ERROR_HEADER = "X-Zepstore-Error"
 
 NEXT_CURSOR_HEADER = "X-Next-Cursor"
 """What to pass as ``after`` for the page behind this one."""
-
-_BYTES, _MOMENT, _NUMBER = "$bytes", "$datetime", "$float"
-_MARKS = frozenset({_BYTES, _MOMENT, _NUMBER})
 
 Fields = dict[str, Any]
 
@@ -81,69 +78,43 @@ def to_json(value: Any) -> bytes:
     return pydantic_core.to_json(value, bytes_mode="base64", inf_nan_mode="null")
 
 
-def from_json(text: bytes | str) -> Any:
+def from_json(text: bytes, *, is_exact: bool = False) -> Any:
     """Return the value of a JSON text.
 
+    Args:
+        text: The text.
+        is_exact: Whether values may be marked.
+
     Raises:
-        ValueError: It is none, or holds ``NaN`` or ``Infinity``.
+        ValueError: It is none, or holds ``NaN`` or ``Infinity``, or a mark over something else
+            than it says.
     """
-    return pydantic_core.from_json(text, allow_inf_nan=False)
-
-
-def exact(value: Any) -> Any:
-    """Return a value in which what JSON cannot hold is marked; ``from_exact`` brings it back."""
-    match value:
-        case dict():
-            return {_escaped(key): exact(item) for key, item in value.items()}
-        case list():
-            return [exact(item) for item in value]
-        case bytes():
-            return {_BYTES: b64encode(value).decode()}
-        case datetime():
-            return {_MOMENT: value.isoformat()}
-        case float() if not math.isfinite(value):
-            return {_NUMBER: str(value)}
+    value = pydantic_core.from_json(text, allow_inf_nan=False)
+    # Marks are keys that begin with a dollar, which some encoders write as an escape.
+    if is_exact and (b'"$' in text or b'"\\u0024' in text):
+        return JSON.unmark(value)
     return value
 
 
-def from_exact(value: Any) -> Any:
-    """Undo ``exact``.
-
-    Raises:
-        ValueError: A mark stands over something else than it says.
-    """
-    if isinstance(value, list):
-        return [from_exact(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if len(value) == 1:
-        [(key, item)] = value.items()
-        if key in _MARKS:
-            return _unmarked(key, item)
-    return {_unescaped(key): from_exact(item) for key, item in value.items()}
-
-
-def _unmarked(mark: str, text: Any) -> Any:
-    if not isinstance(text, str):
-        raise ValueError(f"{mark} must stand over a text")
-    if mark == _BYTES:
-        return b64decode(text, validate=True)
-    if mark == _NUMBER:
-        return float(text)
-    moment = datetime.fromisoformat(text)
-    return moment.astimezone(UTC) if moment.tzinfo else moment
-
-
-def _is_escapable(key: str) -> bool:
-    return "$" + key.lstrip("$") in _MARKS
-
-
-def _escaped(key: str) -> str:
-    return "$" + key if key.startswith("$") and _is_escapable(key) else key
-
-
-def _unescaped(key: str) -> str:
-    return key[1:] if key.startswith("$$") and _is_escapable(key) else key
+def parts_fields(parts: MessageParts) -> Fields:
+    """Return the JSON object of a message to store, its values marked."""
+    content, data = without_blocks(parts.content, parts.data)
+    fields: Fields = {
+        "uuid": parts.uuid,
+        "role": parts.role,
+        "content": content,
+        "token_count": parts.token_count,
+    }
+    if parts.type is not None:
+        fields["langchain"] = {
+            "type": parts.type,
+            "data": JSON.mark(data) if parts.needs else data,
+        }
+    if parts.metadata is not None:
+        fields["metadata"] = JSON.mark(parts.metadata)
+    if parts.created_at is not None:
+        fields["created_at"] = parts.created_at
+    return fields
 
 
 def session_fields(session: Session, *, is_exact: bool, is_own: bool = False) -> Fields:
@@ -184,7 +155,7 @@ def message_fields(message: Message, *, is_exact: bool) -> Fields:
         fields["deleted_at"] = message.deleted_at
     for name in ("metadata", "langchain"):
         if (value := getattr(message, name)) is not None:
-            fields[name] = exact(value) if is_exact else value
+            fields[name] = JSON.mark(value) if is_exact else value
     return fields
 
 
@@ -207,5 +178,5 @@ _NOBODY = "00000000-0000-0000-0000-000000000000"
 def _fields(model: Session | User, is_exact: bool) -> Fields:
     fields = dict(model)
     if is_exact and fields["metadata"] is not None:
-        fields["metadata"] = exact(fields["metadata"])
+        fields["metadata"] = JSON.mark(fields["metadata"])
     return fields

@@ -9,6 +9,7 @@ from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Store
 from langchain_zepstore.errors import BadRequestError, StoreUnavailableError
+from langchain_zepstore.messages.parts import all_from_langchain
 from langchain_zepstore.middleware.recorder import Plan
 from langchain_zepstore.models import Session
 
@@ -39,9 +40,8 @@ def require_owner(store: Store, session_id: str, user_id: str | None) -> Operati
 def save(store: Store, session_id: str, user_id: str | None, plan: Plan) -> Operation[None]:
     """Store what is new, at the end of a session, and what has changed, in its place."""
     # By default what was deleted would come to life at the end of the session.
-    yield from store.messages.add_langchain(
-        session_id, [*plan.changed, *plan.new], SessionDefaults(user_id), keep_deleted=True
-    )
+    parts = all_from_langchain([*plan.changed, *plan.new])
+    yield from store.messages.add(session_id, parts, SessionDefaults(user_id), keep_deleted=True)
 
 
 def entitle(

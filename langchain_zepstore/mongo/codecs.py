@@ -12,10 +12,10 @@ import bson
 from langchain_core.messages import BaseMessage
 
 from langchain_zepstore.core.ids import new_id
+from langchain_zepstore.core.message_parts import MessageParts
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages import langchain as lc_messages
-from langchain_zepstore.messages.parts import Body
-from langchain_zepstore.messages.storable import unescape
+from langchain_zepstore.messages.shortening import shortened_parts
 from langchain_zepstore.models import Message, Session, Summary, User
 from langchain_zepstore.mongo.documents import (
     MessageDocument,
@@ -24,6 +24,13 @@ from langchain_zepstore.mongo.documents import (
     Stage,
     SummaryDocument,
     UserDocument,
+)
+from langchain_zepstore.mongo.encoding import (
+    decoded,
+    decoded_metadata,
+    encoded,
+    encoded_metadata,
+    encoding_fields,
 )
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
@@ -38,35 +45,58 @@ _MAX_PLAIN_CHARACTERS = 100_000
 _MAX_UTF8_BYTES = 4
 
 
-def with_sizes(bodies: Iterable[tuple[Body, str]]) -> list[tuple[Body, int]]:
+def with_sizes(messages: Iterable[MessageParts]) -> list[tuple[Stage, int]]:
     """Return messages' bodies, each with an upper bound of its size in bytes.
 
-    Args:
-        bodies: The bodies, each with its path in the arguments.
+    A body is a document less what depends on the session. A message that may be cut is shortened to
+    what a document holds.
 
     Raises:
         BadRequestError: One is larger than a document can be; the error names its path.
     """
-    return [(body, _size(body, path)) for body, path in bodies]
+    return [_with_size(parts) for parts in messages]
 
 
-def _size(body: Body, path: str) -> int:
-    content = body["content"]
+def _with_size(parts: MessageParts) -> tuple[Stage, int]:
+    body, content = _body(parts), parts.content
     if body.keys() == _PLAIN_FIELDS and isinstance(content, str):
-        characters = len(content) + len(body["role"]) + len(body["uuid"])
+        characters = len(content) + len(parts.role) + len(parts.uuid)
         if characters < _MAX_PLAIN_CHARACTERS:
-            return _PLAIN_BYTES + _MAX_UTF8_BYTES * characters
+            return body, _PLAIN_BYTES + _MAX_UTF8_BYTES * characters
     size = len(bson.encode(body))
-    if size > MAX_DOCUMENT_BYTES - _HEADROOM:
+    excess = size - MAX_DOCUMENT_BYTES + _HEADROOM
+    if excess <= 0:
+        return body, size
+    if not parts.may_be_cut:
         raise BadRequestError(
-            f"{path} (uuid {body['uuid']!r}) has {size:,} bytes; "
+            f"{parts.path} (uuid {parts.uuid!r}) has {size:,} bytes; "
             f"a document of MongoDB holds at most {MAX_DOCUMENT_BYTES:,}"
         )
-    return size
+    return _with_size(shortened_parts(parts, excess))
+
+
+def _body(parts: MessageParts) -> Stage:
+    needs = parts.needs
+    body: Stage = {
+        "uuid": parts.uuid,
+        "role": parts.role,
+        "content": encoded(parts.content, needs) if needs else parts.content,
+        "token_count": parts.token_count,
+    }
+    if parts.type is not None:
+        data = encoded(parts.data, needs) if needs else parts.data
+        body["langchain"] = {"type": parts.type, "data": data}
+    if parts.metadata is not None:
+        body["metadata"] = encoded_metadata(parts.metadata, f"{parts.path}.metadata")
+    if parts.created_at is not None:
+        body["created_at"] = parts.created_at
+    if needs:
+        body |= encoding_fields(needs)
+    return body
 
 
 def with_sequence_numbers(
-    session: SessionDocument, bodies: Sequence[Body]
+    session: SessionDocument, bodies: Sequence[Stage]
 ) -> list[MessageDocument]:
     """Return the documents of bodies, under the numbers that were just reserved for them."""
     first = session["seq"] - len(bodies) + 1
@@ -149,22 +179,22 @@ SESSION_FIELDS = {"summary": 0, "deletion.summary": 0}
 def to_message(document: MessageDocument) -> Message:
     """Decode a message."""
     type_, data, content = _langchain_parts(document)
-    text = lc_messages.text_of(content)
-    if text is not content:
-        data = {**data, "content": content}
-    metadata = document.get("metadata")
+    text, data = lc_messages.without_blocks(content, data)
     return Message(
         role=document["role"],
         content=text,
         uuid=document["uuid"],
         created_at=document["created_at"],
         token_count=document["token_count"],
-        metadata=None if metadata is None else unescape(metadata),
+        metadata=decoded_metadata(document.get("metadata")),
         langchain={"type": type_, "data": data} if type_ else None,
     )
 
 
-LANGCHAIN_FIELDS = {"_id": 0, "role": 1, "content": 1, "uuid": 1, "langchain": 1, "escaped": 1}
+LANGCHAIN_FIELDS = {
+    "_id": 0,
+    **dict.fromkeys(("role", "content", "uuid", "langchain", "escaped", "marked"), 1),
+}
 """The projection for ``to_langchain``."""
 
 
@@ -176,11 +206,8 @@ def to_langchain(document: MessageDocument) -> BaseMessage:
 
 def _langchain_parts(document: MessageDocument) -> tuple[str | None, Metadata, Any]:
     payload = document.get("langchain")
-    data = (payload and payload.get("data")) or {}
-    content = document["content"]
-    if document.get("escaped"):
-        data, content = unescape(data), unescape(content)
-    return payload["type"] if payload else None, data, content
+    data = decoded((payload and payload.get("data")) or {}, document)
+    return payload["type"] if payload else None, data, decoded(document["content"], document)
 
 
 def to_session(document: SessionDocument) -> Session:
@@ -192,14 +219,13 @@ def to_summary(document: SummaryDocument | None) -> Summary | None:
     """Decode a session's summary; ``None`` if it has none."""
     if document is None:
         return None
-    metadata = document.get("metadata")
     return Summary(
         uuid=document["uuid"],
         created_at=document["created_at"],
         content=document["content"],
         recent_message_uuid=document["recent_message_uuid"],
         token_count=document["token_count"],
-        metadata=None if metadata is None else unescape(metadata),
+        metadata=decoded_metadata(document.get("metadata")),
     )
 
 
@@ -216,5 +242,5 @@ def _same_names(
         name: value for name, value in document.items() if name in model.model_fields
     }
     if fields.get("metadata") is not None:
-        fields["metadata"] = unescape(fields["metadata"])
+        fields["metadata"] = decoded_metadata(fields["metadata"])
     return fields

@@ -14,7 +14,7 @@ from bson import ObjectId
 from bson.binary import Binary
 
 Metadata: TypeAlias = dict[str, Any]
-"""An application's own data, encoded for BSON (see ``messages.storable``)."""
+"""An application's own data, encoded for BSON (see ``mongo.encoding``)."""
 
 Query: TypeAlias = dict[str, Any]
 """A filter, as ``find`` and ``update`` take it, or a part of one."""
@@ -179,6 +179,8 @@ class MessageDocument(TypedDict):
     langchain: NotRequired[LangChainPayload]
     #: Whether keys in ``content`` and ``langchain`` are escaped for BSON.
     escaped: NotRequired[bool]
+    #: Whether ints and keys that BSON lacks are marked there as well.
+    marked: NotRequired[bool]
     #: Its vector, once a search needed it. Stands last.
     embedding: NotRequired[Embedding]
     #: When it was deleted; absent while it lives. The TTL index counts from here.

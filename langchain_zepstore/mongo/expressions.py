@@ -7,8 +7,9 @@ becomes a path or an operator.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from langchain_zepstore.messages.storable import MAX_METADATA_MAPS, escape_key
+from langchain_zepstore.messages.storable import MAX_METADATA_MAPS
 from langchain_zepstore.mongo.documents import Metadata
+from langchain_zepstore.mongo.encoding import escape_key
 
 Expression = Any
 

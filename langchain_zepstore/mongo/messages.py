@@ -7,10 +7,9 @@ from bson import ObjectId
 from langchain_core.messages import BaseMessage
 
 from langchain_zepstore.core.arguments import SessionDefaults
+from langchain_zepstore.core.message_parts import MessageParts
 from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.errors import NotFoundError
-from langchain_zepstore.messages.parts import Body, each_once, langchain_body, message_body
-from langchain_zepstore.messages.storable import mergeable
 from langchain_zepstore.models import Memory, Message
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.deletion.marks import Marking
@@ -25,6 +24,7 @@ from langchain_zepstore.mongo.documents import (
 )
 from langchain_zepstore.mongo.driver.collection import Conflict, Database
 from langchain_zepstore.mongo.driver.durability import Reservation
+from langchain_zepstore.mongo.encoding import mergeable
 from langchain_zepstore.mongo.expressions import merged
 from langchain_zepstore.mongo.reservation import confirm, reserve
 from langchain_zepstore.mongo.summaries import Summaries
@@ -51,9 +51,10 @@ class Messages:
     def add(
         self,
         session_id: str,
-        memory: Memory,
+        messages: Sequence[MessageParts],
         defaults: SessionDefaults | None = None,
         *,
+        metadata: Metadata | None = None,
         keep_deleted: bool = False,
     ) -> Operation[None]:
         """Store messages at the end of a session.
@@ -61,26 +62,13 @@ class Messages:
         What cannot be stored is refused before the first write. A call goes in one insert, or in
         parts of up to 1,000 messages or 8 MB, in order.
         """
-        metadata = mergeable(memory.metadata, "memory.metadata") if memory.metadata else None
-        sized = codecs.with_sizes(each_once(memory.messages, message_body))
-        return self._add(session_id, sized, metadata, defaults, keep_deleted)
-
-    def add_langchain(
-        self,
-        session_id: str,
-        messages: Sequence[BaseMessage],
-        defaults: SessionDefaults | None = None,
-        *,
-        keep_deleted: bool = False,
-    ) -> Operation[None]:
-        """Store LangChain's messages at the end of a session, without a detour over Zep's."""
-        sized = codecs.with_sizes(each_once(messages, langchain_body))
-        return self._add(session_id, sized, None, defaults, keep_deleted)
+        patch = mergeable(metadata, "memory.metadata") if metadata else None
+        return self._add(session_id, codecs.with_sizes(messages), patch, defaults, keep_deleted)
 
     def _add(
         self,
         session_id: str,
-        sized: list[tuple[Body, int]],
+        sized: list[tuple[Stage, int]],
         metadata: Metadata | None,
         defaults: SessionDefaults | None,
         keep_deleted: bool,
@@ -116,7 +104,7 @@ class Messages:
     def _insert(
         self,
         reservation: Reservation,
-        bodies: Sequence[Body],
+        bodies: Sequence[Stage],
         sizes: Sequence[int],
         superseded: list[ObjectId],
         keep_deleted: bool,
@@ -140,7 +128,7 @@ class Messages:
         return True
 
     def _move_on(
-        self, session: SessionDocument, bodies: Sequence[Body], superseded: list[ObjectId]
+        self, session: SessionDocument, bodies: Sequence[Stage], superseded: list[ObjectId]
     ) -> Operation[None]:
         """Supersede what has landed under the reserved numbers."""
         superseded.append(ObjectId())

@@ -7,12 +7,12 @@ from bson import Int64
 from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.messages.storable import encoded_metadata
 from langchain_zepstore.mongo.counters import next_number
 from langchain_zepstore.mongo.deletion.marks import this_session
 from langchain_zepstore.mongo.documents import Metadata, Stage
 from langchain_zepstore.mongo.driver.collection import Database
 from langchain_zepstore.mongo.driver.durability import Reservation
+from langchain_zepstore.mongo.encoding import encoded_metadata
 from langchain_zepstore.mongo.expressions import literal, merged
 from langchain_zepstore.mongo.ownership import ensure_user
 

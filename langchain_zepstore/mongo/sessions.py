@@ -10,13 +10,13 @@ from langchain_zepstore.core.arguments import Listing, RecentQuery, SessionChang
 from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.errors import AlreadyExistsError, BadRequestError, NotFoundError
-from langchain_zepstore.messages.storable import encoded_metadata, mergeable
 from langchain_zepstore.models import Session
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.cursors import decode_cursor, encode_cursor
 from langchain_zepstore.mongo.deletion.operations import Deletion
 from langchain_zepstore.mongo.documents import Metadata, Query, SessionDocument, Stage
 from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.encoding import encoded_metadata, mergeable
 from langchain_zepstore.mongo.expressions import contains, literal, merged, without
 from langchain_zepstore.mongo.ownership import require_user
 from langchain_zepstore.mongo.reassignment import assign_owner, complete_reassignment

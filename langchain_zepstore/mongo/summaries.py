@@ -6,13 +6,14 @@ summary along, and the undeletion restores it.
 
 from langchain_zepstore.core.arguments import SummaryInput
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.validation import checked_count, checked_text
 from langchain_zepstore.errors import BadRequestError, NotFoundError
-from langchain_zepstore.messages.storable import Encoder, encoded_metadata
 from langchain_zepstore.models import Summary
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.deletion.marks import Marking
 from langchain_zepstore.mongo.documents import Query, SessionDocument, Stage, SummaryDocument
 from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.encoding import encoded_metadata
 from langchain_zepstore.mongo.expressions import literal
 
 
@@ -87,11 +88,11 @@ class Summaries:
         return session.get("summary") if session else None
 
     def _encoded(self, summary: Summary) -> Stage:
-        encode = Encoder().encode
-        encoded = {
-            name: encode(getattr(summary, name), f"summary.{name}")
-            for name in ("uuid", "content", "recent_message_uuid", "token_count")
+        encoded: Stage = {
+            name: checked_text(getattr(summary, name), f"summary.{name}")
+            for name in ("uuid", "content", "recent_message_uuid")
         }
+        encoded["token_count"] = checked_count(summary.token_count, "summary.token_count")
         if summary.metadata is not None:
             encoded["metadata"] = encoded_metadata(summary.metadata, "summary.metadata")
         return encoded

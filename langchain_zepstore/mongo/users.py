@@ -6,13 +6,14 @@ from bson import ObjectId
 
 from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.operation import Operation, Page
-from langchain_zepstore.errors import AlreadyExistsError, BadRequestError, NotFoundError
-from langchain_zepstore.messages.storable import Encoder, encoded_metadata, mergeable
+from langchain_zepstore.core.validation import checked_text
+from langchain_zepstore.errors import AlreadyExistsError, NotFoundError
 from langchain_zepstore.models import CreateUserRequest, Session, UpdateUserRequest, User
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.deletion.operations import Deletion
 from langchain_zepstore.mongo.documents import SessionDocument, Stage
 from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.encoding import encoded_metadata, mergeable
 from langchain_zepstore.mongo.expressions import literal, merged
 from langchain_zepstore.mongo.ownership import upsert_user
 
@@ -131,7 +132,7 @@ class Users:
 
 
 def _texts(given: Stage) -> Stage:
-    for name, text in given.items():
-        if not isinstance(text, str | None):
-            raise BadRequestError(f"user.{name} must be a str, not {type(text).__name__}")
-    return {name: Encoder().encode(text, f"user.{name}") for name, text in given.items()}
+    return {
+        name: None if text is None else checked_text(text, f"user.{name}")
+        for name, text in given.items()
+    }

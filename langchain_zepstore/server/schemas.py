@@ -21,7 +21,7 @@ from pydantic import (
 from langchain_zepstore.core.arguments import SessionChanges
 from langchain_zepstore.core.validation import checked_id, rfc_3339
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.messages.wire import EXACT, from_exact, from_json, payload_of
+from langchain_zepstore.messages.wire import EXACT, from_json, payload_of
 from langchain_zepstore.models import Message, Session, Summary
 from langchain_zepstore.server.auth import access_of
 
@@ -147,6 +147,7 @@ class MemoryBody(BaseModel):
     user_id: User = Field(None, description="Whose the session is if it is new.")
     session_metadata: Metadata = Field(None, description="The session's if it is new.")
     keep_deleted: bool = Field(False, description="Leave out messages whose ids deleted ones have.")
+    may_be_cut: bool = Field(False, description="Shorten what is too large, with a marker.")
 
 
 class MessagePatch(BaseModel):
@@ -231,9 +232,8 @@ async def read_arguments(request: Request, model: type[Body]) -> Body:
 async def _json(request: Request) -> Any:
     text = await request.body()
     try:
-        value = from_json(text)
-        if request.headers.get("content-type", "").startswith(EXACT):
-            value = from_exact(value)
+        is_exact = request.headers.get("content-type", "").startswith(EXACT)
+        value = from_json(text, is_exact=is_exact)
     except (ValueError, RecursionError, OverflowError) as error:
         raise BadRequestError(f"the body is no JSON: {error}") from error
     return value
@@ -259,7 +259,7 @@ def read_filter(text: str | None) -> dict[str, Any] | None:
     if text is None:
         return None
     try:
-        value = from_exact(from_json(text))
+        value = from_json(text.encode(), is_exact=True)
     except (ValueError, RecursionError, OverflowError) as error:
         raise BadRequestError(f"metadata is no JSON: {error}") from error
     if not isinstance(value, dict):

@@ -20,7 +20,7 @@ from langchain_zepstore import (
 )
 from langchain_zepstore.core.operation import Operation
 from tests.support.facade import Facade
-from tests.support.messages import contents
+from tests.support.messages import contents, parts_of
 
 MANY = 100_000
 MEGABYTE = 2**20
@@ -170,7 +170,7 @@ async def test_a_message_added_between_any_two_steps_of_a_delete_keeps_the_sessi
 
         def racing(store: Any, name: str = name, after: int = after) -> Operation[bool]:
             delete = store.deletion.delete_session(name)
-            return interrupted(delete, after, lambda: store.messages.add(name, late))
+            return interrupted(delete, after, lambda: store.messages.add(name, parts_of(late)))
 
         if not await run(zep, racing):
             break
@@ -195,7 +195,7 @@ async def test_a_delete_between_any_two_steps_of_an_add_comes_before_the_whole_o
         await speak(zep, name, "a", "b")
 
         def racing(store: Any, name: str = name, after: int = after) -> Operation[bool]:
-            add = store.messages.add(name, memory)
+            add = store.messages.add(name, parts_of(memory))
             return interrupted(add, after, lambda: store.deletion.delete_session(name))
 
         if not await run(zep, racing):

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import BaseMessage, HumanMessage
 
+from langchain_zepstore.messages.parts import all_from_langchain
 from tests.support.facade import Facade
 
 
@@ -16,7 +17,7 @@ async def keep(zep: Facade, session_id: str, *contents: str, text: str = "") -> 
     messages = [HumanMessage(text or content, id=content) for content in contents]
 
     def call(store: Any) -> Any:
-        return store.messages.add_langchain(session_id, messages, keep_deleted=True)
+        return store.messages.add(session_id, all_from_langchain(messages), keep_deleted=True)
 
     if zep.asynchronous:
         await zep.client.arun(call)

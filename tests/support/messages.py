@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from langchain_zepstore import Memory, MemorySearchResult, Message, ZepClient
+from langchain_zepstore.core.message_parts import MessageParts
+from langchain_zepstore.messages.parts import all_from_zep
 from tests.support.facade import Facade
 
 
@@ -15,6 +17,11 @@ def said(*texts: str, **fields: Any) -> Memory:
 def with_ids(*texts: str) -> Memory:
     """Return a memory whose messages have their contents as ids."""
     return Memory(messages=[Message(role="user", content=text, uuid=text) for text in texts])
+
+
+def parts_of(memory: Memory) -> list[MessageParts]:
+    """Return a memory's messages as a store's operations take them."""
+    return all_from_zep(memory.messages)
 
 
 async def contents(zep: Facade, session_id: str) -> list[str]:

@@ -25,6 +25,7 @@ from uuid import uuid4
 from langchain_zepstore import Memory, Message, NotFoundError, Session, ZepClient
 from langchain_zepstore.core.operation import Operation
 from tests.support.invariants import Story, violations
+from tests.support.messages import parts_of
 from tests.support.mongod import Mongod
 from tests.support.operation_log import Log, telling, told, watched, witness
 
@@ -103,7 +104,7 @@ def deleting(method: str, *ids: str) -> Callable[[Any], Operation[Any]]:
 
 def adding(session_id: str, uuids: list[str]) -> Callable[[Any], Operation[None]]:
     memory = Memory(messages=[Message(role="user", content=uuid, uuid=uuid) for uuid in uuids])
-    return lambda store: store.messages.add(session_id, memory)
+    return lambda store: store.messages.add(session_id, parts_of(memory))
 
 
 def work(url: str, session_id: str, seed: str, directory: Path, name: str) -> None:

@@ -23,7 +23,7 @@ from langchain_zepstore.filters.jsonpath import (
     Test,
 )
 from langchain_zepstore.filters.where import Condition
-from langchain_zepstore.messages.storable import escape_key
+from langchain_zepstore.mongo.encoding import escape_key
 from langchain_zepstore.mongo.expressions import Expression, field, is_map, literal
 
 _ITEM = "$$this"

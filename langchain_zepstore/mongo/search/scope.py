@@ -10,11 +10,11 @@ from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import APIError
 from langchain_zepstore.filters.where import parsed
-from langchain_zepstore.messages.storable import encoded_metadata
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.cursors import decode_cursor, encode_cursor
 from langchain_zepstore.mongo.documents import MessageId, Query
 from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.encoding import encoded_metadata
 from langchain_zepstore.mongo.expressions import contains
 from langchain_zepstore.mongo.indexes import SCOPE_INDEX
 from langchain_zepstore.mongo.reassignment import complete_reassignment

@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request, Response
 
 from langchain_zepstore.client import ZepClient
 from langchain_zepstore.core.arguments import SessionDefaults
-from langchain_zepstore.messages.parts import each_once, message_body
-from langchain_zepstore.messages.storable import encoded_metadata
+from langchain_zepstore.messages.parts import all_from_zep
+from langchain_zepstore.messages.storable import check_metadata
 from langchain_zepstore.messages.wire import summary_fields, to_json
 from langchain_zepstore.models import Memory
 from langchain_zepstore.server.auth import access_of
@@ -29,15 +29,18 @@ def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
         body = await read_body(request, MemoryBody)
         access = access_of(request)
         defaults = SessionDefaults(access.user(body.user_id), body.session_metadata)
-        memory = Memory.model_construct(messages=body.messages or [], metadata=body.metadata)
-        if access.user_id is not None:
-            # What is refused must not leave an empty session.
-            each_once(memory.messages, message_body)
-            encoded_metadata(body.metadata or {}, "memory.metadata")
+        messages = all_from_zep(body.messages or [], may_be_cut=body.may_be_cut)
+        if body.metadata:
+            check_metadata(body.metadata, "memory.metadata")
+        # What is refused must not leave an empty session.
         await access.session_to_add_to(client, session_id, body.session_metadata)
         await client.arun(
             lambda store: store.messages.add(
-                session_id, memory, defaults, keep_deleted=body.keep_deleted
+                session_id,
+                messages,
+                defaults,
+                metadata=body.metadata,
+                keep_deleted=body.keep_deleted,
             )
         )
         return ok_response()

@@ -104,7 +104,7 @@ async def test_each_message_is_written_once(
     client: ZepClient, session_id: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = []
-    add = Messages.add_langchain
+    add = Messages.add
 
     def counted(
         self: Messages, session_id: str, messages: Any, defaults: Any = None, **options: Any
@@ -112,7 +112,7 @@ async def test_each_message_is_written_once(
         written.append(len(messages))
         return add(self, session_id, messages, defaults, **options)
 
-    monkeypatch.setattr(Messages, "add_langchain", counted)
+    monkeypatch.setattr(Messages, "add", counted)
     speaker = agent(client, Scripted(calling(("a", "Rome"), ("b", "Oslo")), "Sun!"), mode)
     speaker.invoke(said("Weather?"), **of(session_id))
     assert written == [1, 1, 2, 1]  # the question, the calls, the tools' answers, the answer

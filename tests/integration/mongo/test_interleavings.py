@@ -20,6 +20,7 @@ from langchain_zepstore import (
     StoreUnavailableError,
     ZepClient,
 )
+from tests.support.messages import parts_of
 from tests.support.mongod import Mongod
 from tests.support.stepping import Drive, store_of
 
@@ -54,9 +55,9 @@ def test_a_number_given_out_twice_by_a_server_that_died_tears_no_turn(mongod: Mo
     with ZepClient(mongod.url) as client:
         client.memory.add_memory("s", said("x"))
         store = store_of(client)
-        first = Drive(store.messages.add("s", said("a"))).step()
+        first = Drive(store.messages.add("s", parts_of(said("a")))).step()
         bounce(mongod)
-        second = Drive(store.messages.add("s", said("b1", "b2", "b3"))).step()
+        second = Drive(store.messages.add("s", parts_of(said("b1", "b2", "b3")))).step()
         first.finish()
         second.finish()
         assert seen(client, "s") == ["x", "a", "b1", "b2", "b3"]
@@ -65,7 +66,9 @@ def test_a_number_given_out_twice_by_a_server_that_died_tears_no_turn(mongod: Mo
 def test_a_call_in_parts_stands_together_after_a_delete_in_between(own: ZepClient) -> None:
     own.memory.add_memory("s", said("x"))
     large = said("a1", "a2", content="y" * 5_000_000)
-    add = Drive(store_of(own).messages.add("s", large)).step(2)  # the reservation, the first part
+    add = Drive(store_of(own).messages.add("s", parts_of(large))).step(
+        2
+    )  # the reservation, the first part
     own.memory.delete_memory("s")
     own.memory.undelete_session("s")
     own.memory.add_memory("s", said("b"))
@@ -90,7 +93,7 @@ def test_a_late_delete_of_a_purged_session_spares_the_one_after_it(
 def test_an_insert_that_is_repeated_after_the_purge_shows_nothing(own: ZepClient) -> None:
     own.memory.add_memory("s", said("x"))
     store = store_of(own)
-    add = Drive(store.messages.add("s", said("late"))).step(2)  # it has landed
+    add = Drive(store.messages.add("s", parts_of(said("late")))).step(2)  # it has landed
     database = store.messages._messages._raw.database
     inserted = database["messages"].find_one({"uuid": "late"})
     own.memory.delete_memory("s")
@@ -110,7 +113,7 @@ def test_another_users_session_under_a_deleted_id_shows_nothing_of_the_first(
         client.memory.add_session(Session(session_id="s", user_id="alice"))
         client.memory.add_memory("s", said("a"))
         client.memory.delete_memory("s")
-        add = Drive(store_of(client).messages.add("s", said("of alice"))).step()
+        add = Drive(store_of(client).messages.add("s", parts_of(said("of alice")))).step()
         bounce(mongod)
         add.step()  # it lands, and its writer is gone
         assert client.memory.get_session("s").deleted_at is None  # the revival was durable
@@ -160,10 +163,14 @@ def test_a_late_clean_up_spares_what_another_set_aside(own: ZepClient) -> None:
     own.memory.add_memory("s", said("m"))
     own.message.delete_message("s", "m")
     store = store_of(own)
-    first = Drive(store.messages.add("s", said("m"))).step(5)  # it has its place, and not tidied up
+    first = Drive(store.messages.add("s", parts_of(said("m")))).step(
+        5
+    )  # it has its place, and not tidied up
     assert seen(own, "s") == ["m"]
     own.message.delete_message("s", "m")
-    Drive(store.messages.add("s", said("m"))).step(4)  # the deleted one gives way; its writer dies
+    Drive(store.messages.add("s", parts_of(said("m")))).step(
+        4
+    )  # the deleted one gives way; its writer dies
     first.finish()
     own.message.undelete_message("s", "m")
     assert seen(own, "s") == ["m"]
@@ -210,7 +217,7 @@ def test_what_is_on_its_way_while_its_session_gets_a_user_is_the_users(
 ) -> None:
     own.user.add(CreateUserRequest(user_id="ada"))
     own.memory.add_memory("s", said("a", content="a boat"))
-    add = Drive(store_of(own).messages.add("s", said("b", content="a boat"))).step(1)
+    add = Drive(store_of(own).messages.add("s", parts_of(said("b", content="a boat")))).step(1)
     giving = store_of(own).sessions.update(Session(session_id="s", user_id="ada"), ())
     update = Drive(giving).step(steps)
     if steps % 2:

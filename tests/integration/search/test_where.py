@@ -13,7 +13,7 @@ from pymongo.collection import Collection
 
 from langchain_zepstore.filters.jsonpath import MAX_NESTING, MAX_STEPS
 from langchain_zepstore.filters.where import parsed
-from langchain_zepstore.messages.storable import encoded_metadata
+from langchain_zepstore.mongo.encoding import encoded_metadata
 from langchain_zepstore.mongo.search.filters import matching
 
 Find = Callable[[Any], set[Any]]

@@ -25,11 +25,13 @@ from langchain_core.messages import (
 )
 
 from langchain_zepstore import Message
+from langchain_zepstore.core.message_parts import MessageParts
 from langchain_zepstore.messages import langchain as lc_messages
-from langchain_zepstore.messages.parts import message_body
-from langchain_zepstore.messages.storable import encoded_metadata, unescape
+from langchain_zepstore.messages.parts import from_langchain, from_zep
+from langchain_zepstore.messages.wire import from_json, parts_fields, to_json
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.driver.collection import _CODEC
+from langchain_zepstore.mongo.encoding import decoded_metadata, encoded_metadata
 
 NOW = datetime(2026, 7, 1, 12, 30, 15, 250_000, tzinfo=UTC)
 SESSION = {"_id": "s", "uuid": "incarnation", "seq": 7, "user_id": None, "active_at": NOW}
@@ -37,7 +39,10 @@ SESSION = {"_id": "s", "uuid": "incarnation", "seq": 7, "user_id": None, "active
 text = st.text(st.characters(exclude_categories=["Cs"]))
 ids = text.filter(lambda value: value and "\0" not in value).map(lambda value: value[:200])
 awkward = st.sampled_from(
-    ["$ref", "$id", "$db", "$$ref", "$$$ref", "ref", "a.b", ".", "$", "$set", "", "lc", "_id"]
+    [
+        *("$ref", "$id", "$db", "$$ref", "$$$ref", "ref", "a.b", ".", "$", "$set", "", "lc", "_id"),
+        *("$int", "$entries", "$$int", "$bytes", "$datetime", "$float"),
+    ]
 )
 keys = st.one_of(awkward, text.filter(lambda key: "\0" not in key))
 ints = st.one_of(
@@ -64,21 +69,30 @@ def nested(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 values = st.recursive(scalars, nested, max_leaves=8)
 maps = st.one_of(st.dictionaries(keys, values, max_size=3), references)
+# What only messages can hold, under marks.
+long_ints = st.integers() | st.sampled_from([2**63, -(2**63) - 1, 10**20, 10**2000])
+any_keys = keys | text
+any_values = st.recursive(
+    scalars | long_ints,
+    lambda leaves: st.lists(leaves, max_size=3) | st.dictionaries(any_keys, leaves, max_size=3),
+    max_leaves=8,
+)
+any_maps = st.dictionaries(any_keys, any_values, max_size=3) | references
 contents = st.one_of(
     text,
     st.lists(
         st.one_of(
             text,
             st.fixed_dictionaries({"type": st.just("text"), "text": text}),
-            st.fixed_dictionaries({"type": st.just("image_url"), "image_url": maps}),
-            maps.filter(lambda block: "type" not in block),
+            st.fixed_dictionaries({"type": st.just("image_url"), "image_url": any_maps}),
+            any_maps.filter(lambda block: "type" not in block),
         ),
         max_size=3,
     ),
 )
 call_ids = st.none() | text
 calls = st.fixed_dictionaries(
-    {"name": text, "args": maps, "id": call_ids, "type": st.just("tool_call")}
+    {"name": text, "args": any_maps, "id": call_ids, "type": st.just("tool_call")}
 )
 invalid_calls = st.fixed_dictionaries(
     {
@@ -106,9 +120,9 @@ usages = st.fixed_dictionaries(
 common = {
     "id": st.none() | ids,
     "name": st.none() | text,
-    "additional_kwargs": maps,
-    "response_metadata": maps,
-    "an_extra": values,
+    "additional_kwargs": any_maps,
+    "response_metadata": any_maps,
+    "an_extra": any_values,
 }
 
 
@@ -128,7 +142,7 @@ ai = {
 }
 tool = {
     "tool_call_id": text,
-    "artifact": values,
+    "artifact": any_values,
     "status": st.sampled_from(["success", "error"]),
 }
 STRATEGIES = {
@@ -149,7 +163,7 @@ STRATEGIES = {
     FunctionMessageChunk: of(FunctionMessageChunk, name=text),
     ChatMessage: of(ChatMessage, role=text),
     ChatMessageChunk: of(ChatMessageChunk, role=text),
-    RemoveMessage: st.tuples(ids, maps).map(
+    RemoveMessage: st.tuples(ids, any_maps).map(
         lambda parts: RemoveMessage(parts[0], additional_kwargs=parts[1])
     ),
 }
@@ -159,8 +173,8 @@ def through_bson(document: dict[str, Any]) -> dict[str, Any]:
     return bson.decode(bson.encode(document), codec_options=_CODEC)
 
 
-def stored(message: Message) -> dict[str, Any]:
-    [(body, size)] = codecs.with_sizes([(message_body(message, "message"), "message")])
+def stored(parts: MessageParts) -> dict[str, Any]:
+    [(body, size)] = codecs.with_sizes([parts])
     assert size >= len(bson.encode(body))
     [document] = codecs.with_sequence_numbers(SESSION, [body])
     return through_bson(document)
@@ -183,7 +197,7 @@ def test_the_strategies_cover_every_class_that_langchain_core_can_read_back() ->
 @pytest.mark.promise("generated messages and metadata go through the codecs and come back")
 @given(st.one_of(STRATEGIES.values()))
 def test_a_message_comes_back_from_bson_equal(message: BaseMessage) -> None:
-    document = stored(lc_messages.from_langchain(message))
+    document = stored(from_langchain(message))
     back = codecs.to_langchain(document)
     assert type(back) is type(message)
     assert back == with_id(message, document)
@@ -191,16 +205,25 @@ def test_a_message_comes_back_from_bson_equal(message: BaseMessage) -> None:
 
 @given(st.one_of(STRATEGIES.values()))
 def test_a_message_comes_back_equal_by_way_of_zeps_message(message: BaseMessage) -> None:
-    document = stored(lc_messages.from_langchain(message))
+    document = stored(from_langchain(message))
     back = lc_messages.to_langchain(codecs.to_message(document))
     assert type(back) is type(message)
     assert back == with_id(message, document)
 
 
 @given(st.one_of(STRATEGIES.values()))
+def test_a_message_comes_back_equal_from_a_server(message: BaseMessage) -> None:
+    sent = to_json(parts_fields(from_langchain(message)))
+    document = stored(from_zep(Message.model_validate(from_json(sent, is_exact=True))))
+    back = codecs.to_langchain(document)
+    assert type(back) is type(message)
+    assert back == with_id(message, document)
+
+
+@given(st.one_of(STRATEGIES.values()))
 def test_a_message_that_was_read_can_be_stored_again_with_the_same_result(message) -> None:
-    document = stored(lc_messages.from_langchain(message))
-    assert stored(codecs.to_message(document)) == document
+    document = stored(from_langchain(message))
+    assert stored(from_zep(codecs.to_message(document))) == document
 
 
 @given(
@@ -215,14 +238,14 @@ def test_a_message_that_was_read_can_be_stored_again_with_the_same_result(messag
     )
 )
 def test_a_message_of_zeps_comes_back_equal(message: Message) -> None:
-    assert codecs.to_message(stored(message)) == message
+    assert codecs.to_message(stored(from_zep(message))) == message
 
 
 @pytest.mark.promise("generated messages and metadata go through the codecs and come back")
 @given(maps)
 def test_metadata_comes_back_equal(metadata: dict[str, Any]) -> None:
     encoded = encoded_metadata(metadata, "metadata")
-    assert unescape(through_bson({"metadata": encoded})["metadata"]) == metadata
+    assert decoded_metadata(through_bson({"metadata": encoded})["metadata"]) == metadata
 
 
 @given(maps)

@@ -9,15 +9,15 @@ from uuid import uuid4
 
 import bson
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import HumanMessage
 from pydantic import BaseModel
 
 from langchain_zepstore import BadRequestError, Message
-from langchain_zepstore.messages.langchain import from_langchain
-from langchain_zepstore.messages.parts import each_once, message_body
-from langchain_zepstore.messages.storable import Encoder, encoded_metadata
+from langchain_zepstore.messages.parts import all_from_zep
+from langchain_zepstore.messages.storable import check_metadata, check_storable
 from langchain_zepstore.mongo.codecs import with_sizes
 from langchain_zepstore.mongo.driver.collection import _CODEC
+from langchain_zepstore.mongo.encoding import encoded, encoded_metadata
 
 
 class Colour(StrEnum):
@@ -62,6 +62,15 @@ def circle():
     return value
 
 
+def of_langchain(**data):
+    return {"langchain": {"type": "human", "data": data}}
+
+
+def message(type_="tool", **data):
+    data = {"tool_call_id": "c", **data} if type_ == "tool" else data
+    return Message.model_construct(role=type_, content="", langchain={"type": type_, "data": data})
+
+
 UNSTORABLE = {
     "set": ({1}, "a set cannot be stored"),
     "frozenset": (frozenset(), "a frozenset cannot be stored"),
@@ -73,11 +82,7 @@ UNSTORABLE = {
     "complex": (1j, "a complex cannot be stored"),
     "decimal": (Decimal(1), "a Decimal cannot be stored"),
     "uuid": (uuid4(), "a UUID cannot be stored"),
-    "huge int": (2**63, "an int beyond 64 bits"),
-    "huge negative int": (-(2**63) - 1, "an int beyond 64 bits"),
     "lone surrogate": ("a\udc80", "a lone surrogate"),
-    "naive datetime": (datetime(2026, 1, 1), "only aware datetimes"),  # noqa: DTZ001
-    "microseconds": (datetime(2026, 1, 1, microsecond=1, tzinfo=UTC), "only aware datetimes"),
     "before year 1 in UTC": (
         datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5))),
         "datetime",
@@ -89,21 +94,27 @@ UNSTORABLE = {
 }
 
 
+IN_METADATA = UNSTORABLE | {
+    "huge int": (2**63, "an int beyond 64 bits"),
+    "huge negative int": (-(2**63) - 1, "an int beyond 64 bits"),
+    "NUL in a key": ({"a\0": 1}, "a key cannot hold a NUL"),
+}
+
+
 @pytest.mark.parametrize(("value", "reason"), UNSTORABLE.values(), ids=UNSTORABLE)
 def test_what_cannot_be_stored_is_named_by_message_and_path(value, reason) -> None:
-    message = ToolMessage("", tool_call_id="c", artifact=[{"x": value}])
-    where = r"^messages\[1\]\.langchain\['data'\]\['artifact'\]\[0\]\['x'\]: .*"
-    with pytest.raises(BadRequestError, match=where + reason):
-        with_sizes(
-            each_once([from_langchain(HumanMessage("fine")), from_langchain(message)], message_body)
-        )
+    wrong = message(artifact=[{"x": value}])
+    path = r"^messages\[1\]\.langchain\['data'\]\['artifact'\]\[0\]\['x'\]: .*"
+    with pytest.raises(BadRequestError, match=path + reason):
+        all_from_zep([Message(role="user", content="fine"), wrong])
 
 
-@pytest.mark.parametrize(("value", "reason"), UNSTORABLE.values(), ids=UNSTORABLE)
+@pytest.mark.parametrize(("value", "reason"), IN_METADATA.values(), ids=IN_METADATA)
 def test_the_same_holds_for_metadata(value, reason) -> None:
-    message = Message.model_construct(role="user", content="", metadata={"a": [value]})
-    with pytest.raises(BadRequestError, match=r"^messages\[0\]\.metadata\['a'\]\[0\]: .*" + reason):
-        with_sizes(each_once([message], message_body))
+    wrong = Message.model_construct(role="user", content="", metadata={"a": [value]})
+    path = r"^messages\[0\]\.metadata\['a'\]\[0\].*: .*"
+    with pytest.raises(BadRequestError, match=path + reason):
+        all_from_zep([wrong])
 
 
 @pytest.mark.parametrize(
@@ -113,60 +124,51 @@ def test_the_same_holds_for_metadata(value, reason) -> None:
         (None, "a key must be a str, not NoneType"),
         (b"a", "a key must be a str, not bytes"),
         (("a", 1), "a key must be a str, not tuple"),
-        ("a\0", "a key cannot hold a NUL"),
         ("a\ud800", "a lone surrogate"),
     ],
     ids=repr,
 )
 def test_a_key_that_cannot_be_stored_is_named(key, reason) -> None:
-    message = from_langchain(HumanMessage("", additional_kwargs={"outer": {key: 1}}))
-    place = f"messages[0].langchain['data']['additional_kwargs']['outer'][{key!r}]: "
-    with pytest.raises(BadRequestError, match="^" + re.escape(place) + reason) as caught:
-        with_sizes(each_once([message], message_body))
+    wrong = message("human", additional_kwargs={"outer": {key: 1}})
+    path = f"messages[0].langchain['data']['additional_kwargs']['outer'][{key!r}]: "
+    with pytest.raises(BadRequestError, match="^" + re.escape(path) + reason) as caught:
+        all_from_zep([wrong])
     assert str(caught.value).encode()  # it can be printed
 
 
 @pytest.mark.parametrize(
-    ("message", "place"),
+    ("wrong", "path"),
     [
-        (HumanMessage("a\ud800"), ".content"),
-        (HumanMessage([{"a": "\ud800"}]), ".content[0]['a']"),
-        (HumanMessage("", name="\ud800"), ".langchain['data']['name']"),
-        (HumanMessage("", an_extra={1}), ".langchain['data']['an_extra']"),
-        (HumanMessage("", id="a\0"), ".uuid"),
-        (HumanMessage("", id="x" * 1025), ".uuid"),
-        (HumanMessage("", id=""), ".uuid"),
-        (
-            AIMessage("", tool_calls=[{"name": "f", "args": {"a": {1}}, "id": "c"}]),
-            ".langchain['data']['tool_calls'][0]['args']['a']",
-        ),
+        ({"content": "a\ud800"}, ".content"),
+        ({"role": "a\ud800"}, ".role"),
+        (of_langchain(content=[{"a": "\ud800"}]), ".content[0]['a']"),
+        (of_langchain(name="\ud800"), ".langchain['data']['name']"),
+        (of_langchain(an_extra={1}), ".langchain['data']['an_extra']"),
+        ({"uuid": "a\0"}, ".uuid"),
+        ({"uuid": "x" * 1025}, ".uuid"),
+        ({"uuid": ""}, ".uuid"),
     ],
 )
-def test_every_field_of_a_message_is_checked(message, place) -> None:
-    with pytest.raises(BadRequestError, match="^" + re.escape(f"messages[0]{place}")):
-        with_sizes(each_once([from_langchain(message)], message_body))
+def test_every_field_of_a_message_is_checked(wrong, path) -> None:
+    broken = Message.model_construct(**{"role": "human", "content": "", **wrong})
+    with pytest.raises(BadRequestError, match="^" + re.escape(f"messages[0]{path}")):
+        all_from_zep([broken])
 
 
 def test_what_contains_itself_is_refused() -> None:
-    message = from_langchain(ToolMessage("", tool_call_id="c", artifact=circle()))
     with pytest.raises(BadRequestError, match=r"^messages\[0\]\.langchain.*deeper than 100"):
-        with_sizes(each_once([message], message_body))
+        all_from_zep([message(artifact=circle())])
 
 
 def test_a_hundred_levels_are_stored_and_one_more_is_refused() -> None:
-    assert Encoder().encode(lists(100), "value") == lists(100)
+    assert check_storable(lists(100), "value") == 0
     with pytest.raises(BadRequestError, match=r"^value(\[0\]){100}: nested deeper than 100 levels"):
-        Encoder().encode(lists(101), "value")
+        check_storable(lists(101), "value")
 
 
 def test_nesting_beyond_pythons_own_limit_is_refused_wherever_it_is() -> None:
-    call = {"name": "f", "args": {"deep": lists(50_000)}, "id": "c"}
     with pytest.raises(BadRequestError, match="deeper than 100"):
-        with_sizes(
-            each_once(
-                [from_langchain(AIMessage("", tool_calls=[call]), "messages[0]")], message_body
-            )
-        )
+        all_from_zep([message(artifact=lists(50_000))])
 
 
 def test_metadata_may_nest_sixteen_maps_and_no_more() -> None:
@@ -175,7 +177,7 @@ def test_metadata_may_nest_sixteen_maps_and_no_more() -> None:
         metadata = {"in": [metadata]}  # lists between them do not count
     assert encoded_metadata(metadata, "metadata") == metadata
     with pytest.raises(BadRequestError, match=r"^metadata nests more than 16 maps"):
-        encoded_metadata({"in": metadata}, "metadata")
+        check_metadata({"in": metadata}, "metadata")
 
 
 @pytest.mark.parametrize("value", [[], "a", 5, ()])
@@ -183,7 +185,7 @@ def test_metadata_is_a_dict(value) -> None:
     with pytest.raises(
         BadRequestError, match=rf"^metadata must be a dict, not {type(value).__name__}$"
     ):
-        encoded_metadata(value, "metadata")
+        check_metadata(value, "metadata")
 
 
 @pytest.mark.parametrize(
@@ -200,26 +202,29 @@ def test_metadata_is_a_dict(value) -> None:
     ],
 )
 def test_a_subclass_is_stored_as_the_plain_value(value, plain) -> None:
-    encoded = Encoder().encode([value], "value")[0]
-    assert (type(encoded), encoded) == (type(plain), plain)
+    [stored] = encoded([value], check_storable([value], "value"))
+    assert (type(stored), stored) == (type(plain), plain)
     if isinstance(plain, dict):
-        [(key, item)] = encoded.items()
+        [(key, item)] = stored.items()
         assert type(key) is str
         assert type(item) in (int, list)
-    assert bson.decode(bson.encode({"v": encoded}), codec_options=_CODEC)["v"] == plain
+    assert bson.decode(bson.encode({"v": stored}), codec_options=_CODEC)["v"] == plain
 
 
 def test_what_was_passed_in_is_not_changed() -> None:
     value = {"$ref": [{"$ref": Colour.RED}], "a": OrderedDict(b=1)}
-    Encoder().encode(value, "value")
+    encoded(value, check_storable(value, "value"))
     assert value == {"$ref": [{"$ref": Colour.RED}], "a": OrderedDict(b=1)}
     assert type(value["a"]) is OrderedDict
 
 
 def test_a_message_over_16_mb_is_named_with_its_size() -> None:
-    messages = [HumanMessage("fine"), HumanMessage("x" * 17_000_000, id="big")]
+    messages = [
+        Message(role="user", content="fine"),
+        Message(role="user", content="x" * 17_000_000, uuid="big"),
+    ]
     with pytest.raises(BadRequestError, match=r"^messages\[1\] \(uuid 'big'\) has 17,000,\d\d\d "):
-        with_sizes(each_once([from_langchain(message) for message in messages], message_body))
+        with_sizes(all_from_zep(messages))
 
 
 @pytest.mark.parametrize(
@@ -243,15 +248,15 @@ def test_a_message_over_16_mb_is_named_with_its_size() -> None:
     ],
 )
 def test_a_field_that_pydantic_did_not_check_is_refused_by_name(field, value) -> None:
-    message = Message.model_construct(**{"role": "user", "content": "", field: value})
+    wrong = Message.model_construct(**{"role": "user", "content": "", field: value})
     with pytest.raises(BadRequestError, match=rf"^messages\[0\]\.{field}\b"):
-        with_sizes(each_once([message], message_body))
+        all_from_zep([wrong])
 
 
 @pytest.mark.parametrize("thing", ["hello", None, {"role": "user"}, HumanMessage("")])
 def test_what_is_no_message_is_refused_by_place(thing) -> None:
     with pytest.raises(BadRequestError, match=r"^messages\[0\] is a \w+, not a Message$"):
-        with_sizes(each_once([thing], message_body))
+        all_from_zep([thing])
 
 
 def test_of_an_id_that_comes_twice_the_last_wins_at_the_place_of_the_first() -> None:
@@ -259,5 +264,24 @@ def test_of_an_id_that_comes_twice_the_last_wins_at_the_place_of_the_first() -> 
         Message(role="user", content=content, uuid=uuid)
         for uuid, content in (("a", "1"), ("b", "2"), ("a", "3"))
     ]
-    bodies = [body for body, _ in each_once(messages, message_body)]
-    assert [(body["uuid"], body["content"]) for body in bodies] == [("a", "3"), ("b", "2")]
+    parts = all_from_zep(messages)
+    assert [(each.uuid, each.content) for each in parts] == [("a", "3"), ("b", "2")]
+
+
+@pytest.mark.parametrize(
+    ("moment", "kept"),
+    [
+        (datetime(2026, 1, 1), datetime(2026, 1, 1, tzinfo=UTC)),  # noqa: DTZ001
+        (
+            datetime(2026, 1, 1, microsecond=1999, tzinfo=UTC),
+            datetime(2026, 1, 1, microsecond=1000, tzinfo=UTC),
+        ),
+    ],
+)
+def test_datetimes_are_utc_and_cut_to_milliseconds(moment, kept) -> None:
+    said = Message.model_construct(
+        role="user", content="", created_at=moment, metadata={"at": moment}
+    )
+    [(body, _)] = with_sizes(all_from_zep([said]))
+    read = bson.decode(bson.encode(body), codec_options=_CODEC)
+    assert (read["created_at"], read["metadata"]["at"]) == (kept, kept)
