@@ -7,7 +7,6 @@ from typing import Any
 from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
 
-from langchain_zepstore.client import ZepClient, client_of
 from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.store import Call
 from langchain_zepstore.core.validation import checked_count, checked_id
@@ -15,6 +14,7 @@ from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.messages.langchain import MESSAGE_TYPES, StartOn
 from langchain_zepstore.messages.parts import all_from_langchain
 from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult, Message
+from langchain_zepstore.store_client import StoreClient, client_of
 
 
 class ZepChatMessageHistory(BaseChatMessageHistory):
@@ -48,7 +48,7 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
         url: str | None = None,
         api_key: str | None = None,
         *,
-        client: ZepClient | None = None,
+        client: StoreClient | None = None,
         lastn: int | None = None,
         start_on: StartOn | None = None,
         user_id: str | None = None,

@@ -11,12 +11,12 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, ValidationError
 
-from langchain_zepstore.client import ZepClient, client_of
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_count
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.models import MemorySearchResult, Message, Summary
+from langchain_zepstore.store_client import StoreClient, client_of
 
 
 class ZepRetriever(BaseRetriever):
@@ -51,7 +51,7 @@ class ZepRetriever(BaseRetriever):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, populate_by_name=True)
 
-    client: ZepClient | None = Field(default=None, exclude=True, repr=False)
+    client: StoreClient | None = Field(default=None, exclude=True, repr=False)
     url: str | None = Field(default=None, repr=False)
     api_key: str | None = Field(default=None, exclude=True, repr=False)
     session_id: str | None = None
@@ -67,7 +67,7 @@ class ZepRetriever(BaseRetriever):
     start_date: datetime | None = None
     end_date: datetime | None = None
     window: int = 0
-    _client: ZepClient = PrivateAttr()
+    _client: StoreClient = PrivateAttr()
 
     def __init__(self, **fields: Any) -> None:
         try:

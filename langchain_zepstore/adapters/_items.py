@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from langchain_zepstore.client import ZepClient, client_of
 from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
@@ -19,6 +18,7 @@ from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.messages.parts import all_from_zep
 from langchain_zepstore.messages.storable import check_metadata, check_storable
 from langchain_zepstore.models import Message
+from langchain_zepstore.store_client import StoreClient, client_of
 
 Path = Sequence[str | int]
 """Where in an item something stands: keys and indexes, from the outside in."""
@@ -47,7 +47,7 @@ class RawSession:
         self,
         session_id: str,
         *,
-        client: ZepClient | None = None,
+        client: StoreClient | None = None,
         url: str | None = None,
         api_key: str | None = None,
         user_id: str | None = None,

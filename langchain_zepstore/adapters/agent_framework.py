@@ -25,12 +25,12 @@ except ImportError as missing:
 from langchain_core.messages import AIMessage, ToolMessage
 
 from langchain_zepstore.adapters._items import RawSession, answering, calling, packed, unpacked
-from langchain_zepstore.client import ZepClient
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.langchain import to_langchain
 from langchain_zepstore.models import Message
+from langchain_zepstore.store_client import StoreClient
 
 _KEY = "agent_framework"
 _CONVERTED = {"human": "user", "ai": "assistant"}
@@ -69,7 +69,7 @@ class ZepHistoryProvider(HistoryProvider):
         url: str | None = None,
         api_key: str | None = None,
         *,
-        client: ZepClient | None = None,
+        client: StoreClient | None = None,
         user_id: str | None = None,
         session_metadata: dict[str, Any] | None = None,
         source_id: str = DEFAULT_SOURCE_ID,

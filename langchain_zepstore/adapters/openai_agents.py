@@ -16,10 +16,10 @@ except ImportError as missing:
     ) from missing
 
 from langchain_zepstore.adapters._items import RawSession, answering, calling, packed, unpacked
-from langchain_zepstore.client import ZepClient
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.langchain import text_of, to_langchain
 from langchain_zepstore.models import Message
+from langchain_zepstore.store_client import StoreClient
 
 _KEY = "openai_agents"
 _ROLES = {
@@ -62,7 +62,7 @@ class ZepSession:
         self,
         session_id: str,
         *,
-        client: ZepClient | None = None,
+        client: StoreClient | None = None,
         url: str | None = None,
         api_key: str | None = None,
         user_id: str | None = None,

@@ -20,11 +20,11 @@ except ImportError as missing:
     ) from missing
 
 from langchain_zepstore.adapters._items import RawSession, answering, calling, packed, unpacked
-from langchain_zepstore.client import ZepClient
 from langchain_zepstore.core.store import Call
 from langchain_zepstore.core.validation import checked_count
 from langchain_zepstore.messages.langchain import text_of, to_langchain
 from langchain_zepstore.models import Message
+from langchain_zepstore.store_client import StoreClient
 
 _KEY = "pydantic_ai"
 _OF_USER = {"user-prompt", "retry-prompt", "retry-feedback"}  # what models get as the user's
@@ -59,7 +59,7 @@ class ZepMessageHistory:
         self,
         session_id: str,
         *,
-        client: ZepClient | None = None,
+        client: StoreClient | None = None,
         url: str | None = None,
         api_key: str | None = None,
         lastn: int | None = None,

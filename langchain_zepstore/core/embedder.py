@@ -64,8 +64,8 @@ class Embedder:
         return [next(given) if text.strip() else None for text in texts]
 
 
-def embedders(embeddings: Embeddings) -> tuple[Embedder, Embedder]:
-    """Return what embeds in synchronous and in asynchronous operations.
+def check_embeddings(embeddings: Any) -> None:
+    """Check that vectors can be made.
 
     Raises:
         BadRequestError: They are no ``Embeddings``.
@@ -82,6 +82,10 @@ def embedders(embeddings: Embeddings) -> tuple[Embedder, Embedder]:
         raise ImportError(
             'semantic search needs an extra: pip install "langchain-zepstore[vector]"'
         )
+
+
+def embedders(embeddings: Embeddings) -> tuple[Embedder, Embedder]:
+    """Return what embeds in synchronous and in asynchronous operations."""
     model = model_of(embeddings)
     return (
         Embedder(model, embeddings.embed_query, embeddings.embed_documents),

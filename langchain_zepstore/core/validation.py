@@ -2,14 +2,18 @@
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from langchain_zepstore.errors import BadRequestError
 
 MAX_ID_BYTES = 1024
+MAX_RETENTION = timedelta(seconds=2**31 - 1) - timedelta(days=1)
+"""The longest time of a TTL index, less the day that sessions outlive their messages."""
+
 MAX_TAGS = 100
 MAX_TITLE_CHARACTERS = 1000
+_MAX_TIMEOUT = 24 * 60 * 60
 
 
 def checked_id(value: Any, name: str) -> str:
@@ -172,27 +176,27 @@ def rfc_3339(value: Any) -> Any:
     return value
 
 
-_HOSTS = re.compile(r"([\w.%-]+|\[[\da-fA-F:.]+\])(:\d+)?(,([\w.%-]+|\[[\da-fA-F:.]+\])(:\d+)?)*")
-_PATH = re.compile(r"(/[\w.%-]*)?")
+def checked_period(value: Any, name: str) -> timedelta:
+    """Return how long something is kept if it is that: a timedelta from 0 to what an index holds.
 
-
-def without_credentials(url: str) -> str:
-    """Return what of a URL may be shown: its scheme, hosts and path.
-
-    Credentials with characters that should have been percent-encoded stay hidden, too; what cannot
-    be told from them is left out.
+    Raises:
+        BadRequestError: It is anything else.
     """
-    scheme, separator, rest = url.partition("://")
-    before_options = rest.partition("?")[0]
-    if "@" in rest and not ("/" in before_options and _shown(before_options)):
-        rest = before_options if "@" in before_options else rest
-        before_options = rest.rpartition("@")[2].partition("?")[0]
-    return f"{scheme}{separator}{_shown(before_options) or '…'}"
+    if not isinstance(value, timedelta) or not timedelta() <= value <= MAX_RETENTION:
+        raise BadRequestError(
+            f"{name} must be a timedelta from 0 to {MAX_RETENTION.days} days, not {value!r}"
+        )
+    return value
 
 
-def _shown(place: str) -> str:
-    hosts = _HOSTS.match(place)
-    if not hosts:
-        return ""
-    path = _PATH.fullmatch(place, hosts.end())
-    return place if path else ""
+def check_timeout(value: Any) -> None:
+    """Check that a timeout is a number of seconds above 0, up to a day.
+
+    Raises:
+        BadRequestError: It is not.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value <= _MAX_TIMEOUT:
+        raise BadRequestError(
+            f"timeout must be a number of seconds above 0, up to a day, not {value!r}"
+        )

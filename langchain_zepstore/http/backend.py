@@ -1,6 +1,9 @@
-"""A server as what stands behind a client."""
+"""The store on a server, and the backend that opens it."""
 
-from langchain_zepstore.http.connections import Connections, Settings
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.per_loop import Loop, PerLoop
+from langchain_zepstore.core.settings import Settings
+from langchain_zepstore.http.connections import Connector
 from langchain_zepstore.http.deletion import Deletion
 from langchain_zepstore.http.messages import Messages
 from langchain_zepstore.http.search import Search
@@ -14,6 +17,7 @@ class HttpStore:
     """The operations on one server."""
 
     def __init__(self, requests: Requests) -> None:
+        self.client = requests.client
         self.deletion = Deletion(requests)
         self.messages = Messages(requests)
         self.search = Search(requests)
@@ -23,23 +27,34 @@ class HttpStore:
 
 
 class HttpBackend:
-    """Opens connections with the first call. It asks for no health: the first call tells."""
+    """Opens clients with the first call. No health check: the first request finds the server.
+
+    Args:
+        settings: How to reach the server.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._connections = Connections(settings)
+        self._connector = Connector(settings)
+        self._stores = PerLoop(self._open, self._close)
 
     def open(self) -> HttpStore:
         """Return the store over a synchronous client."""
-        return HttpStore(self._connections.open())
+        return self._stores.get()
 
     async def aopen(self) -> HttpStore:
         """Return the store over an asynchronous client, for the running event loop."""
-        return HttpStore(await self._connections.aopen())
+        return await self._stores.aget()
+
+    def _open(self, loop: Loop | None) -> Operation[HttpStore]:
+        return HttpStore((yield from self._connector.open(loop)))
+
+    def _close(self, store: HttpStore, loop: Loop | None) -> Operation[None]:
+        return self._connector.close(store.client, loop)
 
     def close(self) -> None:
         """Close the synchronous client, but for one that the caller passed in."""
-        self._connections.close()
+        self._stores.close()
 
     async def aclose(self) -> None:
         """Close the clients, but for those that the caller passed in."""
-        await self._connections.aclose()
+        await self._stores.aclose()

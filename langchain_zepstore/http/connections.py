@@ -1,136 +1,76 @@
-"""Opening, sharing and closing the clients of httpx: a synchronous one, and one per event loop."""
+"""Opening and closing clients of httpx."""
 
 import asyncio
-import os
 import ssl
-import threading
-from collections.abc import AsyncGenerator
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import TypeVar
 
 import httpx
 
-from langchain_zepstore.core.validation import without_credentials
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.per_loop import Loop
+from langchain_zepstore.core.settings import Settings
+from langchain_zepstore.core.urls import without_credentials
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.http.transport import HTTPX_ERRORS, Requests, Server
+
+_C = TypeVar("_C", httpx.Client, httpx.AsyncClient)
 
 _CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to reach the server.
+class Connector:
+    """Opens and closes the clients of one ``ZepClient``.
 
-    Attributes:
-        url: Its ``http://`` or ``https://`` URL, with the path under which it is mounted.
-        api_key: Its key, if it wants one.
-        timeout: Seconds that a request may take, with its repeats.
-        client: The caller's ``httpx.Client``.
-        async_client: The caller's ``httpx.AsyncClient``.
-    """
-
-    url: str
-    api_key: str | None
-    timeout: float
-    client: Any = None
-    async_client: Any = None
-
-    @property
-    def place(self) -> str:
-        """The server's name for a reader, without credentials."""
-        return without_credentials(self.url)
-
-
-class Connections:
-    """The clients of one ``ZepClient``.
-
-    Each process opens its own; those that a fork left behind are neither used nor closed.
+    Args:
+        settings: How to reach the server.
     """
 
     def __init__(self, settings: Settings) -> None:
         _check_passed(settings)
+        url = str(settings.url)
         self._settings = settings
+        self._is_https = url.startswith("https:")
         self._server = Server(
-            base(settings.url), _headers(settings.api_key), settings.place, settings.timeout
+            base(url), _headers(settings.api_key), without_credentials(url), settings.timeout
         )
-        self._clients: dict[int, httpx.Client] = {}
-        self._loops: dict[tuple[int, asyncio.AbstractEventLoop], _Kept] = {}
-        self._lock = threading.Lock()
-        self._ssl: ssl.SSLContext | bool = False
+        self._certificates: ssl.SSLContext | None = None
 
-    def open(self) -> Requests:
-        """Return what sends synchronous requests."""
-        client = self._clients.get(os.getpid())
-        if client is None:
-            with self._lock:
-                client = self._clients.get(os.getpid())
-                if client is None:
-                    self._load_certificates()
-                    client = self._settings.client or self._made(httpx.Client)
-                    self._clients[os.getpid()] = client
+    def open(self, loop: Loop | None) -> Operation[Requests]:
+        """Open a client for an event loop, or for synchronous calls."""
+        if self._is_https and self._certificates is None:
+            # In a thread: reading them takes long enough to be felt on an event loop.
+            self._certificates = yield (
+                httpx.create_ssl_context()
+                if loop is None
+                else asyncio.to_thread(httpx.create_ssl_context)
+            )
+        if loop is None:
+            client = self._settings.client or self._made(httpx.Client)
+        else:
+            client = self._settings.async_client or self._made(httpx.AsyncClient)
         return Requests(client, self._server)
 
-    async def aopen(self) -> Requests:
-        """Return what sends requests on the running event loop."""
-        key = os.getpid(), asyncio.get_running_loop()
-        kept = self._kept(key)
-        if kept is None:
-            await asyncio.to_thread(self._load_certificates)
-            kept = self._kept(key)
-        if kept is None:
-            for closed in [each for each in self._loops if each[1].is_closed()]:
-                del self._loops[closed]
-            client = self._settings.async_client or self._made(httpx.AsyncClient)
-            kept = self._loops[key] = _Kept(client, is_ours=not self._settings.async_client)
-            await anext(kept.keeper)
-        return Requests(kept.client, self._server)
-
-    def _kept(self, key: tuple[int, asyncio.AbstractEventLoop]) -> "_Kept | None":
-        kept = self._loops.get(key)
-        # Some close what generators are left on a loop, as asyncio.run does, and go on with it.
-        return None if kept and kept.is_ours and kept.client.is_closed else kept
-
-    def _load_certificates(self) -> None:
-        if not self._ssl and self._settings.url.startswith("https:"):
-            self._ssl = httpx.create_ssl_context()
-
-    def _made(self, kind: Any) -> Any:
+    def _made(self, model: type[_C]) -> _C:
         try:
-            return kind(limits=_CONNECTIONS, timeout=self._settings.timeout, verify=self._ssl)
+            return model(
+                limits=_CONNECTIONS,
+                timeout=self._settings.timeout,
+                verify=self._certificates or False,
+            )
         except (*HTTPX_ERRORS, ValueError) as error:  # a proxy in the environment, for one
             raise BadRequestError(f"no client of httpx can be made: {error}") from error
 
-    def close(self) -> None:
-        """Close the synchronous client. May be called twice."""
-        client = self._clients.pop(os.getpid(), None)
-        if client is not None and self._settings.client is None:
+    def close(self, client: httpx.Client | httpx.AsyncClient, loop: Loop | None) -> Operation[None]:
+        """Close a client, unless it is the caller's, or one that only its own loop can close."""
+        if client in {self._settings.client, self._settings.async_client}:
+            return
+        if isinstance(client, httpx.Client):
             client.close()
-
-    async def aclose(self) -> None:
-        """Close everything. May be called twice."""
-        kept = self._loops.pop((os.getpid(), asyncio.get_running_loop()), None)
-        if kept is not None:
-            await kept.keeper.aclose()
-        self.close()
-
-
-class _Kept:
-    def __init__(self, client: httpx.AsyncClient, *, is_ours: bool) -> None:
-        self.client = client
-        self.is_ours = is_ours
-        self.keeper = self._keep()
-
-    async def _keep(self) -> AsyncGenerator[None, None]:
-        # asyncio.run closes what generators are left before it closes the loop: the only moment at
-        # which a client that nobody closed can be.
-        try:
-            yield
-        finally:
-            if self.is_ours:
-                with suppress(*HTTPX_ERRORS):
-                    await self.client.aclose()
+        elif loop is not None:
+            with suppress(*HTTPX_ERRORS):
+                yield client.aclose()
 
 
 def base(url: str) -> str:
@@ -160,10 +100,10 @@ def _headers(api_key: str | None) -> dict[str, str]:
 
 
 def _check_passed(settings: Settings) -> None:
-    for name, kind in (("client", httpx.Client), ("async_client", httpx.AsyncClient)):
+    for name, model in (("client", httpx.Client), ("async_client", httpx.AsyncClient)):
         passed = getattr(settings, name)
-        if passed is not None and not isinstance(passed, kind):
+        if passed is not None and not isinstance(passed, model):
             raise BadRequestError(
-                f"with an http URL, {name} must be an httpx.{kind.__name__}, "
+                f"with an http URL, {name} must be an httpx.{model.__name__}, "
                 f"not {type(passed).__name__}"
             )

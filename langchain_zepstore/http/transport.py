@@ -75,12 +75,14 @@ class Requests:
     """Sends requests over one client of httpx, synchronous or asynchronous.
 
     Args:
-        client: The client.
         server: Where to send them.
+
+    Attributes:
+        client: The client.
     """
 
     def __init__(self, client: httpx.Client | httpx.AsyncClient, server: Server) -> None:
-        self._client = client
+        self.client = client
         self._server = server
 
     def get(self, path: str, **query: Any) -> Operation[Answer]:
@@ -122,7 +124,7 @@ class Requests:
             is_last = attempt == _ATTEMPTS or time.monotonic() + pause > deadline
             left = max(deadline - time.monotonic(), 0.01)
             try:
-                response = yield self._client.request(
+                response = yield self.client.request(
                     method, server.base + path, **request, timeout=left
                 )
             except HTTPX_ERRORS as error:
@@ -140,7 +142,7 @@ class Requests:
 
     def _sleep(self, seconds: float) -> Any:
         sleep: Callable[[float], Any] = (
-            asyncio.sleep if isinstance(self._client, httpx.AsyncClient) else time.sleep
+            asyncio.sleep if isinstance(self.client, httpx.AsyncClient) else time.sleep
         )
         return sleep(seconds)
 

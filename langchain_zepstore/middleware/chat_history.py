@@ -19,7 +19,6 @@ from langgraph.config import get_config
 from langgraph.runtime import Runtime
 from langgraph.types import Overwrite
 
-from langchain_zepstore.client import ZepClient, client_of
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_count
@@ -37,6 +36,7 @@ from langchain_zepstore.middleware.recorder import (
 )
 from langchain_zepstore.middleware.scope import Named, Scope
 from langchain_zepstore.middleware.window import TokenCounter, window
+from langchain_zepstore.store_client import StoreClient, client_of
 
 T = TypeVar("T")
 
@@ -126,7 +126,7 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
         url: str | None = None,
         api_key: str | None = None,
         *,
-        client: ZepClient | None = None,
+        client: StoreClient | None = None,
         mode: Literal["memory", "archive"] = "memory",
         session_id: Named = None,
         user_id: Named = None,

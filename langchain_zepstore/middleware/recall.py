@@ -5,7 +5,6 @@ from typing import Any, Literal
 from langchain.tools import ToolRuntime
 from langchain_core.tools import BaseTool, StructuredTool
 
-from langchain_zepstore.client import ZepClient
 from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
@@ -14,6 +13,7 @@ from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.middleware.hooks import tolerance
 from langchain_zepstore.middleware.scope import Named, Scope
 from langchain_zepstore.models import MemorySearchResult
+from langchain_zepstore.store_client import StoreClient
 
 _NAME = "search_past_conversations"
 _DESCRIPTION = (
@@ -29,7 +29,7 @@ _MOST = 500  # results asked for, when nearly all of them are of this conversati
 
 
 def search_past_conversations(
-    client: ZepClient,
+    client: StoreClient,
     *,
     session_id: Named = None,
     user_id: Named = None,

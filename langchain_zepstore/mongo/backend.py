@@ -1,11 +1,15 @@
-"""MongoDB as what stands behind a client."""
+"""The store on MongoDB, and the backend that opens it."""
 
-from functools import partial
+import asyncio
+from dataclasses import dataclass
 
-from langchain_zepstore.core.embedder import Embedder
+from langchain_zepstore.core.embedder import Embedder, embedders
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.per_loop import Loop, PerLoop
+from langchain_zepstore.core.settings import Settings
 from langchain_zepstore.mongo.deletion.operations import Deletion
-from langchain_zepstore.mongo.driver.clients import Drivers, Settings
-from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.driver.clients import Connection, Connector
+from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.indexes import ensure_indexes
 from langchain_zepstore.mongo.messages import Messages
 from langchain_zepstore.mongo.search.search import Search
@@ -19,8 +23,8 @@ class MongoStore:
     """The operations on one database.
 
     Args:
-        database: Where everything is.
-        embedder: What makes vectors, if there is anything.
+        database: The database.
+        embedder: Makes the vectors of texts; ``None`` where there are no embeddings.
         caches: The client's caches of vectors.
     """
 
@@ -35,35 +39,61 @@ class MongoStore:
         self.users = Users(database)
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    connection: Connection
+    store: MongoStore
+
+
 class MongoBackend:
-    """Opens the drivers, and the indexes, with the first call.
+    """Opens a driver, and makes the indexes, with the first call.
 
     Args:
         settings: How to reach the database.
-        embeddings: What makes vectors, in synchronous and in asynchronous operations.
     """
 
-    def __init__(
-        self, settings: Settings, embeddings: tuple[Embedder, Embedder] | None = None
-    ) -> None:
-        self._drivers = Drivers(settings, partial(ensure_indexes, retention=settings.retention))
-        self._embedder = embeddings[0] if embeddings else None
-        self._async_embedder = embeddings[1] if embeddings else None
+    def __init__(self, settings: Settings) -> None:
+        self._retention = settings.retention
+        self._opened = PerLoop(self._open, self._close)
+        self._connector = Connector(settings, self._opened.forget)
+        self._embedder: Embedder | None = None
+        self._async_embedder: Embedder | None = None
+        if settings.embeddings is not None:
+            self._embedder, self._async_embedder = embedders(settings.embeddings)
         self._caches: dict[int, VectorCache] = {}
+        self._has_indexes = False
 
     def open(self) -> MongoStore:
         """Return the store over pymongo."""
-        return MongoStore(self._drivers.open(), self._embedder, self._caches)
+        return self._opened.get().store
 
     async def aopen(self) -> MongoStore:
         """Return the store over the asynchronous driver, for the running event loop."""
-        database = await self._drivers.aopen()
-        return MongoStore(database, self._async_embedder, self._caches)
+        return (await self._opened.aget()).store
+
+    def _open(self, loop: Loop | None) -> Operation[_Opened]:
+        connection = yield from self._connector.open(loop)
+        if not self._has_indexes:
+            try:
+                yield from ensure_indexes(connection.database, retention=self._retention)
+            except BaseException:
+                yield from self._connector.close(connection, loop)
+                raise
+            self._has_indexes = True
+        embedder = self._embedder if loop is None else self._async_embedder
+        return _Opened(connection, MongoStore(connection.database, embedder, self._caches))
+
+    def _close(self, opened: _Opened, loop: Loop | None) -> Operation[None]:
+        return self._connector.close(opened.connection, loop)
 
     def close(self) -> None:
         """Close the clients, but for those that the caller passed in."""
-        self._drivers.close()
+        self._opened.close()
+        self._connector.leave()
 
     async def aclose(self) -> None:
         """Close the clients, but for those that the caller passed in."""
-        await self._drivers.aclose()
+        try:
+            await self._opened.aclose()
+        finally:
+            await asyncio.to_thread(self._connector.leave)

@@ -1,7 +1,7 @@
 """The small dense numbers by which sessions and users are listed."""
 
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.driver.database import Database
 
 
 def next_number(database: Database, collection: str) -> Operation[int]:

@@ -9,7 +9,8 @@ from pymongo import ASCENDING, DESCENDING, TEXT, IndexModel
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import AuthError
 from langchain_zepstore.mongo.documents import Query
-from langchain_zepstore.mongo.driver.collection import Collection, Database
+from langchain_zepstore.mongo.driver.collection import Collection
+from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.driver.errors import UNAUTHORIZED
 
 DEFAULT_RETENTION = timedelta(days=30)

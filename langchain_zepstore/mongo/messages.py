@@ -22,7 +22,8 @@ from langchain_zepstore.mongo.documents import (
     Stage,
     Update,
 )
-from langchain_zepstore.mongo.driver.collection import Conflict, Database
+from langchain_zepstore.mongo.driver.collection import Conflict
+from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.driver.durability import Reservation
 from langchain_zepstore.mongo.encoding import mergeable
 from langchain_zepstore.mongo.expressions import merged
@@ -115,7 +116,7 @@ class Messages:
             remaining: list[MessageDocument] | None = part
             while remaining:
                 inserted = yield from self._messages.insert(remaining)
-                carried = self._database.tenure.carries(reservation, inserted.writer)
+                carried = self._database.last_writer.makes_durable(reservation, inserted.writer)
                 if not (carried or (yield from confirm(self._database, reservation))):
                     return False
                 if not inserted.conflicts:

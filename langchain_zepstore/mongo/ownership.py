@@ -5,7 +5,7 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.mongo.counters import next_number
 from langchain_zepstore.mongo.documents import Stage, UserDocument
-from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.expressions import literal
 
 

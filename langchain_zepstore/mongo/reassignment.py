@@ -4,7 +4,7 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.deletion.marks import Marking, this_session
 from langchain_zepstore.mongo.documents import SessionDocument, Stage
-from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.expressions import literal
 
 

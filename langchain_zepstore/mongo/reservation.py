@@ -10,7 +10,7 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo.counters import next_number
 from langchain_zepstore.mongo.deletion.marks import this_session
 from langchain_zepstore.mongo.documents import Metadata, Stage
-from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.driver.durability import Reservation
 from langchain_zepstore.mongo.encoding import encoded_metadata
 from langchain_zepstore.mongo.expressions import literal, merged
@@ -30,7 +30,7 @@ def reserve(
     """Reserve the next sequence numbers of a session, which is created or undeleted if need be.
 
     For a live session that does not wait for the disk when the next insert can make it durable;
-    whoever inserts must see to it that it did (``Tenure.carries``), or ``confirm`` it.
+    whoever inserts must see to it that it did (``LastWriter.makes_durable``), or ``confirm`` it.
 
     Args:
         database: The database.
@@ -41,7 +41,7 @@ def reserve(
     """
     query = {"_id": session_id}
     update = _reserving(count, metadata)
-    writer = database.tenure.writer() if count else None
+    writer = database.last_writer.get() if count else None
     begun_at = time.monotonic()
     session = yield from database.sessions.find_one_and_update(
         query, update, fields=_RESERVATION_FIELDS, durable=writer is None

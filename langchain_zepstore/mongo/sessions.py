@@ -15,7 +15,7 @@ from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.cursors import decode_cursor, encode_cursor
 from langchain_zepstore.mongo.deletion.operations import Deletion
 from langchain_zepstore.mongo.documents import Metadata, Query, SessionDocument, Stage
-from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.encoding import encoded_metadata, mergeable
 from langchain_zepstore.mongo.expressions import contains, literal, merged, without
 from langchain_zepstore.mongo.ownership import require_user

@@ -12,7 +12,7 @@ from langchain_zepstore.models import Summary
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.deletion.marks import Marking
 from langchain_zepstore.mongo.documents import Query, SessionDocument, Stage, SummaryDocument
-from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.encoding import encoded_metadata
 from langchain_zepstore.mongo.expressions import literal
 

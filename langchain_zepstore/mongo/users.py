@@ -12,7 +12,7 @@ from langchain_zepstore.models import CreateUserRequest, Session, UpdateUserRequ
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.deletion.operations import Deletion
 from langchain_zepstore.mongo.documents import SessionDocument, Stage
-from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.encoding import encoded_metadata, mergeable
 from langchain_zepstore.mongo.expressions import literal, merged
 from langchain_zepstore.mongo.ownership import upsert_user

@@ -9,7 +9,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from langchain_zepstore.client import ZepClient
 from langchain_zepstore.errors import BadRequestError, ZepStoreError
 from langchain_zepstore.server.api_keys import ApiKey, Keys, from_environment
 from langchain_zepstore.server.asgi.limits import Limits
@@ -28,13 +27,14 @@ from langchain_zepstore.server.routes import (
     users,
 )
 from langchain_zepstore.server.schemas import reasons
+from langchain_zepstore.store_client import StoreClient
 
 MAX_BODY_BYTES = 5 * 1024 * 1024
 _ZEP = "0.27.2"  # whose interface this is; its clients refuse to talk to older ones
 
 
 def create_app(
-    client: ZepClient,
+    client: StoreClient,
     *,
     api_keys: Iterable[str | ApiKey] | None = None,
     cors_origins: Sequence[str] = (),
@@ -59,7 +59,7 @@ def create_app(
     Raises:
         BadRequestError: An argument cannot be used.
     """
-    if not isinstance(client, ZepClient):
+    if not isinstance(client, StoreClient):
         raise BadRequestError(f"client must be a ZepClient, not {type(client).__name__}")
     keys = Keys(from_environment() if api_keys is None else api_keys)
     metrics = Metrics()
@@ -98,7 +98,7 @@ def create_app(
     return app
 
 
-def _routes(client: ZepClient, version: int) -> APIRouter:
+def _routes(client: StoreClient, version: int) -> APIRouter:
     router = APIRouter(dependencies=[Depends(check_method)])
     sessions.add_routes(router, client)
     memory.add_routes(router, client, version)

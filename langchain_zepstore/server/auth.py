@@ -8,11 +8,11 @@ from fastapi import Request
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from langchain_zepstore.client import ZepClient
 from langchain_zepstore.errors import AlreadyExistsError, NotFoundError
 from langchain_zepstore.models import CreateUserRequest, Session
 from langchain_zepstore.server.api_keys import ApiKey, Keys
 from langchain_zepstore.server.responses import text_response
+from langchain_zepstore.store_client import StoreClient
 
 _OPEN = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -72,7 +72,7 @@ class Access:
             raise NotFoundError(f"there is no user {user_id!r}")
         return user_id
 
-    async def session(self, client: ZepClient, session_id: str) -> str:
+    async def session(self, client: StoreClient, session_id: str) -> str:
         """Check that a session, live or deleted, may be seen and return its id.
 
         Raises:
@@ -84,7 +84,7 @@ class Access:
                 raise NotFoundError(f"there is no session {session_id!r}")
         return session_id
 
-    async def may_see(self, client: ZepClient, session_id: str) -> bool:
+    async def may_see(self, client: StoreClient, session_id: str) -> bool:
         """Whether a session may be seen, where an unknown one looks empty."""
         try:
             await self.session(client, session_id)
@@ -93,7 +93,7 @@ class Access:
         return True
 
     async def session_to_add_to(
-        self, client: ZepClient, session_id: str, metadata: dict[str, Any] | None
+        self, client: StoreClient, session_id: str, metadata: dict[str, Any] | None
     ) -> str:
         """Make sure that messages may be added to a session, and return its id.
 
@@ -114,7 +114,7 @@ class Access:
             await self.session(client, session_id)
         return session_id
 
-    async def make_user(self, client: ZepClient) -> None:
+    async def make_user(self, client: StoreClient) -> None:
         """Make sure that the key's user exists."""
         if self.user_id is not None:
             try:

@@ -17,11 +17,11 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from langchain_zepstore.client import ZepClient
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.server.api_keys import KEYS_VARIABLE, ApiKey, from_environment, from_file
 from langchain_zepstore.server.app import create_app
 from langchain_zepstore.server.protocol import LimitedProtocol
+from langchain_zepstore.store_client import StoreClient
 
 _SETTINGS_VARIABLE = "ZEPSTORE_SERVING"  # how worker processes learn what to serve
 _KEEP_ALIVE = 75  # seconds; longer than clients keep a connection they do not use
@@ -62,7 +62,7 @@ class Serving:
     def app(self) -> FastAPI:
         """Return an application with a client of its own, which ends with it."""
         # motor hands every call to a thread, which then waits for the loop's to let go of the GIL.
-        client = ZepClient(
+        client = StoreClient(
             self.url,
             database=self.database,
             timeout=self.timeout,

@@ -4,7 +4,7 @@ from typing import Any
 
 from langchain_zepstore import ZepClient
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.mongo.driver.durability import Tenure
+from langchain_zepstore.mongo.driver.durability import LastWriter
 
 
 class Drive:
@@ -33,10 +33,10 @@ class Drive:
             return stop.value
 
 
-class Unknown(Tenure):
-    """Never learns who writes, so that every reservation is durable by itself."""
+class Unknown(LastWriter):
+    """Never learns which server writes, so that every reservation is durable by itself."""
 
-    def writer(self) -> None:
+    def get(self) -> None:
         return None
 
 
@@ -47,7 +47,7 @@ def store_of(client: ZepClient) -> Any:
     """
 
     def itself(store: Any) -> Operation[Any]:
-        store.messages._database.tenure = Unknown()
+        store.messages._database.last_writer = Unknown()
         return store
         yield
 

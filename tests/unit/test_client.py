@@ -8,7 +8,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import MongoClient
 
 from langchain_zepstore import BadRequestError, ZepChatMessageHistory, ZepClient
-from langchain_zepstore.client import shared_client
+from langchain_zepstore.store_client import shared_client
 
 URL = "mongodb://host/db"
 

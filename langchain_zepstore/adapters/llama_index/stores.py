@@ -24,7 +24,7 @@ from langchain_zepstore.adapters.llama_index.operations import (
     removing_oldest,
     setting,
 )
-from langchain_zepstore.client import ZepClient
+from langchain_zepstore.store_client import StoreClient
 
 
 class ZepChatStore(BaseChatStore):
@@ -57,7 +57,7 @@ class ZepChatStore(BaseChatStore):
         url: str | None = None,
         api_key: str | None = None,
         *,
-        client: ZepClient | None = None,
+        client: StoreClient | None = None,
         user_id: str | None = None,
         session_metadata: dict[str, Any] | None = None,
     ) -> None:
@@ -205,7 +205,7 @@ class ZepAsyncChatStore(AsyncDBChatStore):
         url: str | None = None,
         api_key: str | None = None,
         *,
-        client: ZepClient | None = None,
+        client: StoreClient | None = None,
         user_id: str | None = None,
         session_metadata: dict[str, Any] | None = None,
     ) -> None:
@@ -317,7 +317,7 @@ class _Sessions:
         self,
         url: str | None,
         api_key: str | None,
-        client: ZepClient | None,
+        client: StoreClient | None,
         user_id: str | None,
         session_metadata: dict[str, Any] | None,
     ) -> None:

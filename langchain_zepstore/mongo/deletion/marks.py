@@ -15,7 +15,7 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import AlreadyExistsError
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.documents import Query, SessionDocument, Update
-from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.driver.database import Database
 
 _FENCE_CHUNK = 1000  # placeholders in one insert
 _MARKING_SPAN = 50_000  # sequence numbers in one update

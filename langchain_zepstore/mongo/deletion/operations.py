@@ -9,7 +9,7 @@ from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.deletion.marks import Marking, this_session
 from langchain_zepstore.mongo.deletion.purge import Purging
 from langchain_zepstore.mongo.documents import MessageDocument, SessionDocument, Stage
-from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.expressions import literal
 from langchain_zepstore.mongo.reservation import CLOSED_DELETION
 

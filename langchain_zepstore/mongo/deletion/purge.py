@@ -8,7 +8,8 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.deletion.marks import Marking, this_session
 from langchain_zepstore.mongo.documents import Query
-from langchain_zepstore.mongo.driver.collection import Collection, Database
+from langchain_zepstore.mongo.driver.collection import Collection
+from langchain_zepstore.mongo.driver.database import Database
 
 _CHUNK_SIZE = 1000
 _NO_PLACEHOLDER = {"placeholder": None}

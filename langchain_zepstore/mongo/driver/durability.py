@@ -1,14 +1,14 @@
-"""Who writes, and for how long: what lets a reservation do without waiting for the disk.
+"""Reservations that need not wait for the journal, since a later durable write covers them.
 
-The log of a server is sequential. When an insert is durable, so is what the same server wrote
-before it, a reservation that did not wait too. It can have been lost only if the server died in
-between, or if another became the primary. Whether that happened is read off the insert's answer,
-in which a primary tells the election that made it one. A server that stands alone tells nothing;
-but its process is known to the driver, which hears of its death at once, when connections break,
-and of the next one before it can send anything there. A turn that takes longer than a second is
-not trusted to that.
+A server's journal is sequential. When an insert is durable (``w: "majority", j: true``), so is what
+the same server wrote before it, a reservation with ``w: 1`` too. The reservation can have been lost
+only if the server died in between, or if another was elected. An insert's answer shows that: a
+primary reports its ``electionId``, which names its term. A standalone server reports none; but the
+driver knows its process, hears of its death at once, when connections break, and of the next
+process before it can send anything there. A turn that takes longer than a second is not trusted to
+that.
 
-Behind a router (mongos) sessions and messages may live on different servers, and reservations wait.
+Behind a router (mongos) sessions and messages may live on different shards, and reservations wait.
 """
 
 import time
@@ -18,19 +18,19 @@ from typing import Any
 
 from langchain_zepstore.mongo.documents import SessionDocument
 
-_TRUST = 1.0  # seconds
-_PAUSE = 10.0  # seconds
+MAX_TRUSTED_SECONDS = 1.0
+BACKOFF_SECONDS = 10.0
 
 Writer = Any
-"""The election that made a server the primary, or a lone server's process; ``None``: not known."""
+"""The ``electionId`` of a primary, or a standalone server's process; ``None``: not known."""
 
 
 def writer_of(answer: Mapping[str, Any], process: Any) -> Writer:
-    """Return who wrote.
+    """Return which server wrote.
 
     Args:
         answer: The answer to an insert.
-        process: The server's process as the driver knows it, if it is a lone one.
+        process: The server's process as the driver knows it, if it stands alone.
     """
     if "electionId" in answer:
         return answer["electionId"]
@@ -43,7 +43,7 @@ class Reservation:
 
     Attributes:
         session: The session's document after it, with the last of the numbers as ``seq``.
-        writer: Who was known to write before it was made; ``None`` if it is durable by itself.
+        writer: The server known to write before it was made; ``None`` if it is durable by itself.
         begun_at: When it was asked for.
     """
 
@@ -52,31 +52,31 @@ class Reservation:
     begun_at: float
 
     def note_durable(self) -> None:
-        """Note that it need not be asked any more."""
+        """Mark the reservation as durable."""
         self.writer = None
 
 
-class Tenure:
-    """Who wrote last, as far as one client knows."""
+class LastWriter:
+    """The server that wrote last, as far as one client knows."""
 
     def __init__(self) -> None:
         self._writer: Writer = None
         self._paused_until = 0.0
 
-    def writer(self) -> Writer:
-        """Return who is known to write; ``None`` if reservations had better wait."""
+    def get(self) -> Writer:
+        """Return the server; ``None`` if reservations had better wait for the journal."""
         return self._writer if time.monotonic() >= self._paused_until else None
 
-    def carries(self, reservation: Reservation, writer: Writer) -> bool:
-        """Whether an insert that this writer has just made durable makes a reservation so too."""
+    def makes_durable(self, reservation: Reservation, writer: Writer) -> bool:
+        """Return whether a durable insert by this server has made a reservation durable."""
         self._writer = writer
         if reservation.writer is None:
             return True
         if reservation.writer != writer:
             return False
-        if time.monotonic() - reservation.begun_at >= _TRUST:
-            # With so much going on, waiting for the disk costs less than asking again.
-            self._paused_until = time.monotonic() + _PAUSE
+        if time.monotonic() - reservation.begun_at >= MAX_TRUSTED_SECONDS:
+            # With so much going on, waiting for the journal costs less than confirming.
+            self._paused_until = time.monotonic() + BACKOFF_SECONDS
             return False
         reservation.note_durable()
         return True

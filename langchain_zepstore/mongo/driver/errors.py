@@ -1,5 +1,6 @@
-"""What went wrong in a driver, as an error of ours that says what to do."""
+"""Turns errors of the drivers into errors of ours that say what to do."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from langchain_zepstore.errors import (
 DRIVER_ERRORS = (errors.PyMongoError, BSONError, OverflowError)
 
 UNAUTHORIZED = 13
+_WRITE_CONFLICT = 112
 # A server that stops, or stops being the primary, in the middle of a write says so in its answer.
 _LEAVING = {91, 189, 10058, 10107, 11600, 11602, 13435, 13436}
 _TIME_IS_UP = {50, 262}  # what a server answers to a call with a limit
@@ -26,7 +28,7 @@ _NO_ENTRY = "Authentication failed"
 _REFUSED = (
     AuthError,
     (
-        "{place} refused the credentials ({reason}); check user, password and authSource in the "
+        "{name} refused the credentials ({reason}); check user, password and authSource in the "
         "URL, and the user's roles"
     ),
 )
@@ -39,11 +41,11 @@ class MissingIndexError(StoreUnavailableError):
 
 _FULL = (
     StoreUnavailableError,
-    "{place} cannot write: its disk is full ({reason}); make room, then try again",
+    "{name} cannot write: its disk is full ({reason}); make room, then try again",
 )
 _READ_ONLY = (
     StoreUnavailableError,
-    "{place} is read-only at the moment ({reason}); what writes has to be tried again later",
+    "{name} is read-only at the moment ({reason}); what writes has to be tried again later",
 )
 # Some codes mean many things: the words tell which.
 _BY_CODE: list[tuple[set[int], str, tuple[type[ZepStoreError], str]]] = [
@@ -58,12 +60,17 @@ _BY_CODE: list[tuple[set[int], str, tuple[type[ZepStoreError], str]]] = [
         "",
         (
             MissingIndexError,
-            "{place} has no index to search by yet ({reason}); while it is being built, try again",
+            "{name} has no index to search by yet ({reason}); while it is being built, try again",
         ),
     ),
     ({20}, "read-only mode", _READ_ONLY),
     ({371}, "", _READ_ONLY),
     ({UNAUTHORIZED, 18, 8000}, "", _REFUSED),
+    (
+        {_WRITE_CONFLICT},
+        "",
+        (StoreUnavailableError, "{name} kept meeting other writes ({reason}); try again"),
+    ),
     (
         {10334, 17280, 17419, 17420},
         "",
@@ -72,12 +79,12 @@ _BY_CODE: list[tuple[set[int], str, tuple[type[ZepStoreError], str]]] = [
 ]
 _TIMED_OUT = (
     StoreUnavailableError,
-    "{place} did not answer in time ({reason}); try again, or give the client a longer timeout",
+    "{name} did not answer in time ({reason}); try again, or give the client a longer timeout",
 )
 _NO_PRIMARY = (
     StoreUnavailableError,
     (
-        "{place} is no primary at the moment ({reason}); an election takes seconds: try again, "
+        "{name} is no primary at the moment ({reason}); an election takes seconds: try again, "
         "and name the replica set in the URL (replicaSet=…), since a secondary takes no writes"
     ),
 )
@@ -97,19 +104,19 @@ _BY_TYPE: list[tuple[tuple[type[Exception], ...], type[ZepStoreError], str]] = [
             OSError,
         ),
         BadRequestError,
-        "the URL of {place} cannot be used: {reason}",
+        "the URL of {name} cannot be used: {reason}",
     ),
-    ((errors.DuplicateKeyError,), AlreadyExistsError, "{place} has it already: {reason}"),
+    ((errors.DuplicateKeyError,), AlreadyExistsError, "{name} has it already: {reason}"),
     (
         (errors.InvalidOperation,),
         BadRequestError,
-        "the client for {place} cannot be used any more: {reason}",
+        "the client for {name} cannot be used any more: {reason}",
     ),
     (
         (errors.WTimeoutError, errors.WriteConcernError),
         StoreUnavailableError,
         (
-            "{place} could not confirm that the write is durable ({reason}); it may be stored; "
+            "{name} could not confirm that the write is durable ({reason}); it may be stored; "
             "repeating it with the same ids is safe"
         ),
     ),
@@ -117,26 +124,43 @@ _BY_TYPE: list[tuple[tuple[type[Exception], ...], type[ZepStoreError], str]] = [
         (errors.ServerSelectionTimeoutError,),
         StoreUnavailableError,
         (
-            "cannot reach {place} ({reason}); check that MongoDB runs there (if it stopped, its "
+            "cannot reach {name} ({reason}); check that MongoDB runs there (if it stopped, its "
             "log says why: a full disk, perhaps), that host, port and network are right, and that "
             "the replica set has a primary"
         ),
     ),
     ((errors.NotPrimaryError,), *_NO_PRIMARY),
 ]
-_LOST = (StoreUnavailableError, "lost the connection to {place} ({reason}); try again")
+_LOST = (StoreUnavailableError, "lost the connection to {name} ({reason}); try again")
 
 
-_UNKNOWN = (APIError, "{place} answered: {reason}")
+_UNKNOWN = (APIError, "{name} answered: {reason}")
 
 
 def is_lost_connection(error: BaseException) -> bool:
-    """Whether the server went away during the call, which may or may not have been carried out."""
+    """Return whether the server went away during the call, which may have been carried out."""
     return _is_leaving(error) or (
         isinstance(error, errors.AutoReconnect)
         and not error.timeout
         and not isinstance(error, errors.ServerSelectionTimeoutError)
     )
+
+
+def is_write_conflict(error: BaseException) -> bool:
+    """Return whether the server gave a write up for another one that went on at the same time."""
+    failures: list[Mapping[str, Any]] = []
+    if isinstance(error, errors.BulkWriteError):
+        failures = error.details["writeErrors"]
+    codes = {getattr(error, "code", None), *(failure["code"] for failure in failures)}
+    return _WRITE_CONFLICT in codes
+
+
+def is_on_id(failure: Mapping[str, Any]) -> bool:
+    """Return whether it was the ``_id`` of a document that an insert found taken."""
+    if pattern := failure.get("keyPattern"):
+        return "_id" in pattern
+    # MongoDB's relatives only name the index.
+    return bool(re.search(r"\b_id_\b", failure["errmsg"]))
 
 
 def refused_write(failure: Mapping[str, Any]) -> errors.PyMongoError:
@@ -149,34 +173,34 @@ def _is_leaving(error: BaseException) -> bool:
 
 
 def is_unreachable(error: BaseException) -> bool:
-    """Whether no server could be found at all."""
+    """Return whether no server could be found at all."""
     return isinstance(error, errors.ServerSelectionTimeoutError)
 
 
-def translated(error: BaseException, place: str) -> ZepStoreError:
+def translated(error: BaseException, name: str) -> ZepStoreError:
     """Return the error of ours for one of a driver's.
 
     Args:
         error: What the driver raised.
-        place: The database's name for a reader, without credentials.
+        name: The database's name for a reader, without credentials.
     """
-    kind, message = _kind(error)
+    error_class, message = _template(error)
     reason = str(error)
     for ballast in (", full error: ", ", Timeout:", " (configured timeouts"):
         reason = reason.partition(ballast)[0]
-    return kind(message.format(place=place, reason=reason))
+    return error_class(message.format(name=name, reason=reason))
 
 
-def _kind(error: BaseException) -> tuple[type[ZepStoreError], str]:
+def _template(error: BaseException) -> tuple[type[ZepStoreError], str]:
     code = getattr(error, "code", None)
-    for codes, words, told in _BY_CODE:
+    for codes, words, template in _BY_CODE:
         if code in codes and words in str(error):
-            return told
+            return template
     if isinstance(error, errors.ServerSelectionTimeoutError) and _NO_ENTRY in str(error):
         return _REFUSED  # the driver remembers it from the call before
-    for types, kind, message in _BY_TYPE:
+    for types, error_class, message in _BY_TYPE:
         if isinstance(error, types):
-            return kind, message
+            return error_class, message
     if _is_leaving(error):
         return _NO_PRIMARY
     if isinstance(error, errors.PyMongoError) and (error.timeout or code in _TIME_IS_UP):

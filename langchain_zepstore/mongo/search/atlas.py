@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import APIError, AuthError
-from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.search.hits import Found, place_of
 from langchain_zepstore.mongo.search.scope import Selection
 

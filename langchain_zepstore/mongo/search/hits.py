@@ -10,7 +10,7 @@ import bson
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo.documents import MessageDocument, Query
-from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.search.ranking import Place
 
 if TYPE_CHECKING:

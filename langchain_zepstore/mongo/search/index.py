@@ -2,7 +2,7 @@
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import ZepStoreError
-from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.indexes import SEARCH_INDEX, search_index
 
 DEFAULT_LANGUAGE = "english"

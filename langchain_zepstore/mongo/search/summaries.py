@@ -10,7 +10,7 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.models import MemorySearchResult
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.documents import Query, SessionDocument, Update
-from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.search.hits import Found, Near
 from langchain_zepstore.mongo.search.index import language_of
 from langchain_zepstore.mongo.search.mmr import choice, varied

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo.documents import MessageDocument, Query
-from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.driver.errors import MissingIndexError
 from langchain_zepstore.mongo.search.hits import Found, live_at, place_of
 from langchain_zepstore.mongo.search.index import ensure_search_index

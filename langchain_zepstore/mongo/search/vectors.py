@@ -15,7 +15,7 @@ from langchain_zepstore.core.arguments import EmbeddingPage
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo.codecs import MAX_DOCUMENT_BYTES
 from langchain_zepstore.mongo.documents import Embedding, MessageDocument, Query, Update
-from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.search import atlas as vector_index
 from langchain_zepstore.mongo.search.hits import Found, Near, at, decoded, place_of
 from langchain_zepstore.mongo.search.ranking import Place, spoken

@@ -2,7 +2,6 @@
 
 from fastapi import APIRouter, Request, Response
 
-from langchain_zepstore.client import ZepClient
 from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.messages.parts import all_from_zep
 from langchain_zepstore.messages.storable import check_metadata
@@ -14,9 +13,10 @@ from langchain_zepstore.server.responses import Answers, ok_response
 from langchain_zepstore.server.routes.messages import pages_of
 from langchain_zepstore.server.schemas import Count, Id, MemoryBody, read_body
 from langchain_zepstore.server.streaming import json_array
+from langchain_zepstore.store_client import StoreClient
 
 
-def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
+def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
     """Add Zep's routes."""
 
     @router.post(

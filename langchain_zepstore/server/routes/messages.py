@@ -4,7 +4,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from langchain_zepstore.client import ZepClient
 from langchain_zepstore.core.operation import Page
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.wire import NEXT_CURSOR_HEADER
@@ -30,13 +29,14 @@ from langchain_zepstore.server.schemas import (
     read_body,
 )
 from langchain_zepstore.server.streaming import PAGE, Fetch, encoded_lines, json_lines
+from langchain_zepstore.store_client import StoreClient
 
 _PAGE = 100
 _MAX_PAGE = 10_000  # messages in a page of lines; more would be held in memory
 _NDJSON = "application/x-ndjson"
 
 
-def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
+def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
     """Add Zep's routes."""
 
     @router.get(
@@ -90,7 +90,7 @@ def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
         return Answers.to(request, version).message(message)
 
 
-def add_own_routes(router: APIRouter, client: ZepClient) -> None:
+def add_own_routes(router: APIRouter, client: StoreClient) -> None:
     """Add what Zep has not."""
 
     @router.delete(
@@ -162,7 +162,7 @@ def add_own_routes(router: APIRouter, client: ZepClient) -> None:
         return Response(content, headers=headers, media_type=media_type)
 
 
-def pages_of(client: ZepClient, session_id: str, **options: Any) -> Fetch[Message]:
+def pages_of(client: StoreClient, session_id: str, **options: Any) -> Fetch[Message]:
     """Return a function that reads a session's messages page by page."""
 
     async def fetch(after: Any) -> Page[Message]:

@@ -4,7 +4,6 @@ from dataclasses import asdict
 
 from fastapi import APIRouter, Request, Response
 
-from langchain_zepstore.client import ZepClient
 from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.validation import checked_id
 from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult
@@ -12,9 +11,10 @@ from langchain_zepstore.server.auth import access_of
 from langchain_zepstore.server.openapi import EmbedAnswer, SearchAnswer, accepts, failures
 from langchain_zepstore.server.responses import Answers
 from langchain_zepstore.server.schemas import EmbedBody, Id, Limit, read_arguments, read_body
+from langchain_zepstore.store_client import StoreClient
 
 
-def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
+def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
     """Add Zep's route."""
 
     @router.post(
@@ -32,7 +32,7 @@ def add_routes(router: APIRouter, client: ZepClient, version: int) -> None:
         return Answers.to(request, version).results(found)
 
 
-def add_own_routes(router: APIRouter, client: ZepClient) -> None:
+def add_own_routes(router: APIRouter, client: StoreClient) -> None:
     """Add what Zep has not."""
 
     @router.post(

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import PlainTextResponse
 
-from langchain_zepstore.client import ZepClient
 from langchain_zepstore.core.arguments import Listing
 from langchain_zepstore.errors import ZepStoreError
 from langchain_zepstore.server.asgi.observability import Metrics
@@ -15,12 +14,13 @@ from langchain_zepstore.server.auth import access_of
 from langchain_zepstore.server.openapi import PurgeAnswer, accepts, failures
 from langchain_zepstore.server.responses import Answers, text_response
 from langchain_zepstore.server.schemas import Id, PurgeBody, read_body
+from langchain_zepstore.store_client import StoreClient
 
 _READY_SECONDS = 5.0
 _NOBODY = 2**62  # an id behind all: the question costs nothing
 
 
-def add_routes(router: APIRouter, client: ZepClient, metrics: Metrics) -> None:
+def add_routes(router: APIRouter, client: StoreClient, metrics: Metrics) -> None:
     """Add what stands outside of Zep's interface."""
 
     @router.get("/healthz", response_class=PlainTextResponse)
@@ -45,7 +45,7 @@ def add_routes(router: APIRouter, client: ZepClient, metrics: Metrics) -> None:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def add_own_routes(router: APIRouter, client: ZepClient) -> None:
+def add_own_routes(router: APIRouter, client: StoreClient) -> None:
     """Add what Zep has not."""
 
     @router.post(

@@ -4,7 +4,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from langchain_zepstore.client import ZepClient
 from langchain_zepstore.core.arguments import RecentQuery
 from langchain_zepstore.core.operation import Page
 from langchain_zepstore.errors import NotFoundError
@@ -28,9 +27,10 @@ from langchain_zepstore.server.schemas import (
     read_filter,
 )
 from langchain_zepstore.server.streaming import PAGE, json_array
+from langchain_zepstore.store_client import StoreClient
 
 
-def add_routes(router: APIRouter, client: ZepClient) -> None:
+def add_routes(router: APIRouter, client: StoreClient) -> None:
     """Add Zep's routes, with the parameters that we add to them."""
 
     @router.post(
@@ -104,7 +104,7 @@ def add_routes(router: APIRouter, client: ZepClient) -> None:
         return Answers.to(request).session(updated)
 
 
-def add_own_routes(router: APIRouter, client: ZepClient) -> None:
+def add_own_routes(router: APIRouter, client: StoreClient) -> None:
     """Add what Zep has not."""
 
     @router.post(
@@ -194,13 +194,13 @@ def add_own_routes(router: APIRouter, client: ZepClient) -> None:
         return Answers.to(request).session(session, is_own=True)
 
 
-async def _recent(client: ZepClient, request: Request, query: RecentQuery) -> Response:
+async def _recent(client: StoreClient, request: Request, query: RecentQuery) -> Response:
     page = await client.arun(lambda store: store.sessions.recent(query))
     return Answers.to(request).session_page(page)
 
 
 async def listed(
-    client: ZepClient, answers: Answers, limit: int | None, cursor: int | None, **which: Any
+    client: StoreClient, answers: Answers, limit: int | None, cursor: int | None, **which: Any
 ) -> Response:
     """Return a page of sessions, or page by page all of them."""
     if limit is not None:
@@ -214,7 +214,7 @@ async def listed(
     return await json_array(fetch, cursor, answers.session_fields, answers.media_type)
 
 
-async def _check_not_others(client: ZepClient, request: Request, session_id: str) -> None:
+async def _check_not_others(client: StoreClient, request: Request, session_id: str) -> None:
     # To create a session over another's deleted one would take its id from its user.
     found = await client.arun(lambda store: store.sessions.find(session_id))
     if found is not None:

@@ -4,15 +4,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from langchain_zepstore.client import ZepClient
 from langchain_zepstore.core.validation import checked_id
 from langchain_zepstore.server.auth import access_of
 from langchain_zepstore.server.openapi import SummaryAnswer, SummaryInputAnswer, accepts, failures
 from langchain_zepstore.server.responses import Answers
 from langchain_zepstore.server.schemas import SummaryBody, read_body
+from langchain_zepstore.store_client import StoreClient
 
 
-def add_own_routes(router: APIRouter, client: ZepClient) -> None:
+def add_own_routes(router: APIRouter, client: StoreClient) -> None:
     """Add them."""
 
     @router.get("/unsummarized", response_model=SummaryInputAnswer, responses=failures(400, 404))

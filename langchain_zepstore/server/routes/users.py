@@ -4,7 +4,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from langchain_zepstore.client import ZepClient
 from langchain_zepstore.core.operation import Page
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import CreateUserRequest, Session, UpdateUserRequest, User
@@ -14,9 +13,10 @@ from langchain_zepstore.server.responses import Answers, ok_response
 from langchain_zepstore.server.routes.sessions import listed
 from langchain_zepstore.server.schemas import Cursor, Id, Limit, UserBody, UserPatch, read_body
 from langchain_zepstore.server.streaming import PAGE, json_array
+from langchain_zepstore.store_client import StoreClient
 
 
-def add_routes(router: APIRouter, client: ZepClient, noun: str) -> None:
+def add_routes(router: APIRouter, client: StoreClient, noun: str) -> None:
     """Add Zep's routes, under the noun that its version has for them."""
 
     @router.post(
@@ -77,7 +77,7 @@ def add_routes(router: APIRouter, client: ZepClient, noun: str) -> None:
 
 
 async def _listed(
-    client: ZepClient, answers: Answers, limit: int | None, cursor: int | None
+    client: StoreClient, answers: Answers, limit: int | None, cursor: int | None
 ) -> Response:
     if limit is not None:
         return answers.users(await client.user.alist(limit, cursor))
@@ -89,7 +89,7 @@ async def _listed(
     return await json_array(fetch, cursor, answers.user_fields, answers.media_type)
 
 
-async def _alone(client: ZepClient, user_id: str, after: int) -> list[User]:
+async def _alone(client: StoreClient, user_id: str, after: int) -> list[User]:
     try:
         user = await client.user.aget(user_id)
     except NotFoundError:

@@ -612,7 +612,7 @@ NOBODY = "mongodb://127.0.0.1:1/"
 async def test_a_timeout_in_the_url_is_respected(option, driver):
     asynchronous, options = DRIVERS[driver]
     client = ZepClient(f"{NOBODY}?{option}", timeout=5, **options)
-    await asyncio.to_thread(client._backend)  # imports
+    await asyncio.to_thread(client._opened)  # imports
     start = time.monotonic()
     with pytest.raises(StoreUnavailableError):
         await Facade(client, asynchronous=asynchronous).message.count("a session")
@@ -624,7 +624,7 @@ async def test_a_timeout_in_the_url_is_respected(option, driver):
 async def test_the_timeout_argument_holds_without_one_in_the_url(driver):
     asynchronous, options = DRIVERS[driver]
     client = ZepClient(NOBODY, timeout=0.5, **options)
-    await asyncio.to_thread(client._backend)  # imports
+    await asyncio.to_thread(client._opened)  # imports
     start = time.monotonic()
     with pytest.raises(StoreUnavailableError):
         await Facade(client, asynchronous=asynchronous).message.count("a session")

@@ -30,7 +30,7 @@ from langchain_zepstore.messages import langchain as lc_messages
 from langchain_zepstore.messages.parts import from_langchain, from_zep
 from langchain_zepstore.messages.wire import from_json, parts_fields, to_json
 from langchain_zepstore.mongo import codecs
-from langchain_zepstore.mongo.driver.collection import _CODEC
+from langchain_zepstore.mongo.driver.collection import CODEC
 from langchain_zepstore.mongo.encoding import decoded_metadata, encoded_metadata
 
 NOW = datetime(2026, 7, 1, 12, 30, 15, 250_000, tzinfo=UTC)
@@ -170,7 +170,7 @@ STRATEGIES = {
 
 
 def through_bson(document: dict[str, Any]) -> dict[str, Any]:
-    return bson.decode(bson.encode(document), codec_options=_CODEC)
+    return bson.decode(bson.encode(document), codec_options=CODEC)
 
 
 def stored(parts: MessageParts) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from langchain_zepstore.messages.marks import JSON
 from langchain_zepstore.messages.storable import NEEDS_MARKS, check_storable
 from langchain_zepstore.messages.wire import from_json, to_json
-from langchain_zepstore.mongo.driver.collection import _CODEC
+from langchain_zepstore.mongo.driver.collection import CODEC
 from langchain_zepstore.mongo.encoding import decoded, encoded, encoding_fields
 
 MARKS = [
@@ -64,7 +64,7 @@ def test_every_value_comes_back_from_json_as_it_was(value) -> None:
 def test_every_value_comes_back_from_bson_as_it_was(value) -> None:
     needs = check_storable(value, "value", with_marks=True)
     document = {"value": encoded(value, needs), **encoding_fields(needs)}
-    read = bson.decode(bson.encode(document), codec_options=_CODEC)
+    read = bson.decode(bson.encode(document), codec_options=CODEC)
     assert same(decoded(read["value"], read), value)
 
 
@@ -73,7 +73,7 @@ def test_a_value_that_needs_nothing_is_json_and_bson_as_it_stands(value) -> None
     if check_storable(value, "value", with_marks=True) == 0:
         assert JSON.mark(value) == value
         assert encoded(value, 0) is value
-        assert bson.decode(bson.encode({"": value}), codec_options=_CODEC)[""] == value
+        assert bson.decode(bson.encode({"": value}), codec_options=CODEC)[""] == value
 
 
 class Colour(StrEnum):

@@ -16,7 +16,7 @@ from langchain_zepstore import BadRequestError, Message
 from langchain_zepstore.messages.parts import all_from_zep
 from langchain_zepstore.messages.storable import check_metadata, check_storable
 from langchain_zepstore.mongo.codecs import with_sizes
-from langchain_zepstore.mongo.driver.collection import _CODEC
+from langchain_zepstore.mongo.driver.collection import CODEC
 from langchain_zepstore.mongo.encoding import encoded, encoded_metadata
 
 
@@ -208,7 +208,7 @@ def test_a_subclass_is_stored_as_the_plain_value(value, plain) -> None:
         [(key, item)] = stored.items()
         assert type(key) is str
         assert type(item) in (int, list)
-    assert bson.decode(bson.encode({"v": stored}), codec_options=_CODEC)["v"] == plain
+    assert bson.decode(bson.encode({"v": stored}), codec_options=CODEC)["v"] == plain
 
 
 def test_what_was_passed_in_is_not_changed() -> None:
@@ -283,5 +283,5 @@ def test_datetimes_are_utc_and_cut_to_milliseconds(moment, kept) -> None:
         role="user", content="", created_at=moment, metadata={"at": moment}
     )
     [(body, _)] = with_sizes(all_from_zep([said]))
-    read = bson.decode(bson.encode(body), codec_options=_CODEC)
+    read = bson.decode(bson.encode(body), codec_options=CODEC)
     assert (read["created_at"], read["metadata"]["at"]) == (kept, kept)

@@ -1,0 +1,64 @@
+"""The package's collections in one database."""
+
+from typing import Any
+
+from pymongo import IndexModel, WriteConcern
+
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.errors import AuthError
+from langchain_zepstore.mongo.documents import (
+    CounterDocument,
+    MessageDocument,
+    SessionDocument,
+    UserDocument,
+)
+from langchain_zepstore.mongo.driver.collection import CODEC, Collection
+from langchain_zepstore.mongo.driver.durability import LastWriter
+from langchain_zepstore.mongo.driver.errors import UNAUTHORIZED
+from langchain_zepstore.mongo.driver.retry import Deployment
+
+
+class Database:
+    """The package's collections in one database.
+
+    Attributes:
+        sessions: One document per session.
+        messages: One document per message.
+        users: One document per user.
+        counters: The last small int handed out, one per collection.
+        last_writer: Who wrote last.
+        language: The language of searches by words; ``None``: as the database has it.
+        search_language: The language that the database has, once that is known.
+        vector_indexes: Whether Atlas has an index of vectors of a length, once that is known.
+    """
+
+    def __init__(self, raw: Any, deployment: Deployment, language: str | None = None) -> None:
+        concern = WriteConcern(**{"w": "majority", "j": True, **raw.write_concern.document})
+
+        def collection(name: str) -> Collection[Any]:
+            return Collection(
+                raw.get_collection(name, codec_options=CODEC, write_concern=concern), deployment
+            )
+
+        self.sessions: Collection[SessionDocument] = collection("sessions")
+        self.messages: Collection[MessageDocument] = collection("messages")
+        self.users: Collection[UserDocument] = collection("users")
+        self.counters: Collection[CounterDocument] = collection("counters")
+        self.last_writer = LastWriter()
+        self.language = language
+        self.search_language: str | None = None
+        self.vector_indexes: dict[int, bool] = {}
+        self._ensured: set[str] = set()
+
+    def ensure(self, collection: Collection[Any], index: IndexModel) -> Operation[None]:
+        """Make sure, once, that an index is there that not everyone needs."""
+        name = index.document["name"]
+        if name in self._ensured:
+            return
+        if name not in (yield from collection.index_information()):
+            try:
+                yield from collection.create_indexes([index])
+            except AuthError as error:  # without it, it takes longer
+                if getattr(error.__cause__, "code", None) != UNAUTHORIZED:
+                    raise
+        self._ensured.add(name)

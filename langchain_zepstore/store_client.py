@@ -1,0 +1,274 @@
+"""``StoreClient``: runs operations on the store behind a URL."""
+
+import asyncio
+import atexit
+import os
+import pickle
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+
+from langchain_zepstore.core.operation import arun, run
+from langchain_zepstore.core.settings import Settings
+from langchain_zepstore.core.store import Backend, Call
+from langchain_zepstore.core.urls import (
+    default_url,
+    embedded_directory,
+    is_embedded,
+    is_http,
+    one_url,
+    without_credentials,
+)
+from langchain_zepstore.core.validation import checked_period
+from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.managers.memory import MemoryManager
+from langchain_zepstore.managers.messages import MessageManager
+from langchain_zepstore.managers.users import UserManager
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+
+T = TypeVar("T")
+
+
+class StoreClient:
+    """Runs operations on a store. The arguments are ``ZepClient``'s.
+
+    Attributes:
+        memory: The session manager.
+        message: The messages one by one.
+        user: The user manager.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        base_url: str | None = None,
+        api_url: str | None = None,
+        api_key: str | None = None,
+        database: str | None = None,
+        client: Any = None,
+        async_client: Any = None,
+        async_driver: Literal["motor", "pymongo"] = "motor",
+        embeddings: "Embeddings | None" = None,
+        language: str | None = None,
+        retention: timedelta | None = None,
+        timeout: float = 10.0,
+    ) -> None:
+        url = one_url(url, base_url, api_url)
+        if url is None and client is None and async_client is None:
+            url = default_url()
+        self._settings = Settings(
+            url=url,
+            api_key=api_key,
+            database=database,
+            client=client,
+            async_client=async_client,
+            async_driver=async_driver,
+            embeddings=embeddings,
+            language=language,
+            retention=retention,
+            timeout=timeout,
+        )
+        self._backend: Backend | None = None
+        self._closed = False
+        self.memory = MemoryManager(self)
+        self.message = MessageManager(self)
+        self.user = UserManager(self)
+
+    @property
+    def url(self) -> str | None:
+        """The URL; ``None`` where clients of MongoDB's drivers were passed in."""
+        return self._settings.url
+
+    @property
+    def location(self) -> str:
+        """Where the data is: the embedded server's directory, or the URL without credentials."""
+        if self.url is None:
+            return "a client passed in"
+        if not is_embedded(self.url):
+            return without_credentials(self.url)
+        from langchain_zepstore.embedded.server import EmbeddedServer  # noqa: PLC0415 - see _backend
+
+        return str(EmbeddedServer(embedded_directory(self.url)).directory)
+
+    def purge(self, older_than: timedelta | None = None) -> dict[str, int]:
+        """Remove for good, now, what the database would remove later.
+
+        Args:
+            older_than: Only what has been soft-deleted for so long; without it, all of it.
+
+        Returns:
+            How many were removed: ``{"messages": …, "sessions": …, "users": …}``.
+
+        Raises:
+            BadRequestError: ``older_than`` is no timedelta, or negative.
+            StoreUnavailableError: The database cannot be reached; repeating the call goes on.
+        """
+        return self.run(_purging(older_than))
+
+    async def apurge(self, older_than: timedelta | None = None) -> dict[str, int]:
+        """Remove for good, now, what the database would remove later; see ``purge``."""
+        return await self.arun(_purging(older_than))
+
+    def run(self, call: Call[T]) -> T:
+        """Run an operation of the store. For the package's own managers and adapters."""
+        return run(call(self._opened().open()))
+
+    async def arun(self, call: Call[T]) -> T:
+        """Run an operation of the store. For the package's own managers and adapters."""
+        if self._backend is None:
+            await asyncio.to_thread(self._opened)  # it imports the drivers
+        return await arun(call(await self._opened().aopen()))
+
+    def _opened(self) -> Backend:
+        if self._closed:
+            raise BadRequestError("this ZepClient is closed; build a new one")
+        if self._backend is None:
+            with _importing:
+                self._backend = self._backend or _backend(self._settings)
+        return self._backend
+
+    def close(self) -> None:
+        """Close the connections and leave the embedded server. May be called twice.
+
+        What belongs to a running event loop, an ``AsyncMongoClient`` for one, only ``aclose`` can
+        close.
+        """
+        self._closed = True
+        if self._backend is not None:
+            self._backend.close()
+
+    async def aclose(self) -> None:
+        """Close the connections, also those of this event loop. May be called twice."""
+        self._closed = True
+        if self._backend is not None:
+            await self._backend.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        error_class: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        error_class: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        url = self.url or ""
+        shown = url if is_embedded(url) else without_credentials(url)
+        return f"{type(self).__name__}({shown!r})"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the arguments, credentials among them: connections stay where they are."""
+        settings = self._settings
+        if settings.has_clients:
+            raise pickle.PicklingError(
+                "a client that was built with client= or async_client= cannot be pickled: "
+                "connections stay in their process; build it from a URL"
+            )
+        try:
+            arguments = pickle.dumps(settings.arguments())
+        except Exception as error:
+            raise pickle.PicklingError(
+                f"the embeddings of this client ({type(settings.embeddings).__name__}) cannot be "
+                f"pickled: {error}"
+            ) from error
+        return _unpickled, (type(self), arguments)
+
+
+def _purging(older_than: timedelta | None) -> Call[dict[str, int]]:
+    if older_than is not None:
+        checked_period(older_than, "older_than")
+    return lambda store: store.deletion.purge(older_than)
+
+
+def _backend(settings: Settings) -> Backend:
+    # Imported here: drivers cost more to import than everything else, and not everyone needs them.
+    if is_http(settings.url):
+        from langchain_zepstore.http.backend import HttpBackend  # noqa: PLC0415
+
+        return HttpBackend(settings)
+    from langchain_zepstore.mongo.backend import MongoBackend  # noqa: PLC0415
+
+    return MongoBackend(settings)
+
+
+# A fork in the middle of an import would leave a module in the child that is never ready.
+_importing = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_importing.acquire,
+        after_in_parent=_importing.release,
+        after_in_child=_importing.release,
+    )
+
+_C = TypeVar("_C", bound=StoreClient)
+_shared: dict[tuple[Any, ...], StoreClient] = {}
+
+
+def shared_client(url: str | None = None, api_key: str | None = None) -> StoreClient:
+    """Return the client that everything built from this URL shares in this process.
+
+    A chain builds a history per call; each with connections of its own would leak them. The client
+    is closed when the process ends.
+    """
+    url = one_url(url) or default_url()
+    return _share((os.getpid(), url, api_key), lambda: StoreClient(url, api_key=api_key))
+
+
+def _unpickled(model: type[_C], arguments: bytes) -> _C:
+    # Shared too: a worker may unpickle a history for each of its tasks.
+    key = (os.getpid(), model, arguments)
+    return _share(key, lambda: model(**pickle.loads(arguments)))  # noqa: S301 - from a pickle
+
+
+def _share(key: tuple[Any, ...], build: Callable[[], _C]) -> _C:
+    client: Any = _shared.get(key)
+    if client is None or client._closed:  # noqa: SLF001 - its own module
+        client = _shared[key] = build()
+    return client  # type: ignore[no-any-return]
+
+
+def client_of(client: Any, url: str | None = None, api_key: str | None = None) -> StoreClient:
+    """Return the client that was passed in, or that of the URL, which is shared.
+
+    Raises:
+        BadRequestError: It is none, or there is a URL as well.
+    """
+    if client is None:
+        return shared_client(url, api_key)
+    if url is not None:
+        raise BadRequestError("pass url or client, not both")
+    if not isinstance(client, StoreClient):
+        raise BadRequestError(f"client must be a ZepClient, not {type(client).__name__}")
+    return client
+
+
+@atexit.register
+def _close_shared() -> None:
+    for (pid, *_), client in _shared.items():
+        if pid == os.getpid():
+            client.close()

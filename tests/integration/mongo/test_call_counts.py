@@ -1,0 +1,46 @@
+"""How many calls inside the package a warm operation takes."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from langchain_core.messages import AIMessage, HumanMessage
+
+import langchain_zepstore
+from langchain_zepstore import ZepClient
+
+PACKAGE = str(Path(langchain_zepstore.__file__).parent)
+
+
+def calls_inside(operation: Callable[[], Any]) -> int:
+    """Return how often functions of the package are called or resumed."""
+    calls = 0
+
+    def count(frame: FrameType, event: str, argument: Any) -> None:
+        nonlocal calls
+        calls += event == "call" and frame.f_code.co_filename.startswith(PACKAGE)
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        operation()
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+def test_counting_takes_at_most_16_calls(mongo_url, session_id):
+    with ZepClient(mongo_url) as client:
+        client.message.count(session_id)
+        assert 5 < calls_inside(lambda: client.message.count(session_id)) <= 16
+
+
+def test_adding_two_plain_messages_takes_at_most_90_calls(mongo_url, session_id):
+    with ZepClient(mongo_url) as client:
+        history = client.chat_history(session_id)
+        for _ in range(2):  # the second learns that the first was durable
+            history.add_messages([HumanMessage("Hello"), AIMessage("Hi")])
+        messages = [HumanMessage("How are you?"), AIMessage("Fine")]
+        assert 20 < calls_inside(lambda: history.add_messages(messages)) <= 90
