@@ -1,6 +1,6 @@
 """Run as a program: forks while another thread makes a client's first call.
 
-Arguments: the URL, and how many rounds. Prints how many children made their own first call and ended.
+Arguments: the URL, and how many rounds. Prints how many children ended.
 """
 
 import contextlib
@@ -17,9 +17,7 @@ PATIENCE = 60
 
 
 def call(client: ZepClient) -> None:
-    with contextlib.suppress(
-        StoreUnavailableError
-    ):  # with nobody there, it was opened all the same
+    with contextlib.suppress(StoreUnavailableError):  # opened, though nobody is there
         client.message.count("forked")
 
 
