@@ -173,7 +173,7 @@ def _given(url: str) -> set[str]:
 
 
 def _own_limits(url: str) -> set[str]:
-    return _given(url) & {name.lower() for name in _LIMITS}
+    return _given(url) & {name.lower() for name in (*_LIMITS, "timeoutMS")}
 
 
 def _options(settings: Settings, url: str) -> Mapping[str, Any]:
