@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from langchain_zepstore.core.operation import Abandonable, Operation
+from langchain_zepstore.core.operation import Cancellable, Operation
 from langchain_zepstore.errors import APIError, BadRequestError
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def embedders(embeddings: Embeddings) -> tuple[Embedder, Embedder]:
         Embedder(model, embeddings.embed_query, embeddings.embed_documents),
         Embedder(
             model,
-            lambda text: Abandonable(embeddings.aembed_query(text)),
-            lambda texts: Abandonable(embeddings.aembed_documents(texts)),
+            lambda text: Cancellable(embeddings.aembed_query(text)),
+            lambda texts: Cancellable(embeddings.aembed_documents(texts)),
         ),
     )
 

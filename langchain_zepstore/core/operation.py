@@ -18,7 +18,7 @@ Operation = Generator[Any, Any, T]
 
 
 @dataclass(frozen=True, slots=True)
-class Abandonable:
+class Cancellable:
     """An awaitable that changes nothing in the store: a cancellation need not wait for its end."""
 
     call: Awaitable[Any]
@@ -48,20 +48,20 @@ async def arun(operation: Operation[T]) -> T:
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
         try:
-            result = await _answer(yielded)
+            result = await _resolve(yielded)
         except BaseException as error:  # noqa: BLE001 - the operation decides what it means
             step = partial(operation.throw, error)
         else:
             step = partial(operation.send, result)
 
 
-async def _answer(yielded: Any) -> Any:
-    if isinstance(yielded, Abandonable):
+async def _resolve(yielded: Any) -> Any:
+    if isinstance(yielded, Cancellable):
         return await yielded.call
-    return await _to_its_end(yielded) if isawaitable(yielded) else yielded
+    return await _shielded(yielded) if isawaitable(yielded) else yielded
 
 
-async def _to_its_end(call: Awaitable[T]) -> T:
+async def _shielded(call: Awaitable[T]) -> T:
     future = asyncio.ensure_future(call)
     try:
         return await asyncio.shield(future)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from langchain_zepstore.core.ids import new_id
-from langchain_zepstore.core.operation import Abandonable, Operation
+from langchain_zepstore.core.operation import Cancellable, Operation
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_count, checked_id
 from langchain_zepstore.errors import APIError, BadRequestError, StoreUnavailableError
@@ -83,8 +83,8 @@ def summarizing(
     return operation
 
 
-def _asking_later(llm: Model) -> Callable[[LanguageModelInput], Abandonable]:
-    return lambda question: Abandonable(llm.ainvoke(question))
+def _asking_later(llm: Model) -> Callable[[LanguageModelInput], Cancellable]:
+    return lambda question: Cancellable(llm.ainvoke(question))
 
 
 def _part(messages: Sequence[Message]) -> list[Message]:

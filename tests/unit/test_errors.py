@@ -16,7 +16,13 @@ from langchain_zepstore.errors import (
     ZepStoreError,
 )
 from langchain_zepstore.mongo.driver.clients import display_name
-from langchain_zepstore.mongo.driver.errors import is_lost_connection, is_unreachable, translated
+from langchain_zepstore.mongo.driver.errors import (
+    is_lost_connection,
+    is_on_id,
+    is_unreachable,
+    is_write_conflict,
+    translated,
+)
 
 TREE = {
     ZepStoreError: (Exception,),
@@ -159,3 +165,37 @@ def test_a_call_is_repeated_when_the_connection_was_lost_and_not_when_time_ran_o
     error, lost, unreachable
 ) -> None:
     assert (is_lost_connection(error), is_unreachable(error)) == (lost, unreachable)
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        ({"keyPattern": {"_id": 1}, "errmsg": "E11000"}, True),
+        ({"keyPattern": {"session_id": 1, "uuid": 1}, "errmsg": "E11000"}, False),
+        ({"errmsg": "E11000 duplicate key error collection: db.messages index: _id_ dup"}, True),
+        ({"errmsg": "Duplicate key violation on the collection: Index '_id_'"}, True),
+        (
+            {"errmsg": "E11000 duplicate key error collection: db.m index: by_uuid dup"},
+            False,
+        ),
+        ({"errmsg": "Duplicate key violation on the collection: Index 'by_user_id_'"}, False),
+    ],
+)
+def test_a_duplicate_key_is_told_apart_also_where_only_its_index_is_named(
+    failure, expected
+) -> None:
+    assert is_on_id(failure) is expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (driver.OperationFailure("WriteConflict", 112), True),
+        (driver.WriteError("WriteConflict", 112), True),
+        (driver.BulkWriteError({"writeErrors": [{"code": 112, "errmsg": "WriteConflict"}]}), True),
+        (driver.BulkWriteError({"writeErrors": [{"code": 11000, "errmsg": "E11000"}]}), False),
+        (driver.OperationFailure("no", 13), False),
+    ],
+)
+def test_a_write_conflict_is_recognized(error, expected) -> None:
+    assert is_write_conflict(error) is expected
