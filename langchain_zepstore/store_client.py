@@ -21,7 +21,7 @@ from langchain_zepstore.core.urls import (
     one_url,
     without_credentials,
 )
-from langchain_zepstore.core.validation import checked_period
+from langchain_zepstore.core.validation import checked_id, checked_period
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.managers.memory import MemoryManager
 from langchain_zepstore.managers.messages import MessageManager
@@ -95,11 +95,19 @@ class StoreClient:
 
         return str(EmbeddedServer(embedded_directory(self.url)).directory)
 
-    def purge(self, older_than: timedelta | None = None) -> dict[str, int]:
+    def purge(
+        self,
+        older_than: timedelta | None = None,
+        *,
+        user_id: str | None = None,
+        session_id: str | None = None,
+    ) -> dict[str, int]:
         """Remove for good, now, what the database would remove later.
 
         Args:
             older_than: Only what has been soft-deleted for so long; without it, all of it.
+            user_id: Only this user's trash.
+            session_id: Only this session's trash; with a user, only if it is that user's.
 
         Returns:
             How many were removed: ``{"messages": …, "sessions": …, "users": …}``.
@@ -108,11 +116,17 @@ class StoreClient:
             BadRequestError: ``older_than`` is no timedelta, or negative.
             StoreUnavailableError: The database cannot be reached; repeating the call goes on.
         """
-        return self.run(_purging(older_than))
+        return self.run(_purging(older_than, user_id, session_id))
 
-    async def apurge(self, older_than: timedelta | None = None) -> dict[str, int]:
+    async def apurge(
+        self,
+        older_than: timedelta | None = None,
+        *,
+        user_id: str | None = None,
+        session_id: str | None = None,
+    ) -> dict[str, int]:
         """Remove for good, now, what the database would remove later; see ``purge``."""
-        return await self.arun(_purging(older_than))
+        return await self.arun(_purging(older_than, user_id, session_id))
 
     def run(self, call: Call[T]) -> T:
         """Run an operation of the store. For the package's own managers and adapters."""
@@ -199,10 +213,16 @@ class StoreClient:
         return _unpickled, (type(self), arguments)
 
 
-def _purging(older_than: timedelta | None) -> Call[dict[str, int]]:
+def _purging(
+    older_than: timedelta | None, user_id: str | None, session_id: str | None
+) -> Call[dict[str, int]]:
     if older_than is not None:
         checked_period(older_than, "older_than")
-    return lambda store: store.deletion.purge(older_than)
+    if user_id is not None:
+        user_id = checked_id(user_id, "user_id")
+    if session_id is not None:
+        session_id = checked_id(session_id, "session_id")
+    return lambda store: store.deletion.purge(older_than, user_id, session_id)
 
 
 def _backend(settings: Settings) -> Backend:

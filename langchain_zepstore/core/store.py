@@ -183,7 +183,12 @@ class DeletionOperations(Protocol):
     def undelete_message(self, session_id: str, uuid: str) -> Operation[Message]:
         """Bring back a deleted message of a live session; ``NotFoundError`` if there is none."""
 
-    def purge(self, older_than: timedelta | None) -> Operation[dict[str, int]]:
+    def purge(
+        self,
+        older_than: timedelta | None,
+        user_id: str | None = None,
+        session_id: str | None = None,
+    ) -> Operation[dict[str, int]]:
         """Remove what has been soft-deleted for so long; return how many of each kind."""
 
 

@@ -33,10 +33,17 @@ class Deletion:
         answer = yield from self._requests.send("POST", where)
         return answer.read(Message, answer.data)
 
-    def purge(self, older_than: timedelta | None) -> Operation[dict[str, int]]:
+    def purge(
+        self,
+        older_than: timedelta | None,
+        user_id: str | None = None,
+        session_id: str | None = None,
+    ) -> Operation[dict[str, int]]:
         """Remove what has been soft-deleted for so long; return how many of each kind."""
-        seconds = None if older_than is None else older_than.total_seconds()
-        answer = yield from self._requests.send(
-            "POST", path("purge"), body={"older_than": seconds}, repeatable=True
-        )
+        body = {
+            "older_than": None if older_than is None else older_than.total_seconds(),
+            "user_id": user_id,
+            "session_id": session_id,
+        }
+        answer = yield from self._requests.send("POST", path("purge"), body=body, repeatable=True)
         return {kind: answer.count(kind) for kind in ("messages", "sessions", "users")}

@@ -136,6 +136,9 @@ def placeholders(
 MAX_ADD_DURATION = timedelta(hours=1)
 """The longest time between reserving a number and using it; placeholders stay that long."""
 
+DERIVED_FIELDS = ("embedding",)
+"""The fields of a message that are made from its content."""
+
 FORGETTING: list[Stage] = [
     {
         "$set": {
@@ -145,7 +148,7 @@ FORGETTING: list[Stage] = [
     },
     {
         "$unset": [
-            *("content", "langchain", "metadata", "role", "scope", "embedding"),
+            *("content", "langchain", "metadata", "role", "scope", *DERIVED_FIELDS),
             *("deletion", "own_deletion", "restored"),
         ]
     },
@@ -188,6 +191,7 @@ def to_message(document: MessageDocument) -> Message:
         token_count=document["token_count"],
         metadata=decoded_metadata(document.get("metadata")),
         langchain={"type": type_, "data": data} if type_ else None,
+        deleted_at=document.get("deleted_at"),
     )
 
 

@@ -1,20 +1,18 @@
 """Operations on messages, except deletion."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, TypeVar, cast
+from collections.abc import Iterator, Sequence
+from typing import Literal, TypeVar, cast
 
 from bson import ObjectId
-from langchain_core.messages import BaseMessage
 
 from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.message_parts import MessageParts
-from langchain_zepstore.core.operation import Operation, Page
-from langchain_zepstore.errors import NotFoundError
-from langchain_zepstore.models import Memory, Message
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.messages import langchain as lc_messages
+from langchain_zepstore.models import Message
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.deletion.marks import Marking
 from langchain_zepstore.mongo.documents import (
-    Fields,
     MessageDocument,
     Metadata,
     Query,
@@ -26,9 +24,9 @@ from langchain_zepstore.mongo.driver.collection import Conflict
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.driver.durability import Reservation
 from langchain_zepstore.mongo.encoding import mergeable
-from langchain_zepstore.mongo.expressions import merged
+from langchain_zepstore.mongo.expressions import literal, merged
+from langchain_zepstore.mongo.message_reads import MessageReads, existing, live
 from langchain_zepstore.mongo.reservation import confirm, reserve
-from langchain_zepstore.mongo.summaries import Summaries
 
 T = TypeVar("T")
 
@@ -40,14 +38,12 @@ _HOLDER_FIELDS = dict.fromkeys(
 )
 
 
-class Messages:
+class Messages(MessageReads):
     """Adds and reads messages."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
-        self._messages = database.messages
+        super().__init__(database)
         self._marking = Marking(database)
-        self._summaries = Summaries(database)
 
     def add(
         self,
@@ -212,121 +208,28 @@ class Messages:
         replacement = cast("MessageDocument", {**message, **kept})
         return bool((yield from self._messages.replace({**this, **unchanged}, replacement)))
 
-    def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
-        """Return the last messages of a session, oldest first; all of them without ``lastn``."""
-        return self._window(session_id, lastn, codecs.to_message, codecs.MESSAGE_FIELDS)
-
-    def memory(
-        self, session_id: str, lastn: int | None = None, *, include_deleted: bool = False
-    ) -> Operation[Memory]:
-        """Return the same with the session's summary."""
-        if include_deleted:
-            raise NotImplementedError
-        messages = yield from self.read(session_id, lastn)
-        summary = yield from self._summaries.get(session_id)
-        return Memory(messages=messages, summary=summary)
-
-    def read_langchain(
-        self, session_id: str, lastn: int | None = None
-    ) -> Operation[list[BaseMessage]]:
-        """Return the same as LangChain's messages, without a detour over Zep's."""
-        fields = codecs.LANGCHAIN_FIELDS
-        return self._window(session_id, lastn, codecs.to_langchain, fields)
-
-    def _window(
-        self,
-        session_id: str,
-        lastn: int | None,
-        decode: Callable[[MessageDocument], T],
-        fields: Fields,
-    ) -> Operation[list[T]]:
-        if lastn == 0:
-            return []
-        found = yield from self._messages.find(
-            _live(session_id),
-            sort={"seq": 1 if lastn is None else -1},
-            limit=lastn or 0,
-            fields=fields,
-        )
-        if lastn is not None:
-            found.reverse()
-        return [decode(document) for document in found]
-
-    def page(
-        self,
-        session_id: str,
-        after: Any,
-        limit: int,
-        *,
-        after_id: str | None = None,
-        include_deleted: bool = False,
-    ) -> Operation[Page[Message]]:
-        """Return the next messages of a session after a page's cursor, oldest first."""
-        if after_id is not None or include_deleted:
-            raise NotImplementedError
-        query = _live(session_id)
-        if after is not None:
-            query["seq"] = {"$gt": after}
-        found = yield from self._messages.find(
-            query, sort={"seq": 1}, limit=limit, fields=codecs.MESSAGE_FIELDS
-        )
-        items = [codecs.to_message(document) for document in found]
-        # A short page is not the last: messages may be added meanwhile.
-        return Page(items, found[-1]["seq"] if found else None)
-
-    def numbered_page(self, session_id: str, limit: int, number: int) -> Operation[list[Message]]:
-        """Return a page of a session's messages by its number, from 1, oldest first."""
-        found = yield from self._messages.find(
-            _live(session_id),
-            sort={"seq": 1},
-            skip=(number - 1) * limit,
-            limit=limit,
-            fields=codecs.MESSAGE_FIELDS,
-        )
-        return [codecs.to_message(document) for document in found]
-
-    def around(self, session_id: str, uuid: str, window: int) -> Operation[list[Message]]:
-        """Return a live message with so many before and after it, oldest first."""
-        live = _live(session_id)
-        fields = codecs.MESSAGE_FIELDS
-        found = yield from self._messages.find_one({**live, "uuid": uuid}, fields=fields)
-        message = _existing(found, session_id, uuid)
-        seq = message["seq"]
-        before: list[MessageDocument] = []
-        after: list[MessageDocument] = []
-        if window:
-            before = yield from self._messages.find(
-                {**live, "seq": {"$lt": seq}}, sort={"seq": -1}, limit=window, fields=fields
-            )
-            after = yield from self._messages.find(
-                {**live, "seq": {"$gt": seq}}, sort={"seq": 1}, limit=window, fields=fields
-            )
-        return [codecs.to_message(each) for each in (*reversed(before), message, *after)]
-
-    def get(self, session_id: str, uuid: str) -> Operation[Message]:
-        """Return one message."""
-        found = yield from self._messages.find_one(
-            {**_live(session_id), "uuid": uuid}, fields=codecs.MESSAGE_FIELDS
-        )
-        return codecs.to_message(_existing(found, session_id, uuid))
-
     def update_metadata(self, session_id: str, uuid: str, metadata: Metadata) -> Operation[Message]:
         """Merge metadata into a message's, in one update."""
         patch = mergeable(metadata, "metadata")
         updated = yield from self._messages.find_one_and_update(
-            {**_live(session_id), "uuid": uuid},
+            {**live(session_id), "uuid": uuid},
             [{"$set": {"metadata": merged("$metadata", patch)}}],
             fields=codecs.MESSAGE_FIELDS,
         )
-        return codecs.to_message(_existing(updated, session_id, uuid))
+        return codecs.to_message(existing(updated, session_id, uuid))
 
     def update_content(self, session_id: str, uuid: str, content: str) -> Operation[Message]:
-        """Replace a live message's words."""
-        raise NotImplementedError
-
-    def count(self, session_id: str) -> Operation[int]:
-        """Return how many messages a session has."""
-        return self._messages.count(_live(session_id))
+        """Replace a live message's words, and remove what was made from the old ones."""
+        tokens = lc_messages.approximate_tokens(Message(role="", content=content))
+        updated = yield from self._messages.find_one_and_update(
+            {**live(session_id), "uuid": uuid},
+            [
+                {"$set": {"content": literal(content), "token_count": tokens}},
+                {"$unset": list(codecs.DERIVED_FIELDS)},
+            ],
+            fields=codecs.MESSAGE_FIELDS,
+        )
+        return codecs.to_message(existing(updated, session_id, uuid))
 
 
 def _parts(
@@ -366,13 +269,3 @@ def _superseding(by: ObjectId) -> Update:
 def _this(session_id: str, message: MessageDocument) -> Query:
     # A router finds the shard by the session id; else _id would do.
     return {"_id": message["_id"], "session_id": session_id, "uuid": message["uuid"]}
-
-
-def _live(session_id: str) -> Query:
-    return {"session_id": session_id, "deleted_at": None}
-
-
-def _existing(found: MessageDocument | None, session_id: str, uuid: str) -> MessageDocument:
-    if found is None:
-        raise NotFoundError(f"session {session_id!r} has no message {uuid!r}")
-    return found

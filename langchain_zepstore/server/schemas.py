@@ -74,10 +74,14 @@ Metadata = dict[str, Any] | None
 User = Annotated[str | None, BeforeValidator(_blank_as_none)]
 
 
-class OrganizeBody(BaseModel):
-    """Changes to a session's place in a list; a field that is not given stays."""
+class _Strict(BaseModel):
+    """A body of a route of our own: a key that it does not know is an error."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class OrganizeBody(_Strict):
+    """Changes to a session's place in a list; a field that is not given stays."""
 
     title: str | None = Field(None, description="`null` clears it.")
     pinned: bool = False
@@ -117,7 +121,7 @@ class SessionPatch(_SessionFields):
     unset: list[list[str]] = Field([], description="Paths of keys to remove.")
 
 
-class ListingBody(BaseModel):
+class ListingBody(_Strict):
     """Which sessions to list."""
 
     limit: int | None = Field(None, ge=1, lt=2**63)
@@ -176,7 +180,7 @@ class UserPatch(BaseModel):
     metadata: Metadata = None
 
 
-class EmbedBody(BaseModel):
+class EmbedBody(_Strict):
     """Whose vectors to make: a page of a session's, of a user's, or of all messages."""
 
     session_id: str | None = None
@@ -185,7 +189,7 @@ class EmbedBody(BaseModel):
     limit: int = Field(128, ge=1, le=1000)
 
 
-class SummaryBody(BaseModel):
+class SummaryBody(_Strict):
     """A summary to keep, in the place of the one before."""
 
     session_id: str
@@ -194,12 +198,14 @@ class SummaryBody(BaseModel):
     state: str = Field(description="The `state` that came with what it sums up.")
 
 
-class PurgeBody(BaseModel):
+class PurgeBody(_Strict):
     """What to remove for good."""
 
     older_than: float | None = Field(
         None, description="Only what was deleted so many seconds ago.", ge=0, le=2**31
     )
+    user_id: str | None = Field(None, description="Only this user's.")
+    session_id: str | None = Field(None, description="Only this session's.")
 
 
 async def read_body(request: Request, model: type[Body]) -> Body:

@@ -23,8 +23,15 @@ class Purging:
         self._database = database
         self._marking = Marking(database)
 
-    def purge(self, older_than: timedelta | None) -> Operation[dict[str, int]]:
+    def purge(
+        self,
+        older_than: timedelta | None,
+        user_id: str | None = None,
+        session_id: str | None = None,
+    ) -> Operation[dict[str, int]]:
         """Remove messages, then sessions, then users that were deleted at least so long ago.
+
+        With a user, only what is that user's; with a session, only what is of that session.
 
         A message that was deleted within the last hour leaves a placeholder: a late or repeated add
         must find its number taken, even when the session is gone.
@@ -34,8 +41,12 @@ class Purging:
         """
         now = datetime.now(UTC)
         until = now - (older_than or timedelta())
-        past: Query = {"deleted_at": {"$lte": min(until, now - codecs.MAX_ADD_DURATION)}}
-        recent: Query = {"deleted_at": {"$lte": until}, **_NO_PLACEHOLDER}
+        of_messages, of_sessions, of_users = _narrowed(user_id, session_id)
+        past: Query = {
+            "deleted_at": {"$lte": min(until, now - codecs.MAX_ADD_DURATION)},
+            **of_messages,
+        }
+        recent: Query = {"deleted_at": {"$lte": until}, **of_messages, **_NO_PLACEHOLDER}
         messages = self._database.messages
 
         def forget(query: Query) -> Operation[int]:
@@ -44,12 +55,13 @@ class Purging:
         def remove(query: Query) -> Operation[int]:
             return messages.delete(query, hint=_BY_ID)
 
-        removed = yield from self._each({**past, **_NO_PLACEHOLDER}, until, remove)
+        removed = yield from self._each({**past, **_NO_PLACEHOLDER}, of_sessions, until, remove)
         yield from _remove(messages, past)
-        removed += yield from self._each(recent, until, forget)
+        removed += yield from self._each(recent, of_sessions, until, forget)
         # The TTL index may have removed the messages, but not the summary of them.
         yield from self._database.sessions.update(
             {
+                **of_sessions,
                 "deletion.at": {"$lte": until},
                 "deletion.settled": True,
                 "deletion.summary": {"$exists": True},
@@ -59,25 +71,34 @@ class Purging:
             many=True,
         )
         gone: Query = {"deleted_at": {"$lte": until}}
-        return {
-            "messages": removed,
-            "sessions": (yield from _remove(self._database.sessions, gone)),
-            "users": (yield from _remove(self._database.users, {**gone, "deleting": None})),
-        }
+        sessions = yield from _remove(self._database.sessions, {**gone, **of_sessions})
+        users = 0
+        if of_users is not None:
+            query: Query = {**gone, **of_users, "deleting": None}
+            users = yield from _remove(self._database.users, query)
+        return {"messages": removed, "sessions": sessions, "users": users}
 
     def _each(
-        self, query: Query, until: datetime, end: Callable[[Query], Operation[int]]
+        self,
+        query: Query,
+        of_sessions: Query,
+        until: datetime,
+        end: Callable[[Query], Operation[int]],
     ) -> Operation[int]:
         """End messages in chunks, each after the deletions that took them are given up."""
         ended = 0
         while found := (yield from _chunk(self._database.messages, query)):
-            yield from self._give_up({message["session_id"] for message in found}, until)
+            session_ids = {message["session_id"] for message in found}
+            yield from self._give_up(session_ids, of_sessions, until)
             ended += yield from end({**query, "_id": {"$in": [each["_id"] for each in found]}})
         return ended
 
-    def _give_up(self, session_ids: set[str], until: datetime) -> Operation[None]:
+    def _give_up(
+        self, session_ids: set[str], of_sessions: Query, until: datetime
+    ) -> Operation[None]:
         sessions = self._database.sessions
         query: Query = {
+            **of_sessions,  # another user may have the id by now
             "_id": {"$in": list(session_ids)},
             "$or": [{"undeletion": {"$ne": None}}, {"deletion.at": {"$lte": until}}],
         }
@@ -88,6 +109,20 @@ class Purging:
                     yield from sessions.update(
                         {**this_session(session), **unclaimed}, {"$unset": {"deletion": 1}}
                     )
+
+
+def _narrowed(user_id: str | None, session_id: str | None) -> tuple[Query, Query, Query | None]:
+    """Return the queries of a user's, or a session's, messages, sessions and users."""
+    messages: Query = {}
+    sessions: Query = {}
+    if session_id is not None:
+        messages["session_id"] = sessions["_id"] = session_id
+    if user_id is not None:
+        messages["scope"] = codecs.user_scope(user_id)
+        sessions["user_id"] = user_id
+    if session_id is not None:
+        return messages, sessions, None
+    return messages, sessions, {} if user_id is None else {"_id": user_id}
 
 
 # In chunks: one command over millions of documents would exceed the timeout.

@@ -13,7 +13,7 @@ from langchain_zepstore.server.asgi.observability import Metrics
 from langchain_zepstore.server.auth import access_of
 from langchain_zepstore.server.openapi import PurgeAnswer, accepts, failures
 from langchain_zepstore.server.responses import Answers, text_response
-from langchain_zepstore.server.schemas import Id, PurgeBody, read_body
+from langchain_zepstore.server.schemas import Id, PurgeBody, read_arguments
 from langchain_zepstore.store_client import StoreClient
 
 _READY_SECONDS = 5.0
@@ -56,11 +56,14 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
     )
     async def purge(request: Request) -> Response:
         """Remove for good, now, what the database would remove later."""
-        access_of(request).whole()
-        body = await read_body(request, PurgeBody)
+        body = await read_arguments(request, PurgeBody)
         seconds = body.older_than
-        period = None if seconds is None else timedelta(seconds=seconds)
-        return Answers.to(request).json(await client.apurge(period))
+        counts = await client.apurge(
+            None if seconds is None else timedelta(seconds=seconds),
+            user_id=body.user_id,
+            session_id=body.session_id,
+        )
+        return Answers.to(request).json(counts)
 
 
 def add_missing_routes(router: APIRouter) -> None:

@@ -115,13 +115,13 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
     )
     async def list_sessions_by(request: Request) -> Response:
         """List sessions as `GET /sessions` does, by a filter that is too long for a URL."""
-        body = await read_body(request, ListingBody)
+        body = await read_arguments(request, ListingBody)
         return await listed(
             client,
             Answers.to(request),
             body.limit,
             body.cursor,
-            user_id=access_of(request).user(body.user_id),
+            user_id=body.user_id,
             metadata=body.metadata,
             include_deleted=body.include_deleted,
         )

@@ -1,0 +1,192 @@
+"""Reads of messages, also of soft-deleted ones."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from bson import MaxKey
+from langchain_core.messages import BaseMessage
+
+from langchain_zepstore.core.operation import Operation, Page
+from langchain_zepstore.errors import NotFoundError
+from langchain_zepstore.models import Memory, Message
+from langchain_zepstore.mongo import codecs
+from langchain_zepstore.mongo.documents import Fields, MessageDocument, Query, SessionDocument
+from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.reassignment import complete_reassignment
+from langchain_zepstore.mongo.summaries import Summaries
+
+T = TypeVar("T")
+
+_OWNER_FIELDS = dict.fromkeys(("uuid", "user_id", "adopting", "seq", "fenced", "updated_at"), 1)
+
+
+class MessageReads:
+    """Reads messages."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._messages = database.messages
+        self._summaries = Summaries(database)
+
+    def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
+        """Return the last messages of a session, oldest first; all of them without ``lastn``."""
+        return self._window(session_id, lastn, codecs.to_message, codecs.MESSAGE_FIELDS)
+
+    def memory(
+        self, session_id: str, lastn: int | None = None, *, include_deleted: bool = False
+    ) -> Operation[Memory]:
+        """Return the same with the session's summary."""
+        if include_deleted:
+            messages = yield from self._with_deleted(session_id, lastn)
+        else:
+            messages = yield from self.read(session_id, lastn)
+        summary = yield from self._summaries.get(session_id)
+        return Memory(messages=messages, summary=summary)
+
+    def read_langchain(
+        self, session_id: str, lastn: int | None = None
+    ) -> Operation[list[BaseMessage]]:
+        """Return the same as LangChain's messages, without a detour over Zep's."""
+        fields = codecs.LANGCHAIN_FIELDS
+        return self._window(session_id, lastn, codecs.to_langchain, fields)
+
+    def _window(
+        self,
+        session_id: str,
+        lastn: int | None,
+        decode: Callable[[MessageDocument], T],
+        fields: Fields,
+    ) -> Operation[list[T]]:
+        if lastn == 0:
+            return []
+        found = yield from self._messages.find(
+            live(session_id),
+            sort={"seq": 1 if lastn is None else -1},
+            limit=lastn or 0,
+            fields=fields,
+        )
+        if lastn is not None:
+            found.reverse()
+        return [decode(document) for document in found]
+
+    def page(
+        self,
+        session_id: str,
+        after: Any,
+        limit: int,
+        *,
+        after_id: str | None = None,
+        include_deleted: bool = False,
+    ) -> Operation[Page[Message]]:
+        """Return the next messages of a session after a page's cursor, oldest first."""
+        if after is None and after_id is not None:
+            after = yield from self._number_of(session_id, after_id)
+        if include_deleted:
+            session = yield from self._session(session_id)
+            if session is None:
+                return Page([], None)
+            query, sort = _with_deleted(session, after or 0), {"_id": 1}
+        else:
+            query, sort = live(session_id), {"seq": 1}
+            if after is not None:
+                query["seq"] = {"$gt": after}
+        found = yield from self._messages.find(
+            query, sort=sort, limit=limit, fields=codecs.MESSAGE_FIELDS
+        )
+        items = [codecs.to_message(document) for document in found]
+        # A short page is not the last: messages may be added meanwhile.
+        return Page(items, found[-1]["seq"] if found else None)
+
+    def _with_deleted(self, session_id: str, lastn: int | None) -> Operation[list[Message]]:
+        session = yield from self._session(session_id)
+        if session is None or lastn == 0:
+            return []
+        found = yield from self._messages.find(
+            _with_deleted(session),
+            sort={"_id": 1 if lastn is None else -1},
+            limit=lastn or 0,
+            fields=codecs.MESSAGE_FIELDS,
+        )
+        return list(map(codecs.to_message, found if lastn is None else reversed(found)))
+
+    def _number_of(self, session_id: str, uuid: str) -> Operation[int]:
+        """Return the number of a message of the session's present incarnation, live or deleted."""
+        session = yield from self._session(session_id)
+        found = None
+        if session is not None:
+            query = {"session_id": session_id, "uuid": uuid}
+            found = yield from self._messages.find_one(query, fields={"_id": 1, "scope": 1})
+            if found and not (
+                found["_id"]["s"] == session["uuid"]
+                and found.get("scope") == codecs.scope_of(session)
+            ):
+                found = None
+        return existing(found, session_id, uuid)["_id"]["q"]
+
+    def _session(self, session_id: str) -> Operation[SessionDocument | None]:
+        """Return a session, live or deleted, whose messages all have their owner."""
+        session = yield from self._database.sessions.find_one(
+            {"_id": session_id}, fields=_OWNER_FIELDS
+        )
+        if session is not None:
+            yield from complete_reassignment(self._database, session)
+        return session
+
+    def numbered_page(self, session_id: str, limit: int, number: int) -> Operation[list[Message]]:
+        """Return a page of a session's messages by its number, from 1, oldest first."""
+        found = yield from self._messages.find(
+            live(session_id),
+            sort={"seq": 1},
+            skip=(number - 1) * limit,
+            limit=limit,
+            fields=codecs.MESSAGE_FIELDS,
+        )
+        return [codecs.to_message(document) for document in found]
+
+    def around(self, session_id: str, uuid: str, window: int) -> Operation[list[Message]]:
+        """Return a live message with so many before and after it, oldest first."""
+        query = live(session_id)
+        fields = codecs.MESSAGE_FIELDS
+        found = yield from self._messages.find_one({**query, "uuid": uuid}, fields=fields)
+        message = existing(found, session_id, uuid)
+        seq = message["seq"]
+        before: list[MessageDocument] = []
+        after: list[MessageDocument] = []
+        if window:
+            before = yield from self._messages.find(
+                {**query, "seq": {"$lt": seq}}, sort={"seq": -1}, limit=window, fields=fields
+            )
+            after = yield from self._messages.find(
+                {**query, "seq": {"$gt": seq}}, sort={"seq": 1}, limit=window, fields=fields
+            )
+        return [codecs.to_message(each) for each in (*reversed(before), message, *after)]
+
+    def get(self, session_id: str, uuid: str) -> Operation[Message]:
+        """Return one message."""
+        found = yield from self._messages.find_one(
+            {**live(session_id), "uuid": uuid}, fields=codecs.MESSAGE_FIELDS
+        )
+        return codecs.to_message(existing(found, session_id, uuid))
+
+    def count(self, session_id: str) -> Operation[int]:
+        """Return how many messages a session has."""
+        return self._messages.count(live(session_id))
+
+
+def _with_deleted(session: SessionDocument, after: int = 0) -> Query:
+    # By _id, which is the incarnation and the number: the index of live messages has none of these.
+    incarnation = session["uuid"]
+    bounds = {"$gt": {"s": incarnation, "q": after}, "$lt": {"s": incarnation, "q": MaxKey()}}
+    return {"_id": bounds, "scope": codecs.scope_of(session), "placeholder": None}
+
+
+def live(session_id: str) -> Query:
+    """Return the query of a session's live messages."""
+    return {"session_id": session_id, "deleted_at": None}
+
+
+def existing(found: MessageDocument | None, session_id: str, uuid: str) -> MessageDocument:
+    """Return a message that was found; ``NotFoundError`` if there is none."""
+    if found is None:
+        raise NotFoundError(f"session {session_id!r} has no message {uuid!r}")
+    return found
