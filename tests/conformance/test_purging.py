@@ -6,7 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from langchain_zepstore import CreateUserRequest, Memory, Message, NotFoundError, Session
+from langchain_zepstore import (
+    BadRequestError,
+    CreateUserRequest,
+    Memory,
+    Message,
+    NotFoundError,
+    Session,
+)
 from tests.support.facade import Facade
 from tests.support.messages import contents
 
@@ -145,3 +152,37 @@ async def test_a_purge_removes_more_than_one_command_takes(own: Facade) -> None:
     await own.memory.delete_memory("long")
     assert await own.purge() == {"messages": 2100, "sessions": 1, "users": 0}
     assert await own.purge() == NOTHING
+
+
+@pytest.mark.promise("a purge of one user's, or one session's, trash leaves all other trash")
+async def test_a_purge_can_be_narrowed(own: Facade) -> None:
+    for name in ("ada", "bob"):
+        await own.user.add(CreateUserRequest(user_id=name))
+    for name, user_id in (("a1", "ada"), ("a2", "ada"), ("b", "bob"), ("nobody's", None)):
+        await speak(own, name, f"{name} 1", f"{name} 2", user_id=user_id)
+        await own.memory.delete_memory(name)
+    assert await own.purge(user_id="bob", session_id="a1") == NOTHING
+    assert await own.purge(timedelta(hours=1), user_id="ada") == NOTHING
+    assert await own.purge(session_id="a1") == {"messages": 2, "sessions": 1, "users": 0}
+    assert await everything(own) == ["a2", "b", "nobody's"]
+    await own.user.delete("ada")
+    assert await own.purge(user_id="ada") == {"messages": 2, "sessions": 1, "users": 1}
+    assert await everything(own) == ["b", "nobody's"]
+    for name in ("b", "nobody's"):
+        await own.memory.undelete_session(name)
+        assert await contents(own, name) == [f"{name} 1", f"{name} 2"]
+    for wrong in ({"user_id": ""}, {"session_id": 5}, {"user_id": {"$ne": ""}}):
+        with pytest.raises(BadRequestError):
+            await own.purge(**wrong)
+
+
+@pytest.mark.promise("a purge of one user's, or one session's, trash leaves all other trash")
+async def test_a_purge_of_a_former_owner_leaves_the_present_one_undeletable(own: Facade) -> None:
+    for name in ("ada", "bob"):
+        await own.user.add(CreateUserRequest(user_id=name))
+        await own.memory.add_session(Session(session_id="shared", user_id=name))
+        await speak(own, "shared", f"{name} 1")
+        await own.memory.delete_memory("shared")
+    assert await own.purge(user_id="ada") == {"messages": 1, "sessions": 0, "users": 0}
+    await own.memory.undelete_session("shared")
+    assert await contents(own, "shared") == ["bob 1"]

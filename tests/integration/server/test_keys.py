@@ -96,6 +96,7 @@ OF_A_SESSION: list[tuple[str, str, Any, set[int]]] = [
     ("GET", "/sessions/{session_id}/messages?limit=1&cursor=1", None, {200}),
     ("GET", MESSAGE, None, {404}),
     ("PATCH", MESSAGE, {"metadata": {"mine": True}}, {404}),
+    ("PATCH", MESSAGE, {"content": "mine"}, {404}),
     ("POST", "/sessions/{session_id}/search", SEARCH, {200, 404}),
     ("POST", "/sessions/{session_id}/classify", {"classes": []}, {501}),
     ("GET", "/sessions/{session_id}/synthesize_question", None, {501}),
@@ -106,6 +107,9 @@ OF_A_SESSION_OURS: list[tuple[str, str, Any, set[int]]] = [
     ("POST", MESSAGE + "/undelete", None, {404}),
     ("GET", "/sessions/{session_id}/messages.ndjson", None, {200}),
     ("GET", "/sessions/{session_id}/messages.ndjson?limit=1", None, {200}),
+    ("GET", "/sessions/{session_id}/messages.ndjson?include_deleted=true", None, {200}),
+    ("GET", MEMORY + "?include_deleted=true&lastn=9", None, {200}),
+    ("POST", "/sessions/{session_id}/organize", {"title": "mine"}, {404}),
     ("POST", "/sessions/{session_id}/undelete", None, {404}),
     ("GET", "/unsummarized?session_id={session_id}", None, {404}),
 ]
@@ -128,7 +132,11 @@ LISTINGS_OURS: list[tuple[str, str, Any, set[int]]] = [
     ("POST", "/search", {**SEARCH, "user_id": "bob"}, {200, 403, 404}),
     ("POST", "/embed", {}, {400}),
     ("POST", "/embed", {"user_id": "bob"}, {403}),
-    ("POST", "/purge", {}, {403}),
+    ("POST", "/purge", {}, {200}),
+    ("POST", "/purge", {"user_id": "bob"}, {403}),
+    *(("POST", "/purge", {"session_id": each}, {200}) for each in OTHERS),
+    ("POST", "/recent-sessions", {"deleted": True, "preview": True}, {200}),
+    ("POST", "/recent-sessions", {"user_id": "bob"}, {403}),
     *(
         ("POST", "/summary", {"session_id": each, "summary": SUMMARY, "state": "0:0"}, {404})
         for each in OTHERS

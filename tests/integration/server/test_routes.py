@@ -293,3 +293,35 @@ async def test_unknown_paths_and_methods_are_told(http) -> None:
     told(await http.get("/api/v1/nothing"), 404)
     told(await http.get("/api/v3/sessions"), 404)
     told(await http.put("/api/v1/sessions", json={}), 405)
+
+
+@pytest.mark.promise("a misspelt key in a body of our own routes is refused, not ignored")
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("purge", {"older_then": 86_400}),
+        ("purge", {"user": "ada"}),
+        ("search", {"text": "boat", "session_id": "s", "meta": {}}),
+        ("list-sessions", {"user": "ada"}),
+        ("recent-sessions", {"tag": "work"}),
+        ("embed", {"user": "ada"}),
+        ("summary", {"session_id": "s", "summary": None, "state": "", "old": "x"}),
+        ("sessions/s/organize", {"name": "Boats"}),
+    ],
+)
+async def test_unknown_keys_of_our_own_bodies_are_refused(http, route, body) -> None:
+    answer = await http.post(f"/api/v1/{route}", json=body)
+    assert answer.status_code == 400
+    assert list(body)[-1] in answer.text
+
+
+async def test_a_patch_replaces_a_message_s_content(http, version) -> None:
+    base, _ = version
+    await http.post(f"{base}/sessions/s/memory", json=TWO)
+    first = (await http.get(f"{base}/sessions/s/memory")).json()["messages"][0]
+    path = f"{base}/sessions/s/messages/{first['uuid']}"
+    changed = await http.patch(path, json={"content": "hello", "metadata": {"a": 1}})
+    assert changed.json()["content"] == "hello"
+    assert changed.json()["metadata"] == {"a": 1}
+    assert (await http.get(path)).json() == changed.json()
+    assert (await http.patch(path, json={"content": 5})).status_code == 400
