@@ -220,7 +220,8 @@ class Messages(MessageReads):
 
     def update_content(self, session_id: str, uuid: str, content: str) -> Operation[Message]:
         """Replace a live message's words, and remove what was made from the old ones."""
-        tokens = lc_messages.approximate_tokens(Message(role="", content=content))
+        role = (yield from self.get(session_id, uuid)).role
+        tokens = lc_messages.approximate_tokens(Message(role=role, content=content))
         updated = yield from self._messages.find_one_and_update(
             {**live(session_id), "uuid": uuid},
             [
