@@ -11,7 +11,7 @@ from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Memory, Message
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.documents import Fields, MessageDocument, Query, SessionDocument
-from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.reassignment import complete_reassignment
 from langchain_zepstore.mongo.summaries import Summaries
 
