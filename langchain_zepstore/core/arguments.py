@@ -202,8 +202,17 @@ def changes_in(session: Session) -> SessionChanges:
     Raises:
         BadRequestError: One of them cannot be stored.
     """
-    names = session.model_fields_set & {"title", "pinned", "archived", "tags"}
+    names = session.model_fields_set & _SIDEBAR_FIELDS
     return SessionChanges(**{name: getattr(session, name) for name in names})
+
+
+def as_read(session: Session) -> Session:
+    """Return a session as a store returns it: an update with it changes what is assigned since."""
+    session.model_fields_set.difference_update(_SIDEBAR_FIELDS)
+    return session
+
+
+_SIDEBAR_FIELDS = {"title", "pinned", "archived", "tags"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

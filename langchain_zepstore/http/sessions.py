@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from langchain_zepstore.core.arguments import Listing, RecentQuery, SessionChanges, changes_in
+from langchain_zepstore.core.arguments import (
+    Listing,
+    RecentQuery,
+    SessionChanges,
+    as_read,
+    changes_in,
+)
 from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.http.responses import last_id
@@ -21,12 +27,12 @@ class Sessions:
         """Create a session."""
         body = _fields(session)
         answer = yield from self._requests.send("POST", path("sessions"), body=body)
-        return answer.read(Session, answer.data)
+        return as_read(answer.read(Session, answer.data))
 
     def get(self, session_id: str) -> Operation[Session]:
         """Return a live session."""
         answer = yield from self._requests.get(path("sessions", session_id))
-        return answer.read(Session, answer.data)
+        return as_read(answer.read(Session, answer.data))
 
     def find(self, session_id: str) -> Operation[Session | None]:
         """Return a session, live or deleted."""
@@ -35,7 +41,7 @@ class Sessions:
             answer = yield from self._requests.get(where, include_deleted="true")
         except NotFoundError:
             return None
-        return answer.read(Session, answer.data)
+        return as_read(answer.read(Session, answer.data))
 
     def update(self, session: Session, unset: Sequence[Sequence[str]]) -> Operation[Session]:
         """Merge metadata into a session's and remove keys."""
@@ -45,7 +51,7 @@ class Sessions:
         answer = yield from self._requests.send(
             "PATCH", path("sessions", session.session_id), body=body, repeatable=True
         )
-        return answer.read(Session, answer.data)
+        return as_read(answer.read(Session, answer.data))
 
     def listed(self, listing: Listing, limit: int, cursor: int) -> Operation[list[Session]]:
         """Return sessions with ids above the cursor, by id; all of them with limit 0."""
@@ -63,7 +69,7 @@ class Sessions:
             answer = yield from self._requests.send("POST", where, body=body, repeatable=True)
         else:
             answer = yield from self._requests.get(path("sessions"), **asked)
-        return answer.read_list(Session, answer.data)
+        return [as_read(session) for session in answer.read_list(Session, answer.data)]
 
     def page(self, listing: Listing, limit: int, cursor: Any) -> Operation[Page[Session]]:
         """Return the page after a page's cursor."""
@@ -78,7 +84,7 @@ class Sessions:
         answer = yield from self._requests.send(
             "POST", path("sessions", session_id, "organize"), body=body, repeatable=True
         )
-        return answer.read(Session, answer.data)
+        return as_read(answer.read(Session, answer.data))
 
     def recent(self, query: RecentQuery) -> Operation[Page[Session]]:
         """Return live sessions, the most recently active first; or deleted ones, likewise."""
@@ -88,7 +94,8 @@ class Sessions:
         answer = yield from self._requests.send(
             "POST", path("recent-sessions"), body=body, repeatable=True
         )
-        sessions = answer.read_list(Session, answer.field("sessions"))
+        found = answer.read_list(Session, answer.field("sessions"))
+        sessions = [as_read(session) for session in found]
         return Page(sessions, answer.text("next_cursor"))
 
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 import bson
 from langchain_core.messages import BaseMessage
 
+from langchain_zepstore.core.arguments import as_read
 from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.message_parts import MessageParts
 from langchain_zepstore.errors import BadRequestError
@@ -216,7 +217,11 @@ def _langchain_parts(document: MessageDocument) -> tuple[str | None, Metadata, A
 
 def to_session(document: SessionDocument) -> Session:
     """Decode a session."""
-    return Session(session_id=document["_id"], **_same_names(document, Session))
+    session = Session(session_id=document["_id"], **_same_names(document, Session))
+    if session.title is None and session.metadata:
+        title = session.metadata.get("title")
+        session.title = title if isinstance(title, str) else None
+    return as_read(session)
 
 
 def to_summary(document: SummaryDocument | None) -> Summary | None:

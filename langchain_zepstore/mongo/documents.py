@@ -108,6 +108,14 @@ class SessionDocument(TypedDict):
     user_id: str | None
     #: The application's own data.
     metadata: Metadata | None
+    #: The title, once it was set.
+    title: NotRequired[str]
+    #: True if it is pinned; else absent.
+    pinned: NotRequired[bool]
+    #: True if it is archived; else absent.
+    archived: NotRequired[bool]
+    #: The tags, if there are any.
+    tags: NotRequired[list[str]]
     #: When it was created.
     created_at: datetime
     #: When metadata, user or deletion last changed.

@@ -47,6 +47,26 @@ SCOPE_INDEX = IndexModel(
     name="live_by_scope",
     partialFilterExpression=LIVE,
 )
+
+
+def _recent_indexes(
+    name: str, keys: list[tuple[str, int]], only: Query, order: str = "active_at"
+) -> list[IndexModel]:
+    """Return the indexes for recent sessions with a filter: of everybody, and of a user.
+
+    They are partial, so that a session which nobody organized has no keys in them.
+    """
+    by_time = [*keys, (order, DESCENDING), ("id", DESCENDING)]
+    return [
+        IndexModel(by_time, name=f"{name}_by_time", partialFilterExpression=only),
+        IndexModel(
+            [("user_id", ASCENDING), *by_time],
+            name=f"{name}_by_user_and_time",
+            partialFilterExpression=only,
+        ),
+    ]
+
+
 SESSION_INDEXES = [
     IndexModel(
         [("deletion.at", ASCENDING)],
@@ -66,6 +86,10 @@ SESSION_INDEXES = [
         name="live_by_user_and_activity",
         partialFilterExpression=LIVE,
     ),
+    *_recent_indexes("pinned", [], {**LIVE, "pinned": True}),
+    *_recent_indexes("archived", [], {**LIVE, "archived": True}),
+    *_recent_indexes("tagged", [("tags", ASCENDING)], {**LIVE, "tags": {"$exists": True}}),
+    *_recent_indexes("deleted", [], {"deleted_at": {"$exists": True}}, order="deleted_at"),
 ]
 USER_INDEXES = [
     IndexModel([("id", ASCENDING)], name="live_by_id", partialFilterExpression=LIVE),

@@ -107,7 +107,11 @@ def _defaults_on_insert(database: Database, defaults: SessionDefaults) -> Operat
 
 
 def fields_on_insert(
-    database: Database, token: str, user_id: str | None, metadata: Metadata | None
+    database: Database,
+    token: str,
+    user_id: str | None,
+    metadata: Metadata | None,
+    others: Stage | None = None,
 ) -> Operation[Stage]:
     """Return the ``$set`` that an upsert needs to create a session; an existing one stays.
 
@@ -118,6 +122,7 @@ def fields_on_insert(
         token: The session's ``uuid``.
         user_id: Its user.
         metadata: Its metadata, encoded.
+        others: Its other fields, as expressions.
     """
     fields: Stage = {
         "uuid": token,
@@ -128,6 +133,7 @@ def fields_on_insert(
         "active_at": "$$NOW",
         "user_id": literal(user_id),
         "metadata": literal(metadata),
+        **(others or {}),
     }
     is_insert = {"$eq": [{"$type": "$uuid"}, "missing"]}
     return {name: {"$cond": [is_insert, value, f"${name}"]} for name, value in fields.items()}

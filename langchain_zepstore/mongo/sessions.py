@@ -6,13 +6,12 @@ from typing import Any
 
 from bson import ObjectId
 
-from langchain_zepstore.core.arguments import Listing, RecentQuery, SessionChanges
+from langchain_zepstore.core.arguments import Listing, RecentQuery, SessionChanges, changes_in
 from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.errors import AlreadyExistsError, BadRequestError, NotFoundError
 from langchain_zepstore.models import Session
 from langchain_zepstore.mongo import codecs
-from langchain_zepstore.mongo.cursors import decode_cursor, encode_cursor
 from langchain_zepstore.mongo.deletion.operations import Deletion
 from langchain_zepstore.mongo.documents import Metadata, Query, SessionDocument, Stage
 from langchain_zepstore.mongo.driver.database import Database
@@ -20,6 +19,7 @@ from langchain_zepstore.mongo.encoding import encoded_metadata, mergeable
 from langchain_zepstore.mongo.expressions import contains, literal, merged, without
 from langchain_zepstore.mongo.ownership import require_user
 from langchain_zepstore.mongo.reassignment import assign_owner, complete_reassignment
+from langchain_zepstore.mongo.recent import recent_sessions
 from langchain_zepstore.mongo.reservation import CLOSED_DELETION, fields_on_insert
 
 
@@ -40,17 +40,20 @@ class Sessions:
             metadata = encoded_metadata(session.metadata, "session.metadata")
         if user_id is not None:
             yield from require_user(self._database, user_id)
+        sidebar = _sidebar(changes_in(session))
         token = new_id()
         while True:
             found = yield from self._sessions.find_one({"_id": session_id})
             if found is None:
-                fields = yield from fields_on_insert(self._database, token, user_id, metadata)
+                fields = yield from fields_on_insert(
+                    self._database, token, user_id, metadata, sidebar
+                )
                 found = yield from self._sessions.find_one_and_update(
                     {"_id": session_id}, [{"$set": fields}], upsert=True
                 )
                 assert found is not None
             elif found.get("deleted_at"):
-                yield from self._revive(found, token, user_id, metadata)
+                yield from self._revive(found, token, user_id, metadata, sidebar)
                 continue
             if token not in (found["uuid"], found.get("revival")):
                 raise AlreadyExistsError(f"session {session_id!r} exists already")
@@ -68,18 +71,25 @@ class Sessions:
             raise
 
     def _revive(
-        self, session: SessionDocument, token: str, user_id: str | None, metadata: Metadata | None
+        self,
+        session: SessionDocument,
+        token: str,
+        user_id: str | None,
+        metadata: Metadata | None,
+        sidebar: Stage,
     ) -> Operation[None]:
         changes: Stage = {
             "revival": token,
             "updated_at": "$$NOW",
             "active_at": "$$NOW",
             "metadata": literal(metadata),
+            **sidebar,
         }
         removed = ["deleted_at"]
         if user_id != session.get("user_id"):
             # A new incarnation: the former owner's messages can never be restored into it.
             changes |= {"uuid": token, "user_id": literal(user_id), "created_at": "$$NOW"}
+            changes |= _CLEARED | sidebar
             removed.append("deletion")
             yield from self._messages.update(
                 {"session_id": session["_id"], "deleted_at": None},
@@ -119,6 +129,7 @@ class Sessions:
             "metadata": metadata,
             "updated_at": "$$NOW",
             "deletion": CLOSED_DELETION,
+            **_sidebar(changes_in(session)),
         }
         query: Query = {"_id": session_id}
         if user_id is not None:
@@ -166,30 +177,29 @@ class Sessions:
         return Page(sessions, sessions[-1].id if len(sessions) == limit else None)
 
     def organize(self, session_id: str, changes: SessionChanges) -> Operation[Session]:
-        """Change a live session's place in a list."""
-        raise NotImplementedError
-
-    def recent(self, asked: RecentQuery) -> Operation[Page[Session]]:
-        """Return live sessions, the most recently active first."""
-        limit = asked.limit
-        if set(asked.given()) - {"limit", "cursor", "user_id", "deleted", "preview"}:
-            raise NotImplementedError
-        query: Query = {"deleted_at": None}
-        if asked.user_id is not None:
-            query["user_id"] = asked.user_id
-        if asked.cursor is not None:
-            active_at, number = decode_cursor(asked.cursor, "recent_sessions")
-            query["active_at"] = {"$lte": active_at}
-            query["$or"] = [{"active_at": {"$lt": active_at}}, {"id": {"$lt": number}}]
-        found = yield from self._sessions.find(
-            query,
-            sort={"active_at": -1, "id": -1},
-            limit=limit + 1,
-            fields=codecs.SESSION_FIELDS,
+        """Change a live session's title, pin, archive, tags and metadata, in one update."""
+        fields = {**_sidebar(changes), "updated_at": "$$NOW"}
+        if "metadata" in (given := changes.given()):
+            fields["metadata"] = merged("$metadata", mergeable(given["metadata"], "metadata"))
+        updated = yield from self._sessions.find_one_and_update(
+            {"_id": session_id, "deleted_at": None}, [{"$set": fields}]
         )
-        sessions = [codecs.to_session(session) for session in found[:limit]]
-        return Page(sessions, _cursor_of(found[limit - 1]) if len(found) > limit else None)
+        if updated is None:
+            raise NotFoundError(f"there is no session {session_id!r}")
+        return codecs.to_session(updated)
+
+    def recent(self, query: RecentQuery) -> Operation[Page[Session]]:
+        """Return live sessions, the most recently active first; or deleted ones, likewise."""
+        return recent_sessions(self._database, query)
 
 
-def _cursor_of(session: SessionDocument) -> str:
-    return encode_cursor(session["active_at"], session["id"])
+_CLEARED = dict.fromkeys(("title", "pinned", "archived", "tags"), "$$REMOVE")
+
+
+def _sidebar(changes: SessionChanges) -> Stage:
+    """Return the ``$set`` of title, pin, archive and tags; empty ones are not stored."""
+    return {
+        name: literal(value) if value or value == "" else "$$REMOVE"
+        for name, value in changes.given().items()
+        if name in _CLEARED
+    }

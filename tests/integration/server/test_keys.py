@@ -111,6 +111,7 @@ OF_A_SESSION_OURS: list[tuple[str, str, Any, set[int]]] = [
     ("GET", MEMORY + "?include_deleted=true&lastn=9", None, {200}),
     ("POST", "/sessions/{session_id}/organize", {"title": "mine"}, {404}),
     ("POST", "/sessions/{session_id}/undelete", None, {404}),
+    ("POST", "/sessions/{session_id}/organize", {"title": "mine"}, {404}),
     ("GET", "/unsummarized?session_id={session_id}", None, {404}),
 ]
 # Those that are about many, or about users.
@@ -124,6 +125,9 @@ LISTINGS: list[tuple[str, str, Any, set[int]]] = [
 LISTINGS_OURS: list[tuple[str, str, Any, set[int]]] = [
     ("GET", "/recent-sessions", None, {200}),
     ("GET", "/recent-sessions?user_id=bob", None, {403}),
+    ("POST", "/recent-sessions", {"preview": True}, {200}),
+    ("POST", "/recent-sessions", {"deleted": True, "preview": True}, {200}),
+    ("POST", "/recent-sessions", {"user_id": "bob"}, {403}),
     ("POST", "/list-sessions", {}, {200}),
     ("POST", "/list-sessions", {"include_deleted": True, "metadata": {"of": SECRET}}, {200}),
     ("POST", "/list-sessions", {"user_id": "bob"}, {403}),
