@@ -243,13 +243,9 @@ def to_user(document: UserDocument) -> User:
     return User(user_id=document["_id"], **_same_names(document, User))
 
 
-def _same_names(
-    document: SessionDocument | UserDocument, model: type[Session | User]
-) -> dict[str, Any]:
+def _same_names(document: SessionDocument | UserDocument, model: type[Session | User]) -> Stage:
     """Return the fields of a model that a document has under the same names."""
-    fields: dict[str, Any] = {
-        name: value for name, value in document.items() if name in model.model_fields
-    }
+    fields: Stage = {name: value for name, value in document.items() if name in model.model_fields}
     if fields.get("metadata") is not None:
         fields["metadata"] = decoded_metadata(fields["metadata"])
     return fields

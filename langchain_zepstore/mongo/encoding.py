@@ -14,6 +14,7 @@ from langchain_zepstore.messages.storable import (
     NEEDS_TYPES,
     check_metadata,
 )
+from langchain_zepstore.mongo.documents import Metadata
 
 _ESCAPES = Marks((), reserved=("$ref",))
 _MARKS = Marks((INT, ENTRIES), reserved=("$ref",))
@@ -22,7 +23,7 @@ escape_key = _ESCAPES.escape
 """Return the name under which a key of metadata is stored."""
 
 
-def encoded_metadata(metadata: Any, path: str) -> dict[str, Any]:
+def encoded_metadata(metadata: Any, path: str) -> Metadata:
     """Check metadata, and return it for BSON.
 
     Raises:
@@ -32,7 +33,7 @@ def encoded_metadata(metadata: Any, path: str) -> dict[str, Any]:
     return _ESCAPES.mark(metadata) if needs else metadata  # type: ignore[no-any-return]
 
 
-def mergeable(metadata: Any, path: str) -> dict[str, Any]:
+def mergeable(metadata: Any, path: str) -> Metadata:
     """Encode metadata to be merged: what stands under ``system`` is Zep's own, and left out."""
     encoded = encoded_metadata(metadata, path)
     return {key: item for key, item in encoded.items() if key != "system"}
