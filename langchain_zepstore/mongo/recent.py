@@ -6,7 +6,7 @@ from langchain_zepstore.models import Session
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.cursors import decode_cursor, encode_cursor
 from langchain_zepstore.mongo.documents import Query, Stage
-from langchain_zepstore.mongo.driver.collection import Database
+from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.encoding import encoded_metadata
 from langchain_zepstore.mongo.expressions import contains
 
