@@ -6,6 +6,8 @@ stand in the message's content already. So nothing is stored twice, and the item
 """
 
 import json
+import logging
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -15,7 +17,9 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_id
 from langchain_zepstore.errors import BadRequestError, NotFoundError
+from langchain_zepstore.messages.nearest import Nearest, whole_text
 from langchain_zepstore.messages.parts import all_from_zep
+from langchain_zepstore.messages.shortening import shortened, texts_in
 from langchain_zepstore.messages.storable import check_metadata, check_storable
 from langchain_zepstore.models import Message
 from langchain_zepstore.store_client import StoreClient, client_of
@@ -23,6 +27,9 @@ from langchain_zepstore.store_client import StoreClient, client_of
 Path = Sequence[str | int]
 """Where in an item something stands: keys and indexes, from the outside in."""
 
+_logger = logging.getLogger(__name__)
+
+_JSON_BYTES = 15 * 1024 * 1024  # of an item's texts: a document of MongoDB holds 16 MB
 _BETWEEN = "\n"  # the texts of one item, in the content
 
 
@@ -111,7 +118,8 @@ def packed(
     Args:
         key: The framework's name, under which the message's metadata holds the item.
         item: Any JSON value; it is not changed. What is no JSON as such (a tuple, a key that is no
-            string) comes back as ``json.loads`` would give it.
+            string) comes back as ``json.loads`` would give it; what has no JSON form at all, as
+            its nearest form. One too large for a document is cut with a marker.
         role: ``user``, ``assistant``, ``system`` or ``tool``.
         texts: Where in the item its texts stand: they become the content, a line each, and are
             stored there only. Where something else than a text stands, it is passed over.
@@ -120,13 +128,13 @@ def packed(
         langchain: What LangChain's message of it holds besides, as in ``Message.langchain``; left
             out when it cannot be stored. See ``calling`` and ``answering``.
 
-    Raises:
-        BadRequestError: The item is no JSON.
     """
+    item = _within(_JSON_BYTES, item)
     found = [(list(path), value) for path in texts if isinstance(value := _at(item, path), str)]
     content = _BETWEEN.join(text for _, text in found) if found else otherwise
-    if not _is_unicode(content):  # a lone surrogate, as when a stream is cut within an emoji
-        content, found = content.encode("utf-8", "replace").decode(), []
+    whole = whole_text(content)
+    if whole != content:  # a lone surrogate, as when a stream is cut within an emoji
+        content, found = whole, []
     for path, _ in found:
         item = _with(item, path, "")
     kept = {"item": item, "texts": [[path, len(text)] for path, text in found]}
@@ -225,24 +233,34 @@ def _with(value: Any, path: Path, text: str) -> Any:
     return copy
 
 
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _storable(kept: dict[str, Any]) -> dict[str, Any]:
     """Return it as it is, to be read and queried in the database, or else as a text of JSON."""
     try:
         check_metadata({"": kept}, "item")
     except BadRequestError:
-        try:
-            return {"json": json.dumps(kept)}
-        except (TypeError, ValueError, RecursionError) as error:
-            raise BadRequestError(f"an item must be JSON: {error}") from error
+        return {"json": _json(kept)}
     return kept
+
+
+def _json(kept: dict[str, Any]) -> str:
+    try:
+        return json.dumps(kept)
+    except (TypeError, ValueError, RecursionError):
+        nearest = Nearest()
+        nearest.path = "an item"
+        text = json.dumps(nearest.of(kept), default=_as_text)
+        nearest.log(_logger)
+        return text
+
+
+def _as_text(value: Any) -> str:
+    return b64encode(value).decode() if isinstance(value, bytes) else str(value)
+
+
+def _within(most: int, item: Any) -> Any:
+    """Return an item whose texts are cut, if it is larger than so many bytes."""
+    size = sum(len(text.encode("utf-8", "replace")) for text in texts_in(item))
+    return item if size <= most else shortened(Nearest().of(item), size - most)
 
 
 def _is_storable(value: dict[str, Any]) -> bool:

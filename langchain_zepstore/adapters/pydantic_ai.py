@@ -23,6 +23,7 @@ from langchain_zepstore.adapters._items import RawSession, answering, calling, p
 from langchain_zepstore.core.store import Call
 from langchain_zepstore.core.validation import checked_count
 from langchain_zepstore.messages.langchain import text_of, to_langchain
+from langchain_zepstore.messages.nearest import Nearest, shown
 from langchain_zepstore.models import Message
 from langchain_zepstore.store_client import StoreClient
 
@@ -125,17 +126,49 @@ class ZepMessageHistory:
         await self._client.arun(self._raw.clearing())
 
     def _adding(self, messages: Sequence[ModelMessage]) -> Call[None]:
-        dumped = ModelMessagesTypeAdapter.dump_python(list(messages), mode="json")
-        return self._raw.adding(_packed(dumped))
+        dumped = ModelMessagesTypeAdapter.dump_python(
+            list(messages), mode="json", fallback=Nearest().of, warnings=False
+        )
+        return self._raw.adding(_packed(map(_readable, dumped)))
 
     def _decoded(self, stored: list[Message]) -> list[ModelMessage]:
         several = _unpacked(stored)
         if self._lastn is not None:
             prompts = (index for index, each in enumerate(several) if _is_prompt(each))
             several = several[next(prompts, len(several)) :]
-        # As JSON: bytes are base64 there, and text in Python.
-        decoded: list[ModelMessage] = ModelMessagesTypeAdapter.validate_json(json.dumps(several))
-        return decoded
+        try:
+            return _validated(several)
+        except ValueError:  # of another version, or stored by one that did not check
+            return _validated([each for each in map(_readable, several) if _is_valid(each)])
+
+
+def _validated(several: list[dict[str, Any]]) -> list[ModelMessage]:
+    # As JSON: bytes are base64 there, and text in Python.
+    decoded: list[ModelMessage] = ModelMessagesTypeAdapter.validate_json(json.dumps(several))
+    return decoded
+
+
+def _is_valid(message: dict[str, Any]) -> bool:
+    try:
+        _validated([message])
+    except ValueError:
+        return False
+    return True
+
+
+def _readable(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a message in which parts that could not be read back are text."""
+    if _is_valid(message):
+        return message
+    parts = []
+    for part in message["parts"]:
+        content = part.get("content")
+        text = content if isinstance(content, str) else json.dumps(content, default=shown)
+        words = "text" if message["kind"] == "response" else "user-prompt"
+        forms = (part, {**part, "content": text}, {"part_kind": words, "content": text})
+        readable = (form for form in forms if _is_valid({**message, "parts": [form]}))
+        parts += [next(readable, forms[-1])]
+    return {**message, "parts": parts}
 
 
 def _packed(dumped: Iterable[dict[str, Any]]) -> Iterator[Message]:

@@ -133,6 +133,12 @@ def from_langchain(
     return parts
 
 
+def storable_message(message: BaseMessage) -> BaseMessage:
+    """Return a LangChain message as a store would give it back, for a caller to change."""
+    parts = from_langchain(message)
+    return build(parts.role, parts.content, parts.uuid, parts.type, parts.data)
+
+
 def _check(parts: MessageParts) -> None:
     path = parts.path
     check_storable(parts.role, f"{path}.role")

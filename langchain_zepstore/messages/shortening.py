@@ -75,6 +75,18 @@ def _bulk(value: Any) -> int:
     return 16 + _size(value, _utf8)
 
 
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield the texts in a value, which may contain itself."""
+    pending, seen = [value], set()
+    while pending:
+        inner = pending.pop()
+        if isinstance(inner, str):
+            yield inner
+        elif id(inner) not in seen:
+            seen.add(id(inner))
+            pending += [item for _, item in _items(inner)]
+
+
 def _leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
     if isinstance(value, str | bytes):
         yield path, value

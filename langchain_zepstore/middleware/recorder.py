@@ -3,9 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import blake2b
-from operator import is_
 from typing import Any
 from uuid import uuid4
 
@@ -17,10 +15,11 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
-from pydantic import BaseModel
 
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.langchain import text_of
+from langchain_zepstore.messages.nearest import Nearest
+from langchain_zepstore.messages.parts import storable_message
 from langchain_zepstore.middleware.window import SOURCE
 
 Redact = Callable[[BaseMessage], BaseMessage | None]
@@ -34,7 +33,6 @@ _STORED, _LEFT_OUT = "+", "-"
 _TITLE_LENGTH = 60
 # What middleware changes in messages. The other fields may come back from a checkpoint in another
 # form, a list for a tuple, and that is no change.
-_BESIDE = ("artifact", "additional_kwargs", "response_metadata")  # what models do not see
 _COMPARED = ("content", "tool_calls", "invalid_tool_calls", "status", "tool_call_id", "name")
 
 
@@ -101,10 +99,10 @@ class Recorder:
             kept = _without_tools(kept)
         if kept is None:
             return None
-        kept = _plain_fields(kept)
         if self._redact is None:
             return kept
-        redacted = self._redact(kept.model_copy(deep=True))
+        # Built anew: what cannot be stored often cannot be copied either.
+        redacted = self._redact(storable_message(kept).model_copy(deep=True))
         if redacted is None:
             return None
         if not isinstance(redacted, BaseMessage):
@@ -136,7 +134,7 @@ def first_words(messages: Iterable[BaseMessage]) -> str | None:
 
 def identified(message: BaseMessage) -> str:
     """Return a message's id, which it is given if it has none, as LangGraph's reducer does."""
-    if message.id is None:
+    if not message.id:
         message.id = str(uuid4())
     return message.id
 
@@ -163,42 +161,10 @@ def _without_tools(message: BaseMessage) -> BaseMessage | None:
     return AIMessage(text, id=message.id, **kept)
 
 
-def _plain_fields(message: BaseMessage) -> BaseMessage:
-    """Return a message whose objects, where models do not see them, can be stored.
-
-    Tools return documents as artifacts, and integrations put their own classes beside an answer. A
-    run must not end for that. A checkpointer changes them likewise.
-    """
-    fields = {name: getattr(message, name, None) for name in _BESIDE}
-    plain = {name: _plain(value) for name, value in fields.items() if value is not None}
-    changed = {name: value for name, value in plain.items() if value is not fields[name]}
-    return message.model_copy(update=changed) if changed else message
-
-
-def _plain(value: Any) -> Any:
-    """Return a value with models and tuples as dicts and lists: the same one, if it has none."""
-    match value:
-        case None | bool() | int() | float() | str() | bytes() | datetime():
-            return value
-        case BaseModel():
-            return _plain(value.model_dump())
-        case Mapping():
-            several = {str(name): _plain(each) for name, each in value.items()}
-            same = type(value) is dict and all(
-                name in value and several[name] is value[name] for name in several
-            )
-            return value if same else several
-        case list() | tuple() | set() | frozenset():
-            items = [_plain(each) for each in value]
-            same = type(value) is list and all(map(is_, items, value))
-            return value if same else items
-    return value  # it is refused, by name
-
-
 def _fingerprint(message: BaseMessage) -> str:
     fields: dict[str, Any] = {name: getattr(message, name, None) for name in _COMPARED}
     try:
         text = json.dumps([message.type, fields], default=str, skipkeys=True)
-    except (ValueError, RecursionError) as error:
-        raise BadRequestError(f"message {message.id!r} cannot be stored: {error}") from error
+    except Exception:  # noqa: BLE001 - the classes of its values may do anything
+        text = json.dumps(Nearest().of([message.type, fields]), default=str)
     return blake2b(text.encode(), digest_size=8).hexdigest()

@@ -78,11 +78,51 @@ async def test_redact_may_not_return_a_removal(client: ZepClient, session_id: st
         agent.invoke(said("hi"), **of(session_id))
 
 
-async def test_content_without_end_is_a_bad_request(client: ZepClient, session_id: str) -> None:
+class Mute:
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@tool(response_format="content_and_artifact")
+def fetch(place: str) -> tuple[str, Any]:
+    """Fetch anything."""
+    loop: dict[str, Any] = {"place": place}
+    loop["self"] = loop
+    rows = (row for row in range(3))
+    return "half \ud83d", {"rows": rows, "loop": loop, "mute": Mute(), "id": 10**20, 5: b"\0"}
+
+
+@pytest.mark.promise("odd values: a run goes on, and its turn is stored")
+@pytest.mark.parametrize("redact", [None, lambda message: message], ids=["as it is", "redacted"])
+@both_ways
+async def test_any_object_may_be_an_artifact(
+    client: ZepClient, session_id: str, call: Any, redact: Any
+) -> None:
+    agent = create_agent(
+        Scripted(calls("fetch", place="Rome"), AIMessage("done", id="")),
+        [fetch],
+        middleware=[ChatHistoryMiddleware(client=client, redact=redact)],
+    )
+    await call(agent, said("hi"), of(session_id))
+    read = await client.chat_history(session_id).aget_messages()
+    assert [each.content for each in read] == ["hi", "", "half \ufffd", "done"]
+    assert all(each.id for each in read)
+    artifact = read[2].artifact
+    assert (artifact["id"], artifact["5"], artifact["mute"]) == (10**20, b"\0", "<Mute>")
+    assert artifact["loop"]["place"] == "Rome"
+
+
+@pytest.mark.parametrize("redact", [None, lambda message: message], ids=["as it is", "redacted"])
+async def test_content_without_end_is_cut_where_it_repeats(
+    client: ZepClient, session_id: str, redact: Any
+) -> None:
     loop: dict[str, Any] = {"type": "text", "text": "hi"}
     loop["extra"] = loop
     agent = create_agent(
-        Scripted(AIMessage([loop])), middleware=[ChatHistoryMiddleware(client=client)]
+        Scripted(AIMessage([loop])),
+        middleware=[ChatHistoryMiddleware(client=client, redact=redact)],
     )
-    with pytest.raises(BadRequestError):
-        agent.invoke(said("hi"), **of(session_id))
+    agent.invoke(said("hi"), **of(session_id))
+    [_, answer] = await client.chat_history(session_id).aget_messages()
+    assert answer.content[0]["text"] == "hi"
+    assert "{...}" in str(answer.content)  # a text

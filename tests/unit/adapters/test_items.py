@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, ToolMessage
 
-from langchain_zepstore import BadRequestError, Message
+from langchain_zepstore import Message
 from langchain_zepstore.adapters._items import answering, calling, packed, unpacked
 from langchain_zepstore.messages.langchain import to_langchain
 
@@ -54,7 +54,7 @@ def test_texts_are_the_content_a_line_each_and_stand_there_only() -> None:
 
 def test_a_lone_surrogate_is_kept_in_the_item_and_replaced_in_the_content() -> None:
     message = packed("f", {"text": "cut \ud83d"}, "user", [("text",)])
-    assert message.content == "cut ?"
+    assert message.content == "cut \ufffd"
     assert unpacked(message, "f") == {"text": "cut \ud83d"}
 
 
@@ -79,10 +79,21 @@ def test_what_does_not_fit_the_message_is_no_item(metadata) -> None:
     assert unpacked(Message(role="user", content="said", metadata=metadata), "f") is None
 
 
-def test_what_is_no_json_is_refused() -> None:
-    for item in ({"a": object()}, {"a": {1, 2}}, {object(): 1}):
-        with pytest.raises(BadRequestError):
-            packed("f", item, "user")
+def test_what_is_no_json_is_kept_in_its_nearest_form() -> None:
+    loop: dict = {"b": b"\0"}
+    loop["self"] = loop
+    for item, kept in (({"a": {2, 1}}, {"a": [1, 2]}), ({(1, 2): 1}, {"[1, 2]": 1})):
+        assert unpacked(packed("f", item, "user"), "f") == kept
+    assert unpacked(packed("f", loop, "user"), "f")["b"] == "AA=="
+
+
+def test_an_item_larger_than_a_document_is_cut_and_comes_back() -> None:
+    item = {"role": "tool", "text": "x" * 17_000_000, "n": 1}
+    message = packed("f", item, "tool", [("text",)])
+    back = unpacked(message, "f")
+    assert (back["role"], back["n"], back["text"]) == ("tool", 1, message.content)
+    assert back["text"].endswith("of 17,000,000 characters left out]")
+    assert 15_000_000 < len(back["text"]) < 16_000_000
 
 
 def test_calls_and_answers_are_langchains() -> None:
