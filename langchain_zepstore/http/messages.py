@@ -11,7 +11,13 @@ from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.http.transport import Requests, marked_metadata, path
 from langchain_zepstore.messages import langchain as lc_messages
 from langchain_zepstore.messages.marks import JSON
-from langchain_zepstore.messages.wire import NEXT_CURSOR_HEADER, parts_fields
+from langchain_zepstore.messages.shortening import shortened_parts
+from langchain_zepstore.messages.wire import (
+    MAX_BODY_BYTES,
+    NEXT_CURSOR_HEADER,
+    parts_fields,
+    to_json,
+)
 from langchain_zepstore.models import Memory, Message
 
 
@@ -42,10 +48,21 @@ class Messages:
             request["keep_deleted"] = True
         if any(each.may_be_cut for each in messages):
             request["may_be_cut"] = True
-        # Every message has an id: to send them twice stores them once.
-        yield from self._requests.send(
-            "POST", path("sessions", session_id, "memory"), body=request, repeatable=True
-        )
+        body = to_json(request)
+        excess = len(body) - MAX_BODY_BYTES
+        if excess <= 0 or not request.get("may_be_cut"):
+            # Every message has an id: to send them twice stores them once.
+            where = path("sessions", session_id, "memory")
+            yield from self._requests.send("POST", where, body=body, repeatable=True)
+            return
+        half = len(messages) // 2
+        parts = [messages[:half], messages[half:]]
+        if not half:
+            parts = [[shortened_parts(messages[0], excess)]]
+        for part in parts:
+            yield from self.add(
+                session_id, part, defaults, metadata=metadata, keep_deleted=keep_deleted
+            )
 
     def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
         """Return the last messages of a session, oldest first; all of them without ``lastn``."""

@@ -94,7 +94,7 @@ class Requests:
         method: str,
         path: str,
         *,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | bytes | None = None,
         query: Mapping[str, Any] | None = None,
         repeatable: bool = False,
     ) -> Operation[Answer]:
@@ -116,7 +116,7 @@ class Requests:
         if query:
             request["params"] = {key: value for key, value in query.items() if value is not None}
         if body is not None:
-            request["content"] = to_json(body)
+            request["content"] = body if isinstance(body, bytes) else to_json(body)
             request["headers"]["Content-Type"] = EXACT
         deadline = time.monotonic() + server.timeout
         for attempt in range(1, _ATTEMPTS + 1):

@@ -19,6 +19,9 @@ EXACT = "application/vnd.zepstore+json"
 
 PLAIN = "application/json"
 
+MAX_BODY_BYTES = 17 * 1024 * 1024
+"""Of a request's body in ``EXACT``: a document of MongoDB's, and what JSON adds to it."""
+
 ERROR_HEADER = "X-Zepstore-Error"
 """Names the exception, which a status alone does not always tell."""
 

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from langchain_zepstore.errors import BadRequestError, ZepStoreError
+from langchain_zepstore.messages import wire
 from langchain_zepstore.server.api_keys import ApiKey, Keys, from_environment
 from langchain_zepstore.server.asgi.limits import Limits
 from langchain_zepstore.server.asgi.observability import Metrics, Observing
@@ -38,7 +39,7 @@ def create_app(
     *,
     api_keys: Iterable[str | ApiKey] | None = None,
     cors_origins: Sequence[str] = (),
-    max_body_bytes: int = MAX_BODY_BYTES,
+    max_body_bytes: int | None = None,
     timeout: float = 30.0,
 ) -> FastAPI:
     """Return Zep's server on a store: an ASGI application.
@@ -52,7 +53,8 @@ def create_app(
             them, those in ``$ZEPSTORE_API_KEYS``, separated by commas; none at all let everybody
             in.
         cors_origins: Which web pages may ask; by default none.
-        max_body_bytes: What a request's body may have; more is a 413.
+        max_body_bytes: What a request's body may have; more is a 413. By default 5 MB, and 17 MB
+            in a request by ``ZepClient``, which sends what a document of MongoDB can hold.
         timeout: Seconds after which a body that is still coming is a 408, an answer that has not
             begun a 503, and a reader that does not read is cut off.
 
@@ -81,7 +83,12 @@ def create_app(
 
     # From the inside out.
     app.add_middleware(Authentication, keys=keys)
-    app.add_middleware(Limits, body=max_body_bytes, seconds=timeout)
+    app.add_middleware(
+        Limits,
+        body=max_body_bytes or MAX_BODY_BYTES,
+        exact_body=max_body_bytes or wire.MAX_BODY_BYTES,
+        seconds=timeout,
+    )
     app.add_middleware(
         Observing,
         metrics=metrics,

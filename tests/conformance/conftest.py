@@ -30,7 +30,7 @@ BACKENDS = {
 
 REMOTE = ("http-sync", "http-async", "asgi")
 LACKING = {
-    "large": (REMOTE, "a request's body may have 5 MB"),
+    "large": (REMOTE, "a request's body may have 17 MB"),
     "steps": (REMOTE, "the steps of an operation are the server's, not the client's"),
 }
 """What a test may need that a backend has not, and why."""

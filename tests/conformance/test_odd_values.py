@@ -176,7 +176,6 @@ async def test_fields_that_langchain_would_not_read_back_do_not_cost_the_words(
     assert [each.content for each in await history.messages()] == ["?", "said"]
 
 
-@pytest.mark.needs("large")
 @pytest.mark.promise("odd values: what is too large is cut, with a marker")
 async def test_an_output_larger_than_a_document_is_cut_with_a_marker(
     zep: Facade, session_id: str

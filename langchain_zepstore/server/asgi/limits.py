@@ -7,6 +7,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from langchain_zepstore.messages.wire import EXACT
 from langchain_zepstore.server.responses import text_response
 
 _DISCARDED = 20  # times as much as a body may have is read without being kept
@@ -22,12 +23,16 @@ class Limits:
     Args:
         app: What is behind it.
         body: How many bytes a body may have.
+        exact_body: How many bytes one in our own media type may have.
         seconds: How long the answer may take to begin, and then each part of it to be taken.
     """
 
-    def __init__(self, app: ASGIApp, *, body: int, seconds: float) -> None:
+    def __init__(
+        self, app: ASGIApp, *, body: int, exact_body: int | None = None, seconds: float
+    ) -> None:
         self._app = app
         self._body = body
+        self._exact_body = exact_body or body
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,19 +41,21 @@ class Limits:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        is_exact = headers.get("content-type", "").startswith(EXACT)
+        most = self._exact_body if is_exact else self._body
         length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length[:20]) > self._body:
+        if length.isdecimal() and int(length[:20]) > most:
             # One who waits for leave to send sends nothing.
             waits = headers.get("expect", "").lower() == "100-continue"
-            await self._refuse(scope, receive, send, more=not waits)
+            await self._refuse(scope, receive, send, most, more=not waits)
             return
         whole = length == "0" and "transfer-encoding" not in headers
-        exchange = _Exchange(receive, send, self._body, self._seconds, whole=whole)
+        exchange = _Exchange(receive, send, most, self._seconds, whole=whole)
         try:
             async with exchange.time_limit:
                 await self._app(scope, exchange.receive, exchange.send)
         except TooLargeError:
-            await self._refuse(scope, receive, send, more=not exchange.is_whole)
+            await self._refuse(scope, receive, send, most, more=not exchange.is_whole)
         except ClientDisconnect:
             return  # nobody is left to answer
         except TimeoutError:
@@ -61,16 +68,18 @@ class Limits:
                 late = (408, "the body is too slow")
             await text_response(*late, {"Connection": "close"})(scope, receive, send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send, *, more: bool) -> None:
+    async def _refuse(
+        self, scope: Scope, receive: Receive, send: Send, most: int, *, more: bool
+    ) -> None:
         # One who still sends would not read the answer, but meet a closed connection.
         with suppress(TimeoutError):
             async with asyncio.timeout(self._seconds):
-                left = _DISCARDED * self._body
+                left = _DISCARDED * most
                 while more and left > 0:
                     message = await receive()
                     left -= len(message.get("body", b""))
                     more = message.get("more_body", False)
-        text = f"the body is larger than {self._body:,} bytes"
+        text = f"the body is larger than {most:,} bytes"
         await text_response(413, text, {"Connection": "close"})(scope, receive, send)
 
 
