@@ -160,6 +160,7 @@ def _readable(message: dict[str, Any]) -> dict[str, Any]:
     """Return a message in which parts that could not be read back are text."""
     if _is_valid(message):
         return message
+    message = Nearest().of(message)
     parts = []
     for part in message["parts"]:
         content = part.get("content")
