@@ -13,6 +13,7 @@ from langchain_core.messages import BaseMessage
 
 from langchain_zepstore.core.arguments import (
     EmbeddingPage,
+    IndexPage,
     Listing,
     RecentQuery,
     SearchQuery,
@@ -202,6 +203,14 @@ class SearchOperations(Protocol):
         self, session_id: str | None, user_id: str | None, after: str | None, limit: int
     ) -> Operation[EmbeddingPage]:
         """Make the vectors that a page of messages lacks, the newest first.
+
+        Of a session, of a user's sessions, or of all there are.
+        """
+
+    def index(
+        self, session_id: str | None, user_id: str | None, after: str | None
+    ) -> Operation[IndexPage]:
+        """Index what no search by words has met yet, for about a second.
 
         Of a session, of a user's sessions, or of all there are.
         """

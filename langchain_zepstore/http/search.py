@@ -1,6 +1,6 @@
 """Search as requests."""
 
-from langchain_zepstore.core.arguments import EmbeddingPage, SearchQuery
+from langchain_zepstore.core.arguments import EmbeddingPage, IndexPage, SearchQuery
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.http.transport import Requests, marked_metadata, path
 from langchain_zepstore.models import MemorySearchResult
@@ -19,6 +19,14 @@ class Search:
             body["metadata"] = marked_metadata(query.metadata, "metadata")
         answer = yield from self._requests.send("POST", path("search"), body=body, repeatable=True)
         return answer.read_list(MemorySearchResult, answer.data)
+
+    def index(
+        self, session_id: str | None, user_id: str | None, after: str | None
+    ) -> Operation[IndexPage]:
+        """Index what no search by words has met yet, for about a second."""
+        body = {"session_id": session_id, "user_id": user_id, "after": after}
+        answer = yield from self._requests.send("POST", path("index"), body=body, repeatable=True)
+        return IndexPage(indexed=answer.count("indexed"), cursor=answer.text("cursor"))
 
     def embed(
         self, session_id: str | None, user_id: str | None, after: str | None, limit: int

@@ -1,4 +1,4 @@
-"""Making the vectors of messages in advance."""
+"""Making vectors, and indexing for searches by words, in advance."""
 
 import sys
 from collections.abc import Callable
@@ -39,6 +39,29 @@ def embedding(session_id: str | None, user_id: str | None, progress: Progress | 
             page = yield from store.search.embed(session_id, user_id, page.cursor, _PAGE)
             seen += page.seen
             made += page.made
+
+    return operation
+
+
+def indexing(session_id: str | None, user_id: str | None) -> Call[int]:
+    """Return the call that indexes what no search by words has met, and returns how many.
+
+    Raises:
+        BadRequestError: An id cannot be one.
+    """
+    if session_id is not None:
+        checked_id(session_id, "session_id")
+    if user_id is not None:
+        checked_id(user_id, "user_id")
+
+    def operation(store: Store) -> Operation[int]:
+        indexed, cursor = 0, None
+        while True:
+            page = yield from store.search.index(session_id, user_id, cursor)
+            indexed += page.indexed
+            if page.cursor is None:
+                return indexed
+            cursor = page.cursor
 
     return operation
 

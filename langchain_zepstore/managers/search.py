@@ -6,7 +6,7 @@ from typing import Any
 from langchain_zepstore.core.arguments import SearchQuery, session_query
 from langchain_zepstore.core.store import Call
 from langchain_zepstore.managers.base import Manager, arguments_of
-from langchain_zepstore.managers.embeddings import Progress, embedding
+from langchain_zepstore.managers.embeddings import Progress, embedding, indexing
 from langchain_zepstore.managers.summaries import PROMPT, Model, summarizing
 from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult, Summary
 
@@ -60,8 +60,9 @@ class Searches(Manager):
         """Search a session, or all sessions of a user.
 
         By ``text``, words match in any form of theirs (``walked`` finds ``walking``), and what
-        stands beside a message counts too. The first such search in a database makes the index for
-        it, which takes a while where there are many messages. By ``similarity``, messages match
+        stands beside a message counts too. Where no word matches, beginnings of words do. A search
+        indexes the messages that it meets for the first time, for up to about two seconds: of more,
+        it finds what is indexed by then (see ``index``). By ``similarity``, messages match
         that mean the same; those that have no vector yet get one, which takes a while too (see
         ``embed``). ``mmr`` chooses among the most similar ones those that are unlike each other,
         and ``hybrid`` ranks what either finds by both. Without a text, what is left to
@@ -72,7 +73,7 @@ class Searches(Manager):
             session_id: Where; this or ``user_id`` is needed.
             user_id: In all sessions of this user; with a session, only if it is the user's.
             limit: How many at most, at least 1; for ``mmr`` at most 1,000.
-            search_type: ``text``, ``similarity``, ``mmr`` or ``hybrid``. Without it ``similarity``
+            search_type: ``text``, ``similarity``, ``mmr`` or ``hybrid``. Without it ``hybrid``
                 if the store has embeddings, else ``text``.
             search_scope: ``messages``, or ``summary`` for the summaries of sessions.
             metadata: Only what has metadata that holds at least this, as for ``list_sessions``.
@@ -116,6 +117,29 @@ class Searches(Manager):
     ) -> list[MemorySearchResult]:
         """Search a session, or all sessions of a user; see ``search``."""
         return await self._runner.arun(_finding(SearchQuery(**arguments_of(locals()))))
+
+    def index(self, *, session_id: str | None = None, user_id: str | None = None) -> int:
+        """Index messages for searching by words in advance, those that no search has met yet.
+
+        A search does it too, of what it searches, for up to about two seconds. What is done stays
+        done: a repeated call goes on where the last one was stopped.
+
+        Args:
+            session_id: Only a session's.
+            user_id: Only those of a user's sessions. Without either, all messages.
+
+        Returns:
+            How many were indexed.
+
+        Raises:
+            BadRequestError: An id cannot be one.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        return self._runner.run(indexing(session_id, user_id))
+
+    async def aindex(self, *, session_id: str | None = None, user_id: str | None = None) -> int:
+        """Index messages for searching by words in advance; see ``index``."""
+        return await self._runner.arun(indexing(session_id, user_id))
 
     def embed(
         self,

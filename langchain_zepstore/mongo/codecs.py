@@ -137,7 +137,7 @@ def placeholders(
 MAX_ADD_DURATION = timedelta(hours=1)
 """The longest time between reserving a number and using it; placeholders stay that long."""
 
-DERIVED_FIELDS = ("embedding",)
+DERIVED_FIELDS = ("embedding", "tokens")
 """The fields of a message that are made from its content."""
 
 FORGETTING: list[Stage] = [
@@ -173,7 +173,7 @@ def user_scope(user_id: str) -> str:
     return f"u:{user_id}"
 
 
-MESSAGE_FIELDS = {"embedding": 0}
+MESSAGE_FIELDS = dict.fromkeys(DERIVED_FIELDS, 0)
 """The projection for ``to_message``."""
 
 SESSION_FIELDS = {"summary": 0, "deletion.summary": 0}

@@ -189,6 +189,8 @@ class MessageDocument(TypedDict):
     escaped: NotRequired[bool]
     #: Whether ints and keys that BSON lacks are marked there as well.
     marked: NotRequired[bool]
+    #: The tokens of its text by the index's language, once a search by words met it.
+    tokens: NotRequired[dict[str, list[str]]]
     #: Its vector, once a search needed it. Stands last.
     embedding: NotRequired[Embedding]
     #: When it was deleted; absent while it lives. The TTL index counts from here.

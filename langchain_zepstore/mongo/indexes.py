@@ -4,7 +4,7 @@ import warnings
 from datetime import timedelta
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING, TEXT, IndexModel
+from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import AuthError
@@ -21,7 +21,8 @@ LIVE = {"deleted_at": None}
 """The partial filter of indexes on live documents."""
 
 _EXPIRY = "expiry"
-SEARCH_INDEX = "live_by_words"
+WORD_INDEX = "live_by_tokens"
+OLD_WORD_INDEX = "live_by_words"  # of earlier versions
 
 MESSAGE_INDEXES = [
     IndexModel(
@@ -96,18 +97,15 @@ USER_INDEXES = [
 ]
 
 
-def search_index(language: str) -> IndexModel:
-    """Return the index.
+def word_index(language: str) -> IndexModel:
+    """Return the index for searching by words, in a language.
 
-    A search reads one user's words, or one session's that is nobody's. MongoDB allows one such
-    index; a field that says a document's language must not be one of ours. It doubles what it costs
-    to add a thousand messages at once: the first search makes it, for those who search.
+    It is prefixed by ``scope``: a search reads one user's words, or those of one session that has
+    no user. It also finds the messages that have no tokens yet. Made by the first search.
     """
     return IndexModel(
-        [("scope", ASCENDING), ("content", TEXT), ("content.text", TEXT)],
-        name=SEARCH_INDEX,
-        default_language=language,
-        language_override="language of the index",
+        [("scope", ASCENDING), (f"tokens.{language}", ASCENDING)],
+        name=WORD_INDEX,
         partialFilterExpression=LIVE,
     )
 

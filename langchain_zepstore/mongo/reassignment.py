@@ -25,15 +25,13 @@ def complete_reassignment(database: Database, session: SessionDocument) -> Opera
     """
     if not session.get("adopting"):
         return
-    yield from Marking(database).fence(session, session["seq"], session["updated_at"])
-    yield from database.messages.update(
-        {
-            "session_id": session["_id"],
-            "scope": codecs.session_scope(session["_id"]),
-        },
-        {"$set": {"scope": codecs.scope_of(session)}},
-        many=True,
-    )
+    marking = Marking(database)
+    yield from marking.fence(session, session["seq"], session["updated_at"])
+    nobodys = {"session_id": session["_id"], "scope": codecs.session_scope(session["_id"])}
+    # Its tokens are index keys under the old owner: a search makes those of the new one.
+    change = {"$set": {"scope": codecs.scope_of(session)}, "$unset": {"tokens": 1}}
+    yield from marking.update_in_spans({**nobodys, "deleted_at": None}, change, session["seq"])
+    yield from database.messages.update(nobodys, change, many=True)
     yield from database.sessions.update(
         {**this_session(session), "adopting": True}, {"$unset": {"adopting": 1}}
     )

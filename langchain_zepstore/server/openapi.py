@@ -85,6 +85,13 @@ class EmbedAnswer(BaseModel):
     cursor: str | None
 
 
+class IndexAnswer(BaseModel):
+    """What came of a step of indexing."""
+
+    indexed: int
+    cursor: str | None
+
+
 class PurgeAnswer(BaseModel):
     """How many were removed."""
 

@@ -189,6 +189,14 @@ class EmbedBody(_Strict):
     limit: int = Field(128, ge=1, le=1000)
 
 
+class IndexBody(_Strict):
+    """Whose messages to index: a session's, a user's, or all."""
+
+    session_id: str | None = None
+    user_id: str | None = None
+    after: str | None = Field(None, description="The `cursor` of the step before.")
+
+
 class SummaryBody(_Strict):
     """A summary to keep, in the place of the one before."""
 

@@ -18,7 +18,7 @@ from langchain_zepstore.mongo.documents import Query, SessionDocument, Update
 from langchain_zepstore.mongo.driver.database import Database
 
 _FENCE_CHUNK = 1000  # placeholders in one insert
-_MARKING_SPAN = 50_000  # sequence numbers in one update
+_MARKING_SPAN = 500  # messages in one update, each of up to 1,000 index keys
 
 _BY_ID = "_id_"
 
@@ -61,7 +61,7 @@ class Marking:
             "restored": {"$not": {"$gte": deletion["id"]}},
         }
         mark = {"$set": {"deleted_at": deletion["at"], "deletion": deletion["id"]}}
-        yield from self._update_messages(marked, mark, deletion["seq"])
+        yield from self.update_in_spans(marked, mark, deletion["seq"])
         # Closed by an add since: the session stays live.
         is_open = {"$eq": ["$deletion.open", True]}
         yield from self._sessions.update(
@@ -115,7 +115,7 @@ class Marking:
             "$unset": {"deleted_at": 1, "deletion": 1, "own_deletion": 1, "superseded": 1},
             "$set": {"restored": undeletion["count"]},
         }
-        yield from self._update_messages({**query, "superseded": None}, unmark, session["seq"])
+        yield from self.update_in_spans({**query, "superseded": None}, unmark, session["seq"])
         yield from self._restore_superseded({**query, "superseded": {"$ne": None}}, unmark)
         yield from self._sessions.update(
             {**this_session(session), "undeletion": undeletion}, {"$unset": {"undeletion": 1}}
@@ -134,8 +134,8 @@ class Marking:
         """Turn deleted messages into placeholders, which keep their numbers until the purge."""
         yield from self._messages.update(query, codecs.FORGETTING, many=True)
 
-    def _update_messages(self, query: Query, update: Update, last: int) -> Operation[None]:
-        # In spans: one command over millions of messages would outlast the timeout.
+    def update_in_spans(self, query: Query, update: Update, last: int) -> Operation[None]:
+        """Update a session's messages up to a number, a bounded number in one command."""
         for start in range(0, last, _MARKING_SPAN):
             span = {"$gt": start, "$lte": min(start + _MARKING_SPAN, last)}
             yield from self._messages.update({**query, "seq": span}, update, many=True)

@@ -25,6 +25,7 @@ from langchain_zepstore.mongo.driver.errors import (
 from langchain_zepstore.mongo.driver.retry import Deployment
 
 D = TypeVar("D", bound=Mapping[str, Any])
+Hint = str | Mapping[str, Any]
 
 _BATCH_SIZE = 10_000
 _MAX_LIMIT = 2**31 - 2  # a driver adds one, and a server takes 31 bits
@@ -74,21 +75,29 @@ class Collection(Generic[D]):
         skip: int = 0,
         limit: int = 0,
         fields: Fields | None = None,
+        hint: Hint | None = None,
+        one_batch: bool = False,
     ) -> Operation[list[D]]:
-        """Return the documents that match, all of them unless there is a limit."""
+        """Return the documents that match, all of them unless there is a limit.
+
+        With ``one_batch`` it may be fewer: as many as one answer of 16 MB holds.
+        """
         limit, skip = min(limit, _MAX_LIMIT), min(skip, _MAX_LIMIT)
+        options: Query = {"batch_size": limit or _BATCH_SIZE} | _hinted(hint)
+        options["limit"] = -limit if one_batch else limit
         return self._deployment.call(
-            lambda: self._raw.find(
-                query, fields, sort=sort, skip=skip, limit=limit, batch_size=limit or _BATCH_SIZE
-            ).to_list(None)
+            lambda: self._raw.find(query, fields, sort=sort, skip=skip, **options).to_list(None)
         )
 
-    def aggregate(self, stages: Sequence[Mapping[str, Any]]) -> Operation[list[Any]]:
+    def aggregate(
+        self, stages: Sequence[Mapping[str, Any]], *, hint: Hint | None = None
+    ) -> Operation[list[Any]]:
         """Return what comes out of a pipeline that only reads."""
+        options: Query = {"batchSize": _BATCH_SIZE} | _hinted(hint)
 
         def whole() -> Any:
             # A cursor that lost its connection is at its end: a repeat begins with a new one.
-            cursor = self._raw.aggregate(stages)  # or what hands it over later
+            cursor = self._raw.aggregate(stages, **options)  # or what hands it over later
             return _listed(cursor) if iscoroutine(cursor) else cursor.to_list(None)
 
         return self._deployment.call(whole)
@@ -146,12 +155,13 @@ class Collection(Generic[D]):
         result = yield from self._deployment.call(lambda: method(query, update, hint=hint))
         return int(result.matched_count)
 
-    def update_each(self, updates: Sequence[tuple[Query, Update]]) -> Operation[int]:
+    def update_each(
+        self, updates: Sequence[tuple[Query, Update]], *, durable: bool = True
+    ) -> Operation[int]:
         """Update one document per query, all in one command, and return how many matched."""
+        raw = self._raw if durable else self._w1
         requests = [UpdateOne(query, update) for query, update in updates]
-        result = yield from self._deployment.call(
-            lambda: self._raw.bulk_write(requests, ordered=False)
-        )
+        result = yield from self._deployment.call(lambda: raw.bulk_write(requests, ordered=False))
         return int(result.matched_count)
 
     def insert(self, documents: Sequence[D]) -> Operation[Inserted]:
@@ -212,6 +222,10 @@ def _check_writes(answer: Mapping[str, Any]) -> None:
     for failure in answer.get("writeErrors", []):
         if failure["code"] != _DUPLICATE_KEY:
             raise refused_write(failure)
+
+
+def _hinted(hint: Hint | None) -> Query:
+    return {} if hint is None else {"hint": hint}
 
 
 async def _listed(opening: Any) -> Any:

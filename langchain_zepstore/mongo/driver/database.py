@@ -29,7 +29,6 @@ class Database:
         last_writer: Who wrote last.
         language: The language of searches by words; ``None``: as the database has it.
         search_language: The language that the database has, once that is known.
-        vector_indexes: Whether Atlas has an index of vectors of a length, once that is known.
     """
 
     def __init__(self, raw: Any, deployment: Deployment, language: str | None = None) -> None:
@@ -47,7 +46,6 @@ class Database:
         self.last_writer = LastWriter()
         self.language = language
         self.search_language: str | None = None
-        self.vector_indexes: dict[int, bool] = {}
         self._ensured: set[str] = set()
 
     def ensure(self, collection: Collection[Any], index: IndexModel) -> Operation[None]:

@@ -33,12 +33,17 @@ _REFUSED = (
     ),
 )
 _INDEX_NOT_FOUND = 27
+_BAD_VALUE = 2
 
 
 class MissingIndexError(StoreUnavailableError):
     """The index that a query needs is not there, or not ready yet."""
 
 
+_NO_INDEX = (
+    MissingIndexError,
+    "{name} has no index to search by yet ({reason}); while it is being built, try again",
+)
 _FULL = (
     StoreUnavailableError,
     "{name} cannot write: its disk is full ({reason}); make room, then try again",
@@ -55,14 +60,8 @@ _BY_CODE: list[tuple[set[int], str, tuple[type[ZepStoreError], str]]] = [
     ({8}, "File too large", _FULL),
     ({8000}, "space quota", _FULL),  # of Atlas
     ({8}, "Read-only file system", _READ_ONLY),
-    (
-        {_INDEX_NOT_FOUND},
-        "",
-        (
-            MissingIndexError,
-            "{name} has no index to search by yet ({reason}); while it is being built, try again",
-        ),
-    ),
+    ({_INDEX_NOT_FOUND}, "", _NO_INDEX),
+    ({_BAD_VALUE}, "hint provided does not correspond", _NO_INDEX),
     ({20}, "read-only mode", _READ_ONLY),
     ({371}, "", _READ_ONLY),
     ({UNAUTHORIZED, 18, 8000}, "", _REFUSED),

@@ -11,7 +11,7 @@ import bson
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo.documents import MessageDocument, Query
 from langchain_zepstore.mongo.driver.database import Database
-from langchain_zepstore.mongo.search.ranking import Place
+from langchain_zepstore.mongo.search.ranking import MessageKey
 
 if TYPE_CHECKING:
     from langchain_zepstore.core.embedder import Vectors
@@ -20,22 +20,22 @@ _MOST = 5000  # in one query, which holds 16 MB
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Hit:
     """A message that was found, or a summary.
 
     Attributes:
-        place: Where it stands.
+        key: Where it stands.
         session_id: In which session.
         score: How well it matches, more is better.
     """
 
-    place: Place
+    key: MessageKey
     session_id: str
     score: float
 
 
 @dataclass(frozen=True, slots=True)
-class Near:
+class VectorHit:
     """What was found by its meaning; its score is the cosine of an angle.
 
     Attributes:
@@ -43,7 +43,7 @@ class Near:
         vector: Its unit vector.
     """
 
-    found: Found
+    found: Hit
     vector: Vectors
 
 
@@ -52,38 +52,38 @@ def decoded(document: bytes) -> MessageDocument:
     return cast("MessageDocument", bson.decode(document))
 
 
-def place_of(document: MessageDocument) -> Place:
+def key_of(document: MessageDocument) -> MessageKey:
     """Return where a message stands."""
     return document["_id"]["s"], document["_id"]["q"]
 
 
 def live_at(
     database: Database,
-    sessions: Mapping[Place, str],
+    sessions: Mapping[MessageKey, str],
     fields: Mapping[str, Any],
-    narrowing: Mapping[str, Any] | None = None,
+    conditions: Mapping[str, Any] | None = None,
 ) -> Operation[list[MessageDocument]]:
-    """Return the live messages at places.
+    """Return the live messages at keys.
 
     Args:
         database: Where they are.
-        sessions: The session of each place.
+        sessions: The session of each key.
         fields: What to read of them.
-        narrowing: What else is asked of them.
+        conditions: What else is asked of them.
     """
     several: list[MessageDocument] = []
-    places = list(sessions)
-    for start in range(0, len(places), _MOST):
-        part = places[start : start + _MOST]
-        query = {**(narrowing or {}), **at(part, (sessions[place] for place in part))}
+    keys = list(sessions)
+    for start in range(0, len(keys), _MOST):
+        part = keys[start : start + _MOST]
+        query = {**(conditions or {}), **at(part, (sessions[key] for key in part))}
         several += yield from database.messages.find(query, fields=fields)
     return several
 
 
-def at(places: Iterable[Place], session_ids: Iterable[str]) -> Query:
-    """Return the query for the live messages at places in sessions."""
+def at(keys: Iterable[MessageKey], session_ids: Iterable[str]) -> Query:
+    """Return the query for the live messages at keys in sessions."""
     return {
-        "_id": {"$in": [{"s": incarnation, "q": number} for incarnation, number in places]},
+        "_id": {"$in": [{"s": incarnation, "q": number} for incarnation, number in keys]},
         "session_id": {"$in": sorted(set(session_ids))},
         "deleted_at": None,
     }

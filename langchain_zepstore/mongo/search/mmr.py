@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from langchain_zepstore.mongo.search.hits import Near
+from langchain_zepstore.mongo.search.hits import VectorHit
 
 _WEIGHT = 0.5  # Zep's
 _LEAST, _TIMES = 10, 2  # Zep's
 
 
-def choice(most: int) -> int:
+def fetch_k(most: int) -> int:
     """Return how many of the nearest to choose from, for so many results."""
     return max(_LEAST, _TIMES * most)
 
 
-def varied(near: Sequence[Near], weight: float | None, most: int) -> list[Near]:
+def select_mmr(near: Sequence[VectorHit], weight: float | None, most: int) -> list[VectorHit]:
     """Return the chosen ones in the order in which they are chosen.
 
     Args:

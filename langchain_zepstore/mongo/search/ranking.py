@@ -25,7 +25,7 @@ from typing import cast
 
 from langchain_zepstore.messages.langchain import text_of
 from langchain_zepstore.mongo.documents import MessageDocument
-from langchain_zepstore.mongo.search.tokens import words
+from langchain_zepstore.mongo.search.tokens import folded, is_beginning, terms_of, tokenize
 
 _SATURATION, _LENGTH = 1.2, 0.45  # k1 and b of BM25
 _OF_SIMILARITY = 0.3  # of the best score by words
@@ -38,7 +38,12 @@ _ASKS = re.compile(r"[?？؟]\W*$")  # noqa: RUF001 - question marks of other sc
 _END = 20  # letters; where a question mark must stand
 _COMMON_ROLES = frozenset({"ai", "assistant", "function", "human", "system", "tool", "user"})
 
-Place = tuple[str, int]
+_LEAST_BEGINNING = 2  # letters of a word
+
+MAX_RANKED = 32_768
+"""Characters of a message that are ranked."""
+
+MessageKey = tuple[str, int]
 """A session's incarnation, and a number in it."""
 
 
@@ -47,21 +52,22 @@ class Candidate:
     """A message that may be a result, or stands beside one.
 
     Attributes:
-        place: Where it stands.
+        key: Where it stands.
         text: What it says.
-        found: What the index gave it; ``None`` if the index did not find it.
+        found: What the index gave it; 0 if it guesses that a word may begin so; ``None`` if it did
+            not find it.
         speaker: The speaker's name; empty if the role is none.
         similarity: How near its meaning is to the query's; ``None`` if it was not found by meaning.
     """
 
-    place: Place
+    key: MessageKey
     text: str
     found: float | None
     speaker: str = ""
     similarity: float | None = None
 
 
-def spoken(document: MessageDocument) -> str:
+def text_with_speaker(document: MessageDocument) -> str:
     """Return what a message says, after the speaker's name if the role is one."""
     speaker, text = _speaker(document), text_of(document["content"])
     return f"{speaker}: {text}" if speaker and text.strip() else text
@@ -70,7 +76,7 @@ def spoken(document: MessageDocument) -> str:
 def candidate(document: MessageDocument, similarity: float | None = None) -> Candidate:
     """Return the candidate that a message's document is."""
     return Candidate(
-        place=(document["_id"]["s"], document["seq"]),
+        key=(document["_id"]["s"], document["seq"]),
         text=text_of(document.get("content", "")),
         found=cast("float | None", document.get("score")),
         speaker=_speaker(document),
@@ -83,13 +89,13 @@ def _speaker(document: MessageDocument) -> str:
     return "" if role.lower() in _COMMON_ROLES else role
 
 
-def answers(query: str, candidates: Iterable[Candidate]) -> list[Place]:
-    """Return the places after questions that were found, if a question was asked.
+def answers(query: str, candidates: Iterable[Candidate]) -> list[MessageKey]:
+    """Return the keys after questions that were found, if a question was asked.
 
     Those that are candidates are left out.
     """
     several = list(candidates)
-    return sorted(_answers(query, several) - {each.place for each in several})
+    return sorted(_answers(query, several) - {each.key for each in several})
 
 
 def ranked(
@@ -97,8 +103,8 @@ def ranked(
     candidates: Sequence[Candidate],
     language: str = "english",
     of_similarity: float | None = None,
-) -> list[tuple[Place, float]]:
-    """Return the places of what was found, and of answers to it, with their scores, best first.
+) -> list[tuple[MessageKey, float]]:
+    """Return the keys of what was found, and of answers to it, with their scores, best first.
 
     Args:
         query: What was looked for.
@@ -109,43 +115,44 @@ def ranked(
     """
     weight = _OF_SIMILARITY if of_similarity is None else of_similarity
     own = _with_similarity(_by_words(query, candidates, language), candidates, weight)
-    asking = {each.place for each in candidates if _asks(each.text)}
+    asking = {each.key for each in candidates if _asks(each.text)}
     best = _best_of_sessions(own)
 
-    def total(place: Place) -> float:
-        session, seq = place
-        score = own[place] + _OF_SESSION * best[session]
+    def total(key: MessageKey) -> float:
+        session, seq = key
+        score = own[key] + _OF_SESSION * best[session]
         for step, part in _BESIDE:
             score += part * own.get((session, seq + step), 0.0)
         if (session, seq - 1) in asking:
             score += _OF_QUESTION * own[session, seq - 1]
-        return score * _ASKING if place in asking else score
+        return score * _ASKING if key in asking else score
+
+    def is_found(each: Candidate) -> bool:
+        # A score of 0 is a guess at words that begin so; none does.
+        by_words = each.found is not None and (each.found > 0 or own[each.key] > 0)
+        return by_words or each.similarity is not None
 
     results = _answers(query, candidates)
     order = [
-        (-total(each.place), -(each.found or 0.0), each.place)
+        (-total(each.key), -(each.found or 0.0), each.key)
         for each in candidates
-        if _is_found(each) or each.place in results
+        if is_found(each) or each.key in results
     ]
-    return [(place, -lost) for lost, _, place in sorted(order)]
-
-
-def _is_found(each: Candidate) -> bool:
-    return each.found is not None or each.similarity is not None
+    return [(key, -lost) for lost, _, key in sorted(order)]
 
 
 def _asks(text: str) -> bool:
     return _ASKS.search(text[-_END:]) is not None
 
 
-def _answers(query: str, candidates: Sequence[Candidate]) -> set[Place]:
+def _answers(query: str, candidates: Sequence[Candidate]) -> set[MessageKey]:
     if not _asks(query):
         return set()
     found = (each for each in candidates if each.found is not None)
-    return {(each.place[0], each.place[1] + 1) for each in found if _asks(each.text)}
+    return {(each.key[0], each.key[1] + 1) for each in found if _asks(each.text)}
 
 
-def _best_of_sessions(own: dict[Place, float]) -> dict[str, float]:
+def _best_of_sessions(own: dict[MessageKey, float]) -> dict[str, float]:
     """Return the mean of the best scores of each session."""
     several: dict[str, list[float]] = {}
     for (session, _), score in own.items():
@@ -157,41 +164,66 @@ def _best_of_sessions(own: dict[Place, float]) -> dict[str, float]:
 
 
 def _with_similarity(
-    own: dict[Place, float], candidates: Sequence[Candidate], of_similarity: float
-) -> dict[Place, float]:
-    near = {each.place: each.similarity for each in candidates if each.similarity is not None}
+    own: dict[MessageKey, float], candidates: Sequence[Candidate], of_similarity: float
+) -> dict[MessageKey, float]:
+    near = {each.key: each.similarity for each in candidates if each.similarity is not None}
     if not near:
         return own
     lowest, span = min(near.values()), max(near.values()) - min(near.values())
     most = of_similarity * (max(own.values()) or 1.0)
-    gained = {
-        place: most * ((value - lowest) / span if span else 1.0) for place, value in near.items()
-    }
-    return {place: score + gained.get(place, 0.0) for place, score in own.items()}
+    gained = {key: most * ((value - lowest) / span if span else 1.0) for key, value in near.items()}
+    return {key: score + gained.get(key, 0.0) for key, score in own.items()}
 
 
-def _by_words(query: str, candidates: Sequence[Candidate], language: str) -> dict[Place, float]:
+def _by_words(
+    query: str, candidates: Sequence[Candidate], language: str
+) -> dict[MessageKey, float]:
     """Return the scores by BM25, where statistics are those of the candidates."""
-    wanted = frozenset(words(query, language))
-    names = {name: words(name, language) for name in {each.speaker for each in candidates}}
+    wanted = frozenset(terms_of(query, language))
+    asks_stops = wanted.isdisjoint(tokenize(query, language)[0])
+
+    def tokens(text: str) -> list[str]:
+        words, stops = tokenize(text[:MAX_RANKED], language)
+        return words + stops if asks_stops else words
+
+    names = {name: tokens(name) for name in {each.speaker for each in candidates}}
     named = {name for name, several in names.items() if not wanted.isdisjoint(several)}
-    texts = {each.place: names[each.speaker] + words(each.text, language) for each in candidates}
+    texts = {each.key: names[each.speaker] + tokens(each.text) for each in candidates}
     counts = {
-        place: Counter(word for word in text if word in wanted) for place, text in texts.items()
+        key: Counter(token for token in text if token in wanted) for key, text in texts.items()
     }
-    holding = Counter(word for count in counts.values() for word in count)
+    holding = Counter(token for count in counts.values() for token in count)
+    for term in wanted.difference(holding):  # that of words no candidate holds as a whole
+        _count_beginnings(term, candidates, counts, holding)
     rarity = {
-        word: math.log1p((len(texts) - number + 0.5) / (number + 0.5))
-        for word, number in holding.items()
+        token: math.log1p((len(texts) - number + 0.5) / (number + 0.5))
+        for token, number in holding.items()
     }
     mean = sum(map(len, texts.values())) / max(len(texts), 1) or 1.0
 
     def score(each: Candidate) -> float:
-        norm = _SATURATION * (1 - _LENGTH + _LENGTH * len(texts[each.place]) / mean)
+        norm = _SATURATION * (1 - _LENGTH + _LENGTH * len(texts[each.key]) / mean)
         total = sum(
-            rarity[word] * number * (_SATURATION + 1) / (number + norm)
-            for word, number in counts[each.place].items()
+            rarity[token] * number * (_SATURATION + 1) / (number + norm)
+            for token, number in counts[each.key].items()
         )
         return total * _NAMED if each.speaker in named else total
 
-    return {each.place: score(each) for each in candidates}
+    return {each.key: score(each) for each in candidates}
+
+
+def _count_beginnings(
+    term: str,
+    candidates: Sequence[Candidate],
+    counts: dict[MessageKey, Counter[str]],
+    holding: Counter[str],
+) -> None:
+    """Count the words that begin with a term."""
+    is_letter = is_beginning(term)
+    if not is_letter and len(term) < _LEAST_BEGINNING:
+        return
+    begins = re.compile(("" if is_letter else r"(?<![^\W_])") + re.escape(folded(term)))
+    for each in candidates:
+        if number := len(begins.findall(folded(each.text[:MAX_RANKED]))):
+            counts[each.key][term] = number
+            holding[term] += 1

@@ -8,12 +8,12 @@ import bson
 
 from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.errors import APIError
 from langchain_zepstore.filters.where import parsed
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.cursors import decode_cursor, encode_cursor
 from langchain_zepstore.mongo.documents import MessageId, Query
 from langchain_zepstore.mongo.driver.database import Database
+from langchain_zepstore.mongo.driver.errors import MissingIndexError
 from langchain_zepstore.mongo.encoding import encoded_metadata
 from langchain_zepstore.mongo.expressions import contains
 from langchain_zepstore.mongo.indexes import SCOPE_INDEX
@@ -21,26 +21,44 @@ from langchain_zepstore.mongo.reassignment import complete_reassignment
 from langchain_zepstore.mongo.search.filters import matching
 
 _OWNED = dict.fromkeys(("uuid", "user_id", "adopting", "seq", "fenced", "updated_at"), 1)
-_WHOLE = "live_by_number"  # the index of all live messages
+SESSION_INDEX = "live_by_number"  # the index of all live messages
+_SHORT_SESSION = 500  # messages that are read faster than all of its user's are counted
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class SearchScope:
     """Live messages: of a session, of a user, or all there are.
 
     Attributes:
-        scope: Whose, as their documents say it; ``None`` for all.
+        owner: The ``scope`` of their documents; ``None`` for all.
         session_id: In one session.
-        narrowing: What else a query asks for.
+        conditions: What else a query asks for.
+        last_seq: The last number of the session.
     """
 
-    scope: str | None
+    owner: str | None
     session_id: str | None
-    narrowing: Query
+    conditions: Query
+    last_seq: int = 0
+
+    @property
+    def hint(self) -> str | None:
+        """The index for a search by words in a short session of a user with many messages.
+
+        ``None``: that of tokens.
+        """
+        return SESSION_INDEX if 0 < self.last_seq <= _SHORT_SESSION else None
+
+    def indexed(self) -> Query:
+        """Return the query for what a search by words counts, and gives its tokens."""
+        query: Query = {"scope": self.owner, "deleted_at": None}
+        if self.hint is not None:
+            query["session_id"] = self.session_id
+        return query
 
     def query(self) -> Query:
         """Return the query that a search by words adds to."""
-        query: Query = {"scope": self.scope, "deleted_at": None, **self.narrowing}
+        query = {**self.indexed(), **self.conditions}
         if self.session_id is not None:
             query["session_id"] = self.session_id
         return query
@@ -48,10 +66,10 @@ class Selection:
     def count(self, database: Database) -> Operation[int]:
         """Return how many there are."""
         yield from self._prepare(database)
-        hint = _WHOLE if self.scope is None and self.session_id is None else None
+        hint = SESSION_INDEX if self.owner is None and self.session_id is None else None
         try:
             return (yield from database.messages.count(self._listed(), hint=hint))
-        except APIError:  # there is no such index
+        except MissingIndexError:
             return (yield from database.messages.count(self._listed()))
 
     def page(
@@ -68,7 +86,7 @@ class Selection:
         yield from self._prepare(database)
         query = self._listed()
         if after is not None:
-            query["$and"] = [self._behind(after)]
+            query["$and"] = [self._after(after)]
         found = yield from database.messages.find_raw(
             query,
             sort=self._order(),
@@ -78,28 +96,28 @@ class Selection:
         return found, _cursor(found[-1]) if len(found) == limit else None
 
     def _prepare(self, database: Database) -> Operation[None]:
-        if self.session_id is None and self.scope is not None:
+        if self.session_id is None and self.owner is not None:
             yield from database.ensure(database.messages, SCOPE_INDEX)
 
     def _listed(self) -> Query:
         where: Query = {}
         if self.session_id is not None:
             where = {"session_id": self.session_id}
-        elif self.scope is not None:
-            where = {"scope": self.scope}
-        return {**where, "deleted_at": None, **self.narrowing}
+        elif self.owner is not None:
+            where = {"scope": self.owner}
+        return {**where, "deleted_at": None, **self.conditions}
 
     def _order(self) -> Query:
         if self.session_id is not None:
             return {"seq": -1}
-        return {"_id": -1} if self.scope is None else {"created_at": -1, "_id": -1}
+        return {"_id": -1} if self.owner is None else {"created_at": -1, "_id": -1}
 
-    def _behind(self, cursor: str) -> Query:
-        created_at, place = _decoded(cursor)
+    def _after(self, cursor: str) -> Query:
+        created_at, key = _decoded(cursor)
         if self.session_id is not None:
-            return {"seq": {"$lt": place["q"]}}
-        earlier: Query = {"_id": {"$lt": place}}
-        if self.scope is None:
+            return {"seq": {"$lt": key["q"]}}
+        earlier: Query = {"_id": {"$lt": key}}
+        if self.owner is None:
             return earlier
         return {
             "created_at": {"$lte": created_at},
@@ -107,15 +125,26 @@ class Selection:
         }
 
 
-def selected(database: Database, sought: SearchQuery) -> Operation[Selection | None]:
-    """Return what a search chooses from; ``None`` if there is no such session."""
-    owner = yield from scope_of(database, sought.session_id, sought.user_id)
-    if owner is None:
+def resolve_scope(
+    database: Database,
+    session_id: str | None,
+    user_id: str | None,
+    conditions: Query | None = None,
+) -> Operation[SearchScope | None]:
+    """Return the messages of a session or a user; ``None`` if there is no such session."""
+    conditions = conditions or {}
+    if session_id is None:
+        return SearchScope(codecs.user_scope(user_id or ""), None, conditions)
+    session = yield from database.sessions.find_one(
+        {"_id": session_id, "deleted_at": None}, fields=_OWNED
+    )
+    if session is None or user_id not in (None, session.get("user_id")):
         return None
-    return Selection(owner, sought.session_id, narrowed(sought, "created_at", "metadata"))
+    yield from complete_reassignment(database, session)  # who began it may have died
+    return SearchScope(codecs.scope_of(session), session_id, conditions, session["seq"])
 
 
-def narrowed(sought: SearchQuery, moment: str, metadata: str) -> Query:
+def filter_of(sought: SearchQuery, moment: str, metadata: str) -> Query:
     """Return the query for what a search leaves to choose from.
 
     Args:
@@ -123,33 +152,18 @@ def narrowed(sought: SearchQuery, moment: str, metadata: str) -> Query:
         moment: The field that says when it was.
         metadata: The field that holds metadata.
     """
-    narrowing: Query = {}
+    query: Query = {}
     if sought.start_date or sought.end_date:
         bounds = {"$gte": sought.start_date, "$lte": sought.end_date}
-        narrowing[moment] = {name: at for name, at in bounds.items() if at is not None}
+        query[moment] = {name: at for name, at in bounds.items() if at is not None}
     conditions = []
     if sought.metadata:
         conditions += contains(f"${metadata}", encoded_metadata(sought.metadata, "metadata"))
     if sought.where:
         conditions.append(matching(parsed(sought.where, "where"), metadata))
     if conditions:
-        narrowing["$expr"] = {"$and": conditions}
-    return narrowing
-
-
-def scope_of(
-    database: Database, session_id: str | None, user_id: str | None
-) -> Operation[str | None]:
-    """Return whose messages those of a session or a user are; ``None`` without such a session."""
-    if session_id is None:
-        return None if user_id is None else codecs.user_scope(user_id)
-    session = yield from database.sessions.find_one(
-        {"_id": session_id, "deleted_at": None}, fields=_OWNED
-    )
-    if session is None or user_id not in (None, session.get("user_id")):
-        return None
-    yield from complete_reassignment(database, session)  # who began it may have died
-    return codecs.scope_of(session)
+        query["$expr"] = {"$and": conditions}
+    return query
 
 
 def _cursor(last: bytes) -> str:

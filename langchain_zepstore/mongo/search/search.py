@@ -5,15 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from langchain_zepstore.core.arguments import EmbeddingPage, SearchQuery
+from langchain_zepstore.core.arguments import EmbeddingPage, IndexPage, SearchQuery
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.models import MemorySearchResult
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.driver.database import Database
-from langchain_zepstore.mongo.search.hits import Found, decoded, live_at, place_of
-from langchain_zepstore.mongo.search.mmr import choice, varied
-from langchain_zepstore.mongo.search.scope import Selection, scope_of, selected
+from langchain_zepstore.mongo.search.hits import Hit, decoded, key_of, live_at
+from langchain_zepstore.mongo.search.index import (
+    INDEX_SECONDS,
+    ensure_word_index,
+    index_all,
+    index_backlog,
+    index_hint,
+)
+from langchain_zepstore.mongo.search.mmr import fetch_k, select_mmr
+from langchain_zepstore.mongo.search.scope import (
+    SESSION_INDEX,
+    SearchScope,
+    filter_of,
+    resolve_scope,
+)
 from langchain_zepstore.mongo.search.summaries import SummarySearch
 from langchain_zepstore.mongo.search.text import TextSearch
 from langchain_zepstore.mongo.search.vectors import VectorSearch
@@ -45,38 +57,60 @@ class Search:
 
     def find(self, sought: SearchQuery) -> Operation[list[MemorySearchResult]]:
         """Return what matches best of what lives, the best first."""
-        kind = sought.search_type or ("similarity" if self._vectors else "text")
+        kind = sought.search_type or ("hybrid" if self._vectors else "text")
         if kind != "text":
             self._needed_vectors(f"search_type {kind!r}")
         if sought.search_scope == "summary":
             return (yield from self._summaries.find(sought, kind))
-        selection = yield from selected(self._database, sought)
-        if selection is None:
+        conditions = filter_of(sought, "created_at", "metadata")
+        scope = yield from resolve_scope(
+            self._database, sought.session_id, sought.user_id, conditions
+        )
+        if scope is None:
             return []
         if not sought.text.strip():
-            found = yield from self._newest(selection, sought.limit)
+            found = yield from self._newest(scope, sought.limit)
         elif kind == "text":
-            found = yield from self._words.best(selection, sought)
+            found = yield from self._words.best(scope, sought)
         elif kind == "hybrid":
-            near = yield from self._near(selection, sought, max(sought.limit, _NEAREST))
-            found = yield from self._words.best(selection, sought, near)
+            near = yield from self._near(scope, sought, max(sought.limit, _NEAREST))
+            found = yield from self._words.best(scope, sought, near)
         elif kind == "mmr":
-            found = yield from self._varied(selection, sought)
+            found = yield from self._varied(scope, sought)
         else:
-            found = yield from self._near(selection, sought, sought.limit)
-        return (yield from self._results(found, selection))
+            found = yield from self._near(scope, sought, sought.limit)
+        return (yield from self._results(found, scope))
 
     def embed(
         self, session_id: str | None, user_id: str | None, after: str | None, limit: int
     ) -> Operation[EmbeddingPage]:
         """Make the vectors that a page of messages lacks."""
         vectors = self._needed_vectors("embed")
-        scope = None
+        scope: SearchScope | None = SearchScope(None, None, {})
         if session_id is not None or user_id is not None:
-            scope = yield from scope_of(self._database, session_id, user_id)
-            if scope is None:
-                return EmbeddingPage(total=0, seen=0, made=0, cursor=None)
-        return (yield from vectors.embed(Selection(scope, session_id, {}), after, limit))
+            scope = yield from resolve_scope(self._database, session_id, user_id)
+        if scope is None:
+            return EmbeddingPage(total=0, seen=0, made=0, cursor=None)
+        return (yield from vectors.embed(scope, after, limit))
+
+    def index(
+        self, session_id: str | None, user_id: str | None, after: str | None
+    ) -> Operation[IndexPage]:
+        """Index what no search by words has met yet, for about a second."""
+        if session_id is None and user_id is None:
+            return (yield from index_all(self._database, after))
+        scope = yield from resolve_scope(self._database, session_id, user_id)
+        if scope is None:
+            return IndexPage(0, None)
+        language = yield from ensure_word_index(self._database)
+        query = {"scope": scope.owner}
+        if session_id is not None:
+            query["session_id"] = session_id
+        hint = index_hint(language) if session_id is None else SESSION_INDEX
+        indexed, is_all = yield from index_backlog(
+            self._database, language, query, hint, INDEX_SECONDS
+        )
+        return IndexPage(indexed, None if is_all else "")
 
     def _needed_vectors(self, what: str) -> VectorSearch:
         if self._vectors is None:
@@ -86,38 +120,36 @@ class Search:
             )
         return self._vectors
 
-    def _newest(self, selection: Selection, limit: int) -> Operation[list[Found]]:
-        found: list[Found] = []
+    def _newest(self, scope: SearchScope, limit: int) -> Operation[list[Hit]]:
+        found: list[Hit] = []
         after: str | None = None
         while True:
             most = min(limit - len(found), _PAGE)
-            page, after = yield from selection.page(self._database, after, most, ["session_id"])
+            page, after = yield from scope.page(self._database, after, most, ["session_id"])
             found += [
-                Found(place_of(listed), listed["session_id"], 0.0) for listed in map(decoded, page)
+                Hit(key_of(listed), listed["session_id"], 0.0) for listed in map(decoded, page)
             ]
             if after is None or len(found) == limit:
                 return found
 
-    def _near(
-        self, selection: Selection, sought: SearchQuery, limit: int
-    ) -> Operation[list[Found]]:
-        near = yield from self._needed_vectors("similarity").nearest(selection, sought.text, limit)
+    def _near(self, scope: SearchScope, sought: SearchQuery, limit: int) -> Operation[list[Hit]]:
+        near = yield from self._needed_vectors("similarity").nearest(scope, sought.text, limit)
         return [each.found for each in near]
 
-    def _varied(self, selection: Selection, sought: SearchQuery) -> Operation[list[Found]]:
+    def _varied(self, scope: SearchScope, sought: SearchQuery) -> Operation[list[Hit]]:
         vectors = self._needed_vectors("mmr")
-        near = yield from vectors.nearest(selection, sought.text, choice(sought.limit))
-        return [each.found for each in varied(near, sought.mmr_lambda, sought.limit)]
+        near = yield from vectors.nearest(scope, sought.text, fetch_k(sought.limit))
+        return [each.found for each in select_mmr(near, sought.mmr_lambda, sought.limit)]
 
     def _results(
-        self, found: Sequence[Found], selection: Selection
+        self, found: Sequence[Hit], scope: SearchScope
     ) -> Operation[list[MemorySearchResult]]:
-        sessions = {each.place: each.session_id for each in found}
+        sessions = {each.key: each.session_id for each in found}
         several = yield from live_at(self._database, sessions, codecs.MESSAGE_FIELDS)
-        scope = selection.scope or ""
-        if scope.startswith("u:"):  # the session may have become another user's meanwhile
-            several = [message for message in several if message.get("scope") == scope]
-        messages = {place_of(message): message for message in several}
+        owner = scope.owner or ""
+        if owner.startswith("u:"):  # the session may have become another user's meanwhile
+            several = [message for message in several if message.get("scope") == owner]
+        messages = {key_of(message): message for message in several}
         return [
             MemorySearchResult(
                 message=codecs.to_message(message),
@@ -126,5 +158,5 @@ class Search:
                 dist=each.score,
             )
             for each in found
-            if (message := messages.get(each.place))  # it may be deleted since
+            if (message := messages.get(each.key))  # it may be deleted since
         ]

@@ -9,13 +9,17 @@ from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.models import MemorySearchResult
 from langchain_zepstore.mongo import codecs
-from langchain_zepstore.mongo.documents import Query, SessionDocument, Update
+from langchain_zepstore.mongo.documents import (
+    Query,
+    SessionDocument,
+    Update,
+)
 from langchain_zepstore.mongo.driver.database import Database
-from langchain_zepstore.mongo.search.hits import Found, Near
+from langchain_zepstore.mongo.search.hits import Hit, VectorHit
 from langchain_zepstore.mongo.search.index import language_of
-from langchain_zepstore.mongo.search.mmr import choice, varied
-from langchain_zepstore.mongo.search.ranking import Candidate, Place, ranked
-from langchain_zepstore.mongo.search.scope import narrowed
+from langchain_zepstore.mongo.search.mmr import fetch_k, select_mmr
+from langchain_zepstore.mongo.search.ranking import Candidate, MessageKey, ranked
+from langchain_zepstore.mongo.search.scope import filter_of
 from langchain_zepstore.mongo.search.vector_codec import embedding_of, fits, unit, vector_in
 from langchain_zepstore.mongo.search.vectors import MADE, in_parts
 
@@ -44,7 +48,7 @@ class SummarySearch:
             query["_id"] = sought.session_id
         if sought.user_id is not None:
             query["user_id"] = sought.user_id
-        query |= narrowed(sought, "summary.created_at", "summary.metadata")
+        query |= filter_of(sought, "summary.created_at", "summary.metadata")
         needed = {name: 1 for name in _SUMMARY if kind != "text" or name != "summary.embedding"}
         found = yield from self._sessions.find(query, fields=needed)
         sessions = {session["_id"]: session for session in found}
@@ -64,41 +68,44 @@ class SummarySearch:
 
     def _best(
         self, sessions: Sequence[SessionDocument], sought: SearchQuery, kind: str
-    ) -> Operation[list[Found]]:
+    ) -> Operation[list[Hit]]:
         if not sought.text.strip() or not sessions:
-            return [_found(session, 0.0) for session in sessions]
+            return [_hit(session, 0.0) for session in sessions]
         if kind == "text" or self._embedder is None:
             return (yield from self._worded(sessions, sought, {}))
         wanted = unit((yield from self._embedder.query(sought.text)))
         vectors = yield from self._vectors(self._embedder, sessions, len(wanted))
         near = [
-            Near(_found(session, float((vector @ wanted).round(6))), vector)
+            VectorHit(_hit(session, float((vector @ wanted).round(6))), vector)
             for session, vector in zip(sessions, vectors, strict=True)
         ]
         near.sort(key=lambda each: -each.found.score)
         if kind == "hybrid":
-            by_place = {each.found.place: each.found for each in near}
-            return (yield from self._worded(sessions, sought, by_place))
+            by_key = {each.found.key: each.found for each in near}
+            return (yield from self._worded(sessions, sought, by_key))
         if kind == "mmr":
-            near = varied(near[: choice(sought.limit)], sought.mmr_lambda, sought.limit)
+            near = select_mmr(near[: fetch_k(sought.limit)], sought.mmr_lambda, sought.limit)
         return [each.found for each in near]
 
     def _worded(
-        self, sessions: Sequence[SessionDocument], sought: SearchQuery, near: Mapping[Place, Found]
-    ) -> Operation[list[Found]]:
-        by_place = {(session["_id"], 0): session for session in sessions}
+        self,
+        sessions: Sequence[SessionDocument],
+        sought: SearchQuery,
+        near: Mapping[MessageKey, Hit],
+    ) -> Operation[list[Hit]]:
+        by_key = {(session["_id"], 0): session for session in sessions}
         candidates = [
             Candidate(
-                place,
+                key,
                 session["summary"]["content"],
                 found=0.0,
-                similarity=near[place].score if near else None,
+                similarity=near[key].score if near else None,
             )
-            for place, session in by_place.items()
+            for key, session in by_key.items()
         ]
         language = yield from language_of(self._database)
         scores = ranked(sought.text, candidates, language, sought.similarity_weight)
-        return [_found(by_place[place], score) for place, score in scores if score > 0 or near]
+        return [_hit(by_key[key], score) for key, score in scores if score > 0 or near]
 
     def _vectors(
         self, embedder: Embedder, sessions: Sequence[SessionDocument], dimension: int
@@ -126,5 +133,5 @@ class SummarySearch:
         return [none if vector is None else unit(vector) for vector in vectors]
 
 
-def _found(session: SessionDocument, score: float) -> Found:
-    return Found((session["_id"], 0), session["_id"], score)
+def _hit(session: SessionDocument, score: float) -> Hit:
+    return Hit((session["_id"], 0), session["_id"], score)

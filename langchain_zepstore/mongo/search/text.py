@@ -1,79 +1,222 @@
-"""Messages by their words: what the text index finds, ranked."""
+"""Messages by their words: candidates from the index of tokens, ranked.
 
+A search asks how many messages hold each of its terms, takes those that hold the rarest, up to a
+number, and lets the server choose the best of them by all terms. A term that no message holds finds
+words that begin with it.
+"""
+
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bson import Regex
 
 from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.mongo.documents import MessageDocument, Query
+from langchain_zepstore.messages.langchain import text_of
+from langchain_zepstore.mongo.documents import MessageDocument, Query, Stage
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.driver.errors import MissingIndexError
-from langchain_zepstore.mongo.search.hits import Found, live_at, place_of
-from langchain_zepstore.mongo.search.index import ensure_search_index
-from langchain_zepstore.mongo.search.ranking import answers, candidate, ranked
-from langchain_zepstore.mongo.search.scope import Selection
+from langchain_zepstore.mongo.search.hits import Hit, key_of, live_at
+from langchain_zepstore.mongo.search.index import (
+    ensure_word_index,
+    index_for_search,
+    index_hint,
+    tokens_field,
+)
+from langchain_zepstore.mongo.search.ranking import MAX_RANKED, answers, candidate, ranked
+from langchain_zepstore.mongo.search.scope import SearchScope
+from langchain_zepstore.mongo.search.text_query import TextQuery, parse_text
+from langchain_zepstore.mongo.search.tokens import is_beginning, terms_of
 
-_SCORE = {"$meta": "textScore"}
-_CANDIDATES = 500  # what the index gives to choose from; fewer lose some of what is looked for
-_RANKED = {"session_id": 1, "seq": 1, "role": 1, "content": 1}
+_CANDIDATES = 500  # that are ranked; fewer lose some of what is looked for
+_MAX_READ = 2500  # messages from which the candidates are chosen
+_MAX_HELD = 2000  # that hold the terms by which messages are read; the rarest is always one
+_MAX_BEGUN = 1000  # messages read for words of which only the beginning was given
+_LEAST_BEGINNING, _MAX_ENDING = 3, 6  # letters
+_MAX_BLOCKS = 100_000  # bytes of a message of blocks that is ranked by what it says
 _DIGITS = 6  # of a score: the order of a sum changes the last ones
-_SYNTAX = re.compile(r'["\-]')  # quotes ask for phrases, a minus leaves out
-_LEFT_OUT = re.compile(r'(?<!\S)-(?:"[^"]*"?|\S+)')
+_RANKED = {
+    "session_id": 1,
+    "seq": 1,
+    "role": 1,
+    "content": {
+        "$cond": [
+            {"$eq": [{"$type": "$content"}, "string"]},
+            {"$substrCP": ["$content", 0, MAX_RANKED]},
+            {"$cond": [{"$lt": [{"$bsonSize": "$$ROOT"}, _MAX_BLOCKS]}, "$content", ""]},
+        ]
+    },
+}
 
 
 class TextSearch:
-    """The text index of a database's messages."""
+    """Searches a database's messages by words."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._messages = database.messages
 
     def best(
-        self, selection: Selection, sought: SearchQuery, near: Sequence[Found] = ()
-    ) -> Operation[list[Found]]:
+        self, scope: SearchScope, sought: SearchQuery, near: Sequence[Hit] = ()
+    ) -> Operation[list[Hit]]:
         """Return the messages that match a text best, the best first; of equal ones the earlier.
 
         Args:
-            selection: What to choose from.
+            scope: What to choose from.
             sought: The text, and how it is meant.
             near: What was found by its meaning, to be ranked with what is found by its words.
         """
-        text, has_syntax = sought.text, sought.syntax
-        asked = text if has_syntax else _SYNTAX.sub(" ", text)
-        words = _LEFT_OUT.sub(" ", text) if has_syntax else asked
-        found, language = yield from self._found(selection, asked, sought.limit)
-        similarity = {each.place: each.score for each in near}
-        words_found = {place_of(message) for message in found}
-        others = {each.place: each.session_id for each in near if each.place not in words_found}
+        query = parse_text(sought.text, syntax=sought.syntax)
+        found, language = yield from self._indexed(scope, query, sought.limit)
+        similarity = {hit.key: hit.score for hit in near}
+        found_keys = {key_of(message) for message in found}
+        others = {hit.key: hit.session_id for hit in near if hit.key not in found_keys}
         found += yield from live_at(self._database, others, _RANKED)
-        candidates = [candidate(message, similarity.get(place_of(message))) for message in found]
+        found = [message for message in found if query.allows(text_of(message["content"]))]
+        candidates = [candidate(message, similarity.get(key_of(message))) for message in found]
         sessions = {message["_id"]["s"]: message["session_id"] for message in found}
-        places = {place: sessions[place[0]] for place in answers(words, candidates)}
-        after = yield from live_at(self._database, places, _RANKED, selection.narrowing)
+        after_questions = {key: sessions[key[0]] for key in answers(query.text, candidates)}
+        after = yield from live_at(self._database, after_questions, _RANKED, scope.conditions)
         candidates += [candidate(message) for message in after]
-        best = ranked(words, candidates, language, sought.similarity_weight)[: sought.limit]
-        return [Found(place, sessions[place[0]], round(score, _DIGITS)) for place, score in best]
+        best = ranked(query.text, candidates, language, sought.similarity_weight)[: sought.limit]
+        return [Hit(key, sessions[key[0]], round(score, _DIGITS)) for key, score in best]
 
-    def _found(
-        self, selection: Selection, asked: str, limit: int
+    def _indexed(
+        self, scope: SearchScope, query: TextQuery, limit: int
     ) -> Operation[tuple[list[MessageDocument], str]]:
         """Return what the index finds, and its language."""
-        language = yield from ensure_search_index(self._database)
-        if not asked.strip():
-            return [], language
-        query = {**selection.query(), "$text": {"$search": asked}}
+        language = yield from ensure_word_index(self._database)
         try:
-            found = yield from self._by_index(query, limit)
+            found = yield from _Candidates(self._database, scope, query, language).find(limit)
         except MissingIndexError:  # dropped meanwhile, perhaps to be made in another language
             self._database.search_language = None
-            language = yield from ensure_search_index(self._database)
-            found = yield from self._by_index(query, limit)
+            language = yield from ensure_word_index(self._database)
+            found = yield from _Candidates(self._database, scope, query, language).find(limit)
         return found, language
 
-    def _by_index(self, query: Query, limit: int) -> Operation[list[MessageDocument]]:
-        return self._messages.find(
-            query,
-            sort={"score": _SCORE, "session_id": 1, "seq": 1},
-            limit=max(limit, _CANDIDATES),
-            fields={**_RANKED, "score": _SCORE},
+
+class _Candidates:
+    """The candidates of one search."""
+
+    def __init__(
+        self, database: Database, scope: SearchScope, query: TextQuery, language: str
+    ) -> None:
+        self._database = database
+        self._scope = scope
+        self._field = tokens_field(language)
+        self._language = language
+        self._hint = scope.hint or index_hint(language)
+        self._terms = terms_of(query.text, language)
+        self._conditions: list[Query] = []
+        for phrase in query.phrases:
+            if held := terms_of(phrase, language):
+                self._conditions.append({self._field: {"$all": held}})
+        if without := [term for word in query.words_without for term in terms_of(word, language)]:
+            self._conditions.append({self._field: {"$nin": without}})
+
+    def find(self, limit: int) -> Operation[list[MessageDocument]]:
+        yield from index_for_search(
+            self._database, self._language, self._scope.indexed(), self._hint
         )
+        if not self._terms:
+            return []
+        counts = yield from self._counts()
+        chosen = _rarest(counts)
+        weights = _weights(counts)
+        found: list[MessageDocument] = []
+        if chosen:
+            found = yield from self._read(_patterns(chosen), weights, max(limit, _MAX_READ), limit)
+        if absent := [term for term in self._terms if term not in counts]:
+            begun = [pattern for term in absent for pattern in _beginnings(term)]
+            if begun:
+                found += yield from self._read(begun, weights, _MAX_BEGUN, limit)
+        if len(found) < limit and len(chosen) < len(counts):
+            rest = [term for term in counts if term not in chosen]
+            most = max(limit, _CANDIDATES)
+            found += yield from self._read(_patterns(rest), weights, most, limit)
+        return list({key_of(message): message for message in found}.values())
+
+    def _counts(self) -> Operation[dict[str, int]]:
+        """Return how many messages hold each term, counted up to a number; none that none holds."""
+        pipelines: list[list[Stage]] = [
+            [
+                {"$match": {**self._scope.indexed(), self._field: _pattern(term)}},
+                {"$limit": _MAX_HELD + 1},
+                {"$count": "number"},
+                {"$set": {"term": {"$literal": term}}},
+            ]
+            for term in self._terms
+        ]
+        name = self._database.messages.name
+        unions = [{"$unionWith": {"coll": name, "pipeline": each}} for each in pipelines[1:]]
+        counted = yield from self._database.messages.aggregate(
+            [*pipelines[0], *unions], hint=self._hint
+        )
+        numbers = {each["term"]: each["number"] for each in counted}
+        return {term: numbers[term] for term in self._terms if term in numbers}
+
+    def _read(
+        self, patterns: Sequence[Any], weights: Mapping[str, float], most: int, limit: int
+    ) -> Operation[list[MessageDocument]]:
+        """Return the best of the first messages that hold one of some tokens."""
+        held = f"${self._field}"
+        score = [
+            {"$cond": [{"$in": [{"$literal": term}, held]}, weight, 0]}
+            for term, weight in weights.items()
+        ]
+        asked = [{self._field: {"$in": list(patterns)}}, *self._conditions]
+        return self._database.messages.aggregate(
+            [
+                {"$match": {**self._scope.query(), "$and": asked}},
+                {"$limit": most},
+                {"$project": {**_RANKED, "score": {"$sum": score}}},
+                {"$sort": {"score": -1, "_id": 1}},
+                {"$limit": max(limit, _CANDIDATES)},
+            ],
+            hint=self._hint,
+        )
+
+
+def _rarest(counts: Mapping[str, int]) -> list[str]:
+    """Return the terms by which messages are read: the rarest, while their messages are few."""
+    chosen: list[str] = []
+    total = 0
+    for term in sorted(counts, key=lambda term: counts[term]):
+        total += counts[term]
+        if chosen and total > _MAX_HELD:
+            break
+        chosen.append(term)
+    return chosen
+
+
+def _weights(counts: Mapping[str, int]) -> dict[str, float]:
+    # How many messages there are is not known; only the order of the weights matters.
+    total = 2 * max(counts.values(), default=0)
+    return {
+        term: math.log1p((total - number + 0.5) / (number + 0.5))
+        for term, number in counts.items()
+        if not is_beginning(term)
+    }
+
+
+def _patterns(terms: Sequence[str]) -> list[Any]:
+    return [_pattern(term) for term in terms]
+
+
+def _pattern(term: str) -> Any:
+    # Not re.compile: its flag for Unicode makes the server read the whole index.
+    return Regex(f"^{re.escape(term)}") if is_beginning(term) else term
+
+
+def _beginnings(term: str) -> list[Any]:
+    """Return what a word's token may be if a term is only its beginning.
+
+    The token has lost the word's ending, so it may be shorter than what is given of the word.
+    """
+    if len(term) < 2 or is_beginning(term[0]):  # noqa: PLR2004
+        return []
+    least = max(_LEAST_BEGINNING, len(term) - _MAX_ENDING)
+    shorter = [term[:length] for length in range(least, len(term))]
+    return [Regex(f"^{re.escape(term)}"), *shorter]

@@ -8,18 +8,21 @@ way. So it is exact, sees every change at once, and its memory is bounded.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from langchain_zepstore.core.arguments import EmbeddingPage
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo.codecs import MAX_DOCUMENT_BYTES
-from langchain_zepstore.mongo.documents import Embedding, MessageDocument, Query, Update
+from langchain_zepstore.mongo.documents import (
+    Embedding,
+    MessageDocument,
+    Query,
+    Update,
+)
 from langchain_zepstore.mongo.driver.database import Database
-from langchain_zepstore.mongo.search import atlas as vector_index
-from langchain_zepstore.mongo.search.hits import Found, Near, at, decoded, place_of
-from langchain_zepstore.mongo.search.ranking import Place, spoken
-from langchain_zepstore.mongo.search.scope import Selection
+from langchain_zepstore.mongo.search.hits import Hit, VectorHit, at, decoded, key_of
+from langchain_zepstore.mongo.search.ranking import MessageKey, text_with_speaker
+from langchain_zepstore.mongo.search.scope import SearchScope
 from langchain_zepstore.mongo.search.vector_cache import UNKNOWN, VectorCache
 from langchain_zepstore.mongo.search.vector_codec import (
     embedding_of,
@@ -64,26 +67,21 @@ class VectorSearch:
         self._embedder = embedder
         self._caches = caches
 
-    def nearest(self, selection: Selection, text: str, limit: int) -> Operation[list[Near]]:
+    def nearest(self, scope: SearchScope, text: str, limit: int) -> Operation[list[VectorHit]]:
         """Return the messages nearest to a text, the nearest first; of equal ones the newer.
-
-        Where Atlas has an index of vectors, the order of equal ones is Atlas's.
 
         Raises:
             APIError: The embeddings do not make vectors of one length.
         """
         wanted = unit((yield from self._embedder.query(text)))
-        has_index = yield from vector_index.has_index(self._database, len(wanted))
-        if has_index and limit <= vector_index.MOST:
-            return (yield from self._nearest_by_index(selection, wanted, limit))
         cache = self._caches.get(len(wanted))
         if cache is None:
             cache = self._caches.setdefault(len(wanted), VectorCache(len(wanted)))
-        best: list[Near] = []
+        best: list[VectorHit] = []
         after: str | None = None
         is_first = True
         while is_first or after is not None:
-            page, after = yield from selection.page(self._database, after, _PAGE, _LISTED)
+            page, after = yield from scope.page(self._database, after, _PAGE, _LISTED)
             vectors, has_one = yield from self._vectors(page, cache, is_first=is_first)
             # Rounded, since a matrix of another size gives other last digits.
             scores = (vectors @ wanted).round(6)
@@ -94,32 +92,12 @@ class VectorSearch:
             is_first = False
         return best
 
-    def _nearest_by_index(
-        self, selection: Selection, wanted: Vectors, limit: int
-    ) -> Operation[list[Near]]:
-        others = {**selection.narrowing, "embedding.model": {"$ne": self._embedder.model}}
-        lacking = replace(selection, narrowing=others)
-        while True:
-            page, _ = yield from lacking.page(self._database, None, MADE, _LISTED)
-            if not page:
-                break
-            yield from self._made([decoded(listed) for listed in page])
-        stages = vector_index.stages(selection, wanted, self._embedder.model, limit)
-        near = []
-        for document in (yield from self._messages.aggregate(stages)):
-            vector = vector_in(document["embedding"], len(wanted))
-            if vector is not None:
-                near.append(Near(vector_index.found(document), unit(vector)))
-        return near
-
-    def embed(
-        self, selection: Selection, after: str | None, limit: int
-    ) -> Operation[EmbeddingPage]:
+    def embed(self, scope: SearchScope, after: str | None, limit: int) -> Operation[EmbeddingPage]:
         """Make the vectors that a page of messages lacks; see ``store.SearchOperations``."""
         total = 0
         if after is None:
-            total = yield from selection.count(self._database)
-        page, cursor = yield from selection.page(self._database, after, limit, _LISTED)
+            total = yield from scope.count(self._database)
+        page, cursor = yield from scope.page(self._database, after, limit, _LISTED)
         lacking = [listed for listed in map(decoded, page) if not self._fits(listed)]
         for several in in_parts(lacking, MADE):
             yield from self._made(several)
@@ -148,18 +126,18 @@ class VectorSearch:
 
         listed = [decoded(each) for each in page]
         there = [each for each in listed if self._fits(each)]
-        found: dict[Place, Embedding] = {}
+        found: dict[MessageKey, Embedding] = {}
         if there:
             stored = yield from self._messages.find(_these(there), fields={"embedding": 1})
-            found = {place_of(each): each["embedding"] for each in stored if "embedding" in each}
+            found = {key_of(each): each["embedding"] for each in stored if "embedding" in each}
         model, dimension = self._embedder.model, cache.dimension
-        lacking = [each for each in listed if not fits(found.get(place_of(each)), model, dimension)]
+        lacking = [each for each in listed if not fits(found.get(key_of(each)), model, dimension)]
         for several in in_parts(lacking, MADE):
             found |= yield from self._made(several)
         vectors = np.zeros((len(page), dimension), dtype=np.float32)
         stamps = []
         for row, each in enumerate(listed):
-            embedding = found.get(place_of(each))  # none: it was deleted meanwhile
+            embedding = found.get(key_of(each))  # none: it was deleted meanwhile
             stamps.append(embedding["stamp"].binary if embedding else b"")
             if (vector := vector_in(embedding, dimension)) is not None:
                 vectors[row] = vector
@@ -170,20 +148,22 @@ class VectorSearch:
     def _fits(self, listed: MessageDocument) -> bool:
         return fits(listed.get("embedding"), self._embedder.model)
 
-    def _made(self, listed: Sequence[MessageDocument]) -> Operation[dict[Place, Embedding]]:
-        """Make messages' vectors, store them and return them by place."""
+    def _made(self, listed: Sequence[MessageDocument]) -> Operation[dict[MessageKey, Embedding]]:
+        """Make messages' vectors, store them and return them by key."""
         said = yield from self._messages.find(_these(listed), fields=_SAID)
-        vectors = yield from self._embedder.documents([spoken(message) for message in said])
+        vectors = yield from self._embedder.documents(
+            [text_with_speaker(message) for message in said]
+        )
         made = {}
         updates: list[tuple[Query, Update]] = []
         for message, vector in zip(said, vectors, strict=True):
             size: int = message["size"]  # type: ignore[typeddict-item] # computed
             if vector is not None and size + vector.nbytes > MAX_DOCUMENT_BYTES - _HEADROOM:
                 vector = None  # noqa: PLW2901 - there is no room for it
-            made[place_of(message)] = embedding_of(self._embedder.model, vector)
+            made[key_of(message)] = embedding_of(self._embedder.model, vector)
             # Said otherwise since it was read, it keeps no vector of what it was.
             this = {name: message[name] for name in ("_id", "session_id", "role", "content")}
-            updates.append((this, {"$set": {"embedding": made[place_of(message)]}}))
+            updates.append((this, {"$set": {"embedding": made[key_of(message)]}}))
         if updates:
             yield from self._messages.update_each(updates)
         return made
@@ -195,10 +175,10 @@ def in_parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
-def _near(listed: bytes, score: float, vector: Vectors) -> Near:
+def _near(listed: bytes, score: float, vector: Vectors) -> VectorHit:
     document = decoded(listed)
-    return Near(Found(place_of(document), document["session_id"], float(score)), vector)
+    return VectorHit(Hit(key_of(document), document["session_id"], float(score)), vector)
 
 
 def _these(listed: Sequence[MessageDocument]) -> Query:
-    return at(map(place_of, listed), (each["session_id"] for each in listed))
+    return at(map(key_of, listed), (each["session_id"] for each in listed))

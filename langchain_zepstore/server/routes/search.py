@@ -8,9 +8,22 @@ from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.validation import checked_id
 from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult
 from langchain_zepstore.server.auth import access_of
-from langchain_zepstore.server.openapi import EmbedAnswer, SearchAnswer, accepts, failures
+from langchain_zepstore.server.openapi import (
+    EmbedAnswer,
+    IndexAnswer,
+    SearchAnswer,
+    accepts,
+    failures,
+)
 from langchain_zepstore.server.responses import Answers
-from langchain_zepstore.server.schemas import EmbedBody, Id, Limit, read_arguments, read_body
+from langchain_zepstore.server.schemas import (
+    EmbedBody,
+    Id,
+    IndexBody,
+    Limit,
+    read_arguments,
+    read_body,
+)
 from langchain_zepstore.store_client import StoreClient
 
 
@@ -61,5 +74,22 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
                 checked_id(value, name)
         page = await client.arun(
             lambda store: store.search.embed(body.session_id, body.user_id, body.after, body.limit)
+        )
+        return Answers.to(request).json(asdict(page))
+
+    @router.post(
+        "/index",
+        response_model=IndexAnswer,
+        openapi_extra=accepts(IndexBody),
+        responses=failures(400),
+    )
+    async def index(request: Request) -> Response:
+        """Index what no search by words has met yet, for about a second."""
+        body = await read_arguments(request, IndexBody)
+        for name in ("session_id", "user_id"):
+            if (value := getattr(body, name)) is not None:
+                checked_id(value, name)
+        page = await client.arun(
+            lambda store: store.search.index(body.session_id, body.user_id, body.after)
         )
         return Answers.to(request).json(asdict(page))

@@ -1,26 +1,63 @@
-"""The index for searching: made by the first search, read for one scope only."""
+"""The index for searching: made by the first search, filled by each, read for one scope only."""
 
 import asyncio
+import logging
+import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
-from pymongo import MongoClient
+from pymongo import MongoClient, monitoring
 
-from langchain_zepstore import Session, ZepClient
-from langchain_zepstore.mongo.indexes import SEARCH_INDEX
+from langchain_zepstore import CreateUserRequest, Session, ZepClient
+from langchain_zepstore.mongo.indexes import OLD_WORD_INDEX, WORD_INDEX
+from langchain_zepstore.mongo.search import index
 from tests.support.messages import said
 
-NAME = SEARCH_INDEX
+
+class Commands(monitoring.CommandListener):
+    """Keeps the commands that read messages."""
+
+    def __init__(self) -> None:
+        self.reads: list[dict[str, Any]] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        if event.command_name in {"find", "aggregate"} and "messages" in event.command.values():
+            self.reads.append(dict(event.command))
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        pass
+
+
+def examined(plan: Any) -> tuple[int, int]:
+    """Return the index keys and documents that the stages of a plan examined, at most."""
+    keys, documents = 0, 0
+    if isinstance(plan, dict):
+        keys, documents = plan.get("totalKeysExamined", 0), plan.get("totalDocsExamined", 0)
+        for value in plan.values():
+            more = examined(value)
+            keys, documents = max(keys, more[0]), max(documents, more[1])
+    elif isinstance(plan, list):
+        for value in plan:
+            more = examined(value)
+            keys, documents = max(keys, more[0]), max(documents, more[1])
+    return keys, documents
 
 
 def test_who_never_searches_pays_for_no_index(mongo_url, database_name) -> None:
     with ZepClient(mongo_url, database=database_name) as client, MongoClient(mongo_url) as raw:
+        messages = raw[database_name].messages
         client.memory.add_memory("s", said("a boat"))
-        assert NAME not in raw[database_name].messages.index_information()
+        assert WORD_INDEX not in messages.index_information()
         assert len(client.memory.search("boat", session_id="s")) == 1
-        assert NAME in raw[database_name].messages.index_information()
+        assert WORD_INDEX in messages.index_information()
         client.memory.add_memory("s", said("boats"))
+        assert messages.count_documents({"tokens": None}) == 1
         assert len(client.memory.search("boat", session_id="s")) == 2
+        assert messages.count_documents({"tokens": None}) == 0
 
 
 def test_many_first_searches_at_once_all_find(mongo_url, database_name) -> None:
@@ -41,28 +78,109 @@ async def test_many_first_searches_on_an_event_loop_all_find(mongo_url, database
 
 
 @pytest.mark.promise("a search over a session, or over a user's sessions, finds live messages only")
-def test_a_search_reads_the_words_of_its_scope_only(mongo_url, database_name) -> None:
-    with ZepClient(mongo_url, database=database_name) as client, MongoClient(mongo_url) as raw:
-        for number in range(50):
-            client.memory.add_memory(f"s{number}", said(*["a boat on the lake"] * 20))
-        client.memory.add_session(Session(session_id="mine"))
-        client.memory.add_memory("mine", said("one boat"))
-        assert len(client.memory.search("boat", session_id="mine")) == 1
-        plan = raw[database_name].command(
-            "explain",
-            {
-                "find": "messages",
-                "filter": {"scope": "s:mine", "$text": {"$search": "boat"}, "deleted_at": None},
-            },
-            verbosity="executionStats",
-        )
-        stats = plan["executionStats"]
-        assert stats["totalKeysExamined"] <= 2
-        assert stats["totalDocsExamined"] <= 2
+@pytest.mark.parametrize("sought", [{"user_id": "ada"}, {"session_id": "ada's 7"}])
+def test_a_search_reads_what_holds_its_words_in_its_scope(mongo_url, database_name, sought) -> None:
+    commands = Commands()
+    with MongoClient(mongo_url, event_listeners=[commands]) as raw:
+        client = ZepClient(client=raw, database=database_name)
+        for user in ("ada", "bob"):
+            client.user.add(CreateUserRequest(user_id=user))
+            for number in range(20):
+                session_id = f"{user}'s {number}"
+                client.memory.add_session(Session(session_id=session_id, user_id=user))
+                client.memory.add_memory(session_id, said(*["the lake"] * 19, "one boat"))
+        client.memory.search("boat", **sought)
+        client.memory.search("boat", user_id="ada")
+        commands.reads.clear()
+        client.memory.search("boat", **sought)
+        most = 20 + 1  # the boats of the user, or the messages of the session
+        assert len(commands.reads) == 4  # what lacks tokens, counts, candidates, results
+        for command in commands.reads:
+            for name in ("lsid", "$db", "$clusterTime"):
+                command.pop(name, None)
+            plan = raw[database_name].command(
+                "explain",
+                {**command, "cursor": {}} if "pipeline" in command else command,
+                verbosity="executionStats",
+            )
+            keys, documents = examined(plan)
+            assert keys <= most, plan
+            assert documents <= most, plan
 
 
 def test_as_many_as_are_asked_for_are_found(mongo_url, database_name) -> None:
     with ZepClient(mongo_url, database=database_name, timeout=60) as client:
-        client.memory.add_memory("s", said(*["boat"] * 11_000))
+        client.memory.add_memory("s", said(*["boat"] * 5_000))
+        client.memory.index(session_id="s")
         found = client.memory.search("boat", session_id="s", limit=20_000)
-        assert len({result.message.uuid for result in found}) == 11_000
+        assert len({result.message.uuid for result in found}) == 5_000
+
+
+def test_common_words_fill_up_what_rare_ones_leave(mongo_url, database_name) -> None:
+    with ZepClient(mongo_url, database=database_name, timeout=60) as client:
+        client.memory.add_memory("s", said("a rare boat", *["boat"] * 2_500))
+        client.memory.index(session_id="s")
+        found = client.memory.search("rare boat", session_id="s", limit=10)
+        assert len(found) == 10
+        assert found[0].message.content == "a rare boat"
+
+
+def test_an_old_text_index_goes_when_the_new_one_is_made(mongo_url, database_name) -> None:
+    with ZepClient(mongo_url, database=database_name) as client, MongoClient(mongo_url) as raw:
+        messages = raw[database_name].messages
+        client.memory.add_memory("s", said("zwei Häuser"))
+        messages.create_index(
+            [("scope", 1), ("content", "text"), ("content.text", "text")],
+            name=OLD_WORD_INDEX,
+            default_language="german",
+            language_override="language of the index",
+            partialFilterExpression={"deleted_at": None},
+        )
+        assert len(client.memory.search("Haus", session_id="s")) == 1
+        assert OLD_WORD_INDEX not in messages.index_information()
+        assert messages.index_information()[WORD_INDEX]["key"][1][0] == "tokens.german"
+
+
+def test_what_was_replaced_while_its_tokens_were_made_gets_its_own(
+    mongo_url, database_name, monkeypatch
+) -> None:
+    tokens_of = index.indexed_tokens
+
+    def replaced_meanwhile(text: str, language: str) -> list[str]:
+        if text == "a boat":
+            client.memory.add_memory("s", said("a lake", uuid="one"))
+        return tokens_of(text, language)
+
+    with ZepClient(mongo_url, database=database_name) as client:
+        client.memory.add_memory("s", said("a boat", uuid="one"))
+        monkeypatch.setattr(index, "indexed_tokens", replaced_meanwhile)
+        assert client.memory.search("boat", session_id="s") == []
+        assert len(client.memory.search("lake", session_id="s")) == 1
+
+
+def test_a_search_answers_from_what_is_there_after_a_while(
+    mongo_url, database_name, monkeypatch, caplog
+) -> None:
+    monkeypatch.setattr(index, "BACKLOG_SECONDS", 0.0)
+    monkeypatch.setattr(index, "PAGE_SIZE", 10)
+    with ZepClient(mongo_url, database=database_name) as client:
+        client.memory.add_memory("s", said(*["boat"] * 35))
+        with caplog.at_level(logging.WARNING, index.__name__):
+            assert len(client.memory.search("boat", session_id="s", limit=50)) == 10
+        assert "client.memory.index" in caplog.text
+        assert len(client.memory.search("boat", session_id="s", limit=50)) == 20
+        assert client.memory.index(session_id="s") == 15
+        assert client.memory.index() == 0
+        assert len(client.memory.search("boat", session_id="s", limit=50)) == 35
+
+
+def test_all_users_are_indexed_in_advance(mongo_url, database_name) -> None:
+    with ZepClient(mongo_url, database=database_name) as client:
+        for number in range(5):
+            client.memory.add_memory(f"s{number}", said("a boat", "a lake"))
+        assert client.memory.index(session_id="s0") == 2
+        assert client.memory.index(session_id="none") == 0
+        assert client.memory.index() == 8
+        begun = time.monotonic()
+        assert client.memory.index() == 0
+        assert time.monotonic() - begun < 30

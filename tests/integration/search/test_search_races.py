@@ -1,17 +1,15 @@
 """Searches and summaries while others delete, give away and purge; and odd sizes and numbers."""
 
-import secrets
 from datetime import timedelta
 
 import pytest
 from langchain_core.runnables import RunnableLambda
-from langchain_zepstore.managers.search_arguments import searching
 from pymongo import MongoClient
 
 from langchain_zepstore import ZepClient
+from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.models import CreateUserRequest, Memory, Message, Session
-from langchain_zepstore.mongo.search.tokens import _stem, words
 from tests.support.embeddings import Subjects
 from tests.support.stepping import Drive, store_of
 
@@ -119,8 +117,8 @@ def test_a_session_that_becomes_anothers_during_a_search(own, kind, steps):
         own.user.add(CreateUserRequest(user_id=user))
     own.memory.add_session(Session(session_id="s", user_id="A"))
     own.memory.add_memory("s", mem("my boat"))
-    call = searching("boat", session_id="s", user_id="A", limit=5, search_type=kind)
-    drive = Drive(call(store_of(own))).step(steps)
+    query = SearchQuery("boat", session_id="s", user_id="A", limit=5, search_type=kind)
+    drive = Drive(store_of(own).search.find(query)).step(steps)
     own.memory.delete_memory("s")
     own.memory.add_session(Session(session_id="s", user_id="B"))
     own.memory.add_memory("s", mem("the boat of B"))
@@ -133,12 +131,6 @@ def test_a_message_without_room_for_a_vector(mongo_url, database_name):
         client.memory.add_memory("s", mem("boat", "a " * ((16 * 1024 * 1024 - 9 * 1024) // 2)))
         found = client.memory.search("boat", session_id="s")
     assert [each.message.content for each in found] == ["boat"]
-
-
-def test_what_is_no_word_is_not_kept():
-    _stem.cache_clear()
-    words(secrets.token_hex(1000), "english")
-    assert _stem.cache_info().currsize == 0
 
 
 @pytest.mark.parametrize("weight", [10**400, 1e308, float("inf"), float("nan")])
@@ -154,9 +146,9 @@ def test_two_change_the_language_at_once(mongo_url, database_name, raw):
     ):
         english.memory.add_memory("s", mem("boat"))
         english.memory.search("boat", session_id="s")
-        call = searching("boat", session_id="s", user_id=None, limit=5, search_type="text")
-        drive = Drive(call(store_of(german))).step(2)  # it has seen the English one
-        raw.messages.drop_index("live_by_words")  # the other was faster
+        query = SearchQuery("boat", session_id="s", limit=5, search_type="text")
+        drive = Drive(store_of(german).search.find(query)).step(2)  # it has seen the English one
+        raw.messages.drop_index("live_by_tokens")  # the other was faster
         assert len(drive.finish()) == 1
 
 

@@ -28,7 +28,7 @@ INDEXES = {
     "messages": [
         *indexes.MESSAGE_INDEXES,
         indexes.SCOPE_INDEX,
-        indexes.search_index("english"),
+        indexes.word_index("english"),
     ],
     "users": indexes.USER_INDEXES,
 }

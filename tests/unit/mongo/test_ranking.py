@@ -41,7 +41,7 @@ def test_who_speaks_is_part_of_what_is_said_unless_it_is_a_role() -> None:
 def test_what_the_speaker_says_whom_the_query_names_counts_more() -> None:
     of_ada = Candidate(("s", 10), "I bought a boat", 1.0, "Ada Byron")
     to_ada = Candidate(("s", 20), "Ada, I bought a boat", 1.0, "Bob")
-    about = [place for place, _ in ranked("Which boat did Ada buy?", [to_ada, of_ada])]
+    about = [key for key, _ in ranked("Which boat did Ada buy?", [to_ada, of_ada])]
     assert about == [("s", 10), ("s", 20)]
 
 
@@ -62,8 +62,8 @@ def test_the_turn_beside_a_match_gets_a_part_of_its_score() -> None:
     question = Candidate(("s", 1), "I want to paint a boat.", 1.0)
     answer = Candidate(("s", 2), "The boat of my aunt.", 1.0)
     elsewhere = Candidate(("s", 9), "The boat of my aunt.", 1.0)
-    places = [place for place, _ in ranked("paint boat", [question, answer, elsewhere])]
-    assert places == [("s", 1), ("s", 2), ("s", 9)]
+    keys = [key for key, _ in ranked("paint boat", [question, answer, elsewhere])]
+    assert keys == [("s", 1), ("s", 2), ("s", 9)]
 
 
 @pytest.mark.parametrize("asked", ["Which boat?", "Which boat? 🚣", "Boat\uff1f", "(the boat?)"])
@@ -71,8 +71,8 @@ def test_the_turn_after_a_question_gets_more_than_the_one_before(asked) -> None:
     before, after = (Candidate(("s", seq), "The boat of my aunt.", 1.0) for seq in (1, 3))
     elsewhere = [Candidate(("s", seq), "The boat of my aunt.", 1.0) for seq in (10, 20)]
     question = Candidate(("s", 2), asked, 1.0)
-    places = [place for place, _ in ranked("boat", [before, question, after, *elsewhere])]
-    assert places[0] == ("s", 3)
+    keys = [key for key, _ in ranked("boat", [before, question, after, *elsewhere])]
+    assert keys[0] == ("s", 3)
 
 
 def test_what_asks_is_less_of_an_answer_than_what_tells() -> None:
@@ -82,13 +82,13 @@ def test_what_asks_is_less_of_an_answer_than_what_tells() -> None:
 def test_a_session_about_the_words_lends_weight_to_its_messages() -> None:
     about = [Candidate(("a", 10 * n), "boats and boats", 1.0) for n in range(3)]
     mentions = [Candidate(("b", 10), "a boat", 1.0), Candidate(("a", 100), "a boat", 1.0)]
-    places = [place for place, _ in ranked("boat", [*about, *mentions])]
-    assert places.index(("a", 100)) < places.index(("b", 10))
+    keys = [key for key, _ in ranked("boat", [*about, *mentions])]
+    assert keys.index(("a", 100)) < keys.index(("b", 10))
 
 
 def test_what_only_stands_beside_is_no_result() -> None:
     beside = Candidate(("s", 1), "boat boat boat", None)
-    assert [place for place, _ in ranked("boat", [beside, *found("a boat")])] == [("s", 0)]
+    assert [key for key, _ in ranked("boat", [beside, *found("a boat")])] == [("s", 0)]
 
 
 def test_what_answers_a_question_that_was_found_is_a_result_without_any_of_its_words() -> None:
@@ -96,10 +96,10 @@ def test_what_answers_a_question_that_was_found_is_a_result_without_any_of_its_w
     answer = Candidate(("s", 2), "The green one.", None)
     asked, looked_for = "Whose boat?", "boat"
     assert answers(asked, [question]) == [("s", 2)]
-    places = sorted(place for place, _ in ranked(asked, [question, answer]))
-    assert places == [("s", 1), ("s", 2)]
+    keys = sorted(key for key, _ in ranked(asked, [question, answer]))
+    assert keys == [("s", 1), ("s", 2)]
     assert answers(looked_for, [question]) == []
-    assert [place for place, _ in ranked(looked_for, [question, answer])] == [("s", 1)]
+    assert [key for key, _ in ranked(looked_for, [question, answer])] == [("s", 1)]
 
 
 def test_no_answers_are_looked_for_that_are_there_or_to_what_was_not_found() -> None:
@@ -115,7 +115,7 @@ def test_no_answers_are_looked_for_that_are_there_or_to_what_was_not_found() -> 
 def test_what_was_found_by_meaning_is_a_result_and_counts_more_the_nearer_it_is() -> None:
     near = Candidate(("s", 10), "a schooner", None, similarity=0.9)
     far = Candidate(("s", 20), "a soup", None, similarity=0.2)
-    assert [place for place, _ in ranked("boat", [far, near])] == [("s", 10), ("s", 20)]
+    assert [key for key, _ in ranked("boat", [far, near])] == [("s", 10), ("s", 20)]
     word = Candidate(("s", 30), "a boat", 1.0)
     assert ranked("boat", [far, near, word])[0][0] == ("s", 30)
     both = Candidate(("s", 40), "a boat", 1.0, similarity=0.9)
@@ -151,10 +151,19 @@ def test_equals_keep_the_order_of_the_index_and_then_of_the_conversation() -> No
     assert [seq for (_, seq), _ in ranked("鯨", several)] == [10, 20, 30]
 
 
+def test_a_guess_without_any_word_that_begins_so_is_no_result() -> None:
+    several = [
+        Candidate(("s", 10), "calibration", 0.0),
+        Candidate(("s", 20), "calibre", 0.0),
+        Candidate(("s", 30), "a calm", 0.0),
+    ]
+    assert [seq for (_, seq), _ in ranked("calibrat", several)] == [10]
+
+
 words = st.lists(st.sampled_from(["boat", "lake", "鯨", "", "a" * 500, "İ", "\0", "?", "ada"])).map(
     " ".join
 )
-scores = st.none() | st.floats(0, 9)
+scores = st.none() | st.floats(0.1, 9)
 messages = st.tuples(words, scores, st.sampled_from(["", "Ada", "?"]), scores)
 
 
@@ -166,14 +175,14 @@ def asks(text: str) -> bool:
 def test_any_text_is_ranked_once_each_and_best_first(query, texts, language) -> None:
     several = [Candidate(("s", n), *message) for n, message in enumerate(texts)]
     result = ranked(query, several, language)
-    places = [place for place, _ in result]
-    assert len(set(places)) == len(places)
-    results = {each.place for each in several if (each.found, each.similarity) != (None, None)}
+    keys = [key for key, _ in result]
+    assert len(set(keys)) == len(keys)
+    results = {each.key for each in several if (each.found, each.similarity) != (None, None)}
     answering = {
-        after.place
+        after.key
         for before, after in pairwise(several)
         if asks(query) and before.found is not None and asks(before.text)
     }
-    assert set(places) == results | answering
+    assert set(keys) == results | answering
     given_scores = [score for _, score in result]
     assert given_scores == sorted(given_scores, reverse=True)
