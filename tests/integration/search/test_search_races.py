@@ -117,7 +117,7 @@ def test_a_session_that_becomes_anothers_during_a_search(own, kind, steps):
         own.user.add(CreateUserRequest(user_id=user))
     own.memory.add_session(Session(session_id="s", user_id="A"))
     own.memory.add_memory("s", mem("my boat"))
-    query = SearchQuery("boat", session_id="s", user_id="A", limit=5, search_type=kind)
+    query = SearchQuery(text="boat", session_id="s", user_id="A", limit=5, search_type=kind)
     drive = Drive(store_of(own).search.find(query)).step(steps)
     own.memory.delete_memory("s")
     own.memory.add_session(Session(session_id="s", user_id="B"))
@@ -146,7 +146,7 @@ def test_two_change_the_language_at_once(mongo_url, database_name, raw):
     ):
         english.memory.add_memory("s", mem("boat"))
         english.memory.search("boat", session_id="s")
-        query = SearchQuery("boat", session_id="s", limit=5, search_type="text")
+        query = SearchQuery(text="boat", session_id="s", limit=5, search_type="text")
         drive = Drive(store_of(german).search.find(query)).step(2)  # it has seen the English one
         raw.messages.drop_index("live_by_tokens")  # the other was faster
         assert len(drive.finish()) == 1
