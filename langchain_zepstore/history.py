@@ -7,12 +7,15 @@ from typing import Any
 from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
 
-from langchain_zepstore.core.arguments import SessionDefaults
-from langchain_zepstore.core.store import Call
+from langchain_zepstore.core.arguments import KnownIds, SessionDefaults
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_count, checked_id
-from langchain_zepstore.errors import BadRequestError, NotFoundError
-from langchain_zepstore.messages.langchain import MESSAGE_TYPES, StartOn
+from langchain_zepstore.errors import NotFoundError
+from langchain_zepstore.messages.known_ids import log_renamed
+from langchain_zepstore.messages.langchain import StartOn, types_of
 from langchain_zepstore.messages.parts import all_from_langchain
+from langchain_zepstore.messages.turns import opened
 from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult, Message
 from langchain_zepstore.store_client import StoreClient, client_of
 
@@ -33,9 +36,10 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
         client: A client to use instead of a URL.
         lastn: Read only the last so many messages; without it, all of them.
         start_on: A message type (``"human"``), a message class, or several of these: what is read
-            begins with the first message of that kind, as in langchain-core's ``trim_messages``. So
-            a window never opens on a tool message whose call is out of sight.
-        user_id: Whose session it becomes if it has to be created.
+            begins with the first message of these types, as in langchain-core's ``trim_messages``.
+            A window that has none begins with the last one before it, and goes on with its own end,
+            each answer of a tool behind its call.
+        user_id: Whose session it becomes if it has to be created. One of another user is refused.
         session_metadata: Its metadata then.
 
     Raises:
@@ -57,7 +61,7 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
         self.session_id = checked_id(session_id, "session_id")
         self._client = client_of(client, url, api_key)
         self._lastn = None if lastn is None else checked_count(lastn, "lastn")
-        self._start_on = None if start_on is None else _kinds(start_on)
+        self._start_on = None if start_on is None else types_of(start_on)
         self._defaults = SessionDefaults(user_id, session_metadata)
 
     @property
@@ -65,24 +69,27 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
         """The messages, oldest first; read anew each time.
 
         Raises:
+            BadRequestError: They are another user's than ``user_id``.
             StoreUnavailableError: The database cannot be reached.
         """
-        return self._opened(self._client.run(self._reading()))
+        return self._client.run(self._reading())
 
     async def aget_messages(self) -> list[BaseMessage]:
         """Return the messages, oldest first."""
-        return self._opened(await self._client.arun(self._reading()))
+        return await self._client.arun(self._reading())
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Add messages at the end of the session: one call, one insert.
 
-        A message whose id the session has already replaces that one in its place.
+        Messages at the beginning that the session has already, with their ids and words, are not
+        added again. Any other message whose id it has is a new one, and gets an id of its own.
 
         Args:
             messages: Of any of langchain-core's message classes.
 
         Raises:
-            BadRequestError: One of them cannot be stored; none is. The error says which and where.
+            BadRequestError: One of them cannot be stored, and the error says which and where; or
+                the session is another user's. None is stored then.
             StoreUnavailableError: The database cannot be reached.
         """
         self._client.run(self._adding(messages))
@@ -191,30 +198,25 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
 
     def _adding(self, messages: Sequence[BaseMessage]) -> Call[None]:
         parts = all_from_langchain(messages)
-        return lambda store: store.messages.add(self.session_id, parts, self._defaults)
+
+        def operation(store: Store) -> Operation[None]:
+            new_ids = yield from store.messages.add(
+                self.session_id, parts, self._defaults, known_ids=KnownIds()
+            )
+            log_renamed(self.session_id, new_ids)
+
+        return operation
 
     def _reading(self) -> Call[list[BaseMessage]]:
-        return lambda store: store.messages.read_langchain(self.session_id, self._lastn)
+        def operation(store: Store) -> Operation[list[BaseMessage]]:
+            messages = yield from store.messages.read_langchain(
+                self.session_id,
+                self._lastn,
+                start_on=self._start_on or (),
+                user_id=self._defaults.user_id,
+            )
+            if self._start_on is None:
+                return messages
+            return opened(messages, self._lastn, self._start_on)
 
-    def _opened(self, messages: list[BaseMessage]) -> list[BaseMessage]:
-        if self._start_on is None:
-            return messages
-        names, classes = self._start_on
-        for index, message in enumerate(messages):
-            if message.type in names or isinstance(message, classes):
-                return messages[index:]
-        return []
-
-
-def _kinds(start_on: StartOn) -> tuple[frozenset[str], tuple[type[BaseMessage], ...]]:
-    several = list(start_on) if isinstance(start_on, list | tuple | set | frozenset) else [start_on]
-    names = frozenset(kind for kind in several if isinstance(kind, str))
-    classes = tuple(
-        kind for kind in several if isinstance(kind, type) and issubclass(kind, BaseMessage)
-    )
-    if not names <= MESSAGE_TYPES or len(names) + len(classes) < len(several):
-        raise BadRequestError(
-            f"start_on must be message classes or types such as 'human', not {start_on!r}; "
-            f"the types are {', '.join(sorted(MESSAGE_TYPES))}"
-        )
-    return names, classes
+        return operation

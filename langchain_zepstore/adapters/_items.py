@@ -15,7 +15,7 @@ from typing import Any
 from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
-from langchain_zepstore.core.validation import checked_id
+from langchain_zepstore.core.validation import given_id
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.messages.nearest import Nearest, whole_text
 from langchain_zepstore.messages.parts import all_from_zep
@@ -60,11 +60,13 @@ class RawSession:
         user_id: str | None = None,
         session_metadata: dict[str, Any] | None = None,
     ) -> None:
-        self.session_id = checked_id(session_id, "session_id")
+        self.session_id = given_id(session_id, "session_id")
         self.client = client_of(client, url, api_key)
-        self._defaults = SessionDefaults(user_id, session_metadata)
+        self._defaults = SessionDefaults(
+            None if user_id is None else given_id(user_id, "user_id"), session_metadata
+        )
 
-    def adding(self, messages: Iterable[Message]) -> Call[None]:
+    def adding(self, messages: Iterable[Message]) -> Call[Any]:
         """Store messages at the end of the session, in one insert.
 
         One whose id the session has already replaces that one in its place.
@@ -74,7 +76,9 @@ class RawSession:
 
     def reading(self, lastn: int | None = None) -> Call[list[Message]]:
         """Return the last messages, oldest first; all of them without ``lastn``."""
-        return lambda store: store.messages.read(self.session_id, lastn)
+        return lambda store: store.messages.read(
+            self.session_id, lastn, user_id=self._defaults.user_id
+        )
 
     def popping(self) -> Call[Message | None]:
         """Soft-delete the last message and return it; ``None`` if there is none.
@@ -84,7 +88,9 @@ class RawSession:
         return self._popping
 
     def _popping(self, store: Store) -> Operation[Message | None]:
-        while found := (yield from store.messages.read(self.session_id, 1)):
+        while found := (
+            yield from store.messages.read(self.session_id, 1, user_id=self._defaults.user_id)
+        ):
             [last] = found
             with suppress(NotFoundError):  # somebody else has taken it
                 yield from store.deletion.delete_message(self.session_id, str(last.uuid))

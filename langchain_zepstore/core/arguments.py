@@ -71,6 +71,24 @@ class Arguments:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownIds:
+    """How an add treats an id that the session has already.
+
+    A message that repeats a stored one, with its id, its words and its place in the order, is left
+    out. With other words, or behind a message of the call that is new, it is a new message and
+    gets another id.
+
+    Attributes:
+        replacing: The ids of messages that are put in the place of the stored ones.
+        after: The id of a stored message that was said before: what stands before it is not
+            repeated.
+    """
+
+    replacing: frozenset[str] = frozenset()
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SessionDefaults(Arguments):
     """Fields of a session that an add creates.
 

@@ -5,7 +5,7 @@ Each is an operation (see ``core.operation``). Ids and counts come checked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -14,6 +14,7 @@ from langchain_core.messages import BaseMessage
 from langchain_zepstore.core.arguments import (
     EmbeddingPage,
     IndexPage,
+    KnownIds,
     Listing,
     RecentQuery,
     SearchQuery,
@@ -104,18 +105,39 @@ class MessageOperations(Protocol):
         *,
         metadata: dict[str, Any] | None = None,
         keep_deleted: bool = False,
-    ) -> Operation[None]:
+        known_ids: KnownIds | None = None,
+    ) -> Operation[dict[str, str]]:
         """Store messages at the end of a session, which is created or revived.
 
-        The metadata is merged into the session's. With ``keep_deleted`` a message whose id a
-        soft-deleted one has is left out.
+        The metadata is merged into the session's. A message whose id the session has replaces that
+        one, unless ``known_ids`` says otherwise; returns the new ids of those that got another one.
+        With ``keep_deleted`` a message whose id a soft-deleted one has is left out.
+        ``BadRequestError`` if the session is another user's than the one of ``defaults``.
         """
 
-    def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
-        """Return the last messages, oldest first, or all of them."""
+    def read(
+        self,
+        session_id: str,
+        lastn: int | None = None,
+        *,
+        start_on: Collection[str] = (),
+        user_id: str | None = None,
+    ) -> Operation[list[Message]]:
+        """Return the last messages, oldest first, or all of them.
+
+        If none of them is of the types ``start_on`` (LangChain's), the last earlier one that is
+        stands before them, and behind it the one whose tool calls the first of them answer.
+        ``BadRequestError`` if they are another user's than ``user_id``.
+        """
 
     def memory(
-        self, session_id: str, lastn: int | None = None, *, include_deleted: bool = False
+        self,
+        session_id: str,
+        lastn: int | None = None,
+        *,
+        start_on: Collection[str] = (),
+        user_id: str | None = None,
+        include_deleted: bool = False,
     ) -> Operation[Memory]:
         """Return the same with the session's summary.
 
@@ -124,7 +146,12 @@ class MessageOperations(Protocol):
         """
 
     def read_langchain(
-        self, session_id: str, lastn: int | None = None
+        self,
+        session_id: str,
+        lastn: int | None = None,
+        *,
+        start_on: Collection[str] = (),
+        user_id: str | None = None,
     ) -> Operation[list[BaseMessage]]:
         """Return the same as LangChain's messages."""
 

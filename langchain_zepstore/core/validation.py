@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from langchain_zepstore.errors import BadRequestError
 
@@ -36,6 +37,16 @@ def checked_id(value: Any, name: str) -> str:
     if size > MAX_ID_BYTES:
         raise BadRequestError(f"{name} has {size} bytes; at most {MAX_ID_BYTES} can be stored")
     return text
+
+
+def given_id(value: Any, name: str) -> str:
+    """Return the id that a framework gives, a text, an int or a UUID, as a text.
+
+    Raises:
+        BadRequestError: It cannot be an id.
+    """
+    is_other = isinstance(value, int | UUID) and not isinstance(value, bool)
+    return checked_id(str(value) if is_other else value, name)
 
 
 def checked_count(value: Any, name: str, *, least: int = 0) -> int:

@@ -1,11 +1,11 @@
 """Operations on messages as requests."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from langchain_zepstore.core.arguments import SessionDefaults
+from langchain_zepstore.core.arguments import KnownIds, SessionDefaults
 from langchain_zepstore.core.message_parts import MessageParts
 from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.http.transport import Requests, marked_metadata, path
@@ -35,10 +35,11 @@ class Messages:
         *,
         metadata: dict[str, Any] | None = None,
         keep_deleted: bool = False,
-    ) -> Operation[None]:
+        known_ids: KnownIds | None = None,
+    ) -> Operation[dict[str, str]]:
         """Store messages at the end of a session."""
         if not messages and not metadata:
-            return
+            return {}
         request: dict[str, Any] = {"messages": [parts_fields(each) for each in messages]}
         if metadata:
             request["metadata"] = marked_metadata(metadata, "memory.metadata")
@@ -48,45 +49,78 @@ class Messages:
             request["keep_deleted"] = True
         if any(each.may_be_cut for each in messages):
             request["may_be_cut"] = True
+        if known_ids is not None:
+            replacing = sorted(known_ids.replacing)
+            request["known_ids"] = {"replacing": replacing, "after": known_ids.after}
         body = to_json(request)
         excess = len(body) - MAX_BODY_BYTES
         if excess <= 0 or not request.get("may_be_cut"):
             # Every message has an id: to send them twice stores them once.
             where = path("sessions", session_id, "memory")
-            yield from self._requests.send("POST", where, body=body, repeatable=True)
-            return
+            answer = yield from self._requests.send("POST", where, body=body, repeatable=True)
+            return answer.new_ids if known_ids else {}
         half = len(messages) // 2
         parts = [messages[:half], messages[half:]]
         if not half:
             parts = [[shortened_parts(messages[0], excess)]]
+        new_ids: dict[str, str] = {}
         for part in parts:
-            yield from self.add(
-                session_id, part, defaults, metadata=metadata, keep_deleted=keep_deleted
+            new_ids |= yield from self.add(
+                session_id,
+                part,
+                defaults,
+                metadata=metadata,
+                keep_deleted=keep_deleted,
+                known_ids=known_ids,
             )
+            if known_ids is not None:
+                last = part[-1].uuid
+                known_ids = KnownIds(known_ids.replacing, new_ids.get(last, last))
+        return new_ids
 
-    def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
+    def read(
+        self,
+        session_id: str,
+        lastn: int | None = None,
+        *,
+        start_on: Collection[str] = (),
+        user_id: str | None = None,
+    ) -> Operation[list[Message]]:
         """Return the last messages of a session, oldest first; all of them without ``lastn``."""
         if lastn == 0:
             return []
-        memory = yield from self.memory(session_id, lastn)
+        memory = yield from self.memory(session_id, lastn, start_on=start_on, user_id=user_id)
         return memory.messages
 
     def memory(
-        self, session_id: str, lastn: int | None = None, *, include_deleted: bool = False
+        self,
+        session_id: str,
+        lastn: int | None = None,
+        *,
+        start_on: Collection[str] = (),
+        user_id: str | None = None,
+        include_deleted: bool = False,
     ) -> Operation[Memory]:
         """Return the same with the session's summary."""
         answer = yield from self._requests.get(
             path("sessions", session_id, "memory"),
             lastn=lastn,
+            start_on=",".join(sorted(start_on)) or None,
+            user_id=user_id,
             include_deleted="true" if include_deleted else None,
         )
         return answer.read_memory(answer.data)
 
     def read_langchain(
-        self, session_id: str, lastn: int | None = None
+        self,
+        session_id: str,
+        lastn: int | None = None,
+        *,
+        start_on: Collection[str] = (),
+        user_id: str | None = None,
     ) -> Operation[list[BaseMessage]]:
         """Return the same as LangChain's messages."""
-        messages = yield from self.read(session_id, lastn)
+        messages = yield from self.read(session_id, lastn, start_on=start_on, user_id=user_id)
         return [lc_messages.to_langchain(message) for message in messages]
 
     def page(

@@ -84,6 +84,22 @@ class Answer:
         except (ValueError, OverflowError, RecursionError) as error:
             raise self._unexpected_answer(str(error)) from error
 
+    @property
+    def new_ids(self) -> dict[str, str]:
+        """Which messages of an add got another id; servers without known ids say ``OK``.
+
+        Raises:
+            APIError: It is something else.
+        """
+        if "json" not in self.headers.get("content-type", ""):
+            return {}
+        match self.data:
+            case {"new_ids": dict() as new_ids} if all(
+                isinstance(each, str) for each in new_ids.values()
+            ):
+                return new_ids
+        raise self._unexpected_answer("no new ids")
+
     def read(self, model: type[Model], fields: Any) -> Model:
         """Return the model of a JSON object.
 

@@ -1,5 +1,7 @@
 """``client.memory``: the session manager."""
 
+from typing import Any
+
 from langchain_zepstore.core.store import Call
 from langchain_zepstore.core.validation import checked_bool, checked_count, checked_id
 from langchain_zepstore.errors import BadRequestError
@@ -72,7 +74,7 @@ class MemoryManager(Sessions, Searches):
         return await self._runner.arun(_reading(session_id, lastn, include_deleted))
 
 
-def _adding(session_id: str, memory: Memory) -> Call[None]:
+def _adding(session_id: str, memory: Memory) -> Call[Any]:
     session_id = checked_id(session_id, "session_id")
     if not isinstance(memory, Memory):
         raise BadRequestError(f"memory must be a Memory, not {type(memory).__name__}")

@@ -53,6 +53,9 @@ _CLASSES: dict[str, type[BaseMessage]] = {
 MESSAGE_TYPES = frozenset(_CLASSES)
 """What ``type`` a message of langchain-core can have."""
 
+HUMAN_TYPES = ("human", "HumanMessageChunk")
+"""The types of human messages."""
+
 StartOn = str | type[BaseMessage] | Sequence[str | type[BaseMessage]]
 """A message type, a message class, or several of these."""
 
@@ -70,6 +73,11 @@ _PLAIN: dict[str, type[BaseMessage]] = {
     "system": SystemMessage,
     "user": HumanMessage,
 }
+PLAIN_TYPES = {
+    role: str(get_args(cls.model_fields["type"].annotation)[0]) for role, cls in _PLAIN.items()
+}
+"""The type of a message that was written by others, by its role; all other roles are ``chat``."""
+
 _OWN = frozenset({"content", "id", "type"})
 _OWN_OF_CHAT = _OWN | {"role"}
 _SPOKEN = {"ai": "assistant", "human": "user"}  # as models call the roles
@@ -107,6 +115,25 @@ class Taken(NamedTuple):
     token_count: int
 
 
+def types_of(start_on: StartOn) -> frozenset[str]:
+    """Return the types of messages that begin a window.
+
+    Raises:
+        BadRequestError: These are neither message classes nor types.
+    """
+    several = list(start_on) if isinstance(start_on, list | tuple | set | frozenset) else [start_on]
+    names = [each for each in several if isinstance(each, str)]
+    classes = [each for each in several if isinstance(each, type) and issubclass(each, BaseMessage)]
+    if not MESSAGE_TYPES.issuperset(names) or len(names) + len(classes) < len(several):
+        raise BadRequestError(
+            f"start_on must be message classes or types such as 'human', not {start_on!r}; "
+            f"the types are {', '.join(sorted(MESSAGE_TYPES))}"
+        )
+    return frozenset(names) | {
+        name for name, cls in _CLASSES.items() if issubclass(cls, tuple(classes))
+    }
+
+
 def take_apart(message: BaseMessage, path: str) -> Taken:
     """Take a LangChain message apart.
 
@@ -130,7 +157,7 @@ def take_apart(message: BaseMessage, path: str) -> Taken:
             f"known are {', '.join(sorted(_CLASSES))}"
         )
     fields = vars(message)
-    content, uuid = fields.get("content"), fields.get("id")
+    content, uuid = fields.get("content"), fields.get("id") or None  # some servers say ""
     if not isinstance(content, str | list):
         raise BadRequestError(f"{path}.content must be a str or a list")
     is_chat = isinstance(message, ChatMessage)

@@ -10,6 +10,7 @@ from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.message_parts import MessageParts
 from langchain_zepstore.core.validation import checked_count, checked_id, checked_text
 from langchain_zepstore.errors import APIError, BadRequestError
+from langchain_zepstore.messages.known_ids import renamed, words_of
 from langchain_zepstore.messages.langchain import (
     approximate_tokens,
     build,
@@ -30,6 +31,8 @@ _logger = logging.getLogger(__name__)
 
 def all_from_zep(messages: Sequence[Message], *, may_be_cut: bool = False) -> list[MessageParts]:
     """Take the messages of one call apart; of an id that comes twice the last wins, in first place.
+
+    With ``known_ids`` the second is a new message.
 
     Args:
         messages: The messages of the call.
@@ -62,7 +65,7 @@ def all_from_langchain(messages: Iterable[BaseMessage]) -> list[MessageParts]:
         for index, message in enumerate(messages)
     ]
     nearest.log(_logger)
-    return _deduplicated(parts)
+    return _distinct(parts)
 
 
 def from_zep(message: Message, path: str = "message") -> MessageParts:
@@ -187,3 +190,14 @@ def _payload(message: Message, path: str) -> tuple[str | None, dict[str, Any]]:
 
 def _deduplicated(parts: Iterable[MessageParts]) -> list[MessageParts]:
     return list({each.uuid: each for each in parts}.values())
+
+
+def _distinct(parts: Iterable[MessageParts]) -> list[MessageParts]:
+    """Give messages other ids that come with the id of an earlier one."""
+    distinct: dict[str, MessageParts] = {}
+    for each in parts:
+        if each.uuid in distinct:
+            words = words_of(each.role, each.content, each.data)
+            each.uuid = renamed(each.uuid, words, next(reversed(distinct)))
+        distinct[each.uuid] = each
+    return list(distinct.values())

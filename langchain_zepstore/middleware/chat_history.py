@@ -2,13 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal, NotRequired, TypeVar
+from typing import Annotated, Any, Literal, NotRequired, TypeVar, cast
 from uuid import uuid4
 
 from langchain.agents.middleware.types import (
     AgentMiddleware,
     AgentState,
     ContextT,
+    ExtendedModelResponse,
+    ModelCallResult,
     ModelRequest,
     ModelResponse,
     PrivateStateAttr,
@@ -17,22 +19,30 @@ from langchain_core.messages import BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langgraph.config import get_config
 from langgraph.runtime import Runtime
-from langgraph.types import Overwrite
+from langgraph.types import Command, Overwrite
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_count
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.middleware.hooks import entitle, require_owner, save, tolerance
+from langchain_zepstore.messages.known_ids import renamed, words_of_langchain
+from langchain_zepstore.messages.langchain import HUMAN_TYPES
+from langchain_zepstore.messages.turns import opened
+from langchain_zepstore.middleware.hooks import log_unavailable, save, set_title
 from langchain_zepstore.middleware.recall import search_past_conversations
 from langchain_zepstore.middleware.recorder import (
+    Plan,
     Recorder,
     Redact,
     Seen,
+    awaiting,
     first_words,
     identified,
+    is_awaiting,
     is_derived,
+    is_refused,
     noted,
+    refused,
 )
 from langchain_zepstore.middleware.scope import Named, Scope
 from langchain_zepstore.middleware.window import TokenCounter, window
@@ -66,13 +76,17 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
     for a human, a new run still begins with what the store holds. In the mode ``archive`` a
     checkpointer holds the conversation, and the store is given all that is said, nothing is loaded.
 
-    What is said is stored as it comes: the input before the agent runs, each answer of the model
-    before tools run, each tool's before the model is called again. So nothing is lost when a tool
-    raises, a run stops for a human, a stream is closed or a process dies. Each message is stored
-    once, under its id, and again in its place if other middleware has changed it. One that is
-    deleted from the session stays deleted, and so does a session that was cleared, though the
-    agent's state may hold on to them: only what is said afterwards is stored. (A message without an
-    id is given a new one by LangGraph whenever it is passed in. Give it one if you retry.)
+    What is said is stored as it comes: the input when the model is about to be called, as it stands
+    then, each answer of the model before tools run, each tool's before the model is called again.
+    So nothing that a model has seen is lost when a tool raises, a run stops for a human, a stream
+    is closed or a process dies; and an input that a guard refuses, by an exception or a jump to the
+    end, is never stored. Each message is stored once, under its id, and again in its place if other
+    middleware has changed it. An input with the id and the words of a stored message is that
+    message; with other words it is a new one, and gets another id, as an answer does whose id was
+    there before. One that is deleted from the session stays deleted, and so does a session that was
+    cleared, though the agent's state may hold on to them: only what is said afterwards is stored.
+    (A message without an id is given a new one by LangGraph whenever it is passed in. Give it one
+    if you retry.)
     Summaries and system messages are not stored: they are not said by anyone.
 
     A loaded window is in a form that the models' APIs accept; what is stored stays as it is. If the
@@ -164,59 +178,84 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
     def before_agent(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
-        """Load the end of the session, in the mode ``memory``, and store the input."""
-        return self._run(self._beginning(state, runtime))
+        """Load the end of the session, in the mode ``memory``."""
+        seen = awaiting(state["messages"], _seen(state))
+        if not self._loads:
+            return {_SEEN: seen}
+        return self._run(self._loading(state, seen, runtime), {_SEEN: seen})
 
     async def abefore_agent(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
-        """Load the end of the session and store the input; see ``before_agent``."""
-        return await self._arun(self._beginning(state, runtime))
+        """Load the end of the session; see ``before_agent``."""
+        seen = awaiting(state["messages"], _seen(state))
+        if not self._loads:
+            return {_SEEN: seen}
+        return await self._arun(self._loading(state, seen, runtime), {_SEEN: seen})
 
     def before_model(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
-        """Store what is new in the state: what tools have answered."""
-        return self._run(self._saving(state, runtime))
+        """Store what tools have answered."""
+        plan = self._recorder.plan(state["messages"], _seen(state), is_given=False)
+        return self._run(self._saving(state, plan, runtime))
 
     async def abefore_model(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
-        """Store what is new in the state; see ``before_model``."""
-        return await self._arun(self._saving(state, runtime))
+        """Store what tools have answered; see ``before_model``."""
+        plan = self._recorder.plan(state["messages"], _seen(state), is_given=False)
+        return await self._arun(self._saving(state, plan, runtime))
 
     def wrap_model_call(
         self,
         request: ModelRequest[ContextT],
         handler: Callable[[ModelRequest[ContextT]], ModelResponse[Any]],
-    ) -> ModelResponse[Any]:
-        """Give a cached answer an id of its own: it is said once more."""
-        return _said_anew(handler(request))
+    ) -> ModelCallResult[Any]:
+        """Store the input, and what has changed since.
+
+        An answer of the model with an id that is there already gets one of its own.
+        """
+        state = cast("ChatHistoryState", request.state)
+        plan = self._recorder.plan(state["messages"], _seen(state))
+        update = self._run(self._saving(state, plan, request.runtime), {_SEEN: plan.unsaved()})
+        return _extended(handler(request), state, update)
 
     async def awrap_model_call(
         self,
         request: ModelRequest[ContextT],
         handler: Callable[[ModelRequest[ContextT]], Awaitable[ModelResponse[Any]]],
-    ) -> ModelResponse[Any]:
-        """Give a cached answer an id of its own; see ``wrap_model_call``."""
-        return _said_anew(await handler(request))
+    ) -> ModelCallResult[Any]:
+        """Store the input, and what has changed since; see ``wrap_model_call``."""
+        state = cast("ChatHistoryState", request.state)
+        plan = self._recorder.plan(state["messages"], _seen(state))
+        saving = self._saving(state, plan, request.runtime)
+        update = await self._arun(saving, {_SEEN: plan.unsaved()})
+        return _extended(await handler(request), state, update)
 
     def after_model(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
         """Store what is new in the state: what the model has answered."""
-        return self._run(self._saving(state, runtime))
+        plan = self._recorder.plan(state["messages"], _seen(state))
+        saving = self._saving(state, plan, runtime, plan.after)
+        return self._run(saving, {_SEEN: plan.unsaved()})
 
     async def aafter_model(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
         """Store what is new in the state; see ``after_model``."""
-        return await self._arun(self._saving(state, runtime))
+        plan = self._recorder.plan(state["messages"], _seen(state))
+        saving = self._saving(state, plan, runtime, plan.after)
+        return await self._arun(saving, {_SEEN: plan.unsaved()})
 
     def after_agent(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
-        """Store what is new in the state, and the session's title if it has none."""
+        """Store what is new in the state, and the session's title if it has none.
+
+        An input that no model was given is not stored, nor what stands behind it.
+        """
         return self._run(self._ending(state, runtime))
 
     async def aafter_agent(
@@ -225,40 +264,42 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
         """Store what is new in the state, and the session's title; see ``after_agent``."""
         return await self._arun(self._ending(state, runtime))
 
-    def _run(self, call: Call[T] | None) -> T | None:
-        if call is not None:
-            with tolerance(logs=self._logs):
-                return self._client.run(call)
-        return None
+    def _run(self, call: Call[T] | None, otherwise: T | None = None) -> T | None:
+        if call is None:
+            return None
+        with log_unavailable(logs=self._logs):
+            return self._client.run(call)
+        return otherwise
 
-    async def _arun(self, call: Call[T] | None) -> T | None:
-        if call is not None:
-            with tolerance(logs=self._logs):
-                return await self._client.arun(call)
-        return None
+    async def _arun(self, call: Call[T] | None, otherwise: T | None = None) -> T | None:
+        if call is None:
+            return None
+        with log_unavailable(logs=self._logs):
+            return await self._client.arun(call)
+        return otherwise
 
-    def _beginning(
-        self, state: ChatHistoryState, runtime: Runtime[ContextT]
-    ) -> Call[dict[str, Any] | None] | None:
-        if not self._loads:
-            return self._saving(state, runtime)
-        where = self._where(runtime)
+    def _loading(
+        self, state: ChatHistoryState, seen: Seen, runtime: Runtime[ContextT]
+    ) -> Call[dict[str, Any]]:
+        session_id, user_id = self._where(runtime)
         before = _seen(state)
-        plan = self._recorder.plan(state["messages"], before)
         fresh = [
             each
             for each in state["messages"]
-            if plan.seen[identified(each)] != before.get(identified(each)) and not is_derived(each)
+            if seen[identified(each)] != before.get(identified(each))
+            and is_awaiting(seen[identified(each)])
+            and not is_derived(each)
         ]
 
         def operation(store: Store) -> Operation[dict[str, Any]]:
-            yield from require_owner(store, *where)
-            said = yield from store.messages.read_langchain(where[0], self._lastn)
-            messages = self._window(said, fresh)
-            yield from save(store, *where, plan)
+            said = yield from store.messages.read_langchain(
+                session_id, self._lastn, start_on=HUMAN_TYPES, user_id=user_id
+            )
+            new = self._distinct(fresh, said)
+            messages = self._window(said, new)
             # Not what the state held: loaded, a message is as it was stored, which may be redacted.
-            new = {identified(each): plan.seen[identified(each)] for each in fresh}
-            update: dict[str, Any] = {_SEEN: {**noted(messages), **new}}
+            now = {**noted(messages), **awaiting(new, {})}
+            update: dict[str, Any] = {_SEEN: now}
             if messages != state["messages"]:
                 # Not by the reducer: what was said long ago would come out of a stream of messages.
                 update["messages"] = Overwrite(messages)
@@ -266,51 +307,76 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
 
         return operation
 
+    def _distinct(
+        self, fresh: Sequence[BaseMessage], said: Sequence[BaseMessage]
+    ) -> list[BaseMessage]:
+        """Give an input another id whose id a stored message with other words has."""
+        words = {each.id: words_of_langchain(each) for each in said}
+
+        def distinct(message: BaseMessage) -> BaseMessage:
+            stored = self._recorder.stored(message) if message.id in words else None
+            if stored is None or words_of_langchain(stored) == words[message.id]:
+                return message
+            uuid = renamed(str(message.id), words_of_langchain(stored), None)
+            return message.model_copy(update={"id": uuid})
+
+        return [distinct(each) for each in fresh]
+
     def _window(
         self, said: Sequence[BaseMessage], fresh: Sequence[BaseMessage]
     ) -> list[BaseMessage]:
         again = {each.id for each in fresh}
+        is_whole = len(said) < self._lastn
+        if not is_whole:
+            said = opened(said, self._lastn, HUMAN_TYPES)
         return window(
             [each for each in said if each.id not in again],
             fresh,
-            is_whole=len(said) < self._lastn,
+            is_whole=is_whole,
             max_tokens=self._max_tokens,
             token_counter=self._token_counter,
         )
 
     def _saving(
-        self, state: ChatHistoryState, runtime: Runtime[ContextT]
-    ) -> Call[dict[str, Any] | None] | None:
-        before = _seen(state)
-        plan = self._recorder.plan(state["messages"], before)
-        if plan.seen.items() <= before.items():
+        self,
+        state: ChatHistoryState,
+        plan: Plan,
+        runtime: Runtime[ContextT],
+        after: str | None = None,
+    ) -> Call[dict[str, Any]] | None:
+        if plan.seen.items() <= _seen(state).items():
             return None
         where = self._where(runtime)
 
         def operation(store: Store) -> Operation[dict[str, Any]]:
-            yield from require_owner(store, *where)
-            yield from save(store, *where, plan)
-            return {_SEEN: plan.seen}
+            return {_SEEN: (yield from save(store, *where, plan, after))}
 
         return operation
 
     def _ending(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> Call[dict[str, Any] | None] | None:
-        saving = self._saving(state, runtime)
-        if self._title is None:
+        left_out = refused(state["messages"], _seen(state))
+        plan = self._recorder.plan(state["messages"], {**_seen(state), **left_out})
+        saving = self._saving(state, plan, runtime)
+        if self._title is None or left_out:
             return saving
         title, (session_id, _) = self._title, self._where(runtime)
 
         def operation(store: Store) -> Operation[dict[str, Any] | None]:
             update = None if saving is None else (yield from saving(store))
-            yield from entitle(store, session_id, lambda: title(self._told(state)))
+            yield from set_title(store, session_id, lambda: title(self._stored(state)))
             return update
 
         return operation
 
-    def _told(self, state: ChatHistoryState) -> list[BaseMessage]:
-        stored = (self._recorder.stored(each) for each in state["messages"])
+    def _stored(self, state: ChatHistoryState) -> list[BaseMessage]:
+        seen = _seen(state)
+        stored = (
+            self._recorder.stored(each)
+            for each in state["messages"]
+            if not is_refused(seen.get(identified(each), ""))
+        )
         return [each for each in stored if each is not None]
 
     def _where(self, runtime: Runtime[ContextT]) -> tuple[str, str | None]:
@@ -318,16 +384,25 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
         return self._scope.session(runtime, config), self._scope.user(runtime, config)
 
 
-def _said_anew(response: ModelResponse[Any]) -> ModelResponse[Any]:
-    # LangChain's caches of models return the first answer, with its id, which the session has, or
-    # had and deleted. They mark it with a cost. And some servers give all answers the id "".
+def _extended(
+    response: ModelResponse[Any], state: ChatHistoryState, update: dict[str, Any] | None
+) -> ModelCallResult[Any]:
+    """Return a response whose answers have ids of their own, with what is to be remembered.
+
+    A cached answer has the id of the first, which the session has, or had and deleted; some servers
+    give all answers the id "", or one that they gave before.
+    """
+    known = {each.id for each in state["messages"]}
     result = [
         each.model_copy(update={"id": f"lc_run--{uuid4()}"})
-        if each.id == "" or "total_cost" in (getattr(each, "usage_metadata", None) or {})
+        if not each.id
+        or each.id in known
+        or "total_cost" in (getattr(each, "usage_metadata", None) or {})
         else each
         for each in response.result
     ]
-    return replace(response, result=result)
+    response = replace(response, result=result)
+    return ExtendedModelResponse(response, Command(update=update)) if update else response
 
 
 def _seen(state: ChatHistoryState) -> Seen:

@@ -1,16 +1,17 @@
-"""The operations of a hook: whose session it is, what is stored, how it is called."""
+"""The operations of a hook: messages are stored, a session gets its title."""
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from inspect import isawaitable, iscoroutine
 
-from langchain_zepstore.core.arguments import SessionDefaults
+from langchain_zepstore.core.arguments import KnownIds, SessionDefaults
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Store
 from langchain_zepstore.errors import BadRequestError, StoreUnavailableError
+from langchain_zepstore.messages.known_ids import log_renamed
 from langchain_zepstore.messages.parts import all_from_langchain
-from langchain_zepstore.middleware.recorder import Plan
+from langchain_zepstore.middleware.recorder import Plan, Seen
 from langchain_zepstore.models import Session
 
 _TITLE = "title"
@@ -18,8 +19,8 @@ _logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def tolerance(*, logs: bool) -> Iterator[None]:
-    """Let an unreachable store raise, or be logged."""
+def log_unavailable(*, logs: bool) -> Iterator[None]:
+    """Log that the store cannot be reached, or let it raise."""
     try:
         yield
     except StoreUnavailableError:
@@ -28,23 +29,35 @@ def tolerance(*, logs: bool) -> Iterator[None]:
         _logger.warning("the chat history cannot be reached; going on", exc_info=True)
 
 
-def require_owner(store: Store, session_id: str, user_id: str | None) -> Operation[None]:
-    """Raise ``BadRequestError`` if a session, live or deleted, is another user's."""
-    if user_id is None:
-        return
-    session = yield from store.sessions.find(session_id)
-    if session is not None and session.user_id not in (None, user_id):
-        raise BadRequestError(f"session {session_id!r} belongs to another user")
+def save(
+    store: Store, session_id: str, user_id: str | None, plan: Plan, after: str | None = None
+) -> Operation[Seen]:
+    """Store what is new, at the end of a session, and what has changed, in its place.
 
+    Args:
+        store: Where.
+        session_id: The session.
+        user_id: Whose it becomes, and must be.
+        plan: What is stored.
+        after: The id of the stored message that was said before.
 
-def save(store: Store, session_id: str, user_id: str | None, plan: Plan) -> Operation[None]:
-    """Store what is new, at the end of a session, and what has changed, in its place."""
+    Returns:
+        What is to be remembered.
+    """
+    replacing = frozenset(str(message.id) for message in plan.changed)
     # By default what was deleted would come to life at the end of the session.
-    parts = all_from_langchain([*plan.changed, *plan.new])
-    yield from store.messages.add(session_id, parts, SessionDefaults(user_id), keep_deleted=True)
+    new_ids = yield from store.messages.add(
+        session_id,
+        all_from_langchain([*plan.changed, *plan.new]),
+        SessionDefaults(user_id),
+        keep_deleted=True,
+        known_ids=KnownIds(replacing, after),
+    )
+    log_renamed(session_id, new_ids)
+    return plan.remembered(new_ids)
 
 
-def entitle(
+def set_title(
     store: Store, session_id: str, title: Callable[[], str | Awaitable[str | None] | None]
 ) -> Operation[None]:
     """Give a live session a title, unless it has one.

@@ -10,7 +10,7 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_count
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.middleware.hooks import tolerance
+from langchain_zepstore.middleware.hooks import log_unavailable
 from langchain_zepstore.middleware.scope import Named, Scope
 from langchain_zepstore.models import MemorySearchResult
 from langchain_zepstore.store_client import StoreClient
@@ -73,12 +73,12 @@ def search_past_conversations(
         return operation
 
     def search(query: str, runtime: ToolRuntime[Any, Any]) -> str:
-        with tolerance(logs=on_error == "log"):
+        with log_unavailable(logs=on_error == "log"):
             return client.run(searching_others(query, runtime))
         return _UNREACHABLE
 
     async def asearch(query: str, runtime: ToolRuntime[Any, Any]) -> str:
-        with tolerance(logs=on_error == "log"):
+        with log_unavailable(logs=on_error == "log"):
             return await client.arun(searching_others(query, runtime))
         return _UNREACHABLE
 

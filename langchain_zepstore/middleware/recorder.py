@@ -1,4 +1,4 @@
-"""What of an agent's state is to be stored, and in which form. Pure functions."""
+"""Which messages of an agent's state are to be stored, and in which form. Pure functions."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -20,16 +20,20 @@ from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.langchain import text_of
 from langchain_zepstore.messages.nearest import Nearest
 from langchain_zepstore.messages.parts import storable_message
-from langchain_zepstore.middleware.window import SOURCE
+from langchain_zepstore.messages.turns import SOURCE
 
 Redact = Callable[[BaseMessage], BaseMessage | None]
 """Is given a copy of a message, returns what is stored of it; ``None``: nothing."""
 
 Seen = dict[str, str]
-"""The ids of messages that need not be looked at again, with what they looked like."""
+"""The ids of messages that a hook has met. Of each a mark, its fingerprint, and the id under which
+it is stored if that is another one, with ``@`` before it."""
 
 _DERIVED = frozenset({"summarization", SOURCE})
 _STORED, _LEFT_OUT = "+", "-"
+_AWAITING = "?"  # not stored before the model is called
+_UNSAVED = "!"  # the model has been called, and the store could not be reached
+_REFUSED = "x"  # the run ended before the model was called: never stored
 _TITLE_LENGTH = 60
 # What middleware changes in messages. The other fields may come back from a checkpoint in another
 # form, a list for a tuple, and that is no change.
@@ -44,16 +48,28 @@ class Plan:
         new: Messages that are not stored, in the order of the state.
         changed: Messages that were stored, or loaded, and have changed since.
         seen: What is to be remembered once that is done.
+        after: The id of the last stored message before the first new one.
     """
 
     new: list[BaseMessage]
     changed: list[BaseMessage]
     seen: Seen
+    after: str | None
 
-    @property
-    def ids(self) -> set[str]:
-        """The ids of the messages."""
-        return {str(message.id) for message in (*self.new, *self.changed)}
+    def remembered(self, new_ids: Mapping[str, str]) -> Seen:
+        """Return what is to be remembered, with the ids that the store has given."""
+        return {
+            uuid: f"{mark}@{new_ids[uuid]}" if uuid in new_ids else mark
+            for uuid, mark in self.seen.items()
+        }
+
+    def unsaved(self) -> Seen:
+        """Return what is to be remembered if the store could not be reached."""
+        unsaved = {str(message.id) for message in self.new}
+        return {
+            uuid: _UNSAVED + mark[1:] if uuid in unsaved else mark
+            for uuid, mark in self.seen.items()
+        }
 
 
 class Recorder:
@@ -68,25 +84,38 @@ class Recorder:
         self._tools = tools
         self._redact = redact
 
-    def plan(self, messages: Iterable[BaseMessage], seen: Mapping[str, str]) -> Plan:
+    def plan(
+        self, messages: Iterable[BaseMessage], seen: Mapping[str, str], *, is_given: bool = True
+    ) -> Plan:
         """Compare a state's messages with those that were seen.
 
         Args:
             messages: Those of the state. One without an id is given one.
             seen: What was remembered; of messages that left the state it is forgotten.
+            is_given: Whether the model is given, or was given, what awaits it.
         """
-        plan = Plan([], [], {})
+        new: list[BaseMessage] = []
+        changed: list[BaseMessage] = []
+        now: Seen = {}
+        after = None
         for message in messages:
-            uuid, looks = identified(message), _fingerprint(message)
-            before = seen.get(uuid, "")
-            if before[1:] == looks:
-                plan.seen[uuid] = before
-                continue
-            stored = self.stored(message)
-            plan.seen[uuid] = (_LEFT_OUT if stored is None else _STORED) + looks
-            if stored is not None:
-                (plan.changed if before.startswith(_STORED) else plan.new).append(stored)
-        return plan
+            uuid, current = identified(message), fingerprint(message)
+            mark, before, stored_id = _parsed(seen.get(uuid, ""))
+            if mark == _REFUSED or (before == current and mark in {_STORED, _LEFT_OUT}):
+                now[uuid] = seen[uuid]
+            elif not is_given and _awaits(message, mark):
+                now[uuid] = _AWAITING + current
+            else:
+                stored = self.stored(message)
+                now[uuid] = (_LEFT_OUT if stored is None else _STORED) + current
+                if stored is not None and mark == _STORED:
+                    changed.append(stored.model_copy(update={"id": stored_id or uuid}))
+                    now[uuid] += f"@{stored_id}" if stored_id else ""
+                elif stored is not None:
+                    new.append(stored)
+            if not new and now[uuid].startswith(_STORED):
+                after = stored_id or uuid
+        return Plan(new, changed, now, after)
 
     def stored(self, message: BaseMessage) -> BaseMessage | None:
         """Return what is stored of a message; ``None``: nothing.
@@ -115,10 +144,59 @@ class Recorder:
         return redacted.model_copy(update={"id": message.id})
 
 
+def awaiting(messages: Iterable[BaseMessage], seen: Mapping[str, str]) -> Seen:
+    """Return what is to be remembered when a run begins: what is new awaits the model.
+
+    What awaited it in an earlier run was refused there. A message that was stored, and has changed
+    since that run, is new.
+    """
+    now: Seen = {}
+    for message in messages:
+        uuid, current = identified(message), fingerprint(message)
+        mark, before, _ = _parsed(seen.get(uuid, ""))
+        if mark in {"", _UNSAVED} or (mark == _STORED and before != current):
+            now[uuid] = _AWAITING + current
+        else:
+            now[uuid] = _REFUSED if mark == _AWAITING else seen[uuid]
+    return now
+
+
+def refused(messages: Iterable[BaseMessage], seen: Mapping[str, str]) -> Seen:
+    """Return what is to be remembered when a run has ended, of what never reached the model.
+
+    That is an input which still awaits it, or was never seen, and all that follows.
+    """
+    found: Seen = {}
+    for message in messages:
+        mark, *_ = _parsed(seen.get(identified(message), ""))
+        if _awaits(message, mark) or (found and not mark):
+            found[identified(message)] = _REFUSED
+    return found
+
+
+def _awaits(message: BaseMessage, mark: str) -> bool:
+    return mark == _AWAITING or (not mark and isinstance(message, HumanMessage))
+
+
+def is_awaiting(mark: str) -> bool:
+    """Whether a message awaits the model, by what is remembered of it."""
+    return mark.startswith(_AWAITING)
+
+
+def is_refused(mark: str) -> bool:
+    """Whether a message was refused, by what is remembered of it."""
+    return mark == _REFUSED
+
+
+def _parsed(seen: str) -> tuple[str, str, str]:
+    before, _, stored_id = seen[1:].partition("@")
+    return seen[:1], before, stored_id
+
+
 def noted(messages: Iterable[BaseMessage]) -> Seen:
     """Return what is to be remembered of messages that come from the store."""
     return {
-        identified(message): (_STORED if _is_said(message) else _LEFT_OUT) + _fingerprint(message)
+        identified(message): (_STORED if _is_said(message) else _LEFT_OUT) + fingerprint(message)
         for message in messages
     }
 
@@ -161,7 +239,8 @@ def _without_tools(message: BaseMessage) -> BaseMessage | None:
     return AIMessage(text, id=message.id, **kept)
 
 
-def _fingerprint(message: BaseMessage) -> str:
+def fingerprint(message: BaseMessage) -> str:
+    """Return a short text that changes with what a message says."""
     fields: dict[str, Any] = {name: getattr(message, name, None) for name in _COMPARED}
     try:
         text = json.dumps([message.type, fields], default=str, skipkeys=True)

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from langchain_zepstore.core.validation import checked_id
+from langchain_zepstore.core.validation import given_id
 from langchain_zepstore.errors import BadRequestError
 
-Named = str | Callable[[Any], str | None] | None
+Named = str | int | UUID | Callable[[Any], str | int | UUID | None] | None
 """An id, or a function that is given LangGraph's runtime of a run and returns one."""
 
 _THREAD = "thread_id"
@@ -29,7 +29,7 @@ class Scope:
     def __init__(self, session_id: Named, user_id: Named) -> None:
         for name, given in (("session_id", session_id), ("user_id", user_id)):
             if given is not None and not callable(given):
-                checked_id(given, name)
+                given_id(given, name)
         self._session_id = session_id
         self._user_id = user_id
 
@@ -42,14 +42,12 @@ class Scope:
         found = _found("session_id", self._session_id, runtime, config)
         if found is None:
             found = _of_config(_THREAD, config)
-            if isinstance(found, int | UUID):  # LangGraph takes them
-                found = str(found)
         if found is None:
             raise BadRequestError(
                 "the run names no session: give session_id to the middleware, in the context, or "
                 'in the config, {"configurable": {"thread_id": …}}'
             )
-        return checked_id(found, "session_id")
+        return given_id(found, "session_id")
 
     def user(self, runtime: Any, config: Mapping[str, Any]) -> str | None:
         """Return the id of the run's user, ``None`` if it names none.
@@ -58,7 +56,7 @@ class Scope:
             BadRequestError: It cannot be an id.
         """
         found = _found("user_id", self._user_id, runtime, config)
-        return None if found is None else checked_id(found, "user_id")
+        return None if found is None else given_id(found, "user_id")
 
 
 def _found(name: str, given: Named, runtime: Any, config: Mapping[str, Any]) -> Any:

@@ -1,7 +1,6 @@
-"""The end of a stored conversation, in a form that the models' APIs accept. Pure functions."""
+"""The end of a stored conversation, as a model may be given it. Pure functions."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from langchain_core.messages import (
     AIMessage,
@@ -15,13 +14,12 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.utils import count_tokens_approximately
 
+from langchain_zepstore.messages.turns import is_stand_in, paired
+
 TokenCounter = Callable[[list[BaseMessage]], int]
 """Counts the tokens of messages."""
 
-SOURCE = "zepstore"
-"""``lc_source`` of the answers that stand in for missing ones."""
-
-_UNANSWERED = "This tool call has no result: it was not completed."
+_CUT = " […]"
 
 
 def window(
@@ -36,7 +34,9 @@ def window(
 
     System messages are left out: instructions are the agent's own, and most APIs take them at the
     beginning only. Calls and answers of tools are put right, see ``paired``. If something before it
-    is out of sight, the window begins with its first human message; without one it is empty.
+    is out of sight, the window begins with its first human message. One that lies within a turn
+    begins with the human message of that turn, and goes on with its end; a text that alone has too
+    many tokens is cut.
 
     Args:
         messages: The last messages, oldest first; they are not changed.
@@ -49,49 +49,67 @@ def window(
     said = [_message(each) for each in messages if not isinstance(each, SystemMessage)]
     shown = paired(said)
     if max_tokens is not None:
-        fitting = trim_messages(
-            shown, max_tokens=max_tokens, token_counter=token_counter, strategy="last"
-        )
-        is_whole = is_whole and len(fitting) == len(shown)
-        shown = shown[len(shown) - len(fitting) :]
+        fitting = _last(shown, max_tokens, token_counter)
+        if len(fitting) < len(shown):
+            is_whole = False
+            shown = _from_human(fitting) or _turn(shown, max_tokens, token_counter)
     if not is_whole:
         shown = _from_human(shown)
     if not shown or not then:
         return [*shown, *then]
-    return paired([*(each for each in shown if not _is_stand_in(each)), *then])
+    answered = {each.tool_call_id for each in then if isinstance(each, ToolMessage)}
+    return paired([*(each for each in shown if not _is_stand_in_for(each, answered)), *then])
 
 
-def paired(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """Return messages with every tool call followed by its answer, in the order of the calls.
+def _last(
+    messages: Sequence[BaseMessage], max_tokens: int, token_counter: TokenCounter
+) -> list[BaseMessage]:
+    return trim_messages(
+        messages, max_tokens=max_tokens, token_counter=token_counter, strategy="last"
+    )
 
-    That is what the APIs ask for. An answer without its call is left out. A call without its answer
-    gets one that says so, with ``status="error"``: leaving the call out would take the text with
-    it, and the answers to the calls beside it. What turns that ran at once said between a call and
-    its answer comes behind the answer.
 
-    Args:
-        messages: In the order in which they were said.
-    """
-    turns: list[tuple[BaseMessage, dict[str, ToolMessage | None]]] = []
-    waiting: dict[str, dict[str, ToolMessage | None]] = {}
-    for message in messages:
-        if isinstance(message, ToolMessage):
-            # Of calls with one id, which some models repeat from turn to turn, the last.
-            answers = waiting.pop(message.tool_call_id, None)
-            if answers is not None:
-                answers[message.tool_call_id] = message
-            continue
-        answers = dict.fromkeys(_calls(message))
-        waiting.update(dict.fromkeys(answers, answers))
-        turns.append((message, answers))
-    return [
-        each
-        for message, answers in turns
-        for each in (
-            message,
-            *(answer or _stand_in(message, call) for call, answer in answers.items()),
-        )
-    ]
+def _turn(
+    messages: list[BaseMessage], max_tokens: int, token_counter: TokenCounter
+) -> list[BaseMessage]:
+    """Return the last human message and as much as fits of the end of what follows it."""
+    start = _last_human(messages)
+    if start is None:
+        return []
+    human = _cut(
+        messages[start],
+        max_tokens if start + 1 == len(messages) else max_tokens // 2,
+        token_counter,
+    )
+    if human is None:
+        return []
+    rest = messages[start + 1 :]
+    room = max_tokens - token_counter([human])
+    fitting = paired(_last(rest, room, token_counter))
+    if not fitting and rest and not isinstance(rest[-1], ToolMessage):
+        last = _cut(rest[-1], room, token_counter)
+        fitting = [] if last is None else [last]
+    return [human, *fitting]
+
+
+def _cut(message: BaseMessage, max_tokens: int, token_counter: TokenCounter) -> BaseMessage | None:
+    """Return a message with as much of its text as fits; ``None`` if that is nothing."""
+    if token_counter([message]) <= max_tokens:
+        return message
+    text = message.content
+    if not isinstance(text, str) or (isinstance(message, AIMessage) and message.tool_calls):
+        return None
+    least, most = 0, len(text)  # characters that fit, and that do not
+    while most - least > 1:
+        size = (least + most) // 2
+        shorter = message.model_copy(update={"content": text[:size] + _CUT})
+        least, most = (size, most) if token_counter([shorter]) <= max_tokens else (least, size)
+    return message.model_copy(update={"content": text[:least] + _CUT}) if least else None
+
+
+def _last_human(messages: list[BaseMessage]) -> int | None:
+    indexes = reversed(range(len(messages)))
+    return next((index for index in indexes if isinstance(messages[index], HumanMessage)), None)
 
 
 def _from_human(messages: list[BaseMessage]) -> list[BaseMessage]:
@@ -108,25 +126,7 @@ def _message(message: BaseMessage) -> BaseMessage:
     return message
 
 
-def _calls(message: BaseMessage) -> dict[str, str | None]:
-    """Return the names of the tools that a message calls, by the ids of the calls."""
-    if not isinstance(message, AIMessage):
-        return {}
-    # LangChain's integrations send invalid calls too.
-    calls: list[Any] = [*message.tool_calls, *message.invalid_tool_calls]
-    return {call["id"]: call["name"] for call in calls if call.get("id")}
-
-
-def _is_stand_in(message: BaseMessage) -> bool:
-    return message.additional_kwargs.get("lc_source") == SOURCE
-
-
-def _stand_in(message: BaseMessage, call: str) -> ToolMessage:
-    return ToolMessage(
-        _UNANSWERED,
-        tool_call_id=call,
-        name=_calls(message)[call],
-        status="error",
-        id=f"{message.id}:{call}",
-        additional_kwargs={"lc_source": SOURCE},
+def _is_stand_in_for(message: BaseMessage, calls: set[str]) -> bool:
+    return (
+        is_stand_in(message) and isinstance(message, ToolMessage) and message.tool_call_id in calls
     )

@@ -199,6 +199,8 @@ def to_message(document: MessageDocument) -> Message:
 LANGCHAIN_FIELDS = {
     "_id": 0,
     **dict.fromkeys(("role", "content", "uuid", "langchain", "escaped", "marked"), 1),
+    "seq": 1,
+    "scope": 1,
 }
 """The projection for ``to_langchain``."""
 
@@ -213,6 +215,12 @@ def _langchain_parts(document: MessageDocument) -> tuple[str | None, Metadata, A
     payload = document.get("langchain")
     data = decoded((payload and payload.get("data")) or {}, document)
     return payload["type"] if payload else None, data, decoded(document["content"], document)
+
+
+def langchain_type(document: MessageDocument) -> str:
+    """Return the type of LangChain's message."""
+    payload = document.get("langchain")
+    return payload["type"] if payload else lc_messages.PLAIN_TYPES.get(document["role"], "chat")
 
 
 def to_session(document: SessionDocument) -> Session:

@@ -1,7 +1,7 @@
 """Reads of messages, also of soft-deleted ones."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Collection
+from typing import Any
 
 from bson import MaxKey
 from langchain_core.messages import BaseMessage
@@ -10,12 +10,11 @@ from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Memory, Message
 from langchain_zepstore.mongo import codecs
-from langchain_zepstore.mongo.documents import Fields, MessageDocument, Query, SessionDocument
+from langchain_zepstore.mongo.documents import MessageDocument, Query, SessionDocument
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.reassignment import complete_reassignment
 from langchain_zepstore.mongo.summaries import Summaries
-
-T = TypeVar("T")
+from langchain_zepstore.mongo.windows import Windows
 
 _OWNER_FIELDS = dict.fromkeys(("uuid", "user_id", "adopting", "seq", "fenced", "updated_at"), 1)
 
@@ -27,47 +26,52 @@ class MessageReads:
         self._database = database
         self._messages = database.messages
         self._summaries = Summaries(database)
+        self._windows = Windows(database)
 
-    def read(self, session_id: str, lastn: int | None = None) -> Operation[list[Message]]:
+    def read(
+        self,
+        session_id: str,
+        lastn: int | None = None,
+        *,
+        start_on: Collection[str] = (),
+        user_id: str | None = None,
+    ) -> Operation[list[Message]]:
         """Return the last messages of a session, oldest first; all of them without ``lastn``."""
-        return self._window(session_id, lastn, codecs.to_message, codecs.MESSAGE_FIELDS)
+        found = yield from self._windows.read(
+            session_id, lastn, codecs.MESSAGE_FIELDS, start_on, user_id
+        )
+        return [codecs.to_message(document) for document in found]
 
     def memory(
-        self, session_id: str, lastn: int | None = None, *, include_deleted: bool = False
+        self,
+        session_id: str,
+        lastn: int | None = None,
+        *,
+        start_on: Collection[str] = (),
+        user_id: str | None = None,
+        include_deleted: bool = False,
     ) -> Operation[Memory]:
         """Return the same with the session's summary."""
         if include_deleted:
             messages = yield from self._with_deleted(session_id, lastn)
         else:
-            messages = yield from self.read(session_id, lastn)
+            messages = yield from self.read(session_id, lastn, start_on=start_on, user_id=user_id)
         summary = yield from self._summaries.get(session_id)
         return Memory(messages=messages, summary=summary)
 
     def read_langchain(
-        self, session_id: str, lastn: int | None = None
-    ) -> Operation[list[BaseMessage]]:
-        """Return the same as LangChain's messages, without a detour over Zep's."""
-        fields = codecs.LANGCHAIN_FIELDS
-        return self._window(session_id, lastn, codecs.to_langchain, fields)
-
-    def _window(
         self,
         session_id: str,
-        lastn: int | None,
-        decode: Callable[[MessageDocument], T],
-        fields: Fields,
-    ) -> Operation[list[T]]:
-        if lastn == 0:
-            return []
-        found = yield from self._messages.find(
-            live(session_id),
-            sort={"seq": 1 if lastn is None else -1},
-            limit=lastn or 0,
-            fields=fields,
+        lastn: int | None = None,
+        *,
+        start_on: Collection[str] = (),
+        user_id: str | None = None,
+    ) -> Operation[list[BaseMessage]]:
+        """Return the same as LangChain's messages, without a detour over Zep's."""
+        found = yield from self._windows.read(
+            session_id, lastn, codecs.LANGCHAIN_FIELDS, start_on, user_id
         )
-        if lastn is not None:
-            found.reverse()
-        return [decode(document) for document in found]
+        return [codecs.to_langchain(document) for document in found]
 
     def page(
         self,

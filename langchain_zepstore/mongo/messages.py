@@ -1,11 +1,12 @@
 """Operations on messages, except deletion."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Literal, TypeVar, cast
 
 from bson import ObjectId
 
-from langchain_zepstore.core.arguments import SessionDefaults
+from langchain_zepstore.core.arguments import KnownIds, SessionDefaults
 from langchain_zepstore.core.message_parts import MessageParts
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.messages import langchain as lc_messages
@@ -25,6 +26,7 @@ from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.driver.durability import Reservation
 from langchain_zepstore.mongo.encoding import mergeable
 from langchain_zepstore.mongo.expressions import literal, merged
+from langchain_zepstore.mongo.known_ids import Repetition
 from langchain_zepstore.mongo.message_reads import MessageReads, existing, live
 from langchain_zepstore.mongo.reservation import confirm, reserve
 
@@ -34,7 +36,11 @@ _MAX_PART_MESSAGES = 1000
 _MAX_PART_BYTES = 8 * 1024 * 1024
 _CONTENT_FIELDS: tuple[Literal["role", "content"], ...] = ("role", "content")
 _HOLDER_FIELDS = dict.fromkeys(
-    ("seq", "uuid", "created_at", "deleted_at", "restored", "embedding", *_CONTENT_FIELDS), 1
+    (
+        *("seq", "uuid", "created_at", "deleted_at", "restored", "embedding", "langchain"),
+        *_CONTENT_FIELDS,
+    ),
+    1,
 )
 
 
@@ -53,14 +59,16 @@ class Messages(MessageReads):
         *,
         metadata: Metadata | None = None,
         keep_deleted: bool = False,
-    ) -> Operation[None]:
+        known_ids: KnownIds | None = None,
+    ) -> Operation[dict[str, str]]:
         """Store messages at the end of a session.
 
         What cannot be stored is refused before the first write. A call goes in one insert, or in
         parts of up to 1,000 messages or 8 MB, in order.
         """
         patch = mergeable(metadata, "memory.metadata") if metadata else None
-        return self._add(session_id, codecs.with_sizes(messages), patch, defaults, keep_deleted)
+        repetition = Repetition(known_ids, keep_deleted=keep_deleted)
+        return self._add(session_id, codecs.with_sizes(messages), patch, defaults, repetition)
 
     def _add(
         self,
@@ -68,10 +76,10 @@ class Messages(MessageReads):
         sized: list[tuple[Stage, int]],
         metadata: Metadata | None,
         defaults: SessionDefaults | None,
-        keep_deleted: bool,
-    ) -> Operation[None]:
+        repetition: Repetition,
+    ) -> Operation[dict[str, str]]:
         if not sized and not metadata:
-            return
+            return {}
         bodies = [body for body, _ in sized]
         sizes = [size for _, size in sized]
         superseded: list[ObjectId] = []
@@ -79,7 +87,7 @@ class Messages(MessageReads):
             reservation = yield from reserve(
                 self._database, session_id, len(bodies), metadata=metadata, defaults=defaults
             )
-            inserting = self._insert(reservation, bodies, sizes, superseded, keep_deleted)
+            inserting = self._insert(reservation, bodies, sizes, superseded, repetition)
             if (yield from inserting):
                 break
             # The numbers are fenced, or their reservation was lost with a server: the whole call is
@@ -87,6 +95,7 @@ class Messages(MessageReads):
             if (yield from confirm(self._database, reservation)):
                 metadata = None
             yield from self._marking.settle_last(session_id)
+            bodies = repetition.restart(bodies)
             yield from self._move_on(reservation.session, bodies, superseded)
         if superseded:
             uuids = [body["uuid"] for body in bodies]
@@ -97,6 +106,7 @@ class Messages(MessageReads):
                     "superseded": {"$in": superseded},
                 }
             )
+        return repetition.new_ids
 
     def _insert(
         self,
@@ -104,21 +114,25 @@ class Messages(MessageReads):
         bodies: Sequence[Stage],
         sizes: Sequence[int],
         superseded: list[ObjectId],
-        keep_deleted: bool,
+        repetition: Repetition,
     ) -> Operation[bool]:
         """Insert messages under reserved numbers; ``False`` if those were lost or fenced."""
         session = reservation.session
         for part in _parts(codecs.with_sequence_numbers(session, bodies), sizes):
             remaining: list[MessageDocument] | None = part
             while remaining:
-                inserted = yield from self._messages.insert(remaining)
+                # In order, what two who add the same have stored stands in the same order.
+                inserted = yield from self._messages.insert(
+                    remaining, ordered=repetition.is_ordered
+                )
                 carried = self._database.last_writer.makes_durable(reservation, inserted.writer)
                 if not (carried or (yield from confirm(self._database, reservation))):
                     return False
                 if not inserted.conflicts:
+                    repetition.note_landed(remaining)
                     break
                 remaining = yield from self._settle(
-                    session, remaining, inserted.conflicts, superseded, keep_deleted
+                    session, remaining, inserted.conflicts, superseded, repetition
                 )
                 if remaining is None:
                     return False
@@ -148,28 +162,37 @@ class Messages(MessageReads):
         messages: Sequence[MessageDocument],
         conflicts: Sequence[Conflict],
         superseded: list[ObjectId],
-        keep_deleted: bool,
+        repetition: Repetition,
     ) -> Operation[list[MessageDocument] | None]:
         """Resolve the conflicts of an insert: messages whose id or number is taken.
 
         Returns:
             The messages to insert again; ``None`` if their numbers are fenced.
         """
-        refused = [(messages[conflict.index], conflict.on_id) for conflict in conflicts]
-        uuids = [message["uuid"] for message, _ in refused]
-        found = yield from self._messages.find(
-            {"session_id": session["_id"], "uuid": {"$in": uuids}, "superseded": None},
-            fields=_HOLDER_FIELDS,
+        first = conflicts[0].index
+        fenced = {conflict.index for conflict in conflicts if conflict.on_id}
+        indexes: Sequence[int] = [conflict.index for conflict in conflicts]
+        if repetition.is_ordered:
+            indexes = range(first, len(messages))
+        refused = [messages[index] for index in indexes]
+        uuids = [message["uuid"] for message in refused]
+        found = yield from self._holders(
+            session["_id"], uuids if repetition.after is None else [*uuids, repetition.after]
         )
         holders = {holder["uuid"]: holder for holder in found}
+        repetition.begin(messages[:first], refused[0], holders.get(repetition.after or ""))
         remaining = []
-        for message, on_id in refused:
-            holder = holders.get(message["uuid"])
+        for index, given in zip(indexes, refused, strict=True):
+            message, holder, is_repeated = yield from repetition.resolve(
+                given, holders.get(given["uuid"]), partial(self._holder, session["_id"])
+            )
+            if is_repeated:
+                continue
             if holder and holder["_id"] == message["_id"]:
                 continue  # it had landed, only the answer was lost
-            if on_id:
+            if index in fenced:
                 return None
-            if holder and keep_deleted and holder.get("deleted_at"):
+            if holder and repetition.keep_deleted and holder.get("deleted_at"):
                 continue
             if holder and (holder.get("deleted_at") or _is_stray(holder, session)):
                 superseded.append(ObjectId())
@@ -178,6 +201,16 @@ class Messages(MessageReads):
             elif not (holder and (yield from self._replace(session, holder, message))):
                 remaining.append(message)
         return remaining
+
+    def _holders(self, session_id: str, uuids: list[str]) -> Operation[list[MessageDocument]]:
+        return self._messages.find(
+            {"session_id": session_id, "uuid": {"$in": uuids}, "superseded": None},
+            fields=_HOLDER_FIELDS,
+        )
+
+    def _holder(self, session_id: str, uuid: str) -> Operation[MessageDocument | None]:
+        found = yield from self._holders(session_id, [uuid])
+        return found[0] if found else None
 
     def _supersede(
         self, session: SessionDocument, holder: MessageDocument, by: ObjectId

@@ -7,6 +7,7 @@ from bson import Int64
 from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.mongo.counters import next_number
 from langchain_zepstore.mongo.deletion.marks import this_session
 from langchain_zepstore.mongo.documents import Metadata, Stage
@@ -37,10 +38,14 @@ def reserve(
         session_id: The session's id.
         count: How many numbers.
         metadata: Encoded metadata, merged into the session's.
-        defaults: What the session gets if it has to be created.
+        defaults: What the session gets if it has to be created; its user must be the session's.
+
+    Raises:
+        BadRequestError: The session is another user's; it stays as it is.
     """
     query = {"_id": session_id}
-    update = _reserving(count, metadata)
+    user_id = defaults.user_id if defaults else None
+    update = _reserving(count, metadata, user_id)
     writer = database.last_writer.get() if count else None
     begun_at = time.monotonic()
     session = yield from database.sessions.find_one_and_update(
@@ -53,6 +58,8 @@ def reserve(
             query, [{"$set": fields}, *update], fields=_RESERVATION_FIELDS, upsert=True
         )
     assert session is not None
+    if user_id is not None and session.get("user_id") not in (None, user_id):
+        raise BadRequestError(f"session {session_id!r} belongs to another user")
     reservation = Reservation(session, writer, begun_at)
     if writer is not None and session.get("revived") == session["seq"]:
         # If the writer died with the server, a message would stay live in a deleted session.
@@ -70,7 +77,7 @@ def confirm(database: Database, reservation: Reservation) -> Operation[bool]:
     return bool(there)
 
 
-def _reserving(count: int, metadata: Metadata | None) -> list[Stage]:
+def _reserving(count: int, metadata: Metadata | None, user_id: str | None) -> list[Stage]:
     last = {"$add": ["$seq", Int64(count)]}
     changes: Stage = {
         "seq": last,
@@ -82,7 +89,12 @@ def _reserving(count: int, metadata: Metadata | None) -> list[Stage]:
     if metadata:
         changes["metadata"] = merged("$metadata", metadata)
         changes["updated_at"] = "$$NOW"
-    return [{"$set": changes}, {"$unset": "deleted_at"}]
+    changes["deleted_at"] = "$$REMOVE"
+    if user_id is not None:  # another user's session stays as it is
+        owners = [None, literal(user_id)]
+        is_own = {"$in": [{"$ifNull": ["$user_id", None]}, owners]}
+        changes = {name: {"$cond": [is_own, value, f"${name}"]} for name, value in changes.items()}
+    return [{"$set": changes}]
 
 
 _IS_DELETED = {"$or": [{"$ifNull": ["$deleted_at", False]}, {"$eq": ["$deletion.open", True]}]}

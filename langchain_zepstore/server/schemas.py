@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from langchain_zepstore.core.arguments import SessionChanges
+from langchain_zepstore.core.arguments import KnownIds, SessionChanges
 from langchain_zepstore.core.validation import checked_id, rfc_3339
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.wire import EXACT, from_json, payload_of
@@ -143,6 +143,13 @@ class MessageBody(Message):
         return self
 
 
+class KnownIdsBody(BaseModel):
+    """How ids are treated that the session has already."""
+
+    replacing: list[str] = Field([], description="Of messages that replace the stored ones.")
+    after: str | None = Field(None, description="Of the stored message before the first one.")
+
+
 class MemoryBody(BaseModel):
     """Messages to add."""
 
@@ -152,6 +159,17 @@ class MemoryBody(BaseModel):
     session_metadata: Metadata = Field(None, description="The session's if it is new.")
     keep_deleted: bool = Field(False, description="Leave out messages whose ids deleted ones have.")
     may_be_cut: bool = Field(False, description="Shorten what is too large, with a marker.")
+    known_ids: KnownIdsBody | None = Field(
+        None,
+        description="With it, even an empty one, a message with a known id that is no repetition "
+        "gets another id; the answer is `{new_ids: {old: new}}` then.",
+    )
+
+    @property
+    def ids(self) -> KnownIds | None:
+        """How known ids are treated, for the store."""
+        known = self.known_ids
+        return None if known is None else KnownIds(frozenset(known.replacing), known.after)
 
 
 class MessagePatch(BaseModel):

@@ -217,17 +217,6 @@ async def test_the_same_message_without_an_id_added_twice_is_two(
     assert [m.content for m in await history.messages()] == ["again"] * 3
 
 
-async def test_a_message_added_again_by_id_takes_the_firsts_place(
-    zep: Facade, session_id: str
-) -> None:
-    history = zep.chat_history(session_id)
-    await history.add(HumanMessage("a", id="a"), AIMessage("b", id="b"), HumanMessage("c", id="c"))
-    new = ToolMessage("new", tool_call_id="1", id="b")
-    await history.add(new)
-    first, second, third = await history.messages()
-    assert (first.content, second, third.content) == ("a", new, "c")
-
-
 async def test_adding_nothing_stores_nothing(zep: Facade, session_id: str) -> None:
     history = zep.chat_history(session_id)
     await history.add()

@@ -4,6 +4,7 @@ import pickle
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -113,13 +114,17 @@ class FileSaver(InMemorySaver):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
+        self._lock = Lock()
         if path.exists():
             storage, self.writes, self.blobs = pickle.loads(path.read_bytes())
             self.storage.update(storage)
 
     def _keep(self) -> None:
-        storage = {thread: dict(each) for thread, each in self.storage.items()}
-        self._path.write_bytes(pickle.dumps((storage, self.writes, self.blobs)))
+        new = self._path.with_suffix(".new")
+        with self._lock:
+            storage = {thread: dict(each) for thread, each in self.storage.items()}
+            new.write_bytes(pickle.dumps((storage, self.writes, self.blobs)))
+            new.replace(self._path)  # a process that is killed leaves a whole file
 
     def put(self, *args: Any, **options: Any) -> Any:
         done = super().put(*args, **options)

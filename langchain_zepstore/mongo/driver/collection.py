@@ -164,12 +164,12 @@ class Collection(Generic[D]):
         result = yield from self._deployment.call(lambda: raw.bulk_write(requests, ordered=False))
         return int(result.matched_count)
 
-    def insert(self, documents: Sequence[D]) -> Operation[Inserted]:
-        """Insert documents in one command, those that can be."""
+    def insert(self, documents: Sequence[D], *, ordered: bool = False) -> Operation[Inserted]:
+        """Insert documents in one command: those that can be, or if ordered, up to a conflict."""
         command = {
             "insert": self.name,
             "documents": documents,
-            "ordered": False,
+            "ordered": ordered,
             "writeConcern": self._raw.write_concern.document,
         }
         # By hand: the drivers' own methods do not tell which server wrote.

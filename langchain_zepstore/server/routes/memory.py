@@ -3,6 +3,8 @@
 from fastapi import APIRouter, Request, Response
 
 from langchain_zepstore.core.arguments import SessionDefaults
+from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.messages.langchain import types_of
 from langchain_zepstore.messages.parts import all_from_zep
 from langchain_zepstore.messages.storable import check_metadata
 from langchain_zepstore.messages.wire import summary_fields, to_json
@@ -11,7 +13,7 @@ from langchain_zepstore.server.auth import access_of
 from langchain_zepstore.server.openapi import OK, MemoryAnswer, accepts, failures
 from langchain_zepstore.server.responses import Answers, ok_response
 from langchain_zepstore.server.routes.messages import pages_of
-from langchain_zepstore.server.schemas import Count, Id, MemoryBody, read_body
+from langchain_zepstore.server.schemas import Count, Id, MemoryBody, Text, read_body
 from langchain_zepstore.server.streaming import json_array
 from langchain_zepstore.store_client import StoreClient
 
@@ -34,33 +36,45 @@ def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
             check_metadata(body.metadata, "memory.metadata")
         # What is refused must not leave an empty session.
         await access.session_to_add_to(client, session_id, body.session_metadata)
-        await client.arun(
+        new_ids = await client.arun(
             lambda store: store.messages.add(
                 session_id,
                 messages,
                 defaults,
                 metadata=body.metadata,
                 keep_deleted=body.keep_deleted,
+                known_ids=body.ids,
             )
         )
-        return ok_response()
+        return Answers.to(request).json({"new_ids": new_ids}) if new_ids else ok_response()
 
     @router.get(
         "/sessions/{session_id}/memory", response_model=MemoryAnswer, responses=failures(400)
     )
     async def get_memory(
-        request: Request, session_id: Id, lastn: Count = None, include_deleted: bool = False
+        request: Request,
+        session_id: Id,
+        lastn: Count = None,
+        start_on: Text = None,
+        user_id: Text = None,
+        include_deleted: bool = False,
     ) -> Response:
-        """Return a session's messages, oldest first: the last so many, or all of them."""
+        """Return a session's messages, oldest first: the last so many, or all of them.
+
+        With `start_on`, types of LangChain's messages and commas between them, `lastn` reaches back
+        to where the turn begins. With `user_id` another user's session is refused.
+        """
         access = access_of(request)
         answers = Answers.to(request, version)
         if not await access.may_see(client, session_id):
             return answers.memory(Memory())
         if lastn is not None:
-            memory = await client.memory.aget_memory(
-                session_id, lastn, include_deleted=include_deleted
-            )
+            if include_deleted:
+                memory = await client.memory.aget_memory(session_id, lastn, include_deleted=True)
+            else:
+                memory = await _window(client, session_id, lastn, start_on, user_id)
             return answers.memory(memory)
+        await _require_owner(client, session_id, user_id)
         summary = await client.arun(lambda store: store.summaries.get(session_id))
         return await json_array(
             pages_of(client, session_id, include_deleted=include_deleted),
@@ -76,3 +90,20 @@ def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
         await access_of(request).session(client, session_id)
         await client.memory.adelete_memory(session_id)
         return ok_response()
+
+
+async def _window(
+    client: StoreClient, session_id: str, lastn: int, start_on: str | None, user_id: str | None
+) -> Memory:
+    types = types_of(start_on.split(",") if start_on else ())
+    return await client.arun(
+        lambda store: store.messages.memory(session_id, lastn, start_on=types, user_id=user_id)
+    )
+
+
+async def _require_owner(client: StoreClient, session_id: str, user_id: str | None) -> None:
+    if user_id is None:
+        return
+    session = await client.arun(lambda store: store.sessions.find(session_id))
+    if session is not None and session.user_id not in (None, user_id):
+        raise BadRequestError(f"session {session_id!r} belongs to another user")

@@ -157,18 +157,17 @@ async def test_a_factory_can_window_what_the_chain_reads(
     assert await client.message.acount(session_id) == 6
 
 
-@pytest.mark.promise("a model that repeats ids overwrites its answers")
-async def test_a_model_that_repeats_message_ids_overwrites_its_answers(
+@pytest.mark.promise("a model that repeats ids loses no answer")
+async def test_a_model_that_repeats_message_ids_loses_no_answer(
     client: ZepClient, session_id: str
 ) -> None:
-    # FakeMessagesListChatModel gives out the same object again, with the id of the first time, and
-    # a message added again under its id replaces the first. Real models never repeat an id.
+    # FakeMessagesListChatModel gives out the same object again, with the id of the first time.
     model = FakeMessagesListChatModel(responses=[AIMessage("one"), AIMessage("two")])
     chain = Chain(client, model, with_key=True)
     for question in ("1?", "2?", "3?"):
         await chain.ask(by_invoke, session_id, question)
     messages = await client.chat_history(session_id).aget_messages()
-    assert [message.content for message in messages] == ["1?", "one", "2?", "two", "3?"]
+    assert [message.content for message in messages] == ["1?", "one", "2?", "two", "3?", "one"]
 
 
 async def test_a_model_without_repeated_ids_keeps_all_its_answers(

@@ -107,13 +107,19 @@ async def test_what_was_deleted_stays_deleted_when_other_middleware_rewrites_it(
 ) -> None:
     @before_model
     def rewrite(state: Any, runtime: Any) -> Any:
-        client.message.delete_message(session_id, state["messages"][-1].id)
-        return {"messages": [HumanMessage("one?", id=state["messages"][-1].id)]}
+        if len(state["messages"]) == 1:
+            return None  # not stored yet
+        client.message.delete_message(session_id, state["messages"][0].id)
+        return {"messages": [HumanMessage("one?", id=state["messages"][0].id)]}
 
-    model = Scripted("one")
+    model = Scripted(calling(("a", "Rome"), text="Well"), "one")
     await call(agent(client, model, mode, InMemorySaver(), rewrite), said("1?"), of(session_id))
-    assert model.contents_asked() == ["one?"]
-    assert await stored(client, session_id) == [("ai", "one")]
+    assert model.contents_asked() == ["one?", "Well", "sun in Rome"]
+    assert await stored(client, session_id) == [
+        ("ai", "Well"),
+        ("tool", "sun in Rome"),
+        ("ai", "one"),
+    ]
 
 
 def rewriting(change: Callable[[str], str]) -> Any:

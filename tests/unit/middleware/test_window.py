@@ -181,6 +181,9 @@ def test_every_window_is_acceptable(messages, is_whole, max_tokens) -> None:
             waiting = [str(call["id"]) for call in message.tool_calls]
     assert not waiting
     assert is_whole or not found or isinstance(found[0], HumanMessage)
-    spoken = [message for message in messages if message.type in ("human", "ai")]
-    heard = [message for message in found if message.type in ("human", "ai")]
-    assert heard == spoken[len(spoken) - len(heard) :]
+    spoken = [message.id for message in messages if message.type in ("human", "ai")]
+    heard = [message.id for message in found if message.type in ("human", "ai")]
+    if heard != spoken[len(spoken) - len(heard) :]:  # within a turn: its beginning, and its end
+        humans = [message.id for message in messages if message.type == "human"]
+        assert heard[0] == humans[-1]
+        assert heard[1:] == spoken[len(spoken) - len(heard) + 1 :]

@@ -1,0 +1,118 @@
+"""Windows: the last messages of a session, back to the beginning of a turn if need be."""
+
+from collections.abc import Collection
+from typing import Any
+
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.messages.langchain import PLAIN_TYPES
+from langchain_zepstore.mongo.codecs import langchain_type
+from langchain_zepstore.mongo.documents import Fields, MessageDocument, Query
+from langchain_zepstore.mongo.driver.database import Database
+
+_MAX_LOOK_BACK = 10_000  # numbers; a turn that goes back further has no beginning
+
+
+class Windows:
+    """Reads windows."""
+
+    def __init__(self, database: Database) -> None:
+        self._messages = database.messages
+
+    def read(
+        self,
+        session_id: str,
+        lastn: int | None,
+        fields: Fields,
+        start_on: Collection[str],
+        user_id: str | None,
+    ) -> Operation[list[MessageDocument]]:
+        """Return the documents of the last messages, oldest first; see ``MessageOperations.read``.
+
+        Raises:
+            BadRequestError: They are another user's.
+        """
+        if lastn == 0:
+            return []
+        found = yield from self._messages.find(
+            {"session_id": session_id, "deleted_at": None},
+            sort={"seq": 1 if lastn is None else -1},
+            limit=lastn or 0,
+            fields=fields,
+        )
+        _require_owner(found, session_id, user_id)
+        if lastn is not None:
+            if start_on and len(found) == lastn and not _holds(found, start_on):
+                found += yield from self._beginning(session_id, found, fields, start_on)
+            found.reverse()
+        return found
+
+    def _beginning(
+        self,
+        session_id: str,
+        found: list[MessageDocument],
+        fields: Fields,
+        start_on: Collection[str],
+    ) -> Operation[list[MessageDocument]]:
+        """Return the messages with which the turn begins that a window lies within, newest first.
+
+        These are the last of the types, and the one whose calls the first of the window answer. No
+        index has the types: the messages of the turn are looked at one by one, from the end.
+        """
+        first = found[-1]["seq"]
+        wanted = _of_types(start_on)
+        calls = _first_answers(found)
+        if calls:
+            wanted.append({"langchain.data.tool_calls.id": {"$in": calls}})
+            wanted.append({"langchain.data.invalid_tool_calls.id": {"$in": calls}})
+        earlier = yield from self._messages.find(
+            {
+                "session_id": session_id,
+                "deleted_at": None,
+                "seq": {"$lt": first, "$gte": first - _MAX_LOOK_BACK},
+                "$or": wanted,
+            },
+            sort={"seq": -1},
+            limit=2 if calls else 1,
+            fields=fields,
+        )
+        is_start = [_holds([each], start_on) for each in earlier]
+        return earlier[: is_start.index(True) + 1] if True in is_start else []
+
+
+def _of_types(types: Collection[str]) -> list[Query]:
+    plain = [role for role, type_ in PLAIN_TYPES.items() if type_ in types]
+    wanted: list[Query] = [
+        {"langchain.type": {"$in": list(types)}},
+        {"langchain": None, "role": {"$in": plain}},
+    ]
+    if "chat" in types:
+        wanted.append({"langchain": None, "role": {"$nin": list(PLAIN_TYPES)}})
+    return wanted
+
+
+def _holds(found: list[MessageDocument], types: Collection[str]) -> bool:
+    return any(langchain_type(each) in types for each in found)
+
+
+def _first_answers(found: list[MessageDocument]) -> list[str]:
+    calls = []
+    for document in reversed(found):
+        call = _data(document).get("tool_call_id")
+        if call is None:
+            break
+        calls.append(call)
+    return calls
+
+
+def _data(document: MessageDocument) -> dict[str, Any]:
+    payload = document.get("langchain")
+    return payload["data"] if payload else {}
+
+
+def _require_owner(found: list[MessageDocument], session_id: str, user_id: str | None) -> None:
+    if user_id is None:
+        return
+    own = {None, f"u:{user_id}", f"s:{session_id}"}  # a message may be as old as before scopes
+    if any(each.get("scope") not in own for each in found):
+        raise BadRequestError(f"session {session_id!r} belongs to another user")
