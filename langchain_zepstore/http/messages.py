@@ -73,9 +73,7 @@ class Messages:
                 keep_deleted=keep_deleted,
                 known_ids=known_ids,
             )
-            if known_ids is not None:
-                last = part[-1].uuid
-                known_ids = KnownIds(known_ids.replacing, new_ids.get(last, last))
+            known_ids = _behind(known_ids, part, new_ids)
         return new_ids
 
     def read(
@@ -185,3 +183,11 @@ class Messages:
         """Return how many messages a session has."""
         answer = yield from self._requests.get(path("sessions", session_id, "messages"), limit=1)
         return answer.count("total_count")
+
+
+def _behind(
+    known_ids: KnownIds | None, part: Sequence[MessageParts], new_ids: dict[str, str]
+) -> KnownIds | None:
+    """Return how known ids are treated behind a part of a call."""
+    last = part[-1].uuid
+    return known_ids and KnownIds(known_ids.replacing, new_ids.get(last, last))
