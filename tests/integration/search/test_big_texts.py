@@ -1,0 +1,57 @@
+"""Messages of many words are stored, deleted, restored and given away, whether or not one searched.
+
+On the embedded server, whose cache has 256 MB.
+"""
+
+from datetime import timedelta
+from itertools import count
+
+import pytest
+
+from langchain_zepstore import CreateUserRequest, Memory, Message, Session, ZepClient
+
+NUMBERS = count()
+
+
+def distinct_words(size: int) -> str:
+    """Return a text of so many bytes in which no word comes twice."""
+    return " ".join(f"w{next(NUMBERS):010}" for _ in range(size // 12))
+
+
+ONE = ("one of 15 MB", 1, 15_000_000)
+FORTY = ("forty of 400 kB", 40, 400_000)
+
+
+@pytest.mark.promise("what a search indexes never decides what can be stored")
+@pytest.mark.parametrize("searched", ["before", "after", "never"])
+@pytest.mark.parametrize(("number", "size"), [ONE[1:], FORTY[1:]], ids=[ONE[0], FORTY[0]])
+def test_big_texts_live_through_everything(embedded_url, database_name, number, size, searched):
+    texts = [f"boat {distinct_words(size)}" for _ in range(number)]
+    messages = [
+        Message(role="user", content=text, uuid=f"{index}") for index, text in enumerate(texts)
+    ]
+
+    def found() -> int:
+        return len(client.memory.search("boat", session_id="s", limit=100))
+
+    with ZepClient(embedded_url, database=database_name, timeout=60) as client:
+        client.user.add(CreateUserRequest(user_id="ada"))
+        if searched == "before":
+            client.memory.add_memory("s", Memory(messages=[Message(role="user", content="boat")]))
+            assert found() == 1
+            client.memory.delete_memory("s")
+            client.purge(timedelta())
+        client.memory.add_memory("s", Memory(messages=messages))
+        if searched != "never":
+            assert found() == number
+        client.memory.delete_memory("s")
+        client.memory.undelete_session("s")
+        assert client.message.count("s") == number
+        client.memory.update_session(Session(session_id="s", user_id="ada"))
+        if searched != "never":
+            assert found() == number
+            assert len(client.memory.search("boat", user_id="ada", limit=100)) == number
+        assert client.message.get_session_message("s", "0").content == texts[0]
+        client.memory.delete_memory("s")
+        assert client.purge(timedelta())["messages"] == number
+        assert found() == 0
