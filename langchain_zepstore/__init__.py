@@ -14,6 +14,7 @@ from langchain_zepstore.errors import (
 )
 from langchain_zepstore.history import ZepChatMessageHistory
 from langchain_zepstore.models import (
+    Branch,
     CreateUserRequest,
     Memory,
     MemorySearchPayload,
@@ -34,6 +35,7 @@ __all__ = [
     "AlreadyExistsError",
     "AuthError",
     "BadRequestError",
+    "Branch",
     "CreateUserRequest",
     "Memory",
     "MemorySearchPayload",

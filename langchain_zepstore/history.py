@@ -98,6 +98,28 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
         """Add messages at the end of the session; see ``add_messages``."""
         await self._client.arun(self._adding(messages))
 
+    def edit(self, message_id: str, messages: Sequence[BaseMessage]) -> None:
+        """Put messages in the place of one and of all that follows it on its branch.
+
+        Their branch becomes the active one, which ``messages`` shows; what they replace stays as
+        another. See ``client.memory.add_memory`` with ``before``.
+
+        Args:
+            message_id: The id of the message: of any branch.
+            messages: The messages, at least one; none with that id.
+
+        Raises:
+            BadRequestError: One of them cannot be stored, or the session is another user's.
+            NotFoundError: The session has no such message, or it is deleted.
+            StoreUnavailableError: The database cannot be reached; repeating the call with messages
+                that have ids completes it.
+        """
+        self._client.run(self._editing(message_id, messages))
+
+    async def aedit(self, message_id: str, messages: Sequence[BaseMessage]) -> None:
+        """Put messages in the place of one and of what follows it; see ``edit``."""
+        await self._client.arun(self._editing(message_id, messages))
+
     def clear(self) -> None:
         """Soft-delete the session and its messages; ``undelete_session`` brings them back.
 
@@ -206,6 +228,12 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
             log_renamed(self.session_id, new_ids)
 
         return operation
+
+    def _editing(self, message_id: str, messages: Sequence[BaseMessage]) -> Call[Any]:
+        before, parts = checked_id(message_id, "message_id"), all_from_langchain(messages)
+        return lambda store: store.messages.add(
+            self.session_id, parts, self._defaults, before=before
+        )
 
     def _reading(self) -> Call[list[BaseMessage]]:
         def operation(store: Store) -> Operation[list[BaseMessage]]:

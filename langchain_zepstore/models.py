@@ -34,6 +34,7 @@ class Message(BaseModel):
         langchain: What a LangChain message holds beyond the fields above, in the shape of
             langchain-core's ``message_to_dict``; ``None`` for a plain one.
         deleted_at: Filled by the store: when it was soft-deleted; ``None`` while it lives.
+        parent_uuid: Filled on request: the message before it on its branch.
     """
 
     role: str
@@ -44,6 +45,24 @@ class Message(BaseModel):
     metadata: dict[str, Any] | None = None
     langchain: dict[str, Any] | None = None
     deleted_at: UTCDatetime | None = None
+    parent_uuid: str | None = None
+
+
+class Branch(BaseModel):
+    """A branch of a session: its messages from the first one to a last one.
+
+    Attributes:
+        last_message_id: The id of its last message; ``None`` for one without messages.
+        message_count: How many messages it has.
+        created_at: When the first message was said that no older branch has; ``None`` if there is
+            none, as after a rewind.
+        is_active: Whether it is the one that reads, searches and counts see.
+    """
+
+    last_message_id: str | None
+    message_count: int
+    created_at: UTCDatetime | None
+    is_active: bool
 
 
 class Summary(BaseModel):

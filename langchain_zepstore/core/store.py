@@ -25,6 +25,7 @@ from langchain_zepstore.core.arguments import (
 from langchain_zepstore.core.message_parts import MessageParts
 from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.models import (
+    Branch,
     CreateUserRequest,
     Memory,
     MemorySearchResult,
@@ -106,12 +107,15 @@ class MessageOperations(Protocol):
         metadata: dict[str, Any] | None = None,
         keep_deleted: bool = False,
         known_ids: KnownIds | None = None,
+        before: str | None = None,
     ) -> Operation[dict[str, str]]:
         """Store messages at the end of a session, which is created or revived.
 
         The metadata is merged into the session's. A message whose id the session has replaces that
         one, unless ``known_ids`` says otherwise; returns the new ids of those that got another one.
         With ``keep_deleted`` a message whose id a soft-deleted one has is left out.
+        With ``before`` they come in the place of that live message and of what follows it, on a new
+        branch, which becomes active; ``NotFoundError`` if there is no such message.
         ``BadRequestError`` if the session is another user's than the one of ``defaults``.
         """
 
@@ -138,11 +142,13 @@ class MessageOperations(Protocol):
         start_on: Collection[str] = (),
         user_id: str | None = None,
         include_deleted: bool = False,
+        branch: str | None = None,
     ) -> Operation[Memory]:
         """Return the same with the session's summary.
 
         With ``include_deleted`` also soft-deleted messages, also of a deleted session: those of its
-        present incarnation and owner.
+        present incarnation and owner. With ``branch`` of the last active branch that holds this
+        live message; ``NotFoundError`` if there is none.
         """
 
     def read_langchain(
@@ -163,6 +169,7 @@ class MessageOperations(Protocol):
         *,
         after_id: str | None = None,
         include_deleted: bool = False,
+        all_branches: bool = False,
     ) -> Operation[Page[Message]]:
         """Return the next messages after a page's cursor.
 
@@ -173,6 +180,7 @@ class MessageOperations(Protocol):
             after_id: Begin the first page after this message, live or deleted;
                 ``NotFoundError`` if there is none.
             include_deleted: Also soft-deleted messages, as for ``memory``.
+            all_branches: In the order of adding, each with its ``parent_uuid``.
         """
 
     def numbered_page(self, session_id: str, limit: int, number: int) -> Operation[list[Message]]:
@@ -194,6 +202,40 @@ class MessageOperations(Protocol):
 
     def count(self, session_id: str) -> Operation[int]:
         """Return how many messages a session has."""
+
+
+class BranchOperations(Protocol):
+    """Rewinds, switches, lists and copies branches."""
+
+    def rewind(self, session_id: str, before: str) -> Operation[None]:
+        """End the active branch before a live message; ``NotFoundError`` if there is none.
+
+        Nothing happens if the message is not on the active branch.
+        """
+
+    def switch(self, session_id: str, uuid: str) -> Operation[None]:
+        """Activate the last active branch that holds a live message, if the active one does not.
+
+        ``NotFoundError`` if there is no such message.
+        """
+
+    def listed(self, session_id: str) -> Operation[list[Branch]]:
+        """Return a session's branches, in the order of their making."""
+
+    def alternatives(self, session_id: str, uuid: str) -> Operation[list[Message]]:
+        """Return what stands in the place of a live message in all branches, itself included.
+
+        ``NotFoundError`` if there is no such message.
+        """
+
+    def fork(
+        self, session_id: str, at: str | None, new_session_id: str | None
+    ) -> Operation[Session]:
+        """Create a session with a copy of the active branch, or of the branch up to a message.
+
+        ``NotFoundError`` if there is no such session or message, ``AlreadyExistsError`` if a live
+        session has the new id.
+        """
 
 
 class DeletionOperations(Protocol):
@@ -275,6 +317,10 @@ class Store(Protocol):
     @property
     def users(self) -> UserOperations:
         """Creates, reads, updates, lists and deletes users."""
+
+    @property
+    def branches(self) -> BranchOperations:
+        """Rewinds, switches, lists and copies branches."""
 
     @property
     def deletion(self) -> DeletionOperations:

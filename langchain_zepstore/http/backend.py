@@ -3,6 +3,7 @@
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.per_loop import Loop, PerLoop
 from langchain_zepstore.core.settings import Settings
+from langchain_zepstore.http.branches import Branches
 from langchain_zepstore.http.connections import Connector
 from langchain_zepstore.http.deletion import Deletion
 from langchain_zepstore.http.messages import Messages
@@ -18,6 +19,7 @@ class HttpStore:
 
     def __init__(self, requests: Requests) -> None:
         self.client = requests.client
+        self.branches = Branches(requests)
         self.deletion = Deletion(requests)
         self.messages = Messages(requests)
         self.search = Search(requests)

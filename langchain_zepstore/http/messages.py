@@ -36,22 +36,25 @@ class Messages:
         metadata: dict[str, Any] | None = None,
         keep_deleted: bool = False,
         known_ids: KnownIds | None = None,
+        before: str | None = None,
     ) -> Operation[dict[str, str]]:
         """Store messages at the end of a session."""
-        if not messages and not metadata:
+        if not messages and not metadata and before is None:
             return {}
-        request: dict[str, Any] = {"messages": [parts_fields(each) for each in messages]}
+        request: dict[str, Any] = {
+            "messages": [parts_fields(each) for each in messages],
+            "keep_deleted": keep_deleted or None,
+            "may_be_cut": any(each.may_be_cut for each in messages) or None,
+            "before": before,
+        }
         if metadata:
             request["metadata"] = marked_metadata(metadata, "memory.metadata")
         if defaults:
             request |= JSON.mark(defaults.given())
-        if keep_deleted:
-            request["keep_deleted"] = True
-        if any(each.may_be_cut for each in messages):
-            request["may_be_cut"] = True
         if known_ids is not None:
             replacing = sorted(known_ids.replacing)
             request["known_ids"] = {"replacing": replacing, "after": known_ids.after}
+        request = {name: value for name, value in request.items() if value is not None}
         body = to_json(request)
         excess = len(body) - MAX_BODY_BYTES
         if excess <= 0 or not request.get("may_be_cut"):
@@ -72,7 +75,9 @@ class Messages:
                 metadata=metadata,
                 keep_deleted=keep_deleted,
                 known_ids=known_ids,
+                before=before,
             )
+            before = None  # the others follow it
             known_ids = _behind(known_ids, part, new_ids)
         return new_ids
 
@@ -98,6 +103,7 @@ class Messages:
         start_on: Collection[str] = (),
         user_id: str | None = None,
         include_deleted: bool = False,
+        branch: str | None = None,
     ) -> Operation[Memory]:
         """Return the same with the session's summary."""
         answer = yield from self._requests.get(
@@ -106,6 +112,7 @@ class Messages:
             start_on=",".join(sorted(start_on)) or None,
             user_id=user_id,
             include_deleted="true" if include_deleted else None,
+            branch=branch,
         )
         return answer.read_memory(answer.data)
 
@@ -129,6 +136,7 @@ class Messages:
         *,
         after_id: str | None = None,
         include_deleted: bool = False,
+        all_branches: bool = False,
     ) -> Operation[Page[Message]]:
         """Return the next messages of a session after a page's cursor, oldest first."""
         answer = yield from self._requests.get(
@@ -137,6 +145,7 @@ class Messages:
             after=after,
             after_id=after_id if after is None else None,
             include_deleted="true" if include_deleted else None,
+            all_branches="true" if all_branches else None,
         )
         return Page(answer.read_list(Message, answer.lines), answer.headers.get(NEXT_CURSOR_HEADER))
 

@@ -5,6 +5,7 @@ from typing import Any
 from langchain_zepstore.core.store import Call
 from langchain_zepstore.core.validation import checked_bool, checked_count, checked_id
 from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.managers.branches import Branches
 from langchain_zepstore.managers.search import Searches
 from langchain_zepstore.managers.sessions import Sessions
 from langchain_zepstore.messages.parts import all_from_zep
@@ -12,11 +13,14 @@ from langchain_zepstore.messages.storable import check_metadata
 from langchain_zepstore.models import Memory
 
 
-class MemoryManager(Sessions, Searches):
+class MemoryManager(Sessions, Searches, Branches):
     """Sessions and their memories, searching them and summing them up: ``client.memory``."""
 
-    def add_memory(self, session_id: str, memory: Memory) -> str:
+    def add_memory(self, session_id: str, memory: Memory, *, before: str | None = None) -> str:
         """Add messages at the end of a session, which comes into being with its first ones.
+
+        With ``before`` they come in the place of a message and of all that follows it, and their
+        branch becomes the active one; what they replace stays as another branch.
 
         The messages of one call stand together, in their order, whoever else adds. When the call
         returns they are durable. A message whose id the session has already replaces that one in
@@ -26,27 +30,37 @@ class MemoryManager(Sessions, Searches):
         Args:
             session_id: The session's id.
             memory: The messages, any number; its metadata is merged into the session's.
+            before: The id of a message of any branch. Repeated with the same ids, the call changes
+                nothing more.
 
         Returns:
             ``"OK"``, as Zep.
 
         Raises:
-            BadRequestError: An id, or something in the messages, cannot be stored; nothing is.
+            BadRequestError: An id, or something in the messages, cannot be stored; nothing is. With
+                ``before``: there are no messages, one has that id, or the session has 1,000
+                branches.
+            NotFoundError: The session has no message with the id ``before``, or it is deleted.
             StoreUnavailableError: The database cannot be reached; some of the messages may have
                 been stored.
         """
-        call = _adding(session_id, memory)
-        self._runner.run(call)
+        self._runner.run(_adding(session_id, memory, before))
         return "OK"
 
-    async def aadd_memory(self, session_id: str, memory: Memory) -> str:
+    async def aadd_memory(
+        self, session_id: str, memory: Memory, *, before: str | None = None
+    ) -> str:
         """Add messages at the end of a session; see ``add_memory``."""
-        call = _adding(session_id, memory)
-        await self._runner.arun(call)
+        await self._runner.arun(_adding(session_id, memory, before))
         return "OK"
 
     def get_memory(
-        self, session_id: str, lastn: int | None = None, *, include_deleted: bool = False
+        self,
+        session_id: str,
+        lastn: int | None = None,
+        *,
+        include_deleted: bool = False,
+        branch: str | None = None,
     ) -> Memory:
         """Return the messages of a session, oldest first, in the order in which they were added.
 
@@ -57,36 +71,53 @@ class MemoryManager(Sessions, Searches):
             lastn: Return the last so many; without it, all of them. (Zep cuts at 12 then.)
             include_deleted: Also soft-deleted messages, each with its ``deleted_at``, also of a
                 deleted session; only those of the present user and life of the session.
+            branch: The id of a message: read the last active branch that holds it.
 
         Returns:
             The memory; an empty one for a session that does not exist or is deleted, as Zep.
 
         Raises:
-            BadRequestError: The id cannot be one, or ``lastn`` is below 0.
+            BadRequestError: An id cannot be one, or ``lastn`` is below 0.
+            NotFoundError: The session has no message with the id ``branch``, or it is deleted.
             StoreUnavailableError: The database cannot be reached.
         """
-        return self._runner.run(_reading(session_id, lastn, include_deleted))
+        return self._runner.run(_reading(session_id, lastn, include_deleted, branch))
 
     async def aget_memory(
-        self, session_id: str, lastn: int | None = None, *, include_deleted: bool = False
+        self,
+        session_id: str,
+        lastn: int | None = None,
+        *,
+        include_deleted: bool = False,
+        branch: str | None = None,
     ) -> Memory:
         """Return the messages of a session, oldest first; see ``get_memory``."""
-        return await self._runner.arun(_reading(session_id, lastn, include_deleted))
+        return await self._runner.arun(_reading(session_id, lastn, include_deleted, branch))
 
 
-def _adding(session_id: str, memory: Memory) -> Call[Any]:
+def _adding(session_id: str, memory: Memory, before: str | None) -> Call[Any]:
     session_id = checked_id(session_id, "session_id")
+    if before is not None:
+        checked_id(before, "before")
     if not isinstance(memory, Memory):
         raise BadRequestError(f"memory must be a Memory, not {type(memory).__name__}")
     messages = all_from_zep(memory.messages)
     if memory.metadata:
         check_metadata(memory.metadata, "memory.metadata")
-    return lambda store: store.messages.add(session_id, messages, metadata=memory.metadata)
+    return lambda store: store.messages.add(
+        session_id, messages, metadata=memory.metadata, before=before
+    )
 
 
-def _reading(session_id: str, lastn: int | None, include_deleted: bool) -> Call[Memory]:
+def _reading(
+    session_id: str, lastn: int | None, include_deleted: bool, branch: str | None
+) -> Call[Memory]:
     session_id = checked_id(session_id, "session_id")
     if lastn is not None:
         lastn = checked_count(lastn, "lastn")
     checked_bool(include_deleted, "include_deleted")
-    return lambda store: store.messages.memory(session_id, lastn, include_deleted=include_deleted)
+    if branch is not None:
+        checked_id(branch, "branch")
+    return lambda store: store.messages.memory(
+        session_id, lastn, include_deleted=include_deleted, branch=branch
+    )

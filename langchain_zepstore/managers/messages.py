@@ -35,24 +35,28 @@ class MessageManager(Manager):
         *,
         after: str | None = None,
         include_deleted: bool = False,
+        all_branches: bool = False,
     ) -> Iterator[Message]:
         """Yield the messages of a session one by one, oldest first, in flat memory.
 
         Each message that is there throughout comes exactly once; one added meanwhile comes at the
-        end, one deleted meanwhile may or may not come.
+        end, one deleted meanwhile may or may not come. When another branch becomes active
+        meanwhile, the rest is still that of the branch begun with.
 
         Args:
             session_id: The session's id.
             chunk_size: How many messages are fetched at once, at least 1.
             after: The id of a message, live or deleted: begin after it.
             include_deleted: Also soft-deleted messages, as for ``client.memory.get_memory``.
+            all_branches: Those of all branches in the order of adding, each with the id of the
+                message before it on its branch as ``parent_uuid``, ``None`` for a first one.
 
         Raises:
             BadRequestError: An id cannot be one, or ``chunk_size`` is below 1.
             NotFoundError: The session has no message with the id ``after``.
             StoreUnavailableError: The database cannot be reached.
         """
-        fetch = _paging(session_id, chunk_size, after, include_deleted)
+        fetch = _paging(session_id, chunk_size, after, include_deleted, all_branches)
         return (
             message
             for chunk in pages(lambda cursor: self._runner.run(fetch(cursor)))
@@ -66,9 +70,10 @@ class MessageManager(Manager):
         *,
         after: str | None = None,
         include_deleted: bool = False,
+        all_branches: bool = False,
     ) -> AsyncIterator[Message]:
         """Yield the messages of a session one by one; see ``iter_messages``."""
-        fetch = _paging(session_id, chunk_size, after, include_deleted)
+        fetch = _paging(session_id, chunk_size, after, include_deleted, all_branches)
 
         def page(cursor: object) -> Awaitable[Page[Message]]:
             return self._runner.arun(fetch(cursor))
@@ -116,6 +121,29 @@ class MessageManager(Manager):
         """Return one message; see ``get_session_message``."""
         session_id, uuid = _checked(session_id, message_id)
         return await self._runner.arun(lambda store: store.messages.get(session_id, uuid))
+
+    def alternatives(self, session_id: str, message_id: str) -> list[Message]:
+        """Return what stands in a message's place in all branches, the first said first.
+
+        Those are the messages with the same one before them, itself included: the "2 / 3" of a
+        chat's page.
+
+        Args:
+            session_id: The session's id.
+            message_id: The id of a message of any branch.
+
+        Raises:
+            BadRequestError: An id cannot be one.
+            NotFoundError: The session has no such message, or it is deleted.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        session_id, uuid = _checked(session_id, message_id)
+        return self._runner.run(lambda store: store.branches.alternatives(session_id, uuid))
+
+    async def aalternatives(self, session_id: str, message_id: str) -> list[Message]:
+        """Return what stands in a message's place in all branches; see ``alternatives``."""
+        session_id, uuid = _checked(session_id, message_id)
+        return await self._runner.arun(lambda store: store.branches.alternatives(session_id, uuid))
 
     def update_message_metadata(
         self, session_id: str, message_id: str, metadata: dict[str, Any]
@@ -237,16 +265,26 @@ def _numbered(session_id: str, limit: int, cursor: int) -> Call[list[Message]]:
 
 
 def _paging(
-    session_id: str, chunk_size: int, after: str | None, include_deleted: bool
+    session_id: str,
+    chunk_size: int,
+    after: str | None,
+    include_deleted: bool,
+    all_branches: bool,
 ) -> Callable[[object], Call[Page[Message]]]:
     session_id = checked_id(session_id, "session_id")
     chunk_size = checked_count(chunk_size, "chunk_size", least=1)
     after_id = None if after is None else checked_id(after, "after")
     checked_bool(include_deleted, "include_deleted")
+    checked_bool(all_branches, "all_branches")
 
     def fetch(cursor: object) -> Call[Page[Message]]:
         return lambda store: store.messages.page(
-            session_id, cursor, chunk_size, after_id=after_id, include_deleted=include_deleted
+            session_id,
+            cursor,
+            chunk_size,
+            after_id=after_id,
+            include_deleted=include_deleted,
+            all_branches=all_branches,
         )
 
     return fetch

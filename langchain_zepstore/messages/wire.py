@@ -156,6 +156,8 @@ def message_fields(message: Message, *, is_exact: bool) -> Fields:
     }
     if message.deleted_at is not None:
         fields["deleted_at"] = message.deleted_at
+    if "parent_uuid" in message.model_fields_set:  # it was asked for; the first have none
+        fields["parent_uuid"] = message.parent_uuid
     for name in ("metadata", "langchain"):
         if (value := getattr(message, name)) is not None:
             fields[name] = JSON.mark(value) if is_exact else value

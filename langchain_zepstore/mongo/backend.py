@@ -7,6 +7,7 @@ from langchain_zepstore.core.embedder import Embedder, embedders
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.per_loop import Loop, PerLoop
 from langchain_zepstore.core.settings import Settings
+from langchain_zepstore.mongo.branches.operations import Branches
 from langchain_zepstore.mongo.deletion.operations import Deletion
 from langchain_zepstore.mongo.driver.clients import Connection, Connector
 from langchain_zepstore.mongo.driver.database import Database
@@ -31,6 +32,7 @@ class MongoStore:
     def __init__(
         self, database: Database, embedder: Embedder | None, caches: dict[int, VectorCache]
     ) -> None:
+        self.branches = Branches(database)
         self.deletion = Deletion(database)
         self.messages = Messages(database)
         self.search = Search(database, embedder, caches)

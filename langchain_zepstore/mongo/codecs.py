@@ -96,12 +96,25 @@ def _body(parts: MessageParts) -> Stage:
     return body
 
 
+BODY_FIELDS = (
+    *("uuid", "role", "content", "token_count", "created_at"),
+    *("langchain", "metadata", "escaped", "marked"),
+)
+"""The fields of a message that do not depend on its session."""
+
+
+def body_of(document: MessageDocument) -> Stage:
+    """Return the body of a stored message, for another session."""
+    return {name: value for name, value in document.items() if name in BODY_FIELDS}
+
+
 def with_sequence_numbers(
     session: SessionDocument, bodies: Sequence[Stage]
 ) -> list[MessageDocument]:
     """Return the documents of bodies, under the numbers that were just reserved for them."""
     first = session["seq"] - len(bodies) + 1
     scope = scope_of(session)
+    flags = {"branched": True} if session.get("branched") else {}
     numbered = [
         {
             "_id": {"s": session["uuid"], "q": number},
@@ -109,6 +122,7 @@ def with_sequence_numbers(
             "seq": number,
             "created_at": session["active_at"],
             "scope": scope,
+            **flags,
             **body,
         }
         for number, body in enumerate(bodies, first)
@@ -176,7 +190,7 @@ def user_scope(user_id: str) -> str:
 MESSAGE_FIELDS = dict.fromkeys(DERIVED_FIELDS, 0)
 """The projection for ``to_message``."""
 
-SESSION_FIELDS = {"summary": 0, "deletion.summary": 0}
+SESSION_FIELDS = {"summary": 0, "deletion.summary": 0, "forks": 0}
 """The projection for ``to_session``."""
 
 
@@ -201,6 +215,7 @@ LANGCHAIN_FIELDS = {
     **dict.fromkeys(("role", "content", "uuid", "langchain", "escaped", "marked"), 1),
     "seq": 1,
     "scope": 1,
+    "branched": 1,
 }
 """The projection for ``to_langchain``."""
 

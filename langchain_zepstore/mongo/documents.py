@@ -93,6 +93,22 @@ class Undeletion(TypedDict):
     count: int
 
 
+class Fork(TypedDict):
+    """Consecutive sequence numbers of a session that has branched: a part of a branch.
+
+    It owns the numbers up to the next fork's first.
+    """
+
+    #: Its first sequence number.
+    first: int
+    #: The sequence number after which it continues; 0 at the beginning.
+    after: int
+    #: The session's ``turn`` when a branch that ends in it last became active.
+    activated: int
+    #: True for an edit whose messages may not all be stored yet.
+    pending: NotRequired[bool]
+
+
 class SessionDocument(TypedDict):
     """A conversation, in the collection ``sessions``."""
 
@@ -140,6 +156,12 @@ class SessionDocument(TypedDict):
     adopting: NotRequired[bool]
     #: The summary of what was said.
     summary: NotRequired[SummaryDocument]
+    #: True once it has branched, or is about to: its messages say so too.
+    branched: NotRequired[bool]
+    #: How often ``forks`` changed.
+    turn: NotRequired[int]
+    #: Its branches, as intervals of sequence numbers; the last fork is the active one.
+    forks: NotRequired[list[Fork]]
 
 
 class MessageId(TypedDict):
@@ -189,6 +211,8 @@ class MessageDocument(TypedDict):
     escaped: NotRequired[bool]
     #: Whether ints and keys that BSON lacks are marked there as well.
     marked: NotRequired[bool]
+    #: True in a session that has branched: a read asks the session which branch is active.
+    branched: NotRequired[bool]
     #: The tokens of its text by the index's language, once a search by words met it.
     tokens: NotRequired[dict[str, list[str]]]
     #: Its vector, once a search needed it. Stands last.

@@ -1,7 +1,7 @@
 """Reads of messages, also of soft-deleted ones."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
 
 from bson import MaxKey
 from langchain_core.messages import BaseMessage
@@ -10,13 +10,18 @@ from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Memory, Message
 from langchain_zepstore.mongo import codecs
+from langchain_zepstore.mongo.branches.reads import ALL, BranchReads, branch_of, find_along
+from langchain_zepstore.mongo.branches.table import Range, clipped, table_of
+from langchain_zepstore.mongo.branches.tree import tree_page
 from langchain_zepstore.mongo.documents import MessageDocument, Query, SessionDocument
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.reassignment import complete_reassignment
 from langchain_zepstore.mongo.summaries import Summaries
 from langchain_zepstore.mongo.windows import Windows
 
-_OWNER_FIELDS = dict.fromkeys(("uuid", "user_id", "adopting", "seq", "fenced", "updated_at"), 1)
+_OWNER_FIELDS = dict.fromkeys(
+    ("uuid", "user_id", "adopting", "seq", "fenced", "updated_at", "forks"), 1
+)
 
 
 class MessageReads:
@@ -26,7 +31,8 @@ class MessageReads:
         self._database = database
         self._messages = database.messages
         self._summaries = Summaries(database)
-        self._windows = Windows(database)
+        self._reads = BranchReads(database)
+        self._windows = Windows(self._reads)
 
     def read(
         self,
@@ -50,14 +56,44 @@ class MessageReads:
         start_on: Collection[str] = (),
         user_id: str | None = None,
         include_deleted: bool = False,
+        branch: str | None = None,
     ) -> Operation[Memory]:
-        """Return the same with the session's summary."""
+        """Return the same with the session's summary; of another branch on request."""
+        ranges = None
+        if branch is not None:
+            ranges = yield from self._branch(session_id, branch)
         if include_deleted:
-            messages = yield from self._with_deleted(session_id, lastn)
-        else:
+            messages = yield from self._with_deleted(session_id, lastn, ranges)
+        elif ranges is None:
             messages = yield from self.read(session_id, lastn, start_on=start_on, user_id=user_id)
-        summary = yield from self._summaries.get(session_id)
+        else:
+            messages = yield from self._read_along(session_id, lastn, ranges)
+        summary = yield from self._summaries.get(session_id, ranges)
         return Memory(messages=messages, summary=summary)
+
+    def _branch(self, session_id: str, uuid: str) -> Operation[list[Range]]:
+        """Return the branch that holds a live message; of several the last active one."""
+        found = yield from self._messages.find_one(
+            {**live(session_id), "uuid": uuid}, fields={"seq": 1}
+        )
+        number = existing(found, session_id, uuid)["seq"]
+        table = yield from self._reads.table(session_id)
+        return table.path_through(number) if table else [ALL]
+
+    def _read_along(
+        self, session_id: str, lastn: int | None, ranges: list[Range]
+    ) -> Operation[list[Message]]:
+        if lastn == 0:
+            return []
+        found = yield from find_along(
+            self._messages,
+            live(session_id),
+            ranges,
+            order=-1,
+            limit=lastn or 0,
+            fields=codecs.MESSAGE_FIELDS,
+        )
+        return [codecs.to_message(document) for document in reversed(found)]
 
     def read_langchain(
         self,
@@ -81,37 +117,64 @@ class MessageReads:
         *,
         after_id: str | None = None,
         include_deleted: bool = False,
+        all_branches: bool = False,
     ) -> Operation[Page[Message]]:
         """Return the next messages of a session after a page's cursor, oldest first."""
         if after is None and after_id is not None:
             after = yield from self._number_of(session_id, after_id)
-        if include_deleted:
+        first = (after or 0) + 1
+        if not (include_deleted or all_branches):
+            found = yield from self._reads.find(
+                session_id,
+                codecs.MESSAGE_FIELDS,
+                between=(first, ALL[1]),
+                through=after,
+                limit=limit,
+            )
+        else:
             session = yield from self._session(session_id)
             if session is None:
                 return Page([], None)
-            query, sort = _with_deleted(session, after or 0), {"_id": 1}
-        else:
-            query, sort = live(session_id), {"seq": 1}
-            if after is not None:
-                query["seq"] = {"$gt": after}
-        found = yield from self._messages.find(
-            query, sort=sort, limit=limit, fields=codecs.MESSAGE_FIELDS
-        )
+            if all_branches:
+                query = _with_deleted(session, first) if include_deleted else live(session_id)
+                tree = tree_page(self._messages, query, table_of(session), after or 0, limit)
+                return (yield from tree)
+            found = yield from self._find_deleted(session, first, through=after, limit=limit)
         items = [codecs.to_message(document) for document in found]
         # A short page is not the last: messages may be added meanwhile.
         return Page(items, found[-1]["seq"] if found else None)
 
-    def _with_deleted(self, session_id: str, lastn: int | None) -> Operation[list[Message]]:
+    def _with_deleted(
+        self, session_id: str, lastn: int | None, ranges: list[Range] | None
+    ) -> Operation[list[Message]]:
         session = yield from self._session(session_id)
         if session is None or lastn == 0:
             return []
-        found = yield from self._messages.find(
-            _with_deleted(session),
-            sort={"_id": 1 if lastn is None else -1},
-            limit=lastn or 0,
-            fields=codecs.MESSAGE_FIELDS,
+        order: Literal[1, -1] = 1 if lastn is None else -1
+        found = yield from self._find_deleted(session, ranges=ranges, order=order, limit=lastn or 0)
+        return [codecs.to_message(document) for document in found[::order]]
+
+    def _find_deleted(
+        self,
+        session: SessionDocument,
+        first: int = 1,
+        *,
+        through: int | None = None,
+        ranges: list[Range] | None = None,
+        order: Literal[1, -1] = 1,
+        limit: int = 0,
+    ) -> Operation[list[MessageDocument]]:
+        """Return messages of a branch, also soft-deleted ones, whose owner is the session's."""
+        query, fields = _with_deleted(session, first), codecs.MESSAGE_FIELDS
+        if session.get("forks"):
+            ranges = clipped(ranges or branch_of(table_of(session), through), first=first)
+            along = find_along(
+                self._messages, query, ranges, order=order, by="_id", limit=limit, fields=fields
+            )
+            return (yield from along)
+        return (
+            yield from self._messages.find(query, sort={"_id": order}, limit=limit, fields=fields)
         )
-        return list(map(codecs.to_message, found if lastn is None else reversed(found)))
 
     def _number_of(self, session_id: str, uuid: str) -> Operation[int]:
         """Return the number of a message of the session's present incarnation, live or deleted."""
@@ -138,30 +201,27 @@ class MessageReads:
 
     def numbered_page(self, session_id: str, limit: int, number: int) -> Operation[list[Message]]:
         """Return a page of a session's messages by its number, from 1, oldest first."""
-        found = yield from self._messages.find(
-            live(session_id),
-            sort={"seq": 1},
-            skip=(number - 1) * limit,
-            limit=limit,
-            fields=codecs.MESSAGE_FIELDS,
+        found = yield from self._reads.find(
+            session_id, codecs.MESSAGE_FIELDS, skip=(number - 1) * limit, limit=limit
         )
         return [codecs.to_message(document) for document in found]
 
     def around(self, session_id: str, uuid: str, window: int) -> Operation[list[Message]]:
         """Return a live message with so many before and after it, oldest first."""
-        query = live(session_id)
         fields = codecs.MESSAGE_FIELDS
-        found = yield from self._messages.find_one({**query, "uuid": uuid}, fields=fields)
+        found = yield from self._messages.find_one(
+            {**live(session_id), "uuid": uuid}, fields=fields
+        )
         message = existing(found, session_id, uuid)
         seq = message["seq"]
         before: list[MessageDocument] = []
         after: list[MessageDocument] = []
         if window:
-            before = yield from self._messages.find(
-                {**query, "seq": {"$lt": seq}}, sort={"seq": -1}, limit=window, fields=fields
+            before = yield from self._reads.find(
+                session_id, fields, between=(1, seq - 1), through=seq, order=-1, limit=window
             )
-            after = yield from self._messages.find(
-                {**query, "seq": {"$gt": seq}}, sort={"seq": 1}, limit=window, fields=fields
+            after = yield from self._reads.find(
+                session_id, fields, between=(seq + 1, ALL[1]), through=seq, limit=window
             )
         return [codecs.to_message(each) for each in (*reversed(before), message, *after)]
 
@@ -174,13 +234,13 @@ class MessageReads:
 
     def count(self, session_id: str) -> Operation[int]:
         """Return how many messages a session has."""
-        return self._messages.count(live(session_id))
+        return self._reads.count(session_id)
 
 
-def _with_deleted(session: SessionDocument, after: int = 0) -> Query:
+def _with_deleted(session: SessionDocument, first: int) -> Query:
     # By _id, which is the incarnation and the number: the index of live messages has none of these.
     incarnation = session["uuid"]
-    bounds = {"$gt": {"s": incarnation, "q": after}, "$lt": {"s": incarnation, "q": MaxKey()}}
+    bounds = {"$gte": {"s": incarnation, "q": first}, "$lt": {"s": incarnation, "q": MaxKey()}}
     return {"_id": bounds, "scope": codecs.scope_of(session), "placeholder": None}
 
 

@@ -17,7 +17,10 @@ from langchain_zepstore.mongo.encoding import encoded_metadata
 from langchain_zepstore.mongo.expressions import literal, merged
 from langchain_zepstore.mongo.ownership import ensure_user
 
-_RESERVATION_FIELDS = {"uuid": 1, "seq": 1, "user_id": 1, "active_at": 1, "revived": 1}
+RESERVATION_FIELDS = dict.fromkeys(
+    ("uuid", "seq", "user_id", "active_at", "revived", "branched", "turn"), 1
+)
+"""The fields of a session that a reservation needs."""
 
 
 def reserve(
@@ -45,17 +48,17 @@ def reserve(
     """
     query = {"_id": session_id}
     user_id = defaults.user_id if defaults else None
-    update = _reserving(count, metadata, user_id)
+    update = reserving(count, metadata, user_id)
     writer = database.last_writer.get() if count else None
     begun_at = time.monotonic()
     session = yield from database.sessions.find_one_and_update(
-        query, update, fields=_RESERVATION_FIELDS, durable=writer is None
+        query, update, fields=RESERVATION_FIELDS, durable=writer is None
     )
     if session is None:
         fields = yield from _defaults_on_insert(database, defaults or SessionDefaults())
         writer = None
         session = yield from database.sessions.find_one_and_update(
-            query, [{"$set": fields}, *update], fields=_RESERVATION_FIELDS, upsert=True
+            query, [{"$set": fields}, *update], fields=RESERVATION_FIELDS, upsert=True
         )
     assert session is not None
     if user_id is not None and session.get("user_id") not in (None, user_id):
@@ -70,14 +73,25 @@ def reserve(
 def confirm(database: Database, reservation: Reservation) -> Operation[bool]:
     """Make a reservation durable, unless it was lost. Returns whether it is there."""
     session = reservation.session
-    held = {**this_session(session), "seq": {"$gte": session["seq"]}}
+    held = {
+        **this_session(session),
+        "seq": {"$gte": session["seq"]},
+        "turn": session.get("turn"),  # an edit may have been given the numbers of a lost one
+    }
     there = yield from database.sessions.update(held, {"$max": {"seq": session["seq"]}})
     if there:
         reservation.note_durable()
     return bool(there)
 
 
-def _reserving(count: int, metadata: Metadata | None, user_id: str | None) -> list[Stage]:
+def reserving(count: int, metadata: Metadata | None, user_id: str | None = None) -> list[Stage]:
+    """Return the update that reserves the next numbers of a session, and undeletes it.
+
+    Args:
+        count: How many numbers.
+        metadata: Encoded metadata, merged into the session's.
+        user_id: Another user's session than this one's stays as it is.
+    """
     last = {"$add": ["$seq", Int64(count)]}
     changes: Stage = {
         "seq": last,

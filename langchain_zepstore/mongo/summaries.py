@@ -4,12 +4,16 @@ So one update decides between a summary and a deletion: the update that opens a 
 summary along, and the undeletion restores it.
 """
 
+from collections.abc import Sequence
+
 from langchain_zepstore.core.arguments import SummaryInput
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.validation import checked_count, checked_text
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.models import Summary
 from langchain_zepstore.mongo import codecs
+from langchain_zepstore.mongo.branches.reads import find_along
+from langchain_zepstore.mongo.branches.table import Range, clipped, holds, table_of
 from langchain_zepstore.mongo.deletion.marks import Marking
 from langchain_zepstore.mongo.documents import Query, SessionDocument, Stage, SummaryDocument
 from langchain_zepstore.mongo.driver.database import Database
@@ -25,22 +29,29 @@ class Summaries:
         self._messages = database.messages
         self._marking = Marking(database)
 
-    def get(self, session_id: str) -> Operation[Summary | None]:
-        """Return a live session's summary."""
-        return codecs.to_summary((yield from self._kept(session_id)))
+    def get(
+        self, session_id: str, branch: Sequence[Range] | None = None
+    ) -> Operation[Summary | None]:
+        """Return a live session's summary, if it covers the active branch, or another."""
+        return codecs.to_summary((yield from self._kept(session_id, branch)))
 
     def pending(self, session_id: str, limit: int) -> Operation[SummaryInput]:
         """Return a live session's summary and what was said after it."""
         session = yield from self._recovered(session_id)
         if session is None:
             raise NotFoundError(f"there is no session {session_id!r}")
-        kept = session.get("summary")
+        kept = _valid(session)
         query: Query = {"session_id": session_id, "deleted_at": None}
-        if kept:
-            query["seq"] = {"$gt": kept["seq"]}
-        found = yield from self._messages.find(
-            query, sort={"seq": 1}, limit=limit, fields=codecs.MESSAGE_FIELDS
-        )
+        last, fields = kept["seq"] if kept else 0, codecs.MESSAGE_FIELDS
+        if session.get("forks"):
+            ranges = clipped(table_of(session).active(), first=last + 1)
+            found = yield from find_along(self._messages, query, ranges, limit=limit, fields=fields)
+        else:
+            if kept:
+                query["seq"] = {"$gt": last}
+            found = yield from self._messages.find(
+                query, sort={"seq": 1}, limit=limit, fields=fields
+            )
         messages = [codecs.to_message(document) for document in found]
         return SummaryInput(codecs.to_summary(kept), messages, _state(session))
 
@@ -81,11 +92,13 @@ class Summaries:
             if session is None or not (yield from self._marking.recover(session)):
                 return None if session is None or session.get("deleted_at") else session
 
-    def _kept(self, session_id: str) -> Operation[SummaryDocument | None]:
+    def _kept(
+        self, session_id: str, branch: Sequence[Range] | None = None
+    ) -> Operation[SummaryDocument | None]:
         session = yield from self._sessions.find_one(
-            {"_id": session_id, "deleted_at": None}, fields={"summary": 1}
+            {"_id": session_id, "deleted_at": None}, fields={"summary": 1, "seq": 1, "forks": 1}
         )
-        return session.get("summary") if session else None
+        return _valid(session, branch) if session else None
 
     def _encoded(self, summary: Summary) -> Stage:
         encoded: Stage = {
@@ -96,6 +109,17 @@ class Summaries:
         if summary.metadata is not None:
             encoded["metadata"] = encoded_metadata(summary.metadata, "summary.metadata")
         return encoded
+
+
+def _valid(
+    session: SessionDocument, branch: Sequence[Range] | None = None
+) -> SummaryDocument | None:
+    """Return a session's summary, if the last message that it covers is on a branch."""
+    kept = session.get("summary")
+    if kept and session.get("forks"):
+        ranges = table_of(session).active() if branch is None else branch
+        return kept if holds(ranges, kept["seq"]) else None
+    return kept
 
 
 def _state(session: SessionDocument) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.langchain import PLAIN_TYPES
+from langchain_zepstore.mongo.branches.reads import BranchReads
 from langchain_zepstore.mongo.codecs import langchain_type
 from langchain_zepstore.mongo.documents import Fields, MessageDocument, Query
-from langchain_zepstore.mongo.driver.database import Database
 
 _MAX_LOOK_BACK = 10_000  # numbers; a turn that goes back further has no beginning
 
@@ -16,8 +16,8 @@ _MAX_LOOK_BACK = 10_000  # numbers; a turn that goes back further has no beginni
 class Windows:
     """Reads windows."""
 
-    def __init__(self, database: Database) -> None:
-        self._messages = database.messages
+    def __init__(self, reads: BranchReads) -> None:
+        self._reads = reads
 
     def read(
         self,
@@ -34,11 +34,8 @@ class Windows:
         """
         if lastn == 0:
             return []
-        found = yield from self._messages.find(
-            {"session_id": session_id, "deleted_at": None},
-            sort={"seq": 1 if lastn is None else -1},
-            limit=lastn or 0,
-            fields=fields,
+        found = yield from self._reads.find(
+            session_id, fields, order=1 if lastn is None else -1, limit=lastn or 0
         )
         _require_owner(found, session_id, user_id)
         if lastn is not None:
@@ -65,16 +62,14 @@ class Windows:
         if calls:
             wanted.append({"langchain.data.tool_calls.id": {"$in": calls}})
             wanted.append({"langchain.data.invalid_tool_calls.id": {"$in": calls}})
-        earlier = yield from self._messages.find(
-            {
-                "session_id": session_id,
-                "deleted_at": None,
-                "seq": {"$lt": first, "$gte": first - _MAX_LOOK_BACK},
-                "$or": wanted,
-            },
-            sort={"seq": -1},
+        earlier = yield from self._reads.find(
+            session_id,
+            fields,
+            between=(first - _MAX_LOOK_BACK, first - 1),
+            through=first,
+            where={"$or": wanted},
+            order=-1,
             limit=2 if calls else 1,
-            fields=fields,
         )
         is_start = [_holds([each], start_on) for each in earlier]
         return earlier[: is_start.index(True) + 1] if True in is_start else []

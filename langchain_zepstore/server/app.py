@@ -19,6 +19,7 @@ from langchain_zepstore.server.auth import Authentication, ForbiddenError, check
 from langchain_zepstore.server.openapi import document
 from langchain_zepstore.server.responses import error_response, text_response
 from langchain_zepstore.server.routes import (
+    branches,
     memory,
     messages,
     search,
@@ -115,6 +116,7 @@ def _routes(client: StoreClient, version: int) -> APIRouter:
     if version == 1:
         sessions.add_own_routes(router, client)
         messages.add_own_routes(router, client)
+        branches.add_own_routes(router, client)
         search.add_own_routes(router, client)
         summaries.add_own_routes(router, client)
         service.add_own_routes(router, client)

@@ -67,7 +67,7 @@ Tags = Annotated[list[str] | None, Query(description="All of these.")]
 MessageId = Annotated[
     str | None,
     Query(description="The `uuid` of a message."),
-    AfterValidator(lambda value: value and checked_id(value, "after_id")),
+    AfterValidator(lambda value: value and checked_id(value, "the id of a message")),
     BeforeValidator(_blank_as_none),
 ]
 Metadata = dict[str, Any] | None
@@ -92,6 +92,25 @@ class OrganizeBody(_Strict):
     def changes(self) -> SessionChanges:
         """Return the fields that were given."""
         return SessionChanges(**{name: getattr(self, name) for name in self.model_fields_set})
+
+
+class RewindBody(_Strict):
+    """Where the active branch is to end."""
+
+    before: str = Field(description="The `uuid` of the first message that goes.")
+
+
+class SwitchBody(_Strict):
+    """The branch that is to be active."""
+
+    message_id: str = Field(description="The `uuid` of any of its messages.")
+
+
+class ForkBody(_Strict):
+    """What to copy into a new session."""
+
+    at: str | None = Field(None, description="The `uuid` of the last message; without it, all.")
+    new_session_id: str | None = Field(None, description="The new session's id.")
 
 
 class _SessionFields(BaseModel):
@@ -157,6 +176,9 @@ class MemoryBody(BaseModel):
     metadata: Metadata = Field(None, description="Merged into the session's.")
     user_id: User = Field(None, description="Whose the session is if it is new.")
     session_metadata: Metadata = Field(None, description="The session's if it is new.")
+    before: str | None = Field(
+        None, description="The `uuid` of the message that they replace, with all that follows it."
+    )
     keep_deleted: bool = Field(False, description="Leave out messages whose ids deleted ones have.")
     may_be_cut: bool = Field(False, description="Shorten what is too large, with a marker.")
     known_ids: KnownIdsBody | None = Field(

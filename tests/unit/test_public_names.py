@@ -12,6 +12,7 @@ PUBLIC = [
     "AlreadyExistsError",
     "AuthError",
     "BadRequestError",
+    "Branch",
     "CreateUserRequest",
     "Memory",
     "MemorySearchPayload",

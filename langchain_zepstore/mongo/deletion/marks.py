@@ -87,13 +87,15 @@ class Marking:
         the purge, and stay.
         """
         first = session.get("fenced") or 0
-        numbers = _numbers(session, first, last)
+        numbers = numbers_between(session, first, last)
         if last - first == (yield from self._messages.count(numbers, hint=_BY_ID)):
             return
         deleted_at = now + codecs.MAX_ADD_DURATION
         for start in range(first, last, _FENCE_CHUNK):
             end = min(start + _FENCE_CHUNK, last)
-            taken = yield from self._messages.find(_numbers(session, start, end), fields={"_id": 1})
+            taken = yield from self._messages.find(
+                numbers_between(session, start, end), fields={"_id": 1}
+            )
             free = set(range(start + 1, end + 1)) - {document["_id"]["q"] for document in taken}
             if free:
                 # A conflict is a message that landed first, or a placeholder of another process.
@@ -146,6 +148,7 @@ def this_session(session: SessionDocument) -> Query:
     return {"_id": session["_id"], "uuid": session["uuid"]}
 
 
-def _numbers(session: SessionDocument, after: int, last: int) -> Query:
+def numbers_between(session: SessionDocument, after: int, last: int) -> Query:
+    """Return the query for all documents numbered above ``after``, up to ``last``."""
     incarnation = session["uuid"]
     return {"_id": {"$gt": {"s": incarnation, "q": after}, "$lte": {"s": incarnation, "q": last}}}

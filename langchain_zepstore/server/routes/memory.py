@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from langchain_zepstore.core.arguments import SessionDefaults
+from langchain_zepstore.core.validation import checked_id
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.langchain import types_of
 from langchain_zepstore.messages.parts import all_from_zep
@@ -13,7 +14,7 @@ from langchain_zepstore.server.auth import access_of
 from langchain_zepstore.server.openapi import OK, MemoryAnswer, accepts, failures
 from langchain_zepstore.server.responses import Answers, ok_response
 from langchain_zepstore.server.routes.messages import pages_of
-from langchain_zepstore.server.schemas import Count, Id, MemoryBody, Text, read_body
+from langchain_zepstore.server.schemas import Count, Id, MemoryBody, MessageId, Text, read_body
 from langchain_zepstore.server.streaming import json_array
 from langchain_zepstore.store_client import StoreClient
 
@@ -24,7 +25,7 @@ def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
     @router.post(
         "/sessions/{session_id}/memory",
         openapi_extra=accepts(MemoryBody),
-        responses={**OK, **failures(400)},
+        responses={**OK, **failures(400, 404)},
     )
     async def add_memory(request: Request, session_id: Id) -> Response:
         """Add messages at the end of a session; a message with an id that is there replaces it."""
@@ -35,7 +36,11 @@ def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
         if body.metadata:
             check_metadata(body.metadata, "memory.metadata")
         # What is refused must not leave an empty session.
-        await access.session_to_add_to(client, session_id, body.session_metadata)
+        if body.before is None:
+            await access.session_to_add_to(client, session_id, body.session_metadata)
+        else:
+            checked_id(body.before, "before")
+            await access.session(client, session_id)
         new_ids = await client.arun(
             lambda store: store.messages.add(
                 session_id,
@@ -44,12 +49,13 @@ def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
                 metadata=body.metadata,
                 keep_deleted=body.keep_deleted,
                 known_ids=body.ids,
+                before=body.before,
             )
         )
         return Answers.to(request).json({"new_ids": new_ids}) if new_ids else ok_response()
 
     @router.get(
-        "/sessions/{session_id}/memory", response_model=MemoryAnswer, responses=failures(400)
+        "/sessions/{session_id}/memory", response_model=MemoryAnswer, responses=failures(400, 404)
     )
     async def get_memory(
         request: Request,
@@ -58,22 +64,25 @@ def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
         start_on: Text = None,
         user_id: Text = None,
         include_deleted: bool = False,
+        branch: MessageId = None,
     ) -> Response:
         """Return a session's messages, oldest first: the last so many, or all of them.
 
         With `start_on`, types of LangChain's messages and commas between them, `lastn` reaches back
-        to where the turn begins. With `user_id` another user's session is refused.
+        to where the turn begins. With `user_id` another user's session is refused. With `branch`,
+        the `uuid` of a message, it is the branch that holds it.
         """
         access = access_of(request)
         answers = Answers.to(request, version)
         if not await access.may_see(client, session_id):
             return answers.memory(Memory())
-        if lastn is not None:
-            if include_deleted:
-                memory = await client.memory.aget_memory(session_id, lastn, include_deleted=True)
-            else:
-                memory = await _window(client, session_id, lastn, start_on, user_id)
+        if branch is not None or (include_deleted and lastn is not None):
+            memory = await client.memory.aget_memory(
+                session_id, lastn, include_deleted=include_deleted, branch=branch
+            )
             return answers.memory(memory)
+        if lastn is not None:
+            return answers.memory(await _window(client, session_id, lastn, start_on, user_id))
         await _require_owner(client, session_id, user_id)
         summary = await client.arun(lambda store: store.summaries.get(session_id))
         return await json_array(

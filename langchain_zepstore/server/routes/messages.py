@@ -137,19 +137,25 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
         after: Text = None,
         after_id: MessageId = None,
         include_deleted: bool = False,
+        all_branches: bool = False,
     ) -> Response:
         """Return a session's messages, oldest first, one JSON object per line.
 
         Without `limit` all of them, as a stream. With it so many, up to 10,000, and the header
         `X-Next-Cursor` is the `after` of the next page; at the end it is missing. `after_id` is the
-        id of a message to begin after.
+        id of a message to begin after. With `all_branches` they come in the order of adding, each
+        with its `parent_uuid`.
         """
         answers = Answers.to(request)
         media_type = answers.media_type if answers.is_exact else _NDJSON
         cursor = _checked_cursor(after)
         if not await access_of(request).may_see(client, session_id):
             return Response(b"", media_type=media_type)
-        options: dict[str, Any] = {"after_id": after_id, "include_deleted": include_deleted}
+        options: dict[str, Any] = {
+            "after_id": after_id,
+            "include_deleted": include_deleted,
+            "all_branches": all_branches,
+        }
         if limit is None:
             fetch = pages_of(client, session_id, **options)
             return await json_lines(fetch, cursor, answers.message_fields, media_type)

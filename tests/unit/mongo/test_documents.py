@@ -16,6 +16,7 @@ SECTIONS = {
     "Deletion": "A `deletion` has",
     "Undeletion": "An `undeletion` has",
     "SummaryDocument": "A `summary` has",
+    "Fork": "A `fork` has",
     "MessageDocument": "## messages\n",
     "MessageId": "`_id` has two",
     "LangChainPayload": "`langchain` has two",

@@ -1,0 +1,1 @@
+"""Branches of a session: its table of forks, reads along a branch, edits, switches."""

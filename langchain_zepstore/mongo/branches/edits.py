@@ -1,0 +1,219 @@
+"""Changes of a session's branches: edits, rewinds, switches.
+
+An edit is made aside: its numbers are reserved on a branch that is not active, its messages are
+inserted, then the branch is activated. So no reader sees a part of it, and a killed edit changes
+nothing. The first one prepares the session: all messages get ``branched``, and numbers that no
+message has are fenced, since their adds do not know of it.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from langchain_zepstore.core.arguments import SessionDefaults
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.errors import BadRequestError, NotFoundError
+from langchain_zepstore.mongo.branches import updates
+from langchain_zepstore.mongo.branches.reads import TABLE_FIELDS
+from langchain_zepstore.mongo.branches.table import MAX_FORKS, holds, table_of
+from langchain_zepstore.mongo.deletion.marks import Marking, numbers_between, this_session
+from langchain_zepstore.mongo.documents import (
+    MessageDocument,
+    Metadata,
+    Query,
+    SessionDocument,
+    Stage,
+)
+from langchain_zepstore.mongo.driver.database import Database
+from langchain_zepstore.mongo.driver.durability import Reservation
+from langchain_zepstore.mongo.insertion import AsideInsertion, Outcome
+from langchain_zepstore.mongo.reservation import RESERVATION_FIELDS, reserving
+
+_FLAGGING_SPAN = 50_000  # sequence numbers in one update
+_EDIT_FORKS = 3  # of the edit, of what it interrupts, of what it interrupts once more
+
+
+class Edits:
+    """Makes branches and activates them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sessions = database.sessions
+        self._messages = database.messages
+        self._marking = Marking(database)
+
+    def edit(
+        self,
+        session_id: str,
+        before: str,
+        sized: Sequence[tuple[Stage, int]],
+        metadata: Metadata | None = None,
+        defaults: SessionDefaults | None = None,
+    ) -> Operation[None]:
+        """Store messages in the place of one and of what follows it; their branch gets active.
+
+        Repeated with the same ids, it is completed.
+        """
+        user_id = defaults.user_id if defaults else None
+        insertion = AsideInsertion(self._database, session_id, sized)
+        if not sized:
+            raise BadRequestError("before needs messages; rewind ends a branch without any")
+        if before in insertion.uuids:
+            raise BadRequestError(
+                f"message {before!r} cannot be replaced under its own id: give the new one another"
+            )
+        while True:
+            landed = yield from self._landed(session_id, insertion.uuids)
+            if _is_whole(landed, insertion.uuids):
+                first, incarnation = landed[0]["seq"], landed[0]["_id"]["s"]
+                break
+            insertion.supersedes = bool(landed)
+            message = yield from self.live(session_id, before)
+            reservation = yield from self._reserve_aside(message, len(sized), metadata, user_id)
+            if reservation is None:
+                continue
+            outcome = yield from insertion.insert(reservation)
+            session = reservation.session
+            if outcome is Outcome.STORED:
+                first, incarnation = session["seq"] - len(sized) + 1, session["uuid"]
+                break
+            if outcome is Outcome.LOST:
+                yield from insertion.give_way(reservation)
+        yield from insertion.finish()
+        yield from self._sessions.update(
+            {
+                "_id": session_id,
+                "uuid": incarnation,
+                "forks": {"$elemMatch": {"first": first, "pending": True}},
+            },
+            updates.activated(first, first + len(sized) - 1),
+        )
+
+    def rewind(self, session_id: str, before: str) -> Operation[None]:
+        """End the active branch before a message; nothing if that is not on it."""
+        while True:
+            message = yield from self.live(session_id, before)
+            session = yield from self.prepared(message)
+            if session is None:
+                continue
+            number, table = message["seq"], table_of(session)
+            if not holds(table.active(), number):
+                return
+            if (yield from self._change(session, updates.rewound(number))):
+                return
+
+    def switch(self, session_id: str, uuid: str) -> Operation[None]:
+        """Activate the branch that holds a message; of several the last active one."""
+        while True:
+            message = yield from self.live(session_id, uuid)
+            if not message.get("branched"):
+                return
+            session = yield from self.prepared(message)
+            if session is None:
+                continue
+            number, table = message["seq"], table_of(session)
+            if holds(table.active(), number):
+                return
+            leaf = table.last_active(number)
+            update = updates.activated(table.forks[leaf]["first"], table.end(leaf))
+            if (yield from self._change(session, update)):
+                return
+
+    def live(self, session_id: str, uuid: str) -> Operation[MessageDocument]:
+        """Return where a live message stands."""
+        found = yield from self._messages.find_one(
+            {"session_id": session_id, "uuid": uuid, "deleted_at": None},
+            fields=dict.fromkeys(("session_id", "seq", "branched"), 1),
+        )
+        if found is None:
+            raise NotFoundError(f"session {session_id!r} has no message {uuid!r}")
+        return found
+
+    def prepared(self, message: MessageDocument) -> Operation[SessionDocument | None]:
+        """Return a message's session with its table; ``None`` if that has to be asked again."""
+        this = {"_id": message["session_id"], "uuid": message["_id"]["s"]}
+        session = yield from self._sessions.find_one(this, fields=TABLE_FIELDS)
+        if session is None:
+            raise NotFoundError(f"session {this['_id']!r} began anew since the message was said")
+        if session.get("forks"):
+            return session
+        yield from self._prepare(this)
+        return None
+
+    def _prepare(self, this: Query) -> Operation[None]:
+        """Give a session its table."""
+        session = yield from self._sessions.find_one_and_update(
+            this, {"$set": {"branched": True}}, fields={**TABLE_FIELDS, "fenced": 1}
+        )
+        if session is None:
+            return
+        last = session["seq"]
+        yield from self._marking.fence(session, last, datetime.now(UTC))
+        for start in range(0, last, _FLAGGING_SPAN):
+            span = numbers_between(session, start, min(start + _FLAGGING_SPAN, last))
+            yield from self._messages.update(
+                {**span, "session_id": session["_id"]},
+                {"$set": {"branched": True}},
+                many=True,
+                hint="_id_",
+            )
+        yield from self._sessions.update({**this, "forks": None}, updates.first_fork(last))
+
+    def _reserve_aside(
+        self,
+        message: MessageDocument,
+        count: int,
+        metadata: Metadata | None,
+        user_id: str | None,
+    ) -> Operation[Reservation | None]:
+        """Reserve the numbers of an edit, durably; ``None`` if the session has to be asked anew."""
+        this: Query = {"_id": message["session_id"], "uuid": message["_id"]["s"]}
+        if user_id is not None:
+            this["user_id"] = {"$in": [None, user_id]}
+        begun_at = time.monotonic()
+        update = reserving(count, metadata)
+        update[0]["$set"] |= updates.aside(message["seq"], count)
+        session = yield from self._sessions.find_one_and_update(
+            {**this, **updates.has_room(MAX_FORKS - _EDIT_FORKS)},
+            update,
+            fields=RESERVATION_FIELDS,
+        )
+        if session is not None:
+            return Reservation(session, None, begun_at)
+        prepared = yield from self.prepared(message)
+        if prepared is not None:
+            if user_id is not None and prepared["user_id"] not in {None, user_id}:
+                raise BadRequestError(f"session {prepared['_id']!r} belongs to another user")
+            _check_room(prepared)
+        return None
+
+    def _change(self, session: SessionDocument, update: list[Stage]) -> Operation[bool]:
+        """Change a table unless it has changed since it was read; return whether it has not."""
+        _check_room(session)
+        query = {**this_session(session), "turn": session["turn"]}
+        return bool((yield from self._sessions.update(query, update)))
+
+    def _landed(self, session_id: str, uuids: list[str]) -> Operation[list[MessageDocument]]:
+        """Return the live messages with an edit's ids, in its order."""
+        found = yield from self._messages.find(
+            {"session_id": session_id, "uuid": {"$in": uuids}, "deleted_at": None},
+            fields={"uuid": 1, "seq": 1},
+        )
+        order = {uuid: index for index, uuid in enumerate(uuids)}
+        return sorted(found, key=lambda message: order[message["uuid"]])
+
+
+def _is_whole(landed: Sequence[MessageDocument], uuids: Sequence[str]) -> bool:
+    if len(landed) != len(uuids):
+        return False
+    first, incarnation = landed[0]["seq"], landed[0]["_id"]["s"]
+    places = [(message["_id"]["s"], message["seq"]) for message in landed]
+    return places == [(incarnation, first + index) for index in range(len(uuids))]
+
+
+def _check_room(session: SessionDocument) -> None:
+    if len(session["forks"]) > MAX_FORKS - _EDIT_FORKS:
+        raise BadRequestError(
+            f"session {session['_id']!r} has {MAX_FORKS:,} branches, the most there can be; "
+            "fork_session goes on in a new one"
+        )

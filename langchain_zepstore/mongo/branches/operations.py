@@ -1,0 +1,106 @@
+"""Operations on branches."""
+
+import bson
+
+from langchain_zepstore.core.ids import new_id
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.errors import NotFoundError
+from langchain_zepstore.models import Branch, Message, Session
+from langchain_zepstore.mongo import codecs
+from langchain_zepstore.mongo.branches.edits import Edits
+from langchain_zepstore.mongo.branches.listing import listed
+from langchain_zepstore.mongo.branches.reads import TABLE_FIELDS, find_along
+from langchain_zepstore.mongo.branches.table import ForkTable, Range, clipped, table_of
+from langchain_zepstore.mongo.branches.tree import alternatives
+from langchain_zepstore.mongo.driver.database import Database
+from langchain_zepstore.mongo.message_reads import existing, live
+from langchain_zepstore.mongo.messages import Messages
+from langchain_zepstore.mongo.sessions import Sessions
+
+_CHUNK_SIZE = 1000
+
+
+class Branches:
+    """Rewinds, switches, lists and copies branches."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._messages = database.messages
+        self._edits = Edits(database)
+        self.rewind = self._edits.rewind
+        self.switch = self._edits.switch
+
+    def listed(self, session_id: str) -> Operation[list[Branch]]:
+        """Return a session's branches, in the order of their making."""
+        table = yield from self._table(session_id)
+        if table is None:
+            return []
+        return (yield from listed(self._messages, live(session_id), table))
+
+    def alternatives(self, session_id: str, uuid: str) -> Operation[list[Message]]:
+        """Return what follows the same message as one, itself included, the first said first."""
+        query = live(session_id)
+        message = existing(
+            (
+                yield from self._messages.find_one(
+                    {**query, "uuid": uuid}, fields=codecs.MESSAGE_FIELDS
+                )
+            ),
+            session_id,
+            uuid,
+        )
+        table = None
+        if message.get("branched"):
+            table = yield from self._table(session_id)
+        if table is None:
+            return [codecs.to_message(message)]
+        found = yield from alternatives(self._messages, query, table, message["seq"])
+        return [codecs.to_message(each) for each in found]
+
+    def fork(
+        self, session_id: str, at: str | None, new_session_id: str | None
+    ) -> Operation[Session]:
+        """Create a session with a copy of the active branch, or of the branch up to a message."""
+        sessions = Sessions(self._database)
+        session = yield from sessions.get(session_id)
+        ranges = yield from self._path(session_id, at)
+        copy = Session(
+            session_id=new_session_id or new_id(),
+            user_id=session.user_id,
+            metadata={**(session.metadata or {}), "forked_from": session_id},
+        )
+        created = yield from sessions.create(copy)
+        yield from self._copy(session_id, ranges, created.session_id)
+        return (yield from sessions.get(created.session_id))
+
+    def _path(self, session_id: str, at: str | None) -> Operation[list[Range]]:
+        number = None
+        if at is not None:
+            number = (yield from self._edits.live(session_id, at))["seq"]
+        table = yield from self._table(session_id)
+        if table is None:
+            raise NotFoundError(f"there is no session {session_id!r}")
+        return table.active() if number is None else table.path_to(number)
+
+    def _copy(self, session_id: str, ranges: list[Range], target: str) -> Operation[None]:
+        adding, last = Messages(self._database), 0
+        while True:
+            found = yield from find_along(
+                self._messages,
+                live(session_id),
+                clipped(ranges, first=last + 1),
+                limit=_CHUNK_SIZE,
+                fields=dict.fromkeys(("seq", *codecs.BODY_FIELDS), 1),
+            )
+            if not found:
+                return
+            bodies = [codecs.body_of(document) for document in found]
+            sized = [(body, len(bson.encode(body))) for body in bodies]
+            yield from adding.add_bodies(target, sized)
+            last = found[-1]["seq"]
+
+    def _table(self, session_id: str) -> Operation[ForkTable | None]:
+        session = yield from self._database.sessions.find_one(
+            {"_id": session_id, "deleted_at": None}, fields=TABLE_FIELDS
+        )
+        return session and table_of(session)

@@ -1,0 +1,395 @@
+"""Branches: edits, alternatives, switches, rewinds, copies, over every backend."""
+
+import asyncio
+
+import pytest
+
+from langchain_zepstore import AlreadyExistsError, BadRequestError, Memory, Message, NotFoundError
+from tests.support.facade import Facade
+
+EDITS = pytest.mark.promise("a question is edited and an answer regenerated, and both are kept")
+
+
+def memory_of(*ids: str) -> Memory:
+    return Memory(messages=[Message(role="user", content=f"says {id_}", uuid=id_) for id_ in ids])
+
+
+async def add(zep: Facade, session_id: str, *ids: str, before: str | None = None) -> None:
+    options = {} if before is None else {"before": before}
+    await zep.memory.add_memory(session_id, memory_of(*ids), **options)
+
+
+async def ids(zep: Facade, session_id: str, lastn: int | None = None, **options: str) -> str:
+    memory = await zep.memory.get_memory(session_id, lastn, **options)
+    return " ".join(message.uuid or "" for message in memory.messages)
+
+
+async def alternatives(zep: Facade, session_id: str, uuid: str) -> str:
+    found = await zep.message.alternatives(session_id, uuid)
+    return " ".join(message.uuid for message in found)
+
+
+async def branched(zep: Facade, session_id: str) -> None:
+    """Two questions with answers; the second is edited, then its answer regenerated."""
+    await add(zep, session_id, "q1", "a1", "q2", "a2")
+    await add(zep, session_id, "q2b", before="q2")
+    await add(zep, session_id, "a2b")
+    await add(zep, session_id, "a2c", before="a2b")
+
+
+@EDITS
+async def test_an_edit_replaces_a_message_and_all_that_follows(
+    zep: Facade, session_id: str
+) -> None:
+    await add(zep, session_id, "q1", "a1", "q2", "a2")
+    await add(zep, session_id, "q2b", "a2b", before="q2")
+    assert await ids(zep, session_id) == "q1 a1 q2b a2b"
+    await add(zep, session_id, "q3")
+    assert await ids(zep, session_id) == "q1 a1 q2b a2b q3"
+
+
+@EDITS
+async def test_all_reads_see_the_active_branch(zep: Facade, session_id: str) -> None:
+    await branched(zep, session_id)
+    assert await ids(zep, session_id) == "q1 a1 q2b a2c"
+    for lastn, expected in [(0, ""), (1, "a2c"), (2, "q2b a2c"), (9, "q1 a1 q2b a2c")]:
+        assert await ids(zep, session_id, lastn) == expected
+    assert await zep.message.count(session_id) == 4
+    for chunk_size in (1, 2, 3, 100):
+        each = zep.message.each("iter_messages", session_id, chunk_size=chunk_size)
+        assert [message.uuid async for message in each] == ["q1", "a1", "q2b", "a2c"]
+    pages = [await zep.message.get_session_messages(session_id, 3, page) for page in (1, 2, 3)]
+    assert [[message.uuid for message in page] for page in pages] == [
+        ["q1", "a1", "q2b"],
+        ["a2c"],
+        [],
+    ]
+
+
+@pytest.mark.promise("alternatives are what stands in a message's place in all branches")
+async def test_alternatives(zep: Facade, session_id: str) -> None:
+    await branched(zep, session_id)
+    for uuid in ("q2", "q2b"):
+        assert await alternatives(zep, session_id, uuid) == "q2 q2b"
+    for uuid in ("a2b", "a2c"):
+        assert await alternatives(zep, session_id, uuid) == "a2b a2c"
+    assert await alternatives(zep, session_id, "a2") == "a2"
+    assert await alternatives(zep, session_id, "q1") == "q1"
+
+
+@pytest.mark.promise("a switch activates the branch that holds a message, the last active one")
+async def test_switching_there_and_back(zep: Facade, session_id: str) -> None:
+    await branched(zep, session_id)
+    assert await zep.memory.switch_branch(session_id, "a2") == "OK"
+    assert await ids(zep, session_id) == "q1 a1 q2 a2"
+    await zep.memory.switch_branch(session_id, "q2b")  # in two branches
+    assert await ids(zep, session_id) == "q1 a1 q2b a2c"
+    await zep.memory.switch_branch(session_id, "a2b")
+    await zep.memory.switch_branch(session_id, "q1")  # on the active branch already
+    assert await ids(zep, session_id) == "q1 a1 q2b a2b"
+    await zep.memory.switch_branch(session_id, "q2")
+    await add(zep, session_id, "q3")
+    assert await ids(zep, session_id) == "q1 a1 q2 a2 q3"
+    await zep.memory.switch_branch(session_id, "q2b")
+    assert await ids(zep, session_id) == "q1 a1 q2b a2b"
+
+
+@pytest.mark.promise("a rewind ends the active branch before a message")
+async def test_a_rewind_ends_the_active_branch(zep: Facade, session_id: str) -> None:
+    await add(zep, session_id, "q1", "a1", "q2", "a2")
+    for _ in range(2):  # repeated, it changes nothing more
+        assert await zep.memory.rewind(session_id, "q2") == "OK"
+        assert await ids(zep, session_id) == "q1 a1"
+    await add(zep, session_id, "q2b")
+    assert await ids(zep, session_id) == "q1 a1 q2b"
+    await zep.memory.switch_branch(session_id, "a2")
+    assert await ids(zep, session_id) == "q1 a1 q2 a2"
+
+
+async def test_a_rewind_to_the_beginning_leaves_nothing(zep: Facade, session_id: str) -> None:
+    await add(zep, session_id, "q1", "a1")
+    await zep.memory.rewind(session_id, "q1")
+    assert await ids(zep, session_id) == ""
+    assert await ids(zep, session_id, 5) == ""
+    assert await zep.message.count(session_id) == 0
+    branches = await zep.memory.branches(session_id)
+    assert [(each.last_message_id, each.is_active) for each in branches] == [
+        ("a1", False),
+        (None, True),
+    ]
+    await add(zep, session_id, "q1b")
+    assert await ids(zep, session_id) == "q1b"
+    assert await alternatives(zep, session_id, "q1b") == "q1 q1b"
+
+
+async def test_the_first_message_is_edited(zep: Facade, session_id: str) -> None:
+    await add(zep, session_id, "q1", "a1")
+    await add(zep, session_id, "q1b", "a1b", before="q1")
+    assert await ids(zep, session_id) == "q1b a1b"
+    assert await alternatives(zep, session_id, "q1") == "q1 q1b"
+
+
+async def test_a_message_of_another_branch_is_edited(zep: Facade, session_id: str) -> None:
+    await branched(zep, session_id)
+    await add(zep, session_id, "a2d", before="a2")
+    assert await ids(zep, session_id) == "q1 a1 q2 a2d"
+    assert await alternatives(zep, session_id, "a2") == "a2 a2d"
+
+
+@pytest.mark.promise("an edit repeated with the same ids changes nothing more")
+async def test_a_repeated_edit_is_a_repeat(zep: Facade, session_id: str) -> None:
+    await branched(zep, session_id)
+    await zep.memory.switch_branch(session_id, "a2")
+    await add(zep, session_id, "q2b", before="q2")
+    await add(zep, session_id, "a2c", before="a2b")
+    assert await ids(zep, session_id) == "q1 a1 q2 a2"
+    assert len(await zep.memory.branches(session_id)) == 3
+
+
+async def test_an_add_that_repeats_ids_of_any_branch_is_a_repeat(
+    zep: Facade, session_id: str
+) -> None:
+    await branched(zep, session_id)
+    await add(zep, session_id, "q2", "a2")
+    await add(zep, session_id, "q1", "a1")
+    assert await ids(zep, session_id) == "q1 a1 q2b a2c"
+    assert await ids(zep, session_id, branch="a2") == "q1 a1 q2 a2"
+
+
+@pytest.mark.promise("branches are listed in the order of their making")
+async def test_branches_are_listed(zep: Facade, session_id: str) -> None:
+    assert await zep.memory.branches(session_id) == []
+    await add(zep, session_id, "q1", "a1", "q2", "a2")
+    (only,) = await zep.memory.branches(session_id)
+    first = (await zep.message.get_session_message(session_id, "q1")).created_at
+    assert (only.last_message_id, only.message_count, only.is_active) == ("a2", 4, True)
+    assert only.created_at == first
+    await add(zep, session_id, "q2b", "a2b", "q3", before="q2")
+    await add(zep, session_id, "a2c", before="a2b")
+    await zep.memory.switch_branch(session_id, "a2")
+    await add(zep, session_id, "q4")
+    branches = await zep.memory.branches(session_id)
+    assert [(each.last_message_id, each.message_count, each.is_active) for each in branches] == [
+        ("q4", 5, True),
+        ("q3", 5, False),
+        ("a2c", 4, False),
+    ]
+    made = [
+        (await zep.message.get_session_message(session_id, uuid)).created_at
+        for uuid in ("q1", "q2b", "a2c")
+    ]
+    assert [each.created_at for each in branches] == made
+
+
+async def test_a_rewound_branch_is_listed_until_something_else_is_active(
+    zep: Facade, session_id: str
+) -> None:
+    await add(zep, session_id, "q1", "a1", "q2", "a2")
+    await zep.memory.rewind(session_id, "q2")
+    branches = await zep.memory.branches(session_id)
+    assert [(each.last_message_id, each.message_count, each.is_active) for each in branches] == [
+        ("a2", 4, False),
+        ("a1", 2, True),
+    ]
+    assert branches[1].created_at is None
+    await zep.memory.switch_branch(session_id, "a2")
+    (only,) = await zep.memory.branches(session_id)
+    assert (only.last_message_id, only.is_active) == ("a2", True)
+
+
+@pytest.mark.promise("another branch is read without switching")
+async def test_another_branch_is_read(zep: Facade, session_id: str) -> None:
+    await add(zep, session_id, "q1", "a1", "q2", "a2")
+    assert await ids(zep, session_id, branch="q1") == "q1 a1 q2 a2"
+    await add(zep, session_id, "q2b", before="q2")
+    assert await ids(zep, session_id, branch="q2") == "q1 a1 q2 a2"
+    assert await ids(zep, session_id, 1, branch="q2") == "a2"
+    assert await ids(zep, session_id, 0, branch="q2") == ""
+    assert await ids(zep, session_id, branch="a1") == "q1 a1 q2b"
+    assert await ids(zep, session_id) == "q1 a1 q2b"
+
+
+@pytest.mark.promise("all branches are read as a tree, in the order of adding")
+async def test_all_branches_are_read_with_their_parents(zep: Facade, session_id: str) -> None:
+    await branched(zep, session_id)
+    for chunk_size in (1, 2, 3, 100):
+        each = zep.message.each(
+            "iter_messages", session_id, chunk_size=chunk_size, all_branches=True
+        )
+        assert [(message.uuid, message.parent_uuid) async for message in each] == [
+            ("q1", None),
+            ("a1", "q1"),
+            ("q2", "a1"),
+            ("a2", "q2"),
+            ("q2b", "a1"),
+            ("a2b", "q2b"),
+            ("a2c", "q2b"),
+        ]
+
+
+async def test_all_branches_of_a_session_that_has_one(zep: Facade, session_id: str) -> None:
+    await add(zep, session_id, "q1", "a1", "q2")
+    for chunk_size in (1, 2, 100):
+        each = zep.message.each(
+            "iter_messages", session_id, chunk_size=chunk_size, all_branches=True
+        )
+        assert [(message.uuid, message.parent_uuid) async for message in each] == [
+            ("q1", None),
+            ("a1", "q1"),
+            ("q2", "a1"),
+        ]
+
+
+@pytest.mark.promise("delete and undelete of a session take all branches and give them back")
+async def test_deleting_and_restoring_a_session_keeps_its_branches(
+    zep: Facade, session_id: str
+) -> None:
+    await branched(zep, session_id)
+    await zep.memory.switch_branch(session_id, "a2")
+    await zep.memory.delete_memory(session_id)
+    assert await ids(zep, session_id) == ""
+    assert await zep.memory.branches(session_id) == []
+    with pytest.raises(NotFoundError):
+        await zep.memory.switch_branch(session_id, "a2b")
+    await zep.memory.undelete_session(session_id)
+    assert await ids(zep, session_id) == "q1 a1 q2 a2"
+    await zep.memory.switch_branch(session_id, "a2c")
+    assert await ids(zep, session_id) == "q1 a1 q2b a2c"
+
+
+async def test_a_session_that_an_add_revives_goes_on_where_it_was(
+    zep: Facade, session_id: str
+) -> None:
+    await branched(zep, session_id)
+    await zep.memory.delete_memory(session_id)
+    await add(zep, session_id, "q9")
+    assert await ids(zep, session_id) == "q9"
+    await zep.memory.undelete_session(session_id)
+    assert await ids(zep, session_id) == "q1 a1 q2b a2c q9"
+
+
+@pytest.mark.promise("the branches that share a deleted message are without it")
+async def test_a_deleted_message_is_missing_in_all_branches(zep: Facade, session_id: str) -> None:
+    await branched(zep, session_id)
+    await zep.message.delete_message(session_id, "a1")
+    assert await ids(zep, session_id) == "q1 q2b a2c"
+    assert await ids(zep, session_id, branch="a2") == "q1 q2 a2"
+    assert await alternatives(zep, session_id, "q2") == "q2 q2b"
+    await zep.message.undelete_message(session_id, "a1")
+    assert await ids(zep, session_id) == "q1 a1 q2b a2c"
+    assert await ids(zep, session_id, branch="a2") == "q1 a1 q2 a2"
+
+
+async def test_the_parent_of_a_message_is_the_nearest_that_is_left(
+    zep: Facade, session_id: str
+) -> None:
+    await branched(zep, session_id)
+    for uuid in ("q2", "q2b"):
+        await zep.message.delete_message(session_id, uuid)
+    assert await alternatives(zep, session_id, "a2") == "a2 a2b a2c"
+    each = zep.message.each("iter_messages", session_id, chunk_size=1, all_branches=True)
+    assert [(message.uuid, message.parent_uuid) async for message in each][2:] == [
+        ("a2", "a1"),
+        ("a2b", "a1"),
+        ("a2c", "a1"),
+    ]
+
+
+@pytest.mark.promise("a session is forked with a copy of its active branch")
+async def test_a_fork_has_a_copy_of_the_active_branch(zep: Facade, session_id: str) -> None:
+    await branched(zep, session_id)
+    fork = await zep.memory.fork_session(session_id)
+    assert fork.metadata == {"forked_from": session_id}
+    assert await ids(zep, fork.session_id) == "q1 a1 q2b a2c"
+    (copied, *_), (original, *_) = [
+        (await zep.memory.get_memory(each)).messages for each in (fork.session_id, session_id)
+    ]
+    assert copied == original
+    await add(zep, fork.session_id, "q3")
+    assert await ids(zep, session_id) == "q1 a1 q2b a2c"
+    assert len(await zep.memory.branches(fork.session_id)) == 1
+
+
+async def test_a_fork_ends_at_a_message_of_any_branch(zep: Facade, session_id: str) -> None:
+    await branched(zep, session_id)
+    new_id = f"{session_id} copy"
+    fork = await zep.memory.fork_session(session_id, at="q2", new_session_id=new_id)
+    assert fork.session_id == new_id
+    assert await ids(zep, new_id) == "q1 a1 q2"
+    with pytest.raises(AlreadyExistsError):
+        await zep.memory.fork_session(session_id, new_session_id=new_id)
+    with pytest.raises(NotFoundError):
+        await zep.memory.fork_session(session_id, at="nobody")
+    with pytest.raises(NotFoundError):
+        await zep.memory.fork_session(f"no {session_id}")
+
+
+@pytest.mark.promise("of two editors at once both have their branch")
+async def test_two_editors_at_once_make_two_branches(zep: Facade, session_id: str) -> None:
+    await add(zep, session_id, "q1", "a1")
+    await asyncio.gather(
+        *(add(zep, session_id, f"q{each}", f"a{each}", before="q1") for each in (2, 3, 4))
+    )
+    found = {await ids(zep, session_id, branch=f"a{each}") for each in (1, 2, 3, 4)}
+    assert found == {"q1 a1", "q2 a2", "q3 a3", "q4 a4"}
+    assert await ids(zep, session_id) in found - {"q1 a1"}
+    branches = await zep.memory.branches(session_id)
+    assert [each.is_active for each in branches].count(True) == 1
+
+
+async def test_what_cannot_be_edited(zep: Facade, session_id: str) -> None:
+    await add(zep, session_id, "q1", "a1")
+    with pytest.raises(NotFoundError, match="nobody"):
+        await add(zep, session_id, "q2", before="nobody")
+    with pytest.raises(BadRequestError, match="q1"):
+        await add(zep, session_id, "q1", before="q1")
+    with pytest.raises(BadRequestError, match="rewind"):
+        await add(zep, session_id, before="q1")
+    for before in ("", 7, "\0" * 2000):
+        with pytest.raises(BadRequestError):
+            await zep.memory.add_memory(session_id, memory_of("q2"), before=before)
+    for call in (zep.memory.rewind, zep.memory.switch_branch, zep.message.alternatives):
+        with pytest.raises(NotFoundError):
+            await call(session_id, "nobody")
+        with pytest.raises(BadRequestError):
+            await call(session_id, "")
+    with pytest.raises(NotFoundError):
+        await zep.memory.get_memory(session_id, branch="nobody")
+    assert await ids(zep, session_id) == "q1 a1"
+    assert len(await zep.memory.branches(session_id)) == 1
+
+
+async def test_an_edit_of_an_unknown_session_creates_none(zep: Facade, session_id: str) -> None:
+    with pytest.raises(NotFoundError):
+        await add(zep, session_id, "q1", before="q0")
+    with pytest.raises(NotFoundError):
+        await zep.memory.get_session(session_id)
+
+
+async def test_a_page_goes_on_with_the_branch_that_it_began_with(
+    zep: Facade, session_id: str
+) -> None:
+    await add(zep, session_id, "q1", "a1", "q2", "a2")
+    each = zep.message.each("iter_messages", session_id, chunk_size=3)
+    found = [(await anext(each)).uuid for _ in range(3)]
+    await add(zep, session_id, "q1b", before="q1")
+    found += [message.uuid async for message in each]
+    assert found == ["q1", "a1", "q2", "a2"]
+
+
+async def test_deleted_messages_of_the_active_branch_are_read(zep: Facade, session_id: str) -> None:
+    await branched(zep, session_id)
+    await zep.message.delete_message(session_id, "a1")
+    await zep.message.delete_message(session_id, "q2")
+    memory = await zep.memory.get_memory(session_id, include_deleted=True)
+    assert [message.uuid for message in memory.messages] == ["q1", "a1", "q2b", "a2c"]
+    each = zep.message.each("iter_messages", session_id, chunk_size=2, include_deleted=True)
+    assert [message.uuid async for message in each] == ["q1", "a1", "q2b", "a2c"]
+
+
+async def test_an_edit_of_more_messages_than_one_insert_holds(zep: Facade, session_id: str) -> None:
+    await add(zep, session_id, "q1", "a1")
+    many = [f"m{number}" for number in range(1200)]
+    await add(zep, session_id, *many, before="a1")
+    assert await zep.message.count(session_id) == 1201
+    assert await ids(zep, session_id, 2) == "m1198 m1199"
