@@ -256,6 +256,7 @@ class SearchQuery(Arguments):
     mmr_lambda: float | None = None
     similarity_weight: float | None = None
     syntax: bool = False
+    all_branches: bool = False
 
     def __post_init__(self) -> None:
         if self.session_id is None and self.user_id is None:
@@ -272,6 +273,7 @@ class SearchQuery(Arguments):
             mmr_lambda=checked_number(0, 1),
             similarity_weight=checked_number(0, MAX_SIMILARITY_WEIGHT),
             syntax=_bool,
+            all_branches=checked_bool,
         )
         object.__setattr__(self, "limit", checked_count(self.limit, "limit", least=1))
         if self.where is not None:

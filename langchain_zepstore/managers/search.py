@@ -56,6 +56,7 @@ class Searches(Manager):
         mmr_lambda: float | None = None,
         similarity_weight: float | None = None,
         syntax: bool = False,
+        all_branches: bool = False,
     ) -> list[MemorySearchResult]:
         """Search a session, or all sessions of a user.
 
@@ -85,6 +86,7 @@ class Searches(Manager):
             similarity_weight: In a hybrid search, what the best similarity is worth, of the best
                 score by words; 0.3 without it.
             syntax: In a search by text, quotes ask for phrases and a minus leaves out a word.
+            all_branches: Also what is not on the active branch of its session.
 
         Returns:
             What matches best, the best first, in an order that is the same each time. ``score`` and
@@ -114,6 +116,7 @@ class Searches(Manager):
         mmr_lambda: float | None = None,
         similarity_weight: float | None = None,
         syntax: bool = False,
+        all_branches: bool = False,
     ) -> list[MemorySearchResult]:
         """Search a session, or all sessions of a user; see ``search``."""
         return await self._runner.arun(_finding(SearchQuery(**arguments_of(locals()))))

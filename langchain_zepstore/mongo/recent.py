@@ -4,6 +4,7 @@ from langchain_zepstore.core.arguments import RecentQuery
 from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.models import Session
 from langchain_zepstore.mongo import codecs
+from langchain_zepstore.mongo.branches.reads import BranchReads
 from langchain_zepstore.mongo.cursors import decode_cursor, encode_cursor
 from langchain_zepstore.mongo.documents import Query, Stage
 from langchain_zepstore.mongo.driver.database import Database
@@ -38,10 +39,21 @@ def recent_sessions(database: Database, asked: RecentQuery) -> Operation[Page[Se
             counts, last = document["message_counts"], document["last_messages"]
             session.message_count = counts[0]["messages"] if counts else 0
             session.last_message = codecs.to_message(last[0]) if last else None
+            if document.get("branched") and last:
+                yield from _preview_branch(database, session)
     if len(found) <= limit:
         return Page(sessions, None)
     last = found[limit - 1]
     return Page(sessions, encode_cursor(last[order], last["id"]))
+
+
+def _preview_branch(database: Database, session: Session) -> Operation[None]:
+    """Fill in the preview of a session that has branched, from its active branch."""
+    reads = BranchReads(database)
+    last = yield from reads.find(session.session_id, codecs.MESSAGE_FIELDS, order=-1, limit=1)
+    count = yield from reads.count(session.session_id)
+    session.message_count = min(count, MAX_MESSAGE_COUNT)
+    session.last_message = codecs.to_message(last[0]) if last else None
 
 
 def _query(asked: RecentQuery) -> Query:

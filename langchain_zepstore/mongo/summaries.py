@@ -12,7 +12,7 @@ from langchain_zepstore.core.validation import checked_count, checked_text
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.models import Summary
 from langchain_zepstore.mongo import codecs
-from langchain_zepstore.mongo.branches.reads import find_along
+from langchain_zepstore.mongo.branches.reads import TABLE_FIELDS, find_along
 from langchain_zepstore.mongo.branches.table import Range, clipped, holds, table_of
 from langchain_zepstore.mongo.deletion.marks import Marking
 from langchain_zepstore.mongo.documents import Query, SessionDocument, Stage, SummaryDocument
@@ -40,7 +40,7 @@ class Summaries:
         session = yield from self._recovered(session_id)
         if session is None:
             raise NotFoundError(f"there is no session {session_id!r}")
-        kept = _valid(session)
+        kept = covering_summary(session)
         query: Query = {"session_id": session_id, "deleted_at": None}
         last, fields = kept["seq"] if kept else 0, codecs.MESSAGE_FIELDS
         if session.get("forks"):
@@ -62,9 +62,14 @@ class Summaries:
         encoded = self._encoded(summary)
         last = yield from self._messages.find_one(
             {"session_id": session_id, "uuid": summary.recent_message_uuid, "deleted_at": None},
-            fields={"seq": 1},
+            fields={"seq": 1, "branched": 1},
         )
         if last is None:
+            return None
+        replaced: Query | None = {"summary.uuid": replacing}
+        if last.get("branched"):
+            replaced = yield from self._replaced(session_id, last["seq"], replacing)
+        if replaced is None:
             return None
         fields = {name: literal(value) for name, value in encoded.items()}
         yield from self._sessions.update(
@@ -72,9 +77,9 @@ class Summaries:
                 "_id": session_id,
                 "uuid": last["_id"]["s"],
                 "deleted_at": None,
-                "summary.uuid": replacing,
                 "deletion.open": {"$ne": True},
                 "undeletion": None,
+                **replaced,
                 **_unchanged(state),
             },
             [
@@ -84,6 +89,22 @@ class Summaries:
         )
         kept = yield from self._kept(session_id)
         return codecs.to_summary(kept) if kept and kept["uuid"] == summary.uuid else None
+
+    def _replaced(
+        self, session_id: str, last: int, replacing: str | None
+    ) -> Operation[Query | None]:
+        """Return the query for a session that has branched and whose summary is replaced.
+
+        Another branch's counts as none. ``None`` if the last message is not on the active branch.
+        """
+        session = yield from self._sessions.find_one(
+            {"_id": session_id}, fields={"summary.uuid": 1, "summary.seq": 1, **TABLE_FIELDS}
+        )
+        if session is None or not holds(table_of(session).active(), last):
+            return None
+        if replacing is None and "summary" in session and not covering_summary(session):
+            replacing = session["summary"]["uuid"]
+        return {"summary.uuid": replacing, "turn": session.get("turn")}
 
     def _recovered(self, session_id: str) -> Operation[SessionDocument | None]:
         """Return a live session, after finishing an interrupted deletion or undeletion."""
@@ -98,7 +119,7 @@ class Summaries:
         session = yield from self._sessions.find_one(
             {"_id": session_id, "deleted_at": None}, fields={"summary": 1, "seq": 1, "forks": 1}
         )
-        return _valid(session, branch) if session else None
+        return covering_summary(session, branch) if session else None
 
     def _encoded(self, summary: Summary) -> Stage:
         encoded: Stage = {
@@ -111,10 +132,10 @@ class Summaries:
         return encoded
 
 
-def _valid(
+def covering_summary(
     session: SessionDocument, branch: Sequence[Range] | None = None
 ) -> SummaryDocument | None:
-    """Return a session's summary, if the last message that it covers is on a branch."""
+    """Return a session's summary, if the last message that it covers is on the branch."""
     kept = session.get("summary")
     if kept and session.get("forks"):
         ranges = table_of(session).active() if branch is None else branch

@@ -1,10 +1,23 @@
 """Branches: edits, alternatives, switches, rewinds, copies, over every backend."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
+from langchain_core.language_models import FakeListChatModel
+from langchain_core.messages import AIMessage, HumanMessage
 
-from langchain_zepstore import AlreadyExistsError, BadRequestError, Memory, Message, NotFoundError
+from langchain_zepstore import (
+    AlreadyExistsError,
+    BadRequestError,
+    CreateUserRequest,
+    Memory,
+    Message,
+    NotFoundError,
+    Session,
+)
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.store import Store
 from tests.support.facade import Facade
 
 EDITS = pytest.mark.promise("a question is edited and an answer regenerated, and both are kept")
@@ -393,3 +406,134 @@ async def test_an_edit_of_more_messages_than_one_insert_holds(zep: Facade, sessi
     await add(zep, session_id, *many, before="a1")
     assert await zep.message.count(session_id) == 1201
     assert await ids(zep, session_id, 2) == "m1198 m1199"
+
+
+@pytest.mark.promise("searches find what is on the active branch, or on all if asked")
+async def test_searches_take_the_active_branch(zep: Facade, session_id: str) -> None:
+    user_id = f"user of {session_id}"
+    await zep.user.add(CreateUserRequest(user_id=user_id))
+    await zep.memory.add_session(Session(session_id=session_id, user_id=user_id))
+    await branched(zep, session_id)
+    await zep.memory.add_session(Session(session_id=f"{session_id} 2", user_id=user_id))
+    await add(zep, f"{session_id} 2", "q1")
+
+    async def found(text: str, **options: object) -> set[str]:
+        hits = await zep.memory.search(text, limit=20, **options)
+        return {hit.message.uuid for hit in hits}
+
+    for where in ({"session_id": session_id}, {"user_id": user_id}):
+        for text in ("says", ""):
+            dates = {} if text else {"start_date": datetime(2000, 1, 1, tzinfo=UTC)}
+            assert await found(text, **where, **dates) == {"q1", "a1", "q2b", "a2c"}
+            every = await found(text, **where, **dates, all_branches=True)
+            assert every == {"q1", "a1", "q2", "a2", "q2b", "a2b", "a2c"}
+    hits = await zep.memory.search("says", session_id=session_id, limit=2)
+    assert len(hits) == 2
+    assert {hit.message.uuid for hit in hits} <= {"q1", "a1", "q2b", "a2c"}
+
+
+async def test_searches_by_meaning_take_the_active_branch(meaning: Facade, session_id: str) -> None:
+    await branched(meaning, session_id)
+    for search_type in ("similarity", "mmr", "hybrid"):
+        hits = await meaning.memory.search(
+            "says a2b", session_id=session_id, search_type=search_type, limit=20
+        )
+        assert {hit.message.uuid for hit in hits} == {"q1", "a1", "q2b", "a2c"}
+
+
+@pytest.mark.promise("previews show the active branch")
+async def test_previews_show_the_active_branch(own: Facade, session_id: str) -> None:
+    await branched(own, session_id)
+    await own.memory.switch_branch(session_id, "q2")
+    (session,) = (await own.memory.recent_sessions(preview=True)).sessions
+    assert session.message_count == 4
+    assert session.last_message.uuid == "a2"
+    await own.memory.rewind(session_id, "q1")
+    (session,) = (await own.memory.recent_sessions(preview=True)).sessions
+    assert (session.message_count, session.last_message) == (0, None)
+
+
+@pytest.mark.promise("a summary of what is no longer on the branch is not given")
+async def test_summaries_are_of_the_active_branch(zep: Facade, session_id: str) -> None:
+    await add(zep, session_id, "q1", "a1", "q2", "a2")
+
+    async def summary() -> str | None:
+        kept = (await zep.memory.get_memory(session_id, 1)).summary
+        return kept and kept.recent_message_uuid
+
+    llm = FakeListChatModel(responses=["They talk.", "Otherwise."])
+    await zep.memory.summarize(session_id, llm)
+    assert await summary() == "a2"
+    await add(zep, session_id, "q2b", before="q2")
+    assert await summary() is None
+    found = await zep.memory.search("talk", session_id=session_id, search_scope="summary")
+    assert found == []
+    await zep.memory.switch_branch(session_id, "a2")
+    assert await summary() == "a2"
+    kept = (await zep.memory.get_memory(session_id, branch="q2b")).summary
+    assert kept is None
+    await zep.memory.switch_branch(session_id, "q2b")
+    await zep.memory.summarize(session_id, llm)
+    assert await summary() == "q2b"
+
+
+async def test_a_message_is_shown_among_those_of_its_branch(zep: Facade, session_id: str) -> None:
+    await branched(zep, session_id)
+
+    async def around(uuid: str) -> list[str]:
+        def call(store: Store) -> Operation[list[Message]]:
+            return store.messages.around(session_id, uuid, 1)
+
+        found = await zep.client.arun(call) if zep.asynchronous else zep.client.run(call)
+        return [message.uuid for message in found]
+
+    assert await around("q2b") == ["a1", "q2b", "a2c"]
+    assert await around("q2") == ["a1", "q2", "a2"]
+
+
+async def test_a_session_that_gets_its_user_keeps_its_branches(
+    zep: Facade, session_id: str
+) -> None:
+    user_id = f"user of {session_id}"
+    await branched(zep, session_id)
+    await zep.user.add(CreateUserRequest(user_id=user_id))
+    await zep.memory.update_session(Session(session_id=session_id, user_id=user_id))
+    assert await ids(zep, session_id) == "q1 a1 q2b a2c"
+    await add(zep, session_id, "q3", before="q2")
+    assert await ids(zep, session_id) == "q1 a1 q3"
+
+
+async def test_an_id_that_another_user_begins_anew_has_no_branches(
+    zep: Facade, session_id: str
+) -> None:
+    user_id = f"user of {session_id}"
+    await branched(zep, session_id)
+    await zep.memory.delete_memory(session_id)
+    await zep.user.add(CreateUserRequest(user_id=user_id))
+    await zep.memory.add_session(Session(session_id=session_id, user_id=user_id))
+    await add(zep, session_id, "n1", "n2")
+    assert await ids(zep, session_id) == "n1 n2"
+    await add(zep, session_id, "n2b", before="n2")
+    assert await ids(zep, session_id) == "n1 n2b"
+    assert [each.last_message_id for each in await zep.memory.branches(session_id)] == [
+        "n2",
+        "n2b",
+    ]
+
+
+async def test_a_purge_leaves_the_branches_as_they_are(zep: Facade, session_id: str) -> None:
+    await branched(zep, session_id)
+    await zep.message.delete_message(session_id, "q2b")
+    await zep.purge(session_id=session_id)
+    assert await ids(zep, session_id) == "q1 a1 a2c"
+    assert await ids(zep, session_id, branch="a2b") == "q1 a1 a2b"
+    await zep.memory.switch_branch(session_id, "a2")
+    assert await ids(zep, session_id) == "q1 a1 q2 a2"
+
+
+@pytest.mark.promise("a history is edited: its messages are the active branch")
+async def test_a_history_is_edited(zep: Facade, session_id: str) -> None:
+    history = zep.chat_history(session_id)
+    await history.add(HumanMessage("q", id="q1"), AIMessage("a", id="a1"))
+    await history.edit("q1", HumanMessage("q?", id="q2"), AIMessage("b", id="b"))
+    assert [message.id for message in await history.messages()] == ["q2", "b"]

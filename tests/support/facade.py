@@ -74,6 +74,12 @@ class HistoryFacade:
         else:
             self.history.add_messages(messages)
 
+    async def edit(self, message_id: str, *messages: BaseMessage) -> None:
+        if self._asynchronous:
+            await self.history.aedit(message_id, messages)
+        else:
+            self.history.edit(message_id, messages)
+
     async def clear(self) -> None:
         if self._asynchronous:
             await self.history.aclear()

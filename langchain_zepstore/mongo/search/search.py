@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from langchain_zepstore.core.arguments import EmbeddingPage, IndexPage, SearchQuery
@@ -11,6 +11,7 @@ from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.models import MemorySearchResult
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.driver.database import Database
+from langchain_zepstore.mongo.search.branches import Found, of_active_branches
 from langchain_zepstore.mongo.search.hits import Hit, decoded, key_of, live_at
 from langchain_zepstore.mongo.search.index import (
     INDEX_SECONDS,
@@ -68,18 +69,41 @@ class Search:
         )
         if scope is None:
             return []
+        find = partial(self._found, sought, kind)
+        if sought.all_branches:
+            hits, documents = yield from find(scope)
+        else:
+            hits, documents = yield from of_active_branches(self._database, scope, find)
+        messages = {key_of(document): document for document in documents}
+        return [
+            MemorySearchResult(
+                message=codecs.to_message(message),
+                session_id=message["session_id"],
+                score=hit.score,
+                dist=hit.score,
+            )
+            for hit in hits
+            if (message := messages.get(hit.key))  # it may be deleted since
+        ]
+
+    def _found(self, sought: SearchQuery, kind: str, scope: SearchScope) -> Operation[Found]:
         if not sought.text.strip():
-            found = yield from self._newest(scope, sought.limit)
+            hits = yield from self._newest(scope, sought.limit)
         elif kind == "text":
-            found = yield from self._words.best(scope, sought)
+            hits = yield from self._words.best(scope, sought)
         elif kind == "hybrid":
             near = yield from self._near(scope, sought, max(sought.limit, _NEAREST))
-            found = yield from self._words.best(scope, sought, near)
+            hits = yield from self._words.best(scope, sought, near)
         elif kind == "mmr":
-            found = yield from self._varied(scope, sought)
+            hits = yield from self._varied(scope, sought)
         else:
-            found = yield from self._near(scope, sought, sought.limit)
-        return (yield from self._results(found, scope))
+            hits = yield from self._near(scope, sought, sought.limit)
+        sessions = {hit.key: hit.session_id for hit in hits}
+        documents = yield from live_at(self._database, sessions, codecs.MESSAGE_FIELDS)
+        owner = scope.owner or ""
+        if owner.startswith("u:"):  # the session may have become another user's meanwhile
+            documents = [document for document in documents if document.get("scope") == owner]
+        return hits, documents
 
     def embed(
         self, session_id: str | None, user_id: str | None, after: str | None, limit: int
@@ -140,23 +164,3 @@ class Search:
         vectors = self._needed_vectors("mmr")
         near = yield from vectors.nearest(scope, sought.text, fetch_k(sought.limit))
         return [each.found for each in select_mmr(near, sought.mmr_lambda, sought.limit)]
-
-    def _results(
-        self, found: Sequence[Hit], scope: SearchScope
-    ) -> Operation[list[MemorySearchResult]]:
-        sessions = {each.key: each.session_id for each in found}
-        several = yield from live_at(self._database, sessions, codecs.MESSAGE_FIELDS)
-        owner = scope.owner or ""
-        if owner.startswith("u:"):  # the session may have become another user's meanwhile
-            several = [message for message in several if message.get("scope") == owner]
-        messages = {key_of(message): message for message in several}
-        return [
-            MemorySearchResult(
-                message=codecs.to_message(message),
-                session_id=message["session_id"],
-                score=each.score,
-                dist=each.score,
-            )
-            for each in found
-            if (message := messages.get(each.key))  # it may be deleted since
-        ]

@@ -22,6 +22,7 @@ from langchain_zepstore.mongo.search.ranking import Candidate, MessageKey, ranke
 from langchain_zepstore.mongo.search.scope import filter_of
 from langchain_zepstore.mongo.search.vector_codec import embedding_of, fits, unit, vector_in
 from langchain_zepstore.mongo.search.vectors import MADE, in_parts
+from langchain_zepstore.mongo.summaries import covering_summary
 
 if TYPE_CHECKING:
     from langchain_zepstore.core.embedder import Embedder, Vectors
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 _SUMMARY = (
     *("summary.uuid", "summary.content", "summary.created_at", "summary.recent_message_uuid"),
-    *("summary.token_count", "summary.metadata", "summary.embedding"),
+    *("summary.token_count", "summary.metadata", "summary.embedding", "summary.seq"),
+    *("seq", "forks"),
 )
 
 
@@ -51,6 +53,8 @@ class SummarySearch:
         query |= filter_of(sought, "summary.created_at", "summary.metadata")
         needed = {name: 1 for name in _SUMMARY if kind != "text" or name != "summary.embedding"}
         found = yield from self._sessions.find(query, fields=needed)
+        if not sought.all_branches:
+            found = [session for session in found if covering_summary(session)]
         sessions = {session["_id"]: session for session in found}
         newest = sorted(
             found, key=lambda session: (session["summary"]["created_at"], session["_id"])

@@ -1,0 +1,63 @@
+"""Leaving out of searches what is not on the active branches.
+
+A search asks for no session's branches before it runs. When what it found is flagged, the tables of
+those sessions are read; where it found something of another branch, it runs again without that.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.mongo.branches.reads import TABLE_FIELDS
+from langchain_zepstore.mongo.branches.table import holds, table_of
+from langchain_zepstore.mongo.documents import MessageDocument, Query, SessionDocument
+from langchain_zepstore.mongo.driver.database import Database
+from langchain_zepstore.mongo.search.hits import Hit, key_of
+from langchain_zepstore.mongo.search.scope import SearchScope
+
+Found = tuple[Sequence[Hit], Sequence[MessageDocument]]
+"""The hits of a search, and their documents."""
+
+
+def of_active_branches(
+    database: Database, scope: SearchScope, find: Callable[[SearchScope], Operation[Found]]
+) -> Operation[Found]:
+    """Run a search, again and again until all that it finds is on active branches.
+
+    Args:
+        database: The database.
+        scope: What to search.
+        find: Searches a scope.
+    """
+    known: dict[str, SessionDocument] = {}
+    while True:
+        hits, documents = yield from find(scope)
+        flagged = {each["session_id"] for each in documents if each.get("branched")}
+        if new := sorted(flagged - known.keys()):
+            sessions = yield from database.sessions.find(
+                {"_id": {"$in": new}, "forks": {"$ne": None}}, fields=TABLE_FIELDS
+            )
+            known |= {session["_id"]: session for session in sessions}
+        left_out = {key_of(each) for each in documents if _is_left_out(each, known)}
+        if not left_out:
+            return hits, documents
+        if not new:  # told of these, the search found them all the same
+            return [hit for hit in hits if hit.key not in left_out], documents
+        conditions = {**scope.conditions, "$nor": [_others(each) for each in known.values()]}
+        scope = replace(scope, conditions=conditions)
+
+
+def _is_left_out(document: MessageDocument, sessions: dict[str, SessionDocument]) -> bool:
+    session = sessions.get(document["session_id"])
+    return session is not None and not holds(table_of(session).active(), document["seq"])
+
+
+def _others(session: SessionDocument) -> Query:
+    """Return the query for what is not on a session's active branch."""
+    active: Iterable[Query] = (
+        {"seq": {"$gte": first, "$lte": last}} for first, last in table_of(session).active()
+    )
+    others: Query = {"session_id": session["_id"]}
+    if conditions := list(active):
+        others["$nor"] = conditions
+    return others
