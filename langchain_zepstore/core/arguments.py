@@ -351,6 +351,19 @@ class IndexPage:
 
 
 @dataclass(frozen=True, slots=True)
+class ErasurePage:
+    """The outcome of a step of an erasure.
+
+    Attributes:
+        counts: The numbers of users, sessions and messages that it removed.
+        cursor: The cursor of the next step; ``None`` if this was the last.
+    """
+
+    counts: dict[str, int]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class SummaryInput:
     """The input of the next summary of a session.
 

@@ -13,6 +13,7 @@ from langchain_core.messages import BaseMessage
 
 from langchain_zepstore.core.arguments import (
     EmbeddingPage,
+    ErasurePage,
     IndexPage,
     KnownIds,
     Listing,
@@ -252,6 +253,28 @@ class DeletionOperations(Protocol):
 
     def undelete_message(self, session_id: str, uuid: str) -> Operation[Message]:
         """Bring back a deleted message of a live session; ``NotFoundError`` if there is none."""
+
+    def erase_session(
+        self,
+        session_id: str,
+        cursor: str | None,
+        *,
+        user_id: str | None = None,
+        dry_run: bool = False,
+    ) -> Operation[ErasurePage]:
+        """Take a step of removing a session for good; the first one decides what is removed.
+
+        Args:
+            session_id: The session's id.
+            cursor: The cursor of the step before; ``None`` begins.
+            user_id: Only if it is this user's.
+            dry_run: Only count.
+        """
+
+    def erase_user(
+        self, user_id: str, cursor: str | None, *, dry_run: bool = False
+    ) -> Operation[ErasurePage]:
+        """Take a step of removing a user and all that is the user's, likewise."""
 
     def purge(
         self,

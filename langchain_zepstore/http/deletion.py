@@ -1,7 +1,9 @@
 """Soft deletion, undeletion and the purge as requests."""
 
 from datetime import timedelta
+from typing import Any
 
+from langchain_zepstore.core.arguments import ErasurePage
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.http.transport import Requests, path
 from langchain_zepstore.models import Message, Session
@@ -32,6 +34,29 @@ class Deletion:
         where = path("sessions", session_id, "messages", uuid, "undelete")
         answer = yield from self._requests.send("POST", where)
         return answer.read(Message, answer.data)
+
+    def erase_session(
+        self,
+        session_id: str,
+        cursor: str | None,
+        *,
+        user_id: str | None = None,
+        dry_run: bool = False,
+    ) -> Operation[ErasurePage]:
+        """Take a step of removing a session for good."""
+        body = {"cursor": cursor, "user_id": user_id, "dry_run": dry_run}
+        return self._erase(path("sessions", session_id, "erase"), body)
+
+    def erase_user(
+        self, user_id: str, cursor: str | None, *, dry_run: bool = False
+    ) -> Operation[ErasurePage]:
+        """Take a step of removing a user and all that is the user's."""
+        return self._erase(path("user", user_id, "erase"), {"cursor": cursor, "dry_run": dry_run})
+
+    def _erase(self, where: str, body: dict[str, Any]) -> Operation[ErasurePage]:
+        answer = yield from self._requests.send("POST", where, body=body, repeatable=True)
+        counts = {name: answer.count(name) for name in ("users", "sessions", "messages")}
+        return ErasurePage(counts, answer.text("cursor"))
 
     def purge(
         self,

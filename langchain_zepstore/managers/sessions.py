@@ -16,6 +16,7 @@ from langchain_zepstore.core.operation import Operation, Page, apages, pages
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_count, checked_id, checked_paths
 from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.managers import erasure
 from langchain_zepstore.managers.base import Manager, arguments_of
 from langchain_zepstore.models import Session, SessionPage
 
@@ -327,6 +328,38 @@ class Sessions(Manager):
         """Bring back a session and the messages of its last deletion; see ``undelete_session``."""
         session_id = checked_id(session_id, "session_id")
         return await self._runner.arun(lambda store: store.deletion.undelete_session(session_id))
+
+    def erase_session(
+        self, session_id: str, *, dry_run: bool = False, checkpointer: Any = None
+    ) -> dict[str, int]:
+        """Remove a session at once and for good, live or deleted, with all that was said in it.
+
+        When it returns, nothing that was made from it is in the database, in any collection. What
+        keeps late adds out for an hour holds no word and no id of it (but, on a sharded cluster,
+        the session's id). What is added meanwhile is a new session.
+
+        Args:
+            session_id: The session's id.
+            dry_run: Count what would be removed, and remove nothing.
+            checkpointer: A LangGraph checkpointer, whose thread of the same id is deleted first.
+
+        Returns:
+            How many were removed: ``{"users": 0, "sessions": …, "messages": …}``, all 0 if there
+            is nothing, and with a checkpointer ``"threads"``.
+
+        Raises:
+            BadRequestError: The id cannot be one, or the checkpointer cannot delete threads.
+            StoreUnavailableError: The database cannot be reached; repeating the call completes it.
+        """
+        threads = erasure.Threads(checkpointer, is_async=False)
+        return self._runner.run(erasure.erase_session(session_id, dry_run, threads))
+
+    async def aerase_session(
+        self, session_id: str, *, dry_run: bool = False, checkpointer: Any = None
+    ) -> dict[str, int]:
+        """Remove a session at once and for good; see ``erase_session``."""
+        threads = erasure.Threads(checkpointer, is_async=True)
+        return await self._runner.arun(erasure.erase_session(session_id, dry_run, threads))
 
 
 def _checked_session(session: Session) -> Session:

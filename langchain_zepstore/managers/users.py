@@ -1,11 +1,13 @@
 """``client.user``: those whose conversations the sessions are."""
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 from langchain_zepstore.core.operation import Page, apages, pages
 from langchain_zepstore.core.store import Call
 from langchain_zepstore.core.validation import checked_count, checked_id
 from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.managers import erasure
 from langchain_zepstore.managers.base import Manager
 from langchain_zepstore.models import CreateUserRequest, Session, UpdateUserRequest, User
 
@@ -88,6 +90,40 @@ class UserManager(Manager):
         user_id = checked_id(user_id, "user_id")
         await self._runner.arun(lambda store: store.users.delete(user_id))
         return "OK"
+
+    def erase(
+        self, user_id: str, *, dry_run: bool = False, checkpointer: Any = None
+    ) -> dict[str, int]:
+        """Remove a user at once and for good, with all that the user ever said.
+
+        That is the user, the sessions with their messages, summaries and vectors, the trash, and
+        what the user said under ids that others have since. When it returns, nothing that was made
+        from it is in the database. What is added meanwhile is new, and stays.
+
+        Args:
+            user_id: The user's id.
+            dry_run: Count what would be removed, and remove nothing.
+            checkpointer: A LangGraph checkpointer. Its threads that have the ids of the user's
+                sessions are deleted first, so that a repeat of a killed call finds them again.
+
+        Returns:
+            How many were removed: ``{"users": …, "sessions": …, "messages": …}``, all 0 if there
+            is nothing, and with a checkpointer ``"threads"``. A repeat of a killed call counts
+            what was left to do.
+
+        Raises:
+            BadRequestError: The id cannot be one, or the checkpointer cannot delete threads.
+            StoreUnavailableError: The database cannot be reached; repeating the call completes it.
+        """
+        threads = erasure.Threads(checkpointer, is_async=False)
+        return self._runner.run(erasure.erase_user(user_id, dry_run, threads))
+
+    async def aerase(
+        self, user_id: str, *, dry_run: bool = False, checkpointer: Any = None
+    ) -> dict[str, int]:
+        """Remove a user at once and for good; see ``erase``."""
+        threads = erasure.Threads(checkpointer, is_async=True)
+        return await self._runner.arun(erasure.erase_user(user_id, dry_run, threads))
 
     def list_chunked(self, chunk_size: int = 100) -> Iterator[list[User]]:
         """Yield all users, in lists of up to ``chunk_size``, by their ``id``, each once.

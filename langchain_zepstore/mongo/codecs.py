@@ -5,7 +5,7 @@ blocks, and ``langchain`` only what has no field of its own.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import bson
@@ -134,12 +134,14 @@ def placeholders(
     session: SessionDocument, numbers: Iterable[int], deleted_at: datetime
 ) -> list[MessageDocument]:
     """Return placeholders for sequence numbers, which no message can take then."""
+    scope = scope_of(session)
     holders = [
         {
             "_id": {"s": session["uuid"], "q": number},
             "session_id": session["_id"],
             "seq": number,
             "uuid": f"placeholder {new_id()}",
+            "scope": scope,
             "deleted_at": deleted_at,
             "placeholder": True,
         }
@@ -148,8 +150,40 @@ def placeholders(
     return cast("list[MessageDocument]", holders)
 
 
+def fences(
+    incarnation: str, numbers: Iterable[int], session_id: str | None
+) -> list[MessageDocument]:
+    """Return placeholders as an erasure leaves them.
+
+    Args:
+        incarnation: The session's ``uuid``.
+        numbers: The sequence numbers.
+        session_id: The session's id, on a sharded cluster: without it the shards do not see that a
+            number is taken.
+    """
+    expires_at = datetime.now(UTC) + MAX_ADD_DURATION
+    holders = [
+        {
+            "_id": {"s": incarnation, "q": number},
+            "superseded": {"s": incarnation, "q": number},
+            "deleted_at": expires_at,
+            "expires_at": expires_at,
+            "placeholder": True,
+            **({} if session_id is None else {"session_id": session_id}),
+        }
+        for number in numbers
+    ]
+    return cast("list[MessageDocument]", holders)
+
+
 MAX_ADD_DURATION = timedelta(hours=1)
 """The longest time between reserving a number and using it; placeholders stay that long."""
+
+BEING_ERASED = datetime(9999, 12, 31, tzinfo=UTC)
+"""The ``deleted_at`` of an erased session, which neither TTL nor purge removes."""
+
+IS_DELETED = {"$exists": True, "$lt": BEING_ERASED}
+"""The ``deleted_at`` of what is soft-deleted."""
 
 DERIVED_FIELDS = ("embedding", "tokens")
 """The fields of a message that are made from its content."""
@@ -163,12 +197,26 @@ FORGETTING: list[Stage] = [
     },
     {
         "$unset": [
-            *("content", "langchain", "metadata", "role", "scope", *DERIVED_FIELDS),
+            *("content", "langchain", "metadata", "role", *DERIVED_FIELDS),
             *("deletion", "own_deletion", "restored"),
         ]
     },
 ]
 """The update that turns a deleted message into a placeholder."""
+
+_IN_AN_HOUR = {"$add": ["$$NOW", MAX_ADD_DURATION // timedelta(milliseconds=1)]}
+
+
+def erasing(*, sharded: bool) -> list[Stage]:
+    """Return the update that turns a message into a placeholder as ``fences`` makes them."""
+    left: Stage = {
+        "_id": "$_id",
+        "superseded": "$_id",
+        "deleted_at": _IN_AN_HOUR,
+        "expires_at": _IN_AN_HOUR,
+        "placeholder": True,
+    }
+    return [{"$replaceWith": left | ({"session_id": "$session_id"} if sharded else {})}]
 
 
 def scope_of(session: SessionDocument) -> str:

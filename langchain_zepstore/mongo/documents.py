@@ -109,8 +109,27 @@ class Fork(TypedDict):
     pending: NotRequired[bool]
 
 
+class Erasing(TypedDict):
+    """An erasure of a session that is under way, or was interrupted."""
+
+    #: The incarnation that it erases.
+    uuid: str
+    #: The last sequence number that was handed out in it.
+    seq: int
+    #: The last sequence number that was fenced before.
+    fenced: int
+    #: The user that it belonged to; null for nobody's.
+    user_id: str | None
+    #: All incarnations whose messages it removes: this one, and earlier ones of the same owner.
+    incarnations: list[str]
+
+
 class SessionDocument(TypedDict):
-    """A conversation, in the collection ``sessions``."""
+    """A conversation, in the collection ``sessions``.
+
+    Where a session is being erased and no new one has its id, only ``_id``, ``deleted_at`` in the
+    year 9999 and ``erasing`` are there.
+    """
 
     #: The session id.
     _id: str
@@ -162,6 +181,8 @@ class SessionDocument(TypedDict):
     turn: NotRequired[int]
     #: Its branches, as intervals of sequence numbers; the last fork is the active one.
     forks: NotRequired[list[Fork]]
+    #: What of earlier sessions with the id is still to be removed.
+    erasing: NotRequired[list[Erasing]]
 
 
 class MessageId(TypedDict):
@@ -227,9 +248,13 @@ class MessageDocument(TypedDict):
     #: The session's ``deletion_count`` when it was restored: deletions up to it pass it by.
     restored: NotRequired[int]
     #: Set on a deleted message whose id another is being given; frees the id until that is stored.
-    superseded: NotRequired[ObjectId]
+    #: In what an erasure leaves, a copy of ``_id``, since ``by_uuid`` is unique.
+    superseded: NotRequired[ObjectId | MessageId]
     #: True where the document only keeps its number taken.
     placeholder: NotRequired[bool]
+    #: When the database removes what an erasure left, which has no other field but ``_id``,
+    #: ``superseded``, ``deleted_at`` and ``placeholder``.
+    expires_at: NotRequired[datetime]
 
 
 class UserDocument(TypedDict):

@@ -20,6 +20,9 @@ SESSION_TTL_MARGIN = timedelta(days=1)
 LIVE = {"deleted_at": None}
 """The partial filter of indexes on live documents."""
 
+DELETED = {"deleted_at": {"$exists": True}}
+"""The partial filter of indexes on what is soft-deleted."""
+
 _EXPIRY = "expiry"
 WORD_INDEX = "live_by_tokens"
 OLD_WORD_INDEX = "live_by_words"  # of earlier versions
@@ -40,6 +43,17 @@ MESSAGE_INDEXES = [
         [("session_id", ASCENDING), ("deletion", ASCENDING), ("seq", ASCENDING)],
         name="by_deletion",  # what a deletion took
         partialFilterExpression={"deletion": {"$exists": True}},
+    ),
+    IndexModel(
+        [("scope", ASCENDING), ("_id", ASCENDING)],
+        name="deleted_by_scope",  # for an erasure: under ids that others have now
+        partialFilterExpression=DELETED,
+    ),
+    IndexModel(
+        [("expires_at", ASCENDING)],
+        name="erased",  # the database removes what an erasure left
+        expireAfterSeconds=0,
+        partialFilterExpression={"expires_at": {"$exists": True}},
     ),
 ]
 SCOPE_INDEX = IndexModel(
@@ -90,7 +104,12 @@ SESSION_INDEXES = [
     *_recent_indexes("pinned", [], {**LIVE, "pinned": True}),
     *_recent_indexes("archived", [], {**LIVE, "archived": True}),
     *_recent_indexes("tagged", [("tags", ASCENDING)], {**LIVE, "tags": {"$exists": True}}),
-    *_recent_indexes("deleted", [], {"deleted_at": {"$exists": True}}, order="deleted_at"),
+    *_recent_indexes("deleted", [], DELETED, order="deleted_at"),
+    IndexModel(
+        [("erasing.user_id", ASCENDING)],
+        name="erasing_by_user",  # for the repeat of an erasure
+        partialFilterExpression={"erasing": {"$exists": True}},
+    ),
 ]
 USER_INDEXES = [
     IndexModel([("id", ASCENDING)], name="live_by_id", partialFilterExpression=LIVE),
@@ -176,7 +195,7 @@ def _ensure(
             [("deleted_at", ASCENDING)],
             name=_EXPIRY,
             expireAfterSeconds=seconds,
-            partialFilterExpression={"deleted_at": {"$exists": True}},
+            partialFilterExpression=DELETED,
         ),
     ]
     missing = [index for index in wanted if index.document["name"] not in there]

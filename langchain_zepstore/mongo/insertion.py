@@ -180,9 +180,10 @@ class Insertion:
         """Let the holder of a message's id give way; return whether nothing is left to insert."""
         if holder is None:
             return False
-        if not (holder.get("deleted_at") or _is_stray(holder, session)):
+        is_stray = _is_stray(holder, session)
+        if not (holder.get("deleted_at") or is_stray):
             return (yield from self._settle_live(session, holder, message))
-        if self._repetition.keep_deleted and holder.get("deleted_at"):
+        if self._repetition.keep_deleted and holder.get("deleted_at") and not is_stray:
             return True
         yield from self._supersede(session, holder)
         return False

@@ -13,6 +13,7 @@ from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.branches.reads import ALL, BranchReads, branch_of, find_along
 from langchain_zepstore.mongo.branches.table import Range, clipped, table_of
 from langchain_zepstore.mongo.branches.tree import tree_page
+from langchain_zepstore.mongo.deletion.marks import with_id
 from langchain_zepstore.mongo.documents import MessageDocument, Query, SessionDocument
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.reassignment import complete_reassignment
@@ -193,7 +194,7 @@ class MessageReads:
     def _session(self, session_id: str) -> Operation[SessionDocument | None]:
         """Return a session, live or deleted, whose messages all have their owner."""
         session = yield from self._database.sessions.find_one(
-            {"_id": session_id}, fields=_OWNER_FIELDS
+            with_id(session_id), fields=_OWNER_FIELDS
         )
         if session is not None:
             yield from complete_reassignment(self._database, session)

@@ -27,7 +27,11 @@ def complete_reassignment(database: Database, session: SessionDocument) -> Opera
         return
     marking = Marking(database)
     yield from marking.fence(session, session["seq"], session["updated_at"])
-    nobodys = {"session_id": session["_id"], "scope": codecs.session_scope(session["_id"])}
+    nobodys = {
+        "session_id": session["_id"],
+        "scope": codecs.session_scope(session["_id"]),
+        "_id.s": session["uuid"],
+    }
     # Its tokens are index keys under the old owner: a search makes those of the new one.
     change = {"$set": {"scope": codecs.scope_of(session)}, "$unset": {"tokens": 1}}
     yield from marking.update_in_spans({**nobodys, "deleted_at": None}, change, session["seq"])

@@ -57,7 +57,7 @@ def _preview_branch(database: Database, session: Session) -> Operation[None]:
 
 
 def _query(asked: RecentQuery) -> Query:
-    query: Query = {"deleted_at": {"$exists": True} if asked.deleted else None}
+    query: Query = {"deleted_at": codecs.IS_DELETED if asked.deleted else None}
     if asked.user_id is not None:
         query["user_id"] = asked.user_id
     for name, wanted in (("archived", asked.archived), ("pinned", asked.pinned)):

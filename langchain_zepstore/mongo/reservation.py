@@ -9,7 +9,7 @@ from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.mongo.counters import next_number
-from langchain_zepstore.mongo.deletion.marks import this_session
+from langchain_zepstore.mongo.deletion.marks import this_session, with_id
 from langchain_zepstore.mongo.documents import Metadata, Stage
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.driver.durability import Reservation
@@ -46,19 +46,21 @@ def reserve(
     Raises:
         BadRequestError: The session is another user's; it stays as it is.
     """
-    query = {"_id": session_id}
     user_id = defaults.user_id if defaults else None
     update = reserving(count, metadata, user_id)
     writer = database.last_writer.get() if count else None
     begun_at = time.monotonic()
     session = yield from database.sessions.find_one_and_update(
-        query, update, fields=RESERVATION_FIELDS, durable=writer is None
+        with_id(session_id), update, fields=RESERVATION_FIELDS, durable=writer is None
     )
     if session is None:
         fields = yield from _defaults_on_insert(database, defaults or SessionDefaults())
         writer = None
         session = yield from database.sessions.find_one_and_update(
-            query, [{"$set": fields}, *update], fields=RESERVATION_FIELDS, upsert=True
+            {"_id": session_id},
+            [{"$set": fields}, *update],
+            fields=RESERVATION_FIELDS,
+            upsert=True,
         )
     assert session is not None
     if user_id is not None and session.get("user_id") not in (None, user_id):
@@ -159,6 +161,7 @@ def fields_on_insert(
         "active_at": "$$NOW",
         "user_id": literal(user_id),
         "metadata": literal(metadata),
+        "deleted_at": "$$REMOVE",
         **(others or {}),
     }
     is_insert = {"$eq": [{"$type": "$uuid"}, "missing"]}

@@ -12,6 +12,7 @@ from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.errors import AlreadyExistsError, BadRequestError, NotFoundError
 from langchain_zepstore.models import Session
 from langchain_zepstore.mongo import codecs
+from langchain_zepstore.mongo.deletion.marks import with_id
 from langchain_zepstore.mongo.deletion.operations import Deletion
 from langchain_zepstore.mongo.documents import Metadata, Query, SessionDocument, Stage
 from langchain_zepstore.mongo.driver.database import Database
@@ -43,7 +44,7 @@ class Sessions:
         sidebar = _sidebar(changes_in(session))
         token = new_id()
         while True:
-            found = yield from self._sessions.find_one({"_id": session_id})
+            found = yield from self._sessions.find_one(with_id(session_id))
             if found is None:
                 fields = yield from fields_on_insert(
                     self._database, token, user_id, metadata, sidebar
@@ -114,7 +115,7 @@ class Sessions:
 
     def find(self, session_id: str) -> Operation[Session | None]:
         """Return a session, live or deleted."""
-        session = yield from self._sessions.find_one({"_id": session_id})
+        session = yield from self._sessions.find_one(with_id(session_id))
         return None if session is None else codecs.to_session(session)
 
     def update(self, session: Session, unset: Sequence[Sequence[str]]) -> Operation[Session]:
@@ -131,7 +132,7 @@ class Sessions:
             "deletion": CLOSED_DELETION,
             **_sidebar(changes_in(session)),
         }
-        query: Query = {"_id": session_id}
+        query: Query = with_id(session_id)
         if user_id is not None:
             yield from self._check_user(session_id, user_id)
             query["user_id"] = {"$in": [None, user_id]}
@@ -147,7 +148,7 @@ class Sessions:
         return codecs.to_session(updated)
 
     def _check_user(self, session_id: str, user_id: str) -> Operation[None]:
-        session = yield from self._sessions.find_one({"_id": session_id}, fields={"user_id": 1})
+        session = yield from self._sessions.find_one(with_id(session_id), fields={"user_id": 1})
         if session is None:
             raise NotFoundError(f"there is no session {session_id!r}")
         owner = session.get("user_id")

@@ -14,7 +14,7 @@ from langchain_zepstore.models import Summary
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.branches.reads import TABLE_FIELDS, find_along
 from langchain_zepstore.mongo.branches.table import Range, clipped, holds, table_of
-from langchain_zepstore.mongo.deletion.marks import Marking
+from langchain_zepstore.mongo.deletion.marks import Marking, with_id
 from langchain_zepstore.mongo.documents import Query, SessionDocument, Stage, SummaryDocument
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.encoding import encoded_metadata
@@ -98,7 +98,7 @@ class Summaries:
         Another branch's counts as none. ``None`` if the last message is not on the active branch.
         """
         session = yield from self._sessions.find_one(
-            {"_id": session_id}, fields={"summary.uuid": 1, "summary.seq": 1, **TABLE_FIELDS}
+            with_id(session_id), fields={"summary.uuid": 1, "summary.seq": 1, **TABLE_FIELDS}
         )
         if session is None or not holds(table_of(session).active(), last):
             return None
@@ -109,7 +109,7 @@ class Summaries:
     def _recovered(self, session_id: str) -> Operation[SessionDocument | None]:
         """Return a live session, after finishing an interrupted deletion or undeletion."""
         while True:
-            session = yield from self._sessions.find_one({"_id": session_id})
+            session = yield from self._sessions.find_one(with_id(session_id))
             if session is None or not (yield from self._marking.recover(session)):
                 return None if session is None or session.get("deleted_at") else session
 

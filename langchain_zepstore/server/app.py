@@ -120,6 +120,7 @@ def _routes(client: StoreClient, version: int) -> APIRouter:
         search.add_own_routes(router, client)
         summaries.add_own_routes(router, client)
         service.add_own_routes(router, client)
+        service.add_erasing_routes(router, client)
     service.add_missing_routes(router)
     return router
 

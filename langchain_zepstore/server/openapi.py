@@ -100,6 +100,12 @@ class PurgeAnswer(BaseModel):
     users: int
 
 
+class EraseAnswer(PurgeAnswer):
+    """How many were removed, and where to go on."""
+
+    cursor: str | None
+
+
 def failures(*statuses: int) -> Responses:
     """Return what a route may answer when it fails."""
     return {

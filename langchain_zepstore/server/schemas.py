@@ -256,6 +256,18 @@ class PurgeBody(_Strict):
     session_id: str | None = Field(None, description="Only this session's.")
 
 
+class EraseBody(_Strict):
+    """A step of an erasure."""
+
+    cursor: str | None = Field(
+        None,
+        description="The `cursor` of the step before; without it, the first step.",
+        pattern="^[0-9]{1,18}$",
+    )
+    user_id: str | None = Field(None, description="Only if it is this user's.")
+    dry_run: bool = Field(False, description="Only count.")
+
+
 async def read_body(request: Request, model: type[Body]) -> Body:
     """Return the body of a request, whatever content type it says it has.
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo.branches.table import ForkTable, Range, clipped, holds, table_of
+from langchain_zepstore.mongo.deletion.marks import with_id
 from langchain_zepstore.mongo.documents import Fields, MessageDocument, Query
 from langchain_zepstore.mongo.driver.collection import Collection
 from langchain_zepstore.mongo.driver.database import Database
@@ -106,7 +107,7 @@ class BranchReads:
 
     def table(self, session_id: str) -> Operation[ForkTable | None]:
         """Return a session's table; ``None`` if it has none."""
-        session = yield from self._sessions.find_one({"_id": session_id}, fields=TABLE_FIELDS)
+        session = yield from self._sessions.find_one(with_id(session_id), fields=TABLE_FIELDS)
         self._known.pop(session_id, None)
         if session is None or not session.get("forks"):
             return None

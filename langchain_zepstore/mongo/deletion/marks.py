@@ -9,12 +9,13 @@ remembers the count (``restored``), and marks of deletions up to it pass it by. 
 replaced or undone before all its marks are set (``settled``).
 """
 
+from collections.abc import Callable
 from datetime import datetime
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import AlreadyExistsError
 from langchain_zepstore.mongo import codecs
-from langchain_zepstore.mongo.documents import Query, SessionDocument, Update
+from langchain_zepstore.mongo.documents import MessageDocument, Query, SessionDocument, Update
 from langchain_zepstore.mongo.driver.database import Database
 
 _FENCE_CHUNK = 1000  # placeholders in one insert
@@ -46,7 +47,7 @@ class Marking:
 
     def settle_last(self, session_id: str) -> Operation[None]:
         """Finish the last deletion of a session, if it is not settled."""
-        session = yield from self._sessions.find_one({"_id": session_id})
+        session = yield from self._sessions.find_one(with_id(session_id))
         if session:
             yield from self.settle_pending(session)
 
@@ -86,11 +87,22 @@ class Marking:
         An add that had reserved one of them reserves again. Gaps below the last fence are left by
         the purge, and stay.
         """
+        deleted_at = now + codecs.MAX_ADD_DURATION
+        yield from self.fill(
+            session, last, lambda numbers: codecs.placeholders(session, numbers, deleted_at)
+        )
+
+    def fill(
+        self,
+        session: SessionDocument,
+        last: int,
+        placeholders: Callable[[list[int]], list[MessageDocument]],
+    ) -> Operation[None]:
+        """Insert placeholders at the free numbers between the last fence and ``last``."""
         first = session.get("fenced") or 0
         numbers = numbers_between(session, first, last)
         if last - first == (yield from self._messages.count(numbers, hint=_BY_ID)):
             return
-        deleted_at = now + codecs.MAX_ADD_DURATION
         for start in range(first, last, _FENCE_CHUNK):
             end = min(start + _FENCE_CHUNK, last)
             taken = yield from self._messages.find(
@@ -99,9 +111,7 @@ class Marking:
             free = set(range(start + 1, end + 1)) - {document["_id"]["q"] for document in taken}
             if free:
                 # A conflict is a message that landed first, or a placeholder of another process.
-                yield from self._messages.insert(
-                    codecs.placeholders(session, sorted(free), deleted_at)
-                )
+                yield from self._messages.insert(placeholders(sorted(free)))
 
     def restore(self, session: SessionDocument) -> Operation[None]:
         """Finish a session's undeletion."""
@@ -141,6 +151,14 @@ class Marking:
         for start in range(0, last, _MARKING_SPAN):
             span = {"$gt": start, "$lte": min(start + _MARKING_SPAN, last)}
             yield from self._messages.update({**query, "seq": span}, update, many=True)
+
+
+def with_id(session_id: str) -> Query:
+    """Return the query for the session of an id, live or deleted.
+
+    It does not match what an erasure leaves until it is complete, which has no ``uuid``.
+    """
+    return {"_id": session_id, "uuid": {"$exists": True}}
 
 
 def this_session(session: SessionDocument) -> Query:

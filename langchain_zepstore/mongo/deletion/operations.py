@@ -2,11 +2,13 @@
 
 from bson import ObjectId
 
+from langchain_zepstore.core.arguments import ErasurePage
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Message, Session
 from langchain_zepstore.mongo import codecs
-from langchain_zepstore.mongo.deletion.marks import Marking, this_session
+from langchain_zepstore.mongo.deletion.erasure import Erasure
+from langchain_zepstore.mongo.deletion.marks import Marking, this_session, with_id
 from langchain_zepstore.mongo.deletion.purge import Purging
 from langchain_zepstore.mongo.documents import MessageDocument, SessionDocument, Stage
 from langchain_zepstore.mongo.driver.database import Database
@@ -23,6 +25,7 @@ class Deletion:
         self._sessions = database.sessions
         self._messages = database.messages
         self._marking = Marking(database)
+        self._erasure = Erasure(database)
         self.purge = Purging(database).purge
 
     def delete_session(self, session_id: str) -> Operation[None]:
@@ -42,6 +45,27 @@ class Deletion:
             if session.get("deleted_at"):
                 raise NotFoundError(f"session {session_id!r} is deleted already")
             yield from self._marking.recover(session)
+
+    def erase_session(
+        self,
+        session_id: str,
+        cursor: str | None,
+        *,
+        user_id: str | None = None,
+        dry_run: bool = False,
+    ) -> Operation[ErasurePage]:
+        """Take a step of erasing a session."""
+        if dry_run:
+            return self._erasure.count_session(session_id, user_id)
+        return self._erasure.session(session_id, cursor, user_id)
+
+    def erase_user(
+        self, user_id: str, cursor: str | None, *, dry_run: bool = False
+    ) -> Operation[ErasurePage]:
+        """Take a step of erasing a user."""
+        if dry_run:
+            return self._erasure.count_user(user_id)
+        return self._erasure.user(user_id, cursor)
 
     def _begin(self, session_id: str) -> Operation[SessionDocument | None]:
         """Open a deletion of a live session that needs no recovery, or join the open one."""
@@ -211,7 +235,7 @@ class Deletion:
         )
 
     def _present(self, session_id: str) -> Operation[SessionDocument]:
-        session = yield from self._sessions.find_one({"_id": session_id})
+        session = yield from self._sessions.find_one(with_id(session_id))
         if session is None:
             raise NotFoundError(f"there is no session {session_id!r}")
         return session

@@ -71,7 +71,9 @@ class Purging:
             many=True,
         )
         gone: Query = {"deleted_at": {"$lte": until}}
-        sessions = yield from _remove(self._database.sessions, {**gone, **of_sessions})
+        sessions = yield from _remove(
+            self._database.sessions, {**gone, **of_sessions, "erasing": None}
+        )
         users = 0
         if of_users is not None:
             query: Query = {**gone, **of_users, "deleting": None}

@@ -47,6 +47,20 @@ class Database:
         self.language = language
         self.search_language: str | None = None
         self._ensured: set[str] = set()
+        self._raw = raw
+        self._deployment = deployment
+        self._is_sharded: bool | None = None
+
+    def command(self, name: str, **options: Any) -> Operation[Any]:
+        """Run a command that only reads, on this database."""
+        return self._deployment.call(lambda: self._raw.command(name, **options))
+
+    def is_sharded(self) -> Operation[bool]:
+        """Whether the database is behind a router."""
+        if self._is_sharded is None:
+            hello = yield from self.command("hello")
+            self._is_sharded = hello.get("msg") == "isdbgrid"
+        return self._is_sharded
 
     def ensure(self, collection: Collection[Any], index: IndexModel) -> Operation[None]:
         """Make sure, once, that an index is there that not everyone needs."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -11,9 +12,9 @@ from langchain_zepstore.core.arguments import Listing
 from langchain_zepstore.errors import ZepStoreError
 from langchain_zepstore.server.asgi.observability import Metrics
 from langchain_zepstore.server.auth import access_of
-from langchain_zepstore.server.openapi import PurgeAnswer, accepts, failures
+from langchain_zepstore.server.openapi import EraseAnswer, PurgeAnswer, accepts, failures
 from langchain_zepstore.server.responses import Answers, text_response
-from langchain_zepstore.server.schemas import Id, PurgeBody, read_arguments
+from langchain_zepstore.server.schemas import EraseBody, Id, PurgeBody, read_arguments, read_body
 from langchain_zepstore.store_client import StoreClient
 
 _READY_SECONDS = 5.0
@@ -64,6 +65,36 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
             session_id=body.session_id,
         )
         return Answers.to(request).json(counts)
+
+
+def add_erasing_routes(router: APIRouter, client: StoreClient) -> None:
+    """Add the routes that remove data for good."""
+    options: dict[str, Any] = {
+        "response_model": EraseAnswer,
+        "openapi_extra": accepts(EraseBody),
+        "responses": failures(400, 404),
+    }
+
+    @router.post("/sessions/{session_id}/erase", **options)
+    async def erase_session(request: Request, session_id: Id) -> Response:
+        """Remove a session at once and for good, in steps; `cursor` leads to the next step."""
+        body = await read_arguments(request, EraseBody)
+        page = await client.arun(
+            lambda store: store.deletion.erase_session(
+                session_id, body.cursor, user_id=body.user_id, dry_run=body.dry_run
+            )
+        )
+        return Answers.to(request).json({**page.counts, "cursor": page.cursor})
+
+    @router.post("/user/{user_id}/erase", **options)
+    async def erase_user(request: Request, user_id: Id) -> Response:
+        """Remove a user at once and for good, with all that the user said, in steps."""
+        access_of(request).same_user(user_id)
+        body = await read_body(request, EraseBody)
+        page = await client.arun(
+            lambda store: store.deletion.erase_user(user_id, body.cursor, dry_run=body.dry_run)
+        )
+        return Answers.to(request).json({**page.counts, "cursor": page.cursor})
 
 
 def add_missing_routes(router: APIRouter) -> None:

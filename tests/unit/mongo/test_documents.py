@@ -13,6 +13,7 @@ ROW = re.compile(r"^\| `(?P<field>\w+)` \| .+ \| (?P<meaning>.+) \|$", re.MULTIL
 TYPES = [each for each in vars(documents).values() if is_typeddict(each)]
 SECTIONS = {
     "SessionDocument": "## sessions\n",
+    "Erasing": "An entry of `erasing` has",
     "Deletion": "A `deletion` has",
     "Undeletion": "An `undeletion` has",
     "SummaryDocument": "A `summary` has",
