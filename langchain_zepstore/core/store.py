@@ -193,13 +193,18 @@ class MessageOperations(Protocol):
     def get(self, session_id: str, uuid: str) -> Operation[Message]:
         """Return one live message; ``NotFoundError`` if there is none."""
 
-    def update_metadata(
-        self, session_id: str, uuid: str, metadata: dict[str, Any]
+    def update(
+        self,
+        session_id: str,
+        uuid: str,
+        *,
+        metadata: dict[str, Any] | None = None,
+        content: str | None = None,
     ) -> Operation[Message]:
-        """Merge metadata into a live message's; ``NotFoundError`` if there is none."""
+        """Merge metadata into a live message's and replace its words, in one update.
 
-    def update_content(self, session_id: str, uuid: str, content: str) -> Operation[Message]:
-        """Replace a live message's words; ``NotFoundError`` if there is none."""
+        ``NotFoundError`` if there is none.
+        """
 
     def count(self, session_id: str) -> Operation[int]:
         """Return how many messages a session has."""

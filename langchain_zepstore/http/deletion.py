@@ -22,7 +22,7 @@ class Deletion:
     def undelete_session(self, session_id: str) -> Operation[Session]:
         """Bring back a session and what its last deletion took."""
         answer = yield from self._requests.send("POST", path("sessions", session_id, "undelete"))
-        return answer.read(Session, answer.data)
+        return answer.read_session(answer.data)
 
     def delete_message(self, session_id: str, uuid: str) -> Operation[None]:
         """Soft-delete a live message."""
@@ -64,11 +64,11 @@ class Deletion:
         user_id: str | None = None,
         session_id: str | None = None,
     ) -> Operation[dict[str, int]]:
-        """Remove what has been soft-deleted for so long; return how many of each kind."""
+        """Remove what has been soft-deleted for so long; return how many of each."""
         body = {
             "older_than": None if older_than is None else older_than.total_seconds(),
             "user_id": user_id,
             "session_id": session_id,
         }
         answer = yield from self._requests.send("POST", path("purge"), body=body, repeatable=True)
-        return {kind: answer.count(kind) for kind in ("messages", "sessions", "users")}
+        return {name: answer.count(name) for name in ("messages", "sessions", "users")}

@@ -166,26 +166,22 @@ class Messages:
         answer = yield from self._requests.get(path("sessions", session_id, "messages", uuid))
         return answer.read(Message, answer.data)
 
-    def update_metadata(
-        self, session_id: str, uuid: str, metadata: dict[str, Any]
+    def update(
+        self,
+        session_id: str,
+        uuid: str,
+        *,
+        metadata: dict[str, Any] | None = None,
+        content: str | None = None,
     ) -> Operation[Message]:
-        """Merge metadata into a message's."""
-        answer = yield from self._requests.send(
-            "PATCH",
-            path("sessions", session_id, "messages", uuid),
-            body={"metadata": marked_metadata(metadata, "metadata")},
-            repeatable=True,
-        )
-        return answer.read(Message, answer.data)
-
-    def update_content(self, session_id: str, uuid: str, content: str) -> Operation[Message]:
-        """Replace a live message's words."""
-        answer = yield from self._requests.send(
-            "PATCH",
-            path("sessions", session_id, "messages", uuid),
-            body={"content": content},
-            repeatable=True,
-        )
+        """Merge metadata into a live message's and replace its words."""
+        body: dict[str, Any] = {}
+        if metadata is not None:
+            body["metadata"] = marked_metadata(metadata, "metadata")
+        if content is not None:
+            body["content"] = content
+        where = path("sessions", session_id, "messages", uuid)
+        answer = yield from self._requests.send("PATCH", where, body=body, repeatable=True)
         return answer.read(Message, answer.data)
 
     def count(self, session_id: str) -> Operation[int]:

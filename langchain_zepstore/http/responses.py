@@ -7,6 +7,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from langchain_zepstore import errors
+from langchain_zepstore.core.arguments import as_read
 from langchain_zepstore.errors import APIError
 from langchain_zepstore.messages.wire import ERROR_HEADER, EXACT, from_json
 from langchain_zepstore.models import Memory, Message, Session, Summary, User
@@ -130,6 +131,22 @@ class Answer:
                 f"a {type(objects).__name__} is no list of {model.__name__}"
             )
         return [self.read(model, fields) for fields in objects]
+
+    def read_session(self, fields: Any) -> Session:
+        """Return the session of a JSON object; an update with it changes what is assigned since.
+
+        Raises:
+            APIError: It is something else.
+        """
+        return as_read(self.read(Session, fields))
+
+    def read_sessions(self, objects: Any) -> list[Session]:
+        """Return the sessions of a JSON array, likewise.
+
+        Raises:
+            APIError: It is something else.
+        """
+        return [as_read(session) for session in self.read_list(Session, objects)]
 
     def objects(self, array: Any) -> list[Mapping[str, Any]]:
         """Return the objects of a JSON array; ``null`` is an empty one.

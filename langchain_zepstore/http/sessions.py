@@ -3,13 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from langchain_zepstore.core.arguments import (
-    Listing,
-    RecentQuery,
-    SessionChanges,
-    as_read,
-    changes_in,
-)
+from langchain_zepstore.core.arguments import Listing, RecentQuery, SessionChanges, changes_in
 from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.http.responses import last_id
@@ -27,12 +21,12 @@ class Sessions:
         """Create a session."""
         body = _fields(session)
         answer = yield from self._requests.send("POST", path("sessions"), body=body)
-        return as_read(answer.read(Session, answer.data))
+        return answer.read_session(answer.data)
 
     def get(self, session_id: str) -> Operation[Session]:
         """Return a live session."""
         answer = yield from self._requests.get(path("sessions", session_id))
-        return as_read(answer.read(Session, answer.data))
+        return answer.read_session(answer.data)
 
     def find(self, session_id: str) -> Operation[Session | None]:
         """Return a session, live or deleted."""
@@ -41,7 +35,7 @@ class Sessions:
             answer = yield from self._requests.get(where, include_deleted="true")
         except NotFoundError:
             return None
-        return as_read(answer.read(Session, answer.data))
+        return answer.read_session(answer.data)
 
     def update(self, session: Session, unset: Sequence[Sequence[str]]) -> Operation[Session]:
         """Merge metadata into a session's and remove keys."""
@@ -51,7 +45,7 @@ class Sessions:
         answer = yield from self._requests.send(
             "PATCH", path("sessions", session.session_id), body=body, repeatable=True
         )
-        return as_read(answer.read(Session, answer.data))
+        return answer.read_session(answer.data)
 
     def listed(self, listing: Listing, limit: int, cursor: int) -> Operation[list[Session]]:
         """Return sessions with ids above the cursor, by id; all of them with limit 0."""
@@ -69,7 +63,7 @@ class Sessions:
             answer = yield from self._requests.send("POST", where, body=body, repeatable=True)
         else:
             answer = yield from self._requests.get(path("sessions"), **asked)
-        return [as_read(session) for session in answer.read_list(Session, answer.data)]
+        return answer.read_sessions(answer.data)
 
     def page(self, listing: Listing, limit: int, cursor: Any) -> Operation[Page[Session]]:
         """Return the page after a page's cursor."""
@@ -77,14 +71,14 @@ class Sessions:
         return Page(sessions, last_id(sessions) if len(sessions) == limit else None)
 
     def organize(self, session_id: str, changes: SessionChanges) -> Operation[Session]:
-        """Change a live session's place in a list."""
+        """Change a live session's title, pin, archive mark, tags and metadata."""
         body = changes.given()
         if "metadata" in body:
             body["metadata"] = marked_metadata(body["metadata"], "metadata")
         answer = yield from self._requests.send(
             "POST", path("sessions", session_id, "organize"), body=body, repeatable=True
         )
-        return as_read(answer.read(Session, answer.data))
+        return answer.read_session(answer.data)
 
     def recent(self, query: RecentQuery) -> Operation[Page[Session]]:
         """Return live sessions, the most recently active first; or deleted ones, likewise."""
@@ -94,8 +88,7 @@ class Sessions:
         answer = yield from self._requests.send(
             "POST", path("recent-sessions"), body=body, repeatable=True
         )
-        found = answer.read_list(Session, answer.field("sessions"))
-        sessions = [as_read(session) for session in found]
+        sessions = answer.read_sessions(answer.field("sessions"))
         return Page(sessions, answer.text("next_cursor"))
 
 

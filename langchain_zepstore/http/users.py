@@ -54,4 +54,4 @@ class Users:
     def sessions(self, user_id: str) -> Operation[list[Session]]:
         """Return the live sessions of a user, by id."""
         answer = yield from self._requests.get(path("user", user_id, "sessions"))
-        return answer.read_list(Session, answer.data)
+        return answer.read_sessions(answer.data)

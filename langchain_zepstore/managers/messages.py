@@ -7,6 +7,7 @@ from langchain_zepstore.core.operation import Page, apages, pages
 from langchain_zepstore.core.store import Call
 from langchain_zepstore.core.validation import checked_bool, checked_count, checked_id, checked_text
 from langchain_zepstore.managers.base import Manager
+from langchain_zepstore.messages.storable import check_metadata
 from langchain_zepstore.models import Message
 
 
@@ -165,19 +166,13 @@ class MessageManager(Manager):
             NotFoundError: The session has no such message, or it is deleted.
             StoreUnavailableError: The database cannot be reached; repeating the call is harmless.
         """
-        session_id, uuid = _checked(session_id, message_id)
-        return self._runner.run(
-            lambda store: store.messages.update_metadata(session_id, uuid, metadata)
-        )
+        return self._runner.run(_merging(session_id, message_id, metadata))
 
     async def aupdate_message_metadata(
         self, session_id: str, message_id: str, metadata: dict[str, Any]
     ) -> Message:
         """Merge metadata into a message's; see ``update_message_metadata``."""
-        session_id, uuid = _checked(session_id, message_id)
-        return await self._runner.arun(
-            lambda store: store.messages.update_metadata(session_id, uuid, metadata)
-        )
+        return await self._runner.arun(_merging(session_id, message_id, metadata))
 
     def update_message(self, session_id: str, message_id: str, content: str) -> Message:
         """Replace a message's words, in the same place: its times, id and metadata stay.
@@ -251,10 +246,16 @@ def _checked(session_id: str, message_id: str) -> tuple[str, str]:
     return checked_id(session_id, "session_id"), checked_id(message_id, "message_id")
 
 
+def _merging(session_id: str, message_id: str, metadata: dict[str, Any]) -> Call[Message]:
+    session_id, uuid = _checked(session_id, message_id)
+    check_metadata(metadata, "metadata")
+    return lambda store: store.messages.update(session_id, uuid, metadata=metadata)
+
+
 def _changing(session_id: str, message_id: str, content: str) -> Call[Message]:
     session_id, uuid = _checked(session_id, message_id)
     content = checked_text(content, "content")
-    return lambda store: store.messages.update_content(session_id, uuid, content)
+    return lambda store: store.messages.update(session_id, uuid, content=content)
 
 
 def _numbered(session_id: str, limit: int, cursor: int) -> Call[list[Message]]:

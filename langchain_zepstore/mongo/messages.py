@@ -75,26 +75,32 @@ class Messages(MessageReads):
             yield from insertion.give_way(reservation)
         yield from insertion.finish()
 
-    def update_metadata(self, session_id: str, uuid: str, metadata: Metadata) -> Operation[Message]:
-        """Merge metadata into a message's, in one update."""
-        patch = mergeable(metadata, "metadata")
-        updated = yield from self._messages.find_one_and_update(
-            {**live(session_id), "uuid": uuid},
-            [{"$set": {"metadata": merged("$metadata", patch)}}],
-            fields=codecs.MESSAGE_FIELDS,
-        )
-        return codecs.to_message(existing(updated, session_id, uuid))
+    def update(
+        self,
+        session_id: str,
+        uuid: str,
+        *,
+        metadata: Metadata | None = None,
+        content: str | None = None,
+    ) -> Operation[Message]:
+        """Merge metadata into a live message's and replace its words, in one update.
 
-    def update_content(self, session_id: str, uuid: str, content: str) -> Operation[Message]:
-        """Replace a live message's words, and remove what was made from the old ones."""
-        role = (yield from self.get(session_id, uuid)).role
-        tokens = lc_messages.approximate_tokens(Message(role=role, content=content))
-        updated = yield from self._messages.find_one_and_update(
-            {**live(session_id), "uuid": uuid},
-            [
+        With the old words goes what was made from them.
+        """
+        update: list[Stage] = []
+        if metadata is not None:
+            patch = mergeable(metadata, "metadata")
+            update.append({"$set": {"metadata": merged("$metadata", patch)}})
+        if content is not None:
+            role = (yield from self.get(session_id, uuid)).role
+            tokens = lc_messages.approximate_tokens(Message(role=role, content=content))
+            update += [
                 {"$set": {"content": literal(content), "token_count": tokens}},
                 {"$unset": list(codecs.DERIVED_FIELDS)},
-            ],
-            fields=codecs.MESSAGE_FIELDS,
+            ]
+        if not update:
+            return (yield from self.get(session_id, uuid))
+        updated = yield from self._messages.find_one_and_update(
+            {**live(session_id), "uuid": uuid}, update, fields=codecs.MESSAGE_FIELDS
         )
         return codecs.to_message(existing(updated, session_id, uuid))

@@ -87,6 +87,19 @@ async def test_an_update_with_what_was_read_changes_what_was_assigned(own: Facad
     assert organized(updated) == ["old", True, True, []]
 
 
+async def test_every_read_session_remembers_what_is_assigned_since(own: Facade) -> None:
+    await own.user.add(CreateUserRequest(user_id="ada"))
+    await own.memory.add_session(Session(session_id="s", user_id="ada"))
+    await own.memory.delete_memory("s")
+    read = [await own.memory.undelete_session("s"), *await own.user.get_sessions("ada")]
+    read += await own.memory.list_sessions()
+    read += (await own.memory.recent_sessions()).sessions
+    await own.memory.organize_session("s", title="a", pinned=True, tags=["t"])
+    for session in read:
+        session.archived = True
+        assert organized(await own.memory.update_session(session)) == ["a", True, True, ["t"]]
+
+
 async def test_the_title_of_metadata_stands_in_for_one_that_was_not_set(own: Facade) -> None:
     session = Session(session_id="s", metadata={"title": "from metadata"})
     assert (await own.memory.add_session(session)).title == "from metadata"

@@ -122,8 +122,8 @@ def archiving(session: RawSession, n: int) -> Call[list[Message]]:
         oldest = found[: max(n, 0)]
         for message in oldest:
             with suppress(NotFoundError):  # somebody has deleted it
-                yield from store.messages.update_metadata(
-                    session.session_id, str(message.uuid), mark
+                yield from store.messages.update(
+                    session.session_id, str(message.uuid), metadata=mark
                 )
         return oldest
 

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from langchain_zepstore.core.operation import Page
+from langchain_zepstore.core.validation import checked_text
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.wire import NEXT_CURSOR_HEADER
 from langchain_zepstore.models import Message
@@ -82,11 +83,12 @@ def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
         """Merge metadata into a message's, and replace its content if there is one."""
         body = await read_body(request, MessagePatch)
         await access_of(request).session(client, session_id)
-        message = await client.message.aupdate_message_metadata(
-            session_id, message_id, body.metadata or {}
+        content = None if body.content is None else checked_text(body.content, "content")
+        message = await client.arun(
+            lambda store: store.messages.update(
+                session_id, message_id, metadata=body.metadata, content=content
+            )
         )
-        if body.content is not None:
-            message = await client.message.aupdate_message(session_id, message_id, body.content)
         return Answers.to(request, version).message(message)
 
 

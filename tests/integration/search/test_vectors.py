@@ -131,7 +131,7 @@ def test_what_is_said_otherwise_meanwhile_keeps_no_old_vector(opened, messages) 
     client.memory.add_memory("s", said("boat", uuid="one"))
     client.memory.search("ship", session_id="s")
     assert "embedding" not in messages.find_one({"uuid": "one"})
-    [result] = client.memory.search("stew", session_id="s")
+    [result] = client.memory.search("stew", session_id="s", search_type="similarity")
     assert result.message.content == "soup"
     assert result.score > 0.8
 
@@ -311,7 +311,7 @@ def test_a_search_by_meaning_reads_its_scope_only_by_an_index(opened, messages) 
 def test_any_of_langchain_s_embeddings_serves(opened) -> None:
     client = opened(DeterministicFakeEmbedding(size=1536))
     client.memory.add_memory("s", said("boat", "lake"))
-    [first, second] = client.memory.search("boat", session_id="s")
+    [first, second] = client.memory.search("boat", session_id="s", search_type="similarity")
     assert first.message.content == "boat"
     assert first.score == pytest.approx(1)
     assert second.score < 0.5

@@ -325,3 +325,6 @@ async def test_a_patch_replaces_a_message_s_content(http, version) -> None:
     assert changed.json()["metadata"] == {"a": 1}
     assert (await http.get(path)).json() == changed.json()
     assert (await http.patch(path, json={"content": 5})).status_code == 400
+    half = b'{"content": "\\ud800", "metadata": {"b": 2}}'
+    assert (await http.patch(path, content=half)).status_code == 400
+    assert (await http.patch(path, json={})).json()["metadata"] == {"a": 1}
