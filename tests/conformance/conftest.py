@@ -37,16 +37,16 @@ LACKING = {
 
 
 ALIKE = ("embedded-sync", "embedded-motor", "replica-set-sync", "replica-set-motor")
-"""Backends that differ from the first three in how they are opened: what is promised is shown on
-them too, the rest only with ``--long``."""
+"""Backends that differ from the first three in how they are opened: each promise is shown on them
+once, all tests run on them with ``--long``."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what shows nothing new on a backend; skip what a backend lacks, and say so."""
     if not config.getoption("long"):
-        left_out = [item for item in items if _shows_nothing_new(item)]
-        items[:] = [item for item in items if not _shows_nothing_new(item)]
-        config.hook.pytest_deselected(items=left_out)
+        left_out = _showing_nothing_new(items)
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=list(left_out))
     for item in items:
         for marker in item.iter_markers("needs"):
             backends, reason = LACKING[marker.args[0]]
@@ -58,9 +58,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=f"{backend} lacks this: {reason}"))
 
 
-def _shows_nothing_new(item: pytest.Item) -> bool:
-    backend = next((name for name in ALIKE if name in item.name), None)
-    return bool(backend) and item.path.parent == HERE and not item.get_closest_marker("promise")
+def _showing_nothing_new(items: list[pytest.Item]) -> set[pytest.Item]:
+    shown: set[tuple[str, str]] = set()
+    left_out = set()
+    for item in items:
+        backend = next((name for name in ALIKE if name in item.name), None)
+        if backend and item.path.parent == HERE:
+            shows = {(backend, marker.args[0]) for marker in item.iter_markers("promise")}
+            if shows <= shown:
+                left_out.add(item)
+            shown |= shows
+    return left_out
 
 
 @asynccontextmanager
