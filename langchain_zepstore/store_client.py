@@ -5,7 +5,7 @@ import atexit
 import os
 import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -23,6 +23,7 @@ from langchain_zepstore.core.urls import (
 )
 from langchain_zepstore.core.validation import checked_id, checked_period
 from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.managers import transfer
 from langchain_zepstore.managers.memory import MemoryManager
 from langchain_zepstore.managers.messages import MessageManager
 from langchain_zepstore.managers.users import UserManager
@@ -127,6 +128,31 @@ class StoreClient:
     ) -> dict[str, int]:
         """Remove for good, now, what the database would remove later; see ``purge``."""
         return await self.arun(_purging(older_than, user_id, session_id))
+
+    def export(
+        self, *, user_id: str | None = None, session_id: str | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield everything that is stored, or a part, as dicts for lines of JSON.
+
+        A header comes first, then users, then each session with its messages, trash and branches
+        included. ``json.dumps`` takes each as it is; ``migration.import_lines`` reads them back.
+        Memory stays flat. What changes meanwhile may be in it or not.
+
+        Args:
+            user_id: Only this user, with the user's sessions.
+            session_id: Only this session.
+
+        Raises:
+            BadRequestError: An id cannot be one.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        return transfer.export(self, user_id, session_id)
+
+    def aexport(
+        self, *, user_id: str | None = None, session_id: str | None = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield everything that is stored, or a part, as dicts; see ``export``."""
+        return transfer.aexport(self, user_id, session_id)
 
     def run(self, call: Call[T]) -> T:
         """Run an operation of the store. For the package's own managers and adapters."""

@@ -25,6 +25,7 @@ from langchain_zepstore.core.arguments import (
 )
 from langchain_zepstore.core.message_parts import MessageParts
 from langchain_zepstore.core.operation import Operation, Page
+from langchain_zepstore.core.records import Record
 from langchain_zepstore.models import (
     Branch,
     CreateUserRequest,
@@ -335,12 +336,28 @@ class SummaryOperations(Protocol):
         """
 
 
+class TransferOperations(Protocol):
+    """Exports and imports."""
+
+    def page(
+        self, user_id: str | None, session_id: str | None, cursor: str | None
+    ) -> Operation[Page[Record]]:
+        """Return the next records of an export: everything, a user's, or a session's."""
+
+    def load(self, records: Sequence[Record]) -> Operation[list[str | None]]:
+        """Store records; what is there already stays. Return for each why it was refused."""
+
+
 class Store(Protocol):
     """A place that holds sessions, over one synchronous or asynchronous connection."""
 
     @property
     def sessions(self) -> SessionOperations:
         """Creates, reads, updates and lists sessions."""
+
+    @property
+    def transfer(self) -> TransferOperations:
+        """Exports and imports."""
 
     @property
     def users(self) -> UserOperations:

@@ -10,6 +10,7 @@ from langchain_zepstore.http.messages import Messages
 from langchain_zepstore.http.search import Search
 from langchain_zepstore.http.sessions import Sessions
 from langchain_zepstore.http.summaries import Summaries
+from langchain_zepstore.http.transfer import Transfer
 from langchain_zepstore.http.transport import Requests
 from langchain_zepstore.http.users import Users
 
@@ -25,6 +26,7 @@ class HttpStore:
         self.search = Search(requests)
         self.sessions = Sessions(requests)
         self.summaries = Summaries(requests)
+        self.transfer = Transfer(requests)
         self.users = Users(requests)
 
 

@@ -7,7 +7,7 @@ from langchain_zepstore.core.operation import Page, apages, pages
 from langchain_zepstore.core.store import Call
 from langchain_zepstore.core.validation import checked_count, checked_id
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.managers import erasure
+from langchain_zepstore.managers import erasure, transfer
 from langchain_zepstore.managers.base import Manager
 from langchain_zepstore.models import CreateUserRequest, Session, UpdateUserRequest, User
 
@@ -90,6 +90,22 @@ class UserManager(Manager):
         user_id = checked_id(user_id, "user_id")
         await self._runner.arun(lambda store: store.users.delete(user_id))
         return "OK"
+
+    def export(self, user_id: str) -> Iterator[dict[str, Any]]:
+        """Yield all that is a user's, as ``client.export`` does.
+
+        Args:
+            user_id: The user's id.
+
+        Raises:
+            BadRequestError: The id cannot be one.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        return transfer.export(self._runner, checked_id(user_id, "user_id"), None)
+
+    def aexport(self, user_id: str) -> AsyncIterator[dict[str, Any]]:
+        """Yield all that is a user's; see ``export``."""
+        return transfer.aexport(self._runner, checked_id(user_id, "user_id"), None)
 
     def erase(
         self, user_id: str, *, dry_run: bool = False, checkpointer: Any = None

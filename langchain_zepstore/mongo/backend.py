@@ -17,6 +17,7 @@ from langchain_zepstore.mongo.search.search import Search
 from langchain_zepstore.mongo.search.vector_cache import VectorCache
 from langchain_zepstore.mongo.sessions import Sessions
 from langchain_zepstore.mongo.summaries import Summaries
+from langchain_zepstore.mongo.transfer import Transfer
 from langchain_zepstore.mongo.users import Users
 
 
@@ -38,6 +39,7 @@ class MongoStore:
         self.search = Search(database, embedder, caches)
         self.sessions = Sessions(database)
         self.summaries = Summaries(database)
+        self.transfer = Transfer(database)
         self.users = Users(database)
 
 

@@ -181,6 +181,8 @@ class SessionDocument(TypedDict):
     turn: NotRequired[int]
     #: Its branches, as intervals of sequence numbers; the last fork is the active one.
     forks: NotRequired[list[Fork]]
+    #: The ``uuid`` of the session that it was imported from.
+    origin: NotRequired[str]
     #: What of earlier sessions with the id is still to be removed.
     erasing: NotRequired[list[Erasing]]
 

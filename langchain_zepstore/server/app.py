@@ -26,6 +26,7 @@ from langchain_zepstore.server.routes import (
     service,
     sessions,
     summaries,
+    transfer,
     users,
 )
 from langchain_zepstore.server.schemas import reasons
@@ -121,6 +122,7 @@ def _routes(client: StoreClient, version: int) -> APIRouter:
         summaries.add_own_routes(router, client)
         service.add_own_routes(router, client)
         service.add_erasing_routes(router, client)
+        transfer.add_own_routes(router, client)
     service.add_missing_routes(router)
     return router
 

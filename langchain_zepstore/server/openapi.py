@@ -100,6 +100,19 @@ class PurgeAnswer(BaseModel):
     users: int
 
 
+class ExportAnswer(BaseModel):
+    """A page of an export."""
+
+    records: list[dict[str, Any]]
+    cursor: str | None
+
+
+class ImportAnswer(BaseModel):
+    """For each record why it was refused, or null."""
+
+    reasons: list[str | None]
+
+
 class EraseAnswer(PurgeAnswer):
     """How many were removed, and where to go on."""
 

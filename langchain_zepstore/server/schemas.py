@@ -256,6 +256,20 @@ class PurgeBody(_Strict):
     session_id: str | None = Field(None, description="Only this session's.")
 
 
+class ExportBody(_Strict):
+    """A page of an export."""
+
+    user_id: str | None = Field(None, description="Only this user and the user's sessions.")
+    session_id: str | None = Field(None, description="Only this session.")
+    cursor: str | None = Field(None, description="The `cursor` of the page before.")
+
+
+class ImportBody(_Strict):
+    """Records of an export."""
+
+    records: Annotated[list[dict[str, Any]], Field(max_length=1000)]
+
+
 class EraseBody(_Strict):
     """A step of an erasure."""
 

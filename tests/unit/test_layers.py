@@ -26,6 +26,7 @@ ROOMS = {
     "http": f"{GROUND} filters messages",
     "admin": "mongo",
     "store_client": f"{GROUND} messages managers embedded mongo http",
+    "migration": f"{GROUND} messages store_client",
     "history": f"{GROUND} messages store_client",
     "retriever": f"{GROUND} messages filters store_client",
     "client": f"{GROUND} messages store_client history retriever",

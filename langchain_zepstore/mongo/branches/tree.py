@@ -30,16 +30,16 @@ def tree_page(
     )
     if not found:
         return Page([], None)
-    parents = yield from _parents(messages, query, table, found)
+    above = yield from parents(messages, query, table, found)
     items = []
     for document in found:
         message = codecs.to_message(document)
-        message.parent_uuid = parents[document["seq"]]
+        message.parent_uuid = above[document["seq"]]
         items.append(message)
     return Page(items, found[-1]["seq"])
 
 
-def _parents(
+def parents(
     messages: Messages, query: Query, table: ForkTable, page: Sequence[MessageDocument]
 ) -> Operation[dict[int, str | None]]:
     """Return the ids of the parents of a page's messages, by number."""

@@ -1,0 +1,156 @@
+"""Records of exports, as they are read back, and their form as lines of JSON."""
+
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from langchain_zepstore.core.validation import (
+    checked_id,
+    checked_tags,
+    checked_title,
+)
+from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.models import UTCDatetime
+
+Record: TypeAlias = dict[str, Any]
+"""A user, a session or a message of an export; its ``type`` says which."""
+
+_Int = Field(ge=0, lt=2**62)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=False)
+
+
+class UserRecord(_Strict):
+    """A user."""
+
+    user_id: str
+    email: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    metadata: dict[str, Any] | None = None
+    created_at: UTCDatetime | None = None
+    updated_at: UTCDatetime | None = None
+    deleted_at: UTCDatetime | None = None
+
+
+class _Deletion(_Strict):
+    id: int = _Int
+    at: UTCDatetime
+    seq: int = _Int
+    open: bool = False
+    settled: bool = True
+
+
+class _Fork(_Strict):
+    first: int = _Int
+    after: int = _Int
+    activated: int = _Int
+
+
+class _Summary(_Strict):
+    uuid: str
+    content: str
+    recent_message_uuid: str
+    token_count: int = _Int
+    metadata: dict[str, Any] | None = None
+    seq: int = _Int
+    created_at: UTCDatetime
+
+
+class SessionRecord(_Strict):
+    """A session, with the last sequence number of its messages."""
+
+    session_id: str
+    uuid: str
+    seq: int = _Int
+    user_id: str | None = None
+    metadata: dict[str, Any] | None = None
+    title: str | None = None
+    pinned: bool = False
+    archived: bool = False
+    tags: list[str] = []
+    created_at: UTCDatetime | None = None
+    updated_at: UTCDatetime | None = None
+    active_at: UTCDatetime | None = None
+    deleted_at: UTCDatetime | None = None
+    deletion: dict[str, Any] | None = None
+    deletion_count: int | None = None
+    summary: dict[str, Any] | None = None
+    branched: bool | None = None
+    turn: int | None = None
+    forks: list[dict[str, Any]] | None = None
+
+
+class MessageRecord(_Strict):
+    """A message, with its sequence number."""
+
+    session_id: str
+    session_uuid: str
+    seq: int = _Int
+    role: str
+    content: str
+    uuid: str
+    created_at: UTCDatetime | None = None
+    token_count: int | None = None
+    metadata: dict[str, Any] | None = None
+    langchain: dict[str, Any] | None = None
+    deleted_at: UTCDatetime | None = None
+    deletion: int | None = None
+
+
+AnyRecord: TypeAlias = UserRecord | SessionRecord | MessageRecord
+_MODELS: dict[str, type[AnyRecord]] = {
+    "user": UserRecord,
+    "session": SessionRecord,
+    "message": MessageRecord,
+}
+
+
+def read_record(record: Any) -> AnyRecord:
+    """Return a record that can be stored.
+
+    Raises:
+        BadRequestError: It is none; the error says what is wrong, and where.
+    """
+    if not isinstance(record, dict) or record.get("type") not in _MODELS:
+        raise BadRequestError("a line must have a type: user, session or message")
+    try:
+        read = _MODELS[record["type"]].model_validate(record)
+        if isinstance(read, SessionRecord):
+            _check_session(read)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        path = ".".join(str(part) for part in first["loc"])
+        raise BadRequestError(f"{record['type']}.{path}: {first['msg']}") from error
+    for name in ("user_id", "session_id", "uuid"):
+        if getattr(read, name, None) is not None:
+            checked_id(getattr(read, name), name)
+    return read
+
+
+def _check_session(session: SessionRecord) -> None:
+    if session.title is not None:
+        session.title = checked_title(session.title, "title")
+    session.tags = checked_tags(session.tags, "tags")
+    if session.deletion is not None:
+        session.deletion = _Deletion(**session.deletion).model_dump()
+    if session.summary is not None:
+        session.summary = _Summary(**session.summary).model_dump(exclude_none=True)
+    if session.forks is not None:
+        session.forks = [_Fork(**fork).model_dump() for fork in session.forks]
+
+
+HEADER: Record = {"type": "zepstore", "version": 1}
+"""The first line of an export."""
+
+
+def times_as_text(record: Record) -> Record:
+    """Return a record whose times are texts, as RFC 3339 has them."""
+    return {name: _as_text(value) for name, value in record.items()}
+
+
+def _as_text(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
