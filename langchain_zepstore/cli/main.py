@@ -46,6 +46,7 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add("--embeddings", metavar="MODULE:NAME", help="LangChain's, to search by meaning")
     add("--language", help="what messages are searched in by words, such as german")
     add("--api-keys", metavar="FILE", help="keys as JSON; without it $ZEPSTORE_API_KEYS")
+    add("--max-body", type=_at_least_one, metavar="BYTES", help="the size of a request's body")
     add("--insecure", action="store_true", help="serve others without keys")
     add("--cors-origin", action="append", default=[], help="a web page's origin that may ask")
     parser.set_defaults(run=_serve)
@@ -62,6 +63,7 @@ def _serve(options: argparse.Namespace) -> None:
         language=options.language,
         api_keys=options.api_keys,
         cors_origins=tuple(options.cors_origin),
+        max_body=options.max_body,
     )
     serve(
         serving,

@@ -1,1 +1,1 @@
-"""A real mongod for programs that have none: found, started, shared by processes, stopped."""
+"""The embedded server: a real mongod, found, started, shared by processes, stopped."""

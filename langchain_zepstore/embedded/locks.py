@@ -1,7 +1,7 @@
 """Advisory locks on whole files, which the kernel drops however their holder dies.
 
-On POSIX a lock belongs to the open file description: every process that inherited the descriptor
-holds it, until the last of them closes it. So it is never unlocked by somebody who only leaves.
+A lock belongs to the open file description: every process that inherited the descriptor holds it
+until the last of them closes it. So a process that leaves closes the file and does not unlock it.
 Standard library only: the supervisor loads this file without the package.
 """
 
@@ -15,64 +15,27 @@ import time
 import weakref
 from collections.abc import Iterator
 
-if sys.platform == "win32":  # untested
-    import ctypes
-    import msvcrt
-    from ctypes import wintypes
-
-    class _Overlapped(ctypes.Structure):
-        _fields_ = (
-            ("Internal", ctypes.c_void_p),
-            ("InternalHigh", ctypes.c_void_p),
-            ("Offset", wintypes.DWORD),
-            ("OffsetHigh", wintypes.DWORD),
-            ("hEvent", wintypes.HANDLE),
-        )
-
-    def try_lock(fd: int, *, exclusive: bool) -> bool:
-        """Take the lock if it is free now; say whether it was."""
-        fail_immediately, exclusively, everything = 1, 2, 0xFFFFFFFF
-        return bool(
-            ctypes.windll.kernel32.LockFileEx(
-                wintypes.HANDLE(msvcrt.get_osfhandle(fd)),
-                fail_immediately | (exclusively if exclusive else 0),
-                0,
-                everything,
-                everything,
-                ctypes.byref(_Overlapped()),
-            )
-        )
-
-    def unlock(fd: int) -> None:
-        """Drop the lock, whoever else has inherited it."""
-        everything = 0xFFFFFFFF
-        ctypes.windll.kernel32.UnlockFileEx(
-            wintypes.HANDLE(msvcrt.get_osfhandle(fd)),
-            0,
-            everything,
-            everything,
-            ctypes.byref(_Overlapped()),
-        )
-
-else:
+if sys.platform != "win32":
     import fcntl
 
-    def try_lock(fd: int, *, exclusive: bool) -> bool:
-        """Take the lock if it is free now; say whether it was."""
-        mode = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
-        try:
-            fcntl.flock(fd, mode | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
-    def unlock(fd: int) -> None:
-        """Drop the lock, whoever else has inherited it."""
-        fcntl.flock(fd, fcntl.LOCK_UN)
+def try_lock(fd: int, *, exclusive: bool) -> bool:
+    """Take the lock if it is free. Returns whether it was."""
+    mode = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+    try:
+        fcntl.flock(fd, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def unlock(fd: int) -> None:
+    """Drop the lock, whoever else has inherited it."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 def wait_lock(fd: int, *, exclusive: bool, seconds: float) -> bool:
-    """Take the lock as soon as it is free; say whether that was within the time given."""
+    """Wait for the lock. Returns whether it became free in time."""
     deadline = time.monotonic() + seconds
     while not try_lock(fd, exclusive=exclusive):
         if time.monotonic() > deadline:
@@ -82,14 +45,14 @@ def wait_lock(fd: int, *, exclusive: bool, seconds: float) -> bool:
 
 
 class LockFile:
-    """An open file to lock. It closes with its object, and only while the descriptor is its own.
+    """An open file to lock. It is closed with its object, if the descriptor is still its own.
 
     Args:
-        path: Made when it is not there.
+        path: The file, created if missing.
 
     Attributes:
         fd: The descriptor.
-        close: Closes it, once.
+        close: Closes the file, once.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -98,7 +61,7 @@ class LockFile:
         self.close = weakref.finalize(self, _close, self.fd, self._status)
 
     def is_at(self, path: str | os.PathLike[str]) -> bool:
-        """Whether the descriptor is still open, and on the file that the path leads to."""
+        """Whether the descriptor is open, on the file that the path leads to."""
         try:
             now = os.fstat(self.fd)
             there = os.stat(path)  # noqa: PTH116
@@ -108,7 +71,7 @@ class LockFile:
 
 
 def _close(fd: int, status: os.stat_result) -> None:
-    # A process that made itself a daemon has closed it, and may use the number for something else.
+    # A process that became a daemon has closed it and may have reused the number.
     with contextlib.suppress(OSError):
         if os.path.samestat(os.fstat(fd), status):
             os.close(fd)
@@ -119,7 +82,7 @@ _passing: set[LockFile] = set()
 
 @contextlib.contextmanager
 def passing(path: str | os.PathLike[str]) -> Iterator[LockFile]:
-    """A lock file that children forked meanwhile do not keep; only who is handed it does."""
+    """Open a lock file that children forked meanwhile close; only a process given it keeps it."""
     file = LockFile(path)
     _passing.add(file)
     try:
@@ -129,8 +92,8 @@ def passing(path: str | os.PathLike[str]) -> Iterator[LockFile]:
         file.close()
 
 
-# Held while a process is started: a child that another thread forks just then would inherit the
-# pipes meant for the new process, and keep whoever reads them waiting for as long as it lives.
+# Held while a process is started: a child that another thread forks meanwhile would inherit the
+# pipes of the new process, and their reader would wait for as long as that child lives.
 no_forks = threading.RLock()
 
 

@@ -1,8 +1,8 @@
 """One mongod per data directory, shared by every process that has it open.
 
-Whoever uses the directory holds a shared lock on ``run/users.lock``. Whoever starts the server
-takes ``run/server.lock`` and hands it over to the supervisor, which keeps it for life: while it
-is held, a server runs or is about to, and while the first is held, the supervisor stays.
+Every user of the directory holds a shared lock on ``run/users.lock``; while it is held, the
+supervisor stays. The process that starts the server takes ``run/server.lock`` and hands it over to
+the supervisor, which keeps it for life; while it is held, a server runs or is about to.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import re
-import socket
 import stat
 import subprocess
 import sys
@@ -27,8 +26,8 @@ from langchain_zepstore.embedded import locks, supervisor
 from langchain_zepstore.embedded.binary import Mongod, find_mongod
 from langchain_zepstore.errors import StoreUnavailableError
 
-_PATIENCE = 60.0
-_LONGEST_SOCKET = 100  # bytes: Linux takes 107, macOS 103
+_START_SECONDS = 60.0
+_MAX_SOCKET_BYTES = 100  # Linux takes 107, macOS 103
 
 
 class EmbeddedServer:
@@ -37,14 +36,17 @@ class EmbeddedServer:
     An instance may be used by many threads and after a fork. It may be dropped without ``close``.
 
     Args:
-        directory: Where the data lives; the user's data directory when None. Nothing is touched
+        directory: The data directory; by default ``zepstore`` in the user's. Nothing is touched
             before ``open``.
+        linger: How many seconds the server stays after its last user, if this starts it.
 
     Attributes:
         directory: The data directory, as an absolute path.
     """
 
-    def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self, directory: str | os.PathLike[str] | None = None, *, linger: float = 2.0
+    ) -> None:
         if directory is None:
             from platformdirs import user_data_path  # noqa: PLC0415
 
@@ -55,20 +57,21 @@ class EmbeddedServer:
                     "this user has no home directory; pass embedded:///some/dir"
                 ) from error
         self.directory = Path(directory).expanduser().absolute()
+        self._linger = linger
         self._mutex = threading.Lock()
         self._users: locks.LockFile | None = None
         self._uri: str | None = None
         _instances.add(self)
 
     def open(self) -> str:
-        """Become a user of the server, and start it if nobody has.
+        """Become a user of the server, and start it if it does not run.
 
         Returns:
             The server's URI, without a database or options. Called again, it returns that without
             asking the server; ``ensure`` asks.
 
         Raises:
-            StoreUnavailableError: The server cannot be started, or the directory not be used.
+            StoreUnavailableError: The server cannot be started, or the directory cannot be used.
         """
         with self._mutex:
             users = self._users
@@ -81,20 +84,20 @@ class EmbeddedServer:
             return self._uri
 
     def ensure(self) -> str:
-        """Make sure, after a lost connection, that the server runs again.
+        """Start the server again if it is gone, after a lost connection.
 
         Returns:
             The server's URI, which may have changed.
 
         Raises:
-            StoreUnavailableError: The server cannot be started, or the directory not be used.
+            StoreUnavailableError: The server cannot be started, or the directory cannot be used.
         """
         with self._mutex:
             self._uri = self._ensure()
             return self._uri
 
     def close(self) -> None:
-        """Stop using the server. It stops two seconds after its last user."""
+        """Stop using the server. It lingers a little and then stops after its last user."""
         with self._mutex:
             self._leave()
 
@@ -108,15 +111,20 @@ class EmbeddedServer:
         self._users = self._uri = None
 
     def _ensure(self) -> str:
+        if sys.platform == "win32":
+            raise StoreUnavailableError(
+                "the embedded MongoDB does not run on Windows; set $ZEPSTORE_URL to the URL of a "
+                "MongoDB or of a zepstore server, or pass it"
+            )
         try:
             _prepare(self.directory)
             self._enter()
-            deadline = time.monotonic() + _PATIENCE
+            deadline = time.monotonic() + _START_SECONDS
             while time.monotonic() < deadline:
                 with locks.passing(self._run / "server.lock") as lock:
-                    # Where nobody holds it, nobody looks after a server, even if one answers.
+                    # If it is free, there is no supervisor, even if a server answers.
                     if locks.try_lock(lock.fd, exclusive=True):
-                        return _uri(_start(self.directory, lock.fd))
+                        return _uri(_start(self.directory, lock.fd, self._linger))
                 address = _read(self._run / "address")
                 if address and supervisor.ask(address):
                     return _uri(address)
@@ -129,19 +137,19 @@ class EmbeddedServer:
             ) from error
         raise StoreUnavailableError(
             f"The embedded MongoDB on {self.directory} was started by another process, and does "
-            f"not answer after {_PATIENCE:.0f} seconds. Its log: {_log(self.directory)}"
+            f"not answer after {_START_SECONDS:.0f} seconds. Its log: {_log(self.directory)}"
         )
 
     def _enter(self) -> None:
-        """Hold the users' lock, on the file that is there now: the directory may be a new one."""
+        """Take the users' lock on the present file: the directory may have been replaced."""
         path = self._run / "users.lock"
         while self._users is None or not self._users.is_at(path):
             self._leave()
             users = locks.LockFile(path)
-            if not locks.wait_lock(users.fd, exclusive=False, seconds=2 * _PATIENCE):
+            if not locks.wait_lock(users.fd, exclusive=False, seconds=2 * _START_SECONDS):
                 raise StoreUnavailableError(
                     f"The embedded MongoDB on {self.directory} is stopping, and has not done so "
-                    f"after {2 * _PATIENCE:.0f} seconds. Its log: {_log(self.directory)}"
+                    f"after {2 * _START_SECONDS:.0f} seconds. Its log: {_log(self.directory)}"
                 )
             self._users = users
 
@@ -150,7 +158,7 @@ _instances: weakref.WeakSet[EmbeddedServer] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    for server in _instances:  # a thread that held it is not there to release it
+    for server in _instances:  # the thread that held it is not in the child
         server._mutex = threading.Lock()  # noqa: SLF001
 
 
@@ -159,12 +167,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def _prepare(directory: Path) -> None:
-    """Make the directory and ours in it, and refuse it when it is somebody else's."""
+    """Create the directory and its folders, or refuse it if another user owns it."""
     if directory.exists() and not directory.is_dir():
         raise StoreUnavailableError(f"{directory} is a file; a data directory is needed.")
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     owner = directory.stat().st_uid
-    if sys.platform != "win32" and owner != os.geteuid():
+    if owner != os.geteuid():
         raise StoreUnavailableError(
             f"The data directory {directory} belongs to {_user(owner)}, and this process runs as "
             f"{_user(os.geteuid())}: use a directory of its own, or run as its owner."
@@ -175,8 +183,6 @@ def _prepare(directory: Path) -> None:
 
 def _make_private(directory: Path) -> None:
     directory.mkdir(mode=0o700, exist_ok=True)
-    if sys.platform == "win32":
-        return
     status = directory.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
         raise StoreUnavailableError(
@@ -188,61 +194,51 @@ def _make_private(directory: Path) -> None:
 
 
 def _user(uid: int) -> str:
-    if sys.platform != "win32":
-        import pwd  # noqa: PLC0415
+    import pwd  # noqa: PLC0415 - there is none on Windows
 
-        with contextlib.suppress(KeyError):
-            return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    with contextlib.suppress(KeyError):
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
     return f"uid {uid}"
 
 
-def _start(directory: Path, lock: int) -> str:
-    """Start the server, as the holder of its lock; return its address."""
+def _start(directory: Path, lock: int, linger: float) -> str:
+    """Start the server as the holder of its lock. Returns its address."""
     address = _choose_address(directory)
-    private = Path(address).parent if address.startswith("/") else directory / "run"
-    mongod = find_mongod(scratch=private / "lib")
+    mongod = find_mongod(scratch=Path(address).parent / "lib")
     unfinished = directory / "run" / "address.new"
     unfinished.write_text(address, encoding="utf-8", errors="surrogateescape")
     unfinished.replace(directory / "run" / "address")
-    inherits = sys.platform != "win32"
     options: dict[str, object] = {
         "address": address,
         "command": mongod.command(address, directory / "db", _log(directory)),
         "environment": {"LC_ALL": "C", **mongod.environment},
         "users": str(directory / "run" / "users.lock"),
-        "server": str(directory / "run" / "server.lock"),
         "data": str(directory / "db"),
         "log": str(_log(directory)),
-        "lock": lock if inherits else None,
+        "lock": lock,
+        "linger": linger,
     }
-    if not inherits:
-        locks.unlock(lock)
-    report = _spawn(options, [lock] if inherits else [])
+    report = _spawn(options, lock)
     if not report.get("ready"):
         raise StoreUnavailableError(_failure(report, mongod, directory))
     return address
 
 
-def _spawn(options: dict[str, object], inherited: list[int]) -> dict[str, object]:
-    detached = 0x208  # Windows: DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP
+def _spawn(options: dict[str, object], inherited: int) -> dict[str, object]:
     with locks.no_forks:
         process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-I", "-S", supervisor.__file__, json.dumps(options)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            pass_fds=inherited,
+            pass_fds=[inherited],
             start_new_session=True,
-            creationflags=detached if sys.platform == "win32" else 0,
         )
     with process.stdout as pipe:  # type: ignore[union-attr]
-        line = pipe.readline()  # it reports, or dies: this ends
-    if sys.platform == "win32":
-        process.returncode = 0  # it lives on, and is nobody's to wait for
-    else:
-        process.wait()  # the one that was started has forked the supervisor and left
+        line = pipe.readline()  # ends when it reports or dies
+    process.wait()  # it has forked the supervisor and left
     if not line:
-        return {"error": "its supervisor ended without a word", "status": None}
+        return {"error": "its supervisor ended without a report", "status": None}
     return dict(json.loads(line))
 
 
@@ -263,10 +259,7 @@ def _failure(report: dict[str, object], mongod: Mongod, directory: Path) -> str:
 
 
 def _choose_address(directory: Path) -> str:
-    """A socket in the directory; where that cannot be, one in a private directory with a hash."""
-    if sys.platform == "win32":
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            return f"127.0.0.1:{probe.getsockname()[1]}"
+    """Return a socket's path in the directory, or in a private one where it is not valid."""
     address = str(directory / "run" / "mongod.sock")
     if _fits(address):
         return address
@@ -284,13 +277,13 @@ def _choose_address(directory: Path) -> str:
 
 
 def _fits(address: str) -> bool:
-    """Whether mongod and pymongo take it as a socket's path: some characters are syntax."""
-    odd = set(address) & set(",:[]") or not address.isprintable()
-    return not odd and len(os.fsencode(address)) <= _LONGEST_SOCKET
+    """Whether mongod and pymongo accept it as a socket's path."""
+    has_syntax = set(address) & set(",:[]") or not address.isprintable()
+    return not has_syntax and len(os.fsencode(address)) <= _MAX_SOCKET_BYTES
 
 
 def _uri(address: str) -> str:
-    return f"mongodb://{quote(address, safe=':')}"
+    return f"mongodb://{quote(address, safe='')}"
 
 
 def _log(directory: Path) -> Path:

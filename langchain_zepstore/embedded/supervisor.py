@@ -1,8 +1,8 @@
 """The process that owns an embedded mongod: starts it, restarts it, stops it after its last user.
 
-It is run by file path with ``python -I -S``, so it uses the standard library only, and as little
-of that as it can. Its arguments are one JSON object; on standard output it reports one JSON line
-to its starter: that mongod is ready, or why it is not.
+It is run by file path with ``python -I -S``, so it uses the standard library only, and little of
+it. Its argument is a JSON object; on standard output it writes one JSON line to its starter:
+``{"ready": true}``, or the error.
 """
 
 from __future__ import annotations
@@ -29,13 +29,12 @@ else:
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
     import locks
 
-LINGER = 2.0
-POLL = 0.25
-PATIENCE = 60.0
-GRACE = 60.0
-QUICK = 10.0
-QUICK_CRASHES = 5
-LOG_LIMIT = 16 << 20
+POLL_SECONDS = 0.25
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
+QUICK_CRASH_SECONDS = 10.0
+MAX_QUICK_CRASHES = 5
+MAX_LOG_BYTES = 16 << 20
 
 
 def ask(address: str, command: str = "hello", timeout: float = 5.0) -> bool:
@@ -44,13 +43,10 @@ def ask(address: str, command: str = "hello", timeout: float = 5.0) -> bool:
     fields += b"\x02$db\0" + struct.pack("<i", 6) + b"admin\0"
     document = struct.pack("<i", len(fields) + 5) + fields + b"\0"
     op_msg = struct.pack("<iiiiiB", 21 + len(document), 1, 0, 2013, 0, 0) + document
-    local = address.startswith("/")
-    host, _, port = address.rpartition(":")
     try:
-        family = getattr(socket, "AF_UNIX") if local else socket.AF_INET  # noqa: B009
-        with socket.socket(family) as connection:
+        with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(timeout)
-            connection.connect(address if local else (host, int(port)))
+            connection.connect(address)
             connection.sendall(op_msg)
             return bool(connection.recv(1))
     except OSError:
@@ -74,19 +70,18 @@ class Supervisor:
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._leave)
-        if sys.platform != "win32":
-            signal.pthread_sigmask(signal.SIG_SETMASK, [])
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
-            signal.signal(signal.SIGCHLD, lambda *_: None)  # only so that it wakes us
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler, so that it wakes us
 
     def _leave(self, *_: object) -> None:
         self.leaving = True
 
     def supervise(self) -> None:
-        """Run mongod; come back when it is gone for good."""
+        """Run mongod until it is gone for good."""
         quick_crashes = 0
         try:
-            self._succeed()
+            self._await_predecessor_exit()
             while True:
                 started = time.monotonic()
                 self._launch()
@@ -94,21 +89,21 @@ class Supervisor:
                     if self._watch(started):
                         return
                 finally:
-                    self._bury()
-                quick_crashes = quick_crashes + 1 if time.monotonic() - started < QUICK else 0
-                # A first start that fails is the starter's to explain; it would fail again.
-                if not self.reported or quick_crashes == QUICK_CRASHES:
+                    self._kill_child()
+                quick_crashes = (
+                    quick_crashes + 1 if time.monotonic() - started < QUICK_CRASH_SECONDS else 0
+                )
+                # A first start that fails would fail again: its starter raises the error.
+                if not self.reported or quick_crashes == MAX_QUICK_CRASHES:
                     self._report(error=self._reason(), status=self.child.returncode)
                     return
                 self._pause(0.2 * quick_crashes)
-        except OSError as error:  # such as a data directory that has been deleted
+        except OSError as error:  # such as a deleted data directory
             self._report(error=str(error), status=None)
 
-    def _succeed(self) -> None:
-        """Wait until the mongod of a supervisor that was killed is gone."""
-        # Only Linux kills it with its supervisor. A port may by now be a stranger's: not asked.
-        if self.address.startswith("/"):
-            ask(self.address, "shutdown")
+    def _await_predecessor_exit(self) -> None:
+        """Wait until the mongod of a killed supervisor is gone."""
+        ask(self.address, "shutdown")  # only Linux kills it with its supervisor
         try:
             lock = os.open(os.path.join(self.options["data"], "mongod.lock"), os.O_RDWR)  # noqa: PTH118
         except OSError:
@@ -120,11 +115,11 @@ class Supervisor:
 
     def _launch(self) -> None:
         log = self.options["log"]
-        if os.path.exists(log) and os.path.getsize(log) > LOG_LIMIT:  # noqa: PTH110, PTH202
+        if os.path.exists(log) and os.path.getsize(log) > MAX_LOG_BYTES:  # noqa: PTH110, PTH202
             os.replace(log, log + ".old")  # noqa: PTH105
         with open(log, "ab") as output:  # noqa: PTH123
             self.log_start = output.seek(0, os.SEEK_END)
-            # There are no threads here that preexec_fn could meet halfway.
+            # preexec_fn is safe here: this process has no threads.
             self.child = subprocess.Popen(  # noqa: S603
                 self.options["command"],
                 stdin=subprocess.DEVNULL,
@@ -135,24 +130,24 @@ class Supervisor:
             )
 
     def _watch(self, started: float) -> bool:
-        """Look after the child; True when the work is done, False when it has to start again."""
+        """Watch the child. Returns whether the work is done; otherwise it has to start again."""
         ready = False
         while True:
-            self._pause(POLL if ready else 0.02)
+            self._pause(POLL_SECONDS if ready else 0.02)
             if self.child.poll() is not None:
                 return False
             if self.leaving:
                 self._stop()
                 return True
             if not self.users.is_at(self.options["users"]):  # deleted or moved
-                return True  # buried, not stopped: that would remove the socket of a successor
+                return True  # killed, not stopped: that would remove a successor's socket
             if not ready:
                 ready = ask(self.address, timeout=1)
                 if ready:
                     self._report(ready=True)
-                elif time.monotonic() - started > PATIENCE:
-                    self._report(error=f"not ready after {PATIENCE:.0f} seconds", status=None)
-            elif self.address.startswith("/") and not os.path.exists(self.address):  # noqa: PTH110
+                elif time.monotonic() - started > START_SECONDS:
+                    self._report(error=f"not ready after {START_SECONDS:.0f} seconds", status=None)
+            elif not os.path.exists(self.address):  # noqa: PTH110
                 self._stop()
                 return False
             elif self._unused():
@@ -160,26 +155,23 @@ class Supervisor:
                 return True
 
     def _unused(self) -> bool:
-        """Whether nobody has used the server for a while; if so, newcomers wait at the lock."""
+        """Whether nobody has used the server for a while; if so, new users wait for the lock."""
         if not locks.try_lock(self.users.fd, exclusive=True):
             self.idle_since = None
             return False
         now = time.monotonic()
-        if self.idle_since is not None and now - self.idle_since >= LINGER:
+        if self.idle_since is not None and now - self.idle_since >= self.options["linger"]:
             return True
         locks.unlock(self.users.fd)
         self.idle_since = self.idle_since or now
         return False
 
     def _stop(self) -> None:
-        if sys.platform == "win32":
-            ask(self.address, "shutdown")
-        else:
-            self.child.terminate()
+        self.child.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.child.wait(GRACE)
+            self.child.wait(STOP_SECONDS)
 
-    def _bury(self) -> None:
+    def _kill_child(self) -> None:
         if self.child.poll() is None:
             self.child.kill()
             self.child.wait()
@@ -192,29 +184,29 @@ class Supervisor:
         if self.reported:
             return
         self.reported = True
-        with contextlib.suppress(OSError):  # the starter is dead; others may be waiting
+        with contextlib.suppress(OSError):  # the starter may be dead
             os.write(1, json.dumps(message).encode() + b"\n")
         nowhere = os.open(os.devnull, os.O_RDWR)
         os.dup2(nowhere, 1)
         os.close(nowhere)
 
     def _reason(self) -> str:
-        """What mongod's log gives as the cause of its end: the first error of this run."""
-        said = ""
+        """Return the cause of mongod's end: the first error of this run in its log."""
+        text = ""
         with open(self.options["log"], "rb") as log:  # noqa: PTH123
             log.seek(self.log_start)
             for line in log:
                 try:
                     entry = json.loads(line)
-                except ValueError:  # what it says before it has opened its log
-                    said = said or line.decode(errors="replace").strip()
+                except ValueError:  # written before it has opened its log
+                    text = text or line.decode(errors="replace").strip()
                     continue
                 if isinstance(entry, dict) and entry.get("s") in {"F", "E"}:
                     return _summary(entry)
         status = self.child.returncode
-        if hasattr(os, "statvfs") and not os.statvfs(self.options["log"]).f_bavail:
+        if not os.statvfs(self.options["log"]).f_bavail:
             return os.strerror(errno.ENOSPC)  # for its own log, too
-        return said or (f"killed by signal {-status}" if status < 0 else f"exit status {status}")
+        return text or (f"killed by signal {-status}" if status < 0 else f"exit status {status}")
 
 
 def _summary(entry: dict[str, Any]) -> str:
@@ -230,7 +222,7 @@ def _summary(entry: dict[str, Any]) -> str:
 
 
 def _die_with_parent() -> Any:
-    """What the child runs before mongod, so that a killed supervisor leaves no mongod behind."""
+    """Return a function for the child that makes it die with this process, where Linux can."""
     if sys.platform != "linux":
         return None
     parent, libc, set_death_signal = os.getpid(), ctypes.CDLL(None), 1
@@ -244,33 +236,26 @@ def _die_with_parent() -> Any:
 
 
 def _raise_file_limit() -> None:
-    if sys.platform != "win32":
-        import resource  # noqa: PLC0415
+    import resource  # noqa: PLC0415 - there is none on Windows
 
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = 64000 if hard == resource.RLIM_INFINITY else min(hard, 64000)
-        if soft != resource.RLIM_INFINITY and soft < wanted:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 64000 if hard == resource.RLIM_INFINITY else min(hard, 64000)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def main() -> None:
-    """Become a supervisor, as the JSON on the command line says."""
+    """Become the supervisor that the JSON on the command line describes."""
     options = json.loads(sys.argv[1])
-    if sys.platform != "win32":
-        if os.fork():
-            os._exit(0)  # the starter reaps us here, and never has to again
-        os.umask(0o077)
+    if os.fork():
+        os._exit(0)  # the starter reaps this process now and never has to again
+    os.umask(0o077)
     os.chdir("/")
-    lock = options["lock"]
-    if lock is None:  # Windows cannot hand a lock over
-        lock = os.open(options["server"], os.O_RDWR)
-        if not locks.try_lock(lock, exclusive=True):
-            return
     _raise_file_limit()
     supervisor = Supervisor(options)
     supervisor.supervise()
-    # In this order: who gets in as a user must find the server's lock free.
-    os.close(lock)
+    # In this order: a new user must find the server's lock free.
+    os.close(options["lock"])
     supervisor.users.close()
 
 

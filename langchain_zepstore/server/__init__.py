@@ -1,4 +1,4 @@
-"""The HTTP service: Zep's REST interface, and ours beside it, on any ``ZepClient``."""
+"""The HTTP service: Zep's REST interface and our additions, on any ``ZepClient``."""
 
 try:
     import fastapi  # noqa: F401 - of the extra

@@ -1,4 +1,4 @@
-"""API keys: who may ask, kept as hashes."""
+"""API keys, kept as hashes."""
 
 import hashlib
 import hmac
@@ -19,22 +19,22 @@ _HASHED = "sha256:"
 
 
 class ApiKey:
-    """A key, and what it opens. The key itself is not kept, only its SHA-256.
+    """An API key and its permissions. Only the SHA-256 of the key is kept.
 
     Args:
-        key: The key; ``sha256:`` and 64 hexadecimal digits stand for one that only its owner knows.
-        user_id: Whose sessions it sees; without one, everybody's.
+        key: The key, or ``sha256:`` and the 64 hexadecimal digits of its hash.
+        user_id: The only user whose sessions it may access; without one, all users'.
         read_only: Whether it may only read and search.
-        name: What the access log calls it.
+        name: Its name in the access log.
 
     Attributes:
         digest: The SHA-256 of the key.
-        user_id: Whose sessions it sees.
+        user_id: The only user whose sessions it may access.
         read_only: Whether it may only read and search.
-        name: What the access log calls it; the first digits of the digest if not given.
+        name: Its name in the access log; by default the first digits of the digest.
 
     Raises:
-        BadRequestError: It is empty, or no text that a header can carry, or no SHA-256.
+        BadRequestError: The key is empty, not printable ASCII, or not a SHA-256.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ def _digest(key: str) -> bytes:
 
 
 class Keys:
-    """The keys that a server knows.
+    """The keys that a server accepts.
 
     Args:
-        keys: Keys; none at all lets everybody in.
+        keys: The keys; without any, no key is asked for.
     """
 
     def __init__(self, keys: Iterable[str | ApiKey]) -> None:
@@ -82,7 +82,7 @@ class Keys:
         return len(self._keys)
 
     def find(self, key: str) -> ApiKey | None:
-        """Return what a key opens; ``None`` if it is unknown. Takes as long for any key."""
+        """Return the entry of a key; ``None`` if it is unknown. Takes the same time for any key."""
         digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
         found = None
         for each in self._keys:
@@ -92,7 +92,7 @@ class Keys:
 
 
 def from_environment() -> list[str | ApiKey]:
-    """Return the keys in ``$ZEPSTORE_API_KEYS``, which separates them by commas."""
+    """Return the keys in ``$ZEPSTORE_API_KEYS``, separated by commas."""
     return [key for part in os.environ.get(KEYS_VARIABLE, "").split(",") if (key := part.strip())]
 
 
@@ -106,19 +106,17 @@ class _Entry(BaseModel):
 
 
 def from_file(path: Path) -> list[str | ApiKey]:
-    """Return the keys in a file of JSON.
-
-    It holds a list of objects with the arguments of ``ApiKey``.
+    """Return the keys in a JSON file: a list of objects with the arguments of ``ApiKey``.
 
     Raises:
-        BadRequestError: There is no such file, or it holds something else.
+        BadRequestError: The file cannot be read or holds something else.
     """
     try:
         entries = TypeAdapter(list[_Entry]).validate_python(from_json(path.read_bytes()))
     except OSError as error:
         raise BadRequestError(f"cannot read the API keys in {path}: {error.strerror}") from error
     except ValidationError as error:
-        # Without the input: it holds keys.
+        # The input is left out: it holds keys.
         wrong = "; ".join(
             f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
             for each in error.errors(include_input=False, include_url=False)

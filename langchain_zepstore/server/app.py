@@ -1,4 +1,4 @@
-"""The application: routes, and what stands around them."""
+"""The ASGI application: routes and middleware."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from importlib.metadata import version
@@ -10,10 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from langchain_zepstore.errors import BadRequestError, ZepStoreError
-from langchain_zepstore.messages import wire
 from langchain_zepstore.server.api_keys import ApiKey, Keys, from_environment
 from langchain_zepstore.server.asgi.limits import Limits
-from langchain_zepstore.server.asgi.observability import Metrics, Observing
+from langchain_zepstore.server.asgi.observability import Metrics, Observability
 from langchain_zepstore.server.asgi.raw_paths import RawPaths
 from langchain_zepstore.server.auth import Authentication, ForbiddenError, check_method
 from langchain_zepstore.server.openapi import document
@@ -32,8 +31,7 @@ from langchain_zepstore.server.routes import (
 from langchain_zepstore.server.schemas import reasons
 from langchain_zepstore.store_client import StoreClient
 
-MAX_BODY_BYTES = 5 * 1024 * 1024
-_ZEP = "0.27.2"  # whose interface this is; its clients refuse to talk to older ones
+_ZEP = "0.27.2"  # the version of the interface; Zep's clients refuse older ones
 
 
 def create_app(
@@ -46,19 +44,19 @@ def create_app(
 ) -> FastAPI:
     """Return Zep's server on a store: an ASGI application.
 
-    Zep's interface stands under ``/api/v1`` and ``/api/v2``, what we add to it under ``/api/v1``;
+    Zep's interface stands under ``/api/v1`` and ``/api/v2``, our additions under ``/api/v1``;
     beside them ``/healthz``, ``/readyz``, ``/metrics``, ``/openapi.json`` and ``/docs``.
 
     Args:
-        client: Where the sessions are. Whoever opened it closes it.
-        api_keys: Who may ask: keys, or ``ApiKey`` objects with a user or for reading only. Without
-            them, those in ``$ZEPSTORE_API_KEYS``, separated by commas; none at all let everybody
-            in.
-        cors_origins: Which web pages may ask; by default none.
-        max_body_bytes: What a request's body may have; more is a 413. By default 5 MB, and 17 MB
-            in a request by ``ZepClient``, which sends what a document of MongoDB can hold.
+        client: The store. Whoever opened it closes it.
+        api_keys: The accepted keys: texts, or ``ApiKey`` objects with a user or for reading only.
+            Without them, those in ``$ZEPSTORE_API_KEYS``, separated by commas; without any, no key
+            is asked for.
+        cors_origins: The origins whose web pages may send requests; by default none.
+        max_body_bytes: The size of a request's body above which it is a 413. By default 5 MB, and
+            17 MB in our own media type, so that whatever a document holds passes.
         timeout: Seconds after which a body that is still coming is a 408, an answer that has not
-            begun a 503, and a reader that does not read is cut off.
+            begun a 503, and an answer that is not being read ends.
 
     Raises:
         BadRequestError: An argument cannot be used.
@@ -75,24 +73,19 @@ def create_app(
         redirect_slashes=False,
         redoc_url=None,
     )
-    outside = APIRouter(tags=["service"])
-    service.add_routes(outside, client, metrics)
-    app.include_router(outside)
+    service_routes = APIRouter(tags=["service"])
+    service.add_routes(service_routes, client, metrics)
+    app.include_router(service_routes)
     app.include_router(_routes(client, 1), prefix="/api/v1")
     app.include_router(_routes(client, 2), prefix="/api/v2", include_in_schema=False)
-    _tell_failures(app)
+    _handle_errors(app)
     document(app, with_keys=bool(keys))
 
-    # From the inside out.
+    # The last one added is the outermost.
     app.add_middleware(Authentication, keys=keys)
+    app.add_middleware(Limits, max_body=max_body_bytes, seconds=timeout)
     app.add_middleware(
-        Limits,
-        body=max_body_bytes or MAX_BODY_BYTES,
-        exact_body=max_body_bytes or wire.MAX_BODY_BYTES,
-        seconds=timeout,
-    )
-    app.add_middleware(
-        Observing,
+        Observability,
         metrics=metrics,
         headers=[(b"x-zep-version", f"{_ZEP}-zepstore.{own}".encode())],
     )
@@ -127,7 +120,7 @@ def _routes(client: StoreClient, version: int) -> APIRouter:
     return router
 
 
-def _tell_failures(app: FastAPI) -> None:
+def _handle_errors(app: FastAPI) -> None:
     handlers: list[tuple[type[Exception], Callable[[Any], Response]]] = [
         (ZepStoreError, error_response),
         (ForbiddenError, lambda error: text_response(403, str(error))),
@@ -141,14 +134,14 @@ def _tell_failures(app: FastAPI) -> None:
         ),
         (Exception, lambda _: text_response(500, "internal server error")),
     ]
-    for kind, tell in handlers:
-        app.add_exception_handler(kind, _handler(tell))
+    for error_class, respond in handlers:
+        app.add_exception_handler(error_class, _handler(respond))
 
 
 def _handler(
-    tell: Callable[[Any], Response],
+    respond: Callable[[Any], Response],
 ) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def handle(_: Request, error: Exception) -> Response:
-        return tell(error)
+        return respond(error)
 
     return handle

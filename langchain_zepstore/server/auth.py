@@ -1,4 +1,4 @@
-"""Who asks, and what of the store they may see and change."""
+"""Authorization: what an API key may read and write."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,25 +16,22 @@ from langchain_zepstore.store_client import StoreClient
 
 _OPEN = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_READING = (
-    "/search",
-    "/list-sessions",
-    "/recent-sessions",
-)  # routes that need a body to say what they look for
+# Each is a POST only because the query is in its body.
+_READING = ("/search", "/list-sessions", "/recent-sessions")
 
 
 class ForbiddenError(Exception):
-    """The key does not open this."""
+    """The key does not allow this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What the one who asks may see and change.
+    """The authorization of a request.
 
     Attributes:
-        user_id: Whose sessions; ``None``: everybody's.
-        read_only: Whether nothing may be changed.
-        name: What the access log calls the key.
+        user_id: The only user whose sessions are allowed; ``None`` allows all.
+        read_only: Whether writing is forbidden.
+        name: The key's name in the access log.
     """
 
     user_id: str | None = None
@@ -42,19 +39,19 @@ class Access:
     name: str | None = None
 
     def whole(self) -> None:
-        """Check that everything is open.
+        """Check that all users are allowed.
 
         Raises:
-            ForbiddenError: Only one user's sessions are.
+            ForbiddenError: The key is for one user.
         """
         if self.user_id is not None:
             raise ForbiddenError("this API key is for one user")
 
     def user(self, user_id: str | None) -> str | None:
-        """Return whose sessions a request is about; a key for one user is about that one.
+        """Return the user that a request is limited to: with a key for one user, that user.
 
         Raises:
-            ForbiddenError: They are another user's.
+            ForbiddenError: The request asks for another user.
         """
         if self.user_id is None or user_id == self.user_id:
             return user_id
@@ -63,20 +60,20 @@ class Access:
         return self.user_id
 
     def same_user(self, user_id: str) -> str:
-        """Check that a user may be seen and return the id.
+        """Check that a user is allowed and return the id.
 
         Raises:
-            NotFoundError: It is another than the key's.
+            NotFoundError: The key is for another user.
         """
         if self.user_id not in (None, user_id):
             raise NotFoundError(f"there is no user {user_id!r}")
         return user_id
 
     async def session(self, client: StoreClient, session_id: str) -> str:
-        """Check that a session, live or deleted, may be seen and return its id.
+        """Check that a session, live or deleted, is allowed and return its id.
 
         Raises:
-            NotFoundError: It is not the key's user's.
+            NotFoundError: The session is not the key's user's.
         """
         if self.user_id is not None:
             found = await client.arun(lambda store: store.sessions.find(session_id))
@@ -85,7 +82,7 @@ class Access:
         return session_id
 
     async def may_see(self, client: StoreClient, session_id: str) -> bool:
-        """Whether a session may be seen, where an unknown one looks empty."""
+        """Whether a session is allowed, for routes on which an unknown one looks empty."""
         try:
             await self.session(client, session_id)
         except NotFoundError:
@@ -95,18 +92,18 @@ class Access:
     async def session_to_add_to(
         self, client: StoreClient, session_id: str, metadata: dict[str, Any] | None
     ) -> str:
-        """Make sure that messages may be added to a session, and return its id.
+        """Check that messages may be added to a session and return its id.
 
-        One that does not exist becomes the key's user's, with this metadata, before anything is
-        added: another's that comes into being at the same moment must not get the messages.
+        A session that does not exist is created for the key's user, with this metadata, before
+        anything is added: one that another user creates meanwhile must not get the messages.
 
         Raises:
-            NotFoundError: It is not the key's user's.
+            NotFoundError: The session is not the key's user's.
         """
         if self.user_id is not None:
             found = await client.arun(lambda store: store.sessions.find(session_id))
             if found is None:
-                await self.make_user(client)
+                await self.ensure_user(client)
                 with suppress(AlreadyExistsError):
                     await client.memory.aadd_session(
                         Session(session_id=session_id, user_id=self.user_id, metadata=metadata)
@@ -114,8 +111,8 @@ class Access:
             await self.session(client, session_id)
         return session_id
 
-    async def make_user(self, client: StoreClient) -> None:
-        """Make sure that the key's user exists."""
+    async def ensure_user(self, client: StoreClient) -> None:
+        """Create the key's user if it does not exist."""
         if self.user_id is not None:
             try:
                 await client.user.aget(self.user_id)
@@ -125,17 +122,17 @@ class Access:
 
 
 def access_of(request: Request) -> Access:
-    """Return what the one who asks may see and change."""
+    """Return the authorization of a request."""
     access: Access = request.scope["zepstore.access"]
     return access
 
 
 class Authentication:
-    """Lets in who has a key.
+    """Refuses requests without a valid key.
 
     Args:
-        app: What is behind it.
-        keys: The keys; none lets everybody in.
+        app: The next application.
+        keys: The valid keys; without any, no key is asked for.
     """
 
     def __init__(self, app: ASGIApp, keys: Keys) -> None:
@@ -143,7 +140,7 @@ class Authentication:
         self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request, as ASGI has it."""
+        """Handle an ASGI call."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -167,10 +164,10 @@ class Authentication:
 
 
 async def check_method(request: Request) -> None:
-    """Check that a key for reading only reads; a search is a reading too.
+    """Check that a read-only key is not used for writing.
 
     Raises:
-        ForbiddenError: It would change something.
+        ForbiddenError: It is.
     """
     reads = request.method in _SAFE or request.scope["route"].path.endswith(_READING)
     if access_of(request).read_only and not reads:

@@ -1,4 +1,4 @@
-"""What OpenAPI says of bodies and answers that routes read and write themselves."""
+"""The OpenAPI schema of bodies and answers that routes read and write themselves."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from langchain_zepstore.models import MemorySearchResult, Message, Summary, UTCD
 
 _REF = "#/components/schemas/{model}"
 _FAILURES = {
-    400: "The request cannot be carried out; the text says why.",
+    400: "The request is invalid; the text says why.",
     401: "The key is missing or unknown.",
-    403: "The key does not open this.",
-    404: "There is no such thing, or it is deleted.",
+    403: "The key does not allow this.",
+    404: "Not found, or deleted.",
     408: "The body came too slowly.",
     413: "The body is too large.",
-    501: "Zep has this, this server has not.",
+    501: "Not implemented by this server.",
     503: "The store cannot be reached; try again.",
 }
 _ALWAYS = (401, 403, 408, 413, 503)
@@ -56,14 +56,14 @@ class MessagesAnswer(BaseModel):
 
 
 class SearchAnswer(MemorySearchResult):
-    """Something that was found."""
+    """A search result."""
 
     message: MessageAnswer | None = None
     embedding: list[float] | None = None
 
 
 class SummaryInputAnswer(BaseModel):
-    """A session's summary, and what was said after it."""
+    """A session's summary and the messages after it."""
 
     summary: Summary | None
     messages: list[MessageAnswer]
@@ -71,13 +71,13 @@ class SummaryInputAnswer(BaseModel):
 
 
 class SummaryAnswer(BaseModel):
-    """A summary as it is kept; null if another is there by now, or its messages are deleted."""
+    """The stored summary; null if it was replaced meanwhile or its messages are deleted."""
 
     summary: Summary | None
 
 
 class EmbedAnswer(BaseModel):
-    """What came of making vectors."""
+    """Progress of making vectors."""
 
     total: int
     seen: int
@@ -93,7 +93,7 @@ class IndexAnswer(BaseModel):
 
 
 class PurgeAnswer(BaseModel):
-    """How many were removed."""
+    """Counts of what was removed."""
 
     messages: int
     sessions: int
@@ -120,7 +120,7 @@ class EraseAnswer(PurgeAnswer):
 
 
 def failures(*statuses: int) -> Responses:
-    """Return what a route may answer when it fails."""
+    """Return the error responses of a route."""
     return {
         status: {"description": _FAILURES[status], "content": _TEXT}
         for status in sorted({*statuses, *_ALWAYS})
@@ -128,7 +128,7 @@ def failures(*statuses: int) -> Responses:
 
 
 def accepts(body: type[Any]) -> dict[str, Any]:
-    """Return what a route says of the body that it reads."""
+    """Return the schema of the body that a route reads itself."""
     schema = {"$ref": _REF.format(model=body.__name__)}
     _BODIES[body.__name__] = body
     return {"requestBody": {"required": True, "content": {PLAIN: {"schema": schema}}}}
@@ -138,7 +138,7 @@ _BODIES: dict[str, type[Any]] = {}
 
 
 def document(app: FastAPI, *, with_keys: bool) -> None:
-    """Let an application describe itself truly."""
+    """Add the bodies that routes read themselves to an application's OpenAPI schema."""
 
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:

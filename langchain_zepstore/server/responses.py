@@ -1,4 +1,4 @@
-"""What the server answers: models as JSON, errors as status and text."""
+"""Responses: models as JSON, errors as status and text."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -36,13 +36,15 @@ _HIDDEN = {503: "the store cannot be reached", 500: "internal server error"}
 
 
 def text_response(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Return an error as Zep tells one: a text and a newline."""
+    """Return a status with a line of text, Zep's form of an error."""
     return PlainTextResponse(text + "\n", status, dict(headers or {}))
 
 
 def error_response(error: errors.ZepStoreError) -> Response:
-    """Return what an error is to the one who asked; what went wrong inside only the log knows."""
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    """Return the response for an error. The cause of a 5xx goes to the log only."""
+    status = next(
+        (status for error_class, status in _STATUS if isinstance(error, error_class)), 500
+    )
     headers = {ERROR_HEADER: type(error).__name__}
     if status in _HIDDEN:
         _LOG.error("%s: %s", type(error).__name__, error)
@@ -54,11 +56,11 @@ def error_response(error: errors.ZepStoreError) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Writes answers to one request.
+    """Makes the responses to one request.
 
     Attributes:
         is_exact: Whether values that JSON cannot hold are marked (see ``wire``).
-        version: Of Zep's interface: 1, or 2, whose messages have a ``role_type``.
+        version: The version of Zep's interface; in 2, messages have a ``role_type``.
     """
 
     is_exact: bool
@@ -66,7 +68,7 @@ class Answers:
 
     @classmethod
     def to(cls, request: Request, version: int = 1) -> "Answers":
-        """Return what writes answers to a request."""
+        """Return the ``Answers`` for a request."""
         return cls(EXACT in request.headers.get("accept", ""), version)
 
     def json(
@@ -77,7 +79,7 @@ class Answers:
 
     @property
     def media_type(self) -> str:
-        """What the JSON is called."""
+        """The media type of the JSON."""
         return EXACT if self.is_exact else PLAIN
 
     def message(self, message: Message) -> Response:
@@ -124,7 +126,7 @@ class Answers:
         return self.json(self.user_fields(user), status)
 
     def results(self, results: Iterable[MemorySearchResult]) -> Response:
-        """Return what a search found."""
+        """Return the results of a search."""
         return self.json(
             [
                 {
@@ -146,5 +148,5 @@ class Answers:
 
 
 def ok_response() -> Response:
-    """Return Zep's word for done."""
+    """Return "OK", Zep's answer of success."""
     return PlainTextResponse("OK")

@@ -1,4 +1,4 @@
-"""Running the server: uvicorn on an address, with one process or several."""
+"""Running the server: uvicorn on an address, in one process or more."""
 
 import gc
 import ipaddress
@@ -20,27 +20,30 @@ from fastapi import FastAPI
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.server.api_keys import KEYS_VARIABLE, ApiKey, from_environment, from_file
 from langchain_zepstore.server.app import create_app
-from langchain_zepstore.server.protocol import LimitedProtocol
+from langchain_zepstore.server.asgi.limits import MAX_HEAD_BYTES
+from langchain_zepstore.server.asgi.observability import ACCESS_LOG
 from langchain_zepstore.store_client import StoreClient
 
-_SETTINGS_VARIABLE = "ZEPSTORE_SERVING"  # how worker processes learn what to serve
-_KEEP_ALIVE = 75  # seconds; longer than clients keep a connection they do not use
-_GRACE = 30  # seconds for what is in flight when the server is told to stop
+_SETTINGS_VARIABLE = "ZEPSTORE_SERVING"  # passes the settings to worker processes
+_KEEP_ALIVE = 75  # seconds; longer than clients keep an idle connection
+_GRACE = 30  # seconds for requests in flight when the server is stopped
+_MAX_CONNECTIONS = 10_000  # beyond them the answer is a 503
 
 
 @dataclass(frozen=True)
 class Serving:
-    """What is served, and how.
+    """The settings of a server process.
 
     Attributes:
         url: The store, as for ``ZepClient``.
         database: As for ``ZepClient``.
         timeout: As for ``ZepClient``.
-        embeddings: Where they are in Python, ``module:name``: LangChain's ``Embeddings``, or what
-            returns them when it is called.
+        embeddings: LangChain's ``Embeddings``, or a callable that returns them, as
+            ``module:name``.
         language: As for ``ZepClient``.
-        api_keys: A file of keys (see ``keys``); without one ``$ZEPSTORE_API_KEYS`` has them.
+        api_keys: A JSON file of keys; without one, those in ``$ZEPSTORE_API_KEYS``.
         cors_origins: As for ``create_app``.
+        max_body: As ``max_body_bytes`` of ``create_app``.
     """
 
     url: str | None = None
@@ -50,9 +53,10 @@ class Serving:
     language: str | None = None
     api_keys: str | None = None
     cors_origins: Sequence[str] = ()
+    max_body: int | None = None
 
     def keys(self) -> list[str | ApiKey]:
-        """Return the keys that are let in.
+        """Return the accepted keys.
 
         Raises:
             BadRequestError: They cannot be read.
@@ -60,8 +64,8 @@ class Serving:
         return from_file(Path(self.api_keys)) if self.api_keys else from_environment()
 
     def app(self) -> FastAPI:
-        """Return an application with a client of its own, which ends with it."""
-        # motor hands every call to a thread, which then waits for the loop's to let go of the GIL.
+        """Return an application with a client of its own, closed at its shutdown."""
+        # motor hands every call to a thread, which then waits for the GIL.
         client = StoreClient(
             self.url,
             database=self.database,
@@ -70,11 +74,16 @@ class Serving:
             language=self.language,
             async_driver="pymongo",
         )
-        app = create_app(client, api_keys=self.keys(), cors_origins=self.cors_origins)
+        app = create_app(
+            client,
+            api_keys=self.keys(),
+            cors_origins=self.cors_origins,
+            max_body_bytes=self.max_body,
+        )
 
         @asynccontextmanager
         async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-            # What is imported stays; collections that look through all of it stop the loop.
+            # Imported modules stay; a garbage collection of them all would stop the loop.
             gc.collect()
             gc.freeze()
             async with client:
@@ -84,20 +93,20 @@ class Serving:
         return app
 
 
-def _imported(place: str) -> Any:
-    """Return the embeddings at a place in Python.
+def _imported(name: str) -> Any:
+    """Return the embeddings named ``module:attribute``.
 
     Raises:
         BadRequestError: There are none.
     """
-    module, _, name = place.partition(":")
+    module, _, attribute = name.partition(":")
     try:
-        found = getattr(import_module(module), name)
-        # A class or a function; embeddings themselves are never called.
+        found = getattr(import_module(module), attribute)
+        # Embeddings that happen to be callable are not called.
         return found() if isinstance(found, type) or isroutine(found) else found
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise BadRequestError(
-            f"there are no embeddings at {place!r} ({error}); name them as module:name"
+            f"there are no embeddings at {name!r} ({error}); name them as module:name"
         ) from error
 
 
@@ -110,17 +119,17 @@ def app_of_worker() -> FastAPI:
 def serve(
     serving: Serving, *, host: str, port: int, workers: int = 1, insecure: bool = False
 ) -> None:
-    """Serve until told to stop; then finish what is in flight.
+    """Serve until stopped, then finish the requests in flight.
 
     Args:
-        serving: What.
+        serving: The settings.
         host: The address to listen on.
         port: The port; 0 takes a free one.
-        workers: How many processes.
-        insecure: Also without keys on an address that others can reach.
+        workers: The number of processes.
+        insecure: Allows an address that others can reach without keys.
 
     Raises:
-        BadRequestError: An argument cannot be used, or the address would be open to everybody.
+        BadRequestError: An argument is invalid, or the address would be open to everybody.
     """
     if not serving.keys() and not insecure and not _is_loopback(host):
         raise BadRequestError(
@@ -130,7 +139,9 @@ def serve(
     options: dict[str, Any] = {
         "host": host,
         "port": port,
-        "http": LimitedProtocol,
+        "http": "h11",
+        "h11_max_incomplete_event_size": MAX_HEAD_BYTES,
+        "limit_concurrency": _MAX_CONNECTIONS,
         "ws": "none",
         "lifespan": "on",
         "access_log": False,
@@ -148,10 +159,15 @@ def serve(
 
 
 def log_to_stderr() -> None:
-    """Let the server's log, uvicorn's and the accesses go where a process keeper reads them."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    for name in ("uvicorn", "langchain_zepstore"):
+    """Log to stderr: the access log as JSON lines, the rest as text."""
+    text, json_lines = "%(asctime)s %(levelname)s %(name)s %(message)s", "%(message)s"
+    for name, form in (
+        ("uvicorn", text),
+        ("langchain_zepstore", text),
+        (ACCESS_LOG.name, json_lines),
+    ):
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter(form))
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)
         logger.handlers = [handler]

@@ -1,7 +1,7 @@
-"""Answers that may be longer than memory: read and written page by page.
+"""Responses that may not fit in memory: read and written page by page.
 
-The first page is there before an answer begins: what goes wrong by then has a status of its own.
-When reading fails later, the connection ends before the answer does, and nobody takes it for whole.
+The first page is read before the response begins, so an error until then has its own status. When
+reading fails later, the connection is closed before the end, so the response cannot look complete.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,13 +13,13 @@ from langchain_zepstore.core.operation import Page
 from langchain_zepstore.messages.wire import Fields, to_json
 
 PAGE = 1000
-"""How many objects are read at once."""
+"""The number of objects read at once."""
 
-_PART = 2**16  # bytes; a slow reader has the whole time limit for each
+_PART = 2**16  # bytes; the time limit holds for each
 
 T = TypeVar("T")
 Fetch = Callable[[Any], Awaitable[Page[T]]]
-"""Returns the page after a page's cursor; the first one after ``None``."""
+"""Returns the page after a cursor, the first one after ``None``."""
 
 
 async def json_array(
@@ -29,14 +29,14 @@ async def json_array(
     media_type: str,
     around: tuple[bytes, bytes] = (b"", b""),
 ) -> Response:
-    """Return all that there is after a cursor, as a JSON array.
+    """Return all items after a cursor as a JSON array.
 
     Args:
         fetch: Reads a page.
         after: A page's cursor, or ``None``.
-        fields_of: Makes an object of what was read.
-        media_type: What the JSON is called.
-        around: What stands before and behind the array.
+        fields_of: Returns the JSON object of an item.
+        media_type: The media type of the JSON.
+        around: The text before and after the array.
     """
     first = await fetch(after)
 
@@ -54,7 +54,7 @@ async def json_array(
 async def json_lines(
     fetch: Fetch[T], after: Any, fields_of: Callable[[T], Fields], media_type: str
 ) -> Response:
-    """Return all that there is after a cursor, as an object per line."""
+    """Return all items after a cursor as JSON lines."""
     first = await fetch(after)
 
     async def objects() -> AsyncIterator[bytes]:
@@ -65,7 +65,7 @@ async def json_lines(
 
 
 def encoded_lines(page: Page[T], fields_of: Callable[[T], Fields]) -> bytes:
-    """Return a page, an object per line."""
+    """Return a page as JSON lines."""
     return b"".join(to_json(fields_of(item)) + b"\n" for item in page.items)
 
 

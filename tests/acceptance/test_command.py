@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from langchain_zepstore import Memory, Message, ZepClient
+from langchain_zepstore import BadRequestError, Memory, Message, ZepClient
 from tests.support.commands import ran, serving
 
 SAID = Memory(messages=[Message(role="user", content="hello")])
@@ -52,6 +52,17 @@ def test_it_ends_without_a_word_of_trouble(mongo_url: str, number: signal.Signal
         assert time.monotonic() - begun < 15
         assert status in (0, 130, -number)
         assert "Traceback" not in server.log, server.log
+
+
+@pytest.mark.promise("what a document holds passes over HTTP; --max-body sets another limit")
+def test_the_limit_of_a_body_is_an_option(mongo_url: str) -> None:
+    options = ("--url", mongo_url, "--database", "command", "--max-body", "1000")
+    with serving(*options) as server, ZepClient(server.url) as client:
+        client.memory.add_memory("limited", SAID)
+        with pytest.raises(BadRequestError, match="larger than 1,000 bytes"):
+            client.memory.add_memory(
+                "limited", Memory(messages=[Message(role="user", content="x" * 1000)])
+            )
 
 
 @pytest.mark.promise("it ends when told to; several processes share the address")

@@ -16,6 +16,8 @@ from langchain_zepstore.embedded import supervisor
 
 T = TypeVar("T")
 
+LINGER = 0.3  # seconds that a server stays after its last user here, instead of two
+
 # Only the room under test: importing the rest takes a second per process.
 CHILD = """
 import os, signal, subprocess, sys, time, types
@@ -24,16 +26,18 @@ package.__path__ = [sys.argv[1]]
 sys.modules["langchain_zepstore"] = package
 from langchain_zepstore.embedded.server import EmbeddedServer
 from langchain_zepstore.errors import StoreUnavailableError
-server = EmbeddedServer(sys.argv[2])
+server = EmbeddedServer(sys.argv[2], linger=float(sys.argv[3]))
 """
 
 
-def child(home: Path, body: str, *before: str, **options: Any) -> subprocess.Popen[str]:
+def child(
+    home: Path, body: str, *before: str, linger: float = LINGER, **options: Any
+) -> subprocess.Popen[str]:
     """Start a process that has a ``server`` on a directory; ``before`` comes before its command."""
     return subprocess.Popen(
         [
             *(*before, sys.executable, "-W", "error", "-c", CHILD + body),
-            *(langchain_zepstore.__path__[0], str(home)),
+            *(langchain_zepstore.__path__[0], str(home), str(linger)),
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -50,11 +54,11 @@ def ended(process: subprocess.Popen[str]) -> str:
     return out
 
 
-def until(condition: Callable[[], T], seconds: float = 20) -> T:
+def until(condition: Callable[[], T], seconds: float = 60) -> T:
     """Wait for a condition and return what it is then."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
-        assert time.monotonic() < deadline, "it did not come about in time"
+        assert time.monotonic() < deadline, "the condition did not hold in time"
         time.sleep(0.02)
     return result
 

@@ -1,4 +1,4 @@
-"""How much a request may bring, and how long it may take."""
+"""Limits on the size of a request and on the time it may take."""
 
 import asyncio
 from contextlib import suppress
@@ -7,106 +7,122 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from langchain_zepstore.messages.wire import EXACT
+from langchain_zepstore.messages import wire
 from langchain_zepstore.server.responses import text_response
 
-_DISCARDED = 20  # times as much as a body may have is read without being kept
+MAX_HEAD_BYTES = 32 * 1024
+MAX_BODY_BYTES = 5 * 2**20
+
+_MAX_DISCARDED = 20  # times the size of a body
 
 
 class TooLargeError(Exception):
-    """The body is larger than the server takes."""
+    """The body is larger than allowed."""
 
 
 class Limits:
-    """Refuses bodies that are too large, and gives up what takes too long.
+    """Refuses heads and bodies that are too large and ends requests that take too long.
 
     Args:
-        app: What is behind it.
-        body: How many bytes a body may have.
-        exact_body: How many bytes one in our own media type may have.
-        seconds: How long the answer may take to begin, and then each part of it to be taken.
+        app: The next application.
+        max_body: The size of a body in bytes; by default it depends on the media type.
+        seconds: The time until the answer begins, and until each part of it has been sent.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, body: int, exact_body: int | None = None, seconds: float
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, max_body: int | None, seconds: float) -> None:
         self._app = app
-        self._body = body
-        self._exact_body = exact_body or body
+        self._max_body = max_body
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request, as ASGI has it."""
+        """Handle an ASGI call."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        is_exact = headers.get("content-type", "").startswith(EXACT)
-        most = self._exact_body if is_exact else self._body
-        length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length[:20]) > most:
-            # One who waits for leave to send sends nothing.
-            waits = headers.get("expect", "").lower() == "100-continue"
-            await self._refuse(scope, receive, send, most, more=not waits)
+        if _head_bytes(scope) > MAX_HEAD_BYTES:
+            refusal = text_response(431, "the head of the request is too large", _CLOSE)
+            await refusal(scope, receive, send)
             return
-        whole = length == "0" and "transfer-encoding" not in headers
-        exchange = _Exchange(receive, send, most, self._seconds, whole=whole)
+        headers = Headers(scope=scope)
+        max_body = self._max_body_of(headers)
+        length = headers.get("content-length", "0")
+        if length.isdecimal() and int(length[:20]) > max_body:
+            # With ``Expect: 100-continue`` no body has been sent yet.
+            waits = headers.get("expect", "").lower() == "100-continue"
+            await self._refuse(scope, receive, send, max_body, more=not waits)
+            return
+        complete = length == "0" and "transfer-encoding" not in headers
+        exchange = _Exchange(receive, send, max_body, self._seconds, complete=complete)
         try:
             async with exchange.time_limit:
                 await self._app(scope, exchange.receive, exchange.send)
         except TooLargeError:
-            await self._refuse(scope, receive, send, most, more=not exchange.is_whole)
+            await self._refuse(scope, receive, send, max_body, more=not exchange.is_complete)
         except ClientDisconnect:
-            return  # nobody is left to answer
+            return
         except TimeoutError:
             if not exchange.time_limit.expired():
                 raise
             if exchange.has_begun:
-                return  # a reader that does not read: the connection is closed
+                return  # the server closes the connection
             late = (503, "the answer took too long")
-            if not exchange.is_whole:
+            if not exchange.is_complete:
                 late = (408, "the body is too slow")
-            await text_response(*late, {"Connection": "close"})(scope, receive, send)
+            await text_response(*late, _CLOSE)(scope, receive, send)
+
+    def _max_body_of(self, headers: Headers) -> int:
+        if self._max_body is not None:
+            return self._max_body
+        is_exact = headers.get("content-type", "").startswith(wire.EXACT)
+        return wire.MAX_BODY_BYTES if is_exact else MAX_BODY_BYTES
 
     async def _refuse(
-        self, scope: Scope, receive: Receive, send: Send, most: int, *, more: bool
+        self, scope: Scope, receive: Receive, send: Send, max_body: int, *, more: bool
     ) -> None:
-        # One who still sends would not read the answer, but meet a closed connection.
+        # A client that is still sending reads the answer only after its body.
         with suppress(TimeoutError):
             async with asyncio.timeout(self._seconds):
-                left = _DISCARDED * most
+                left = _MAX_DISCARDED * max_body
                 while more and left > 0:
                     message = await receive()
                     left -= len(message.get("body", b""))
                     more = message.get("more_body", False)
-        text = f"the body is larger than {most:,} bytes"
-        await text_response(413, text, {"Connection": "close"})(scope, receive, send)
+        text = f"the body is larger than {max_body:,} bytes"
+        await text_response(413, text, _CLOSE)(scope, receive, send)
+
+
+_CLOSE = {"Connection": "close"}
+
+
+def _head_bytes(scope: Scope) -> int:
+    headers = sum(len(name) + len(value) for name, value in scope["headers"])
+    return len(scope["path"]) + len(scope["query_string"]) + headers
 
 
 class _Exchange:
     """A request and its answer, counted and timed.
 
     Attributes:
-        is_whole: Whether the body has come.
-        has_begun: Whether the answer has.
-        time_limit: Ends what takes too long.
+        is_complete: Whether the whole body has been received.
+        has_begun: Whether the answer has begun.
+        time_limit: Cancels the application when it expires.
     """
 
     def __init__(
-        self, receive: Receive, send: Send, most: int, seconds: float, *, whole: bool
+        self, receive: Receive, send: Send, max_body: int, seconds: float, *, complete: bool
     ) -> None:
-        self.is_whole = whole
+        self.is_complete = complete
         self.has_begun = False
         self.time_limit = asyncio.timeout(seconds)
         self._receive = receive
         self._send = send
-        self._left = most
+        self._left = max_body
         self._seconds = seconds
 
     async def receive(self) -> Message:
         message = await self._receive()
         self._left -= len(message.get("body", b""))
-        self.is_whole = self.is_whole or not message.get("more_body")
+        self.is_complete = self.is_complete or not message.get("more_body")
         if self._left < 0:
             raise TooLargeError
         return message
@@ -115,9 +131,9 @@ class _Exchange:
         self.has_begun = True
         self._reschedule(asyncio.get_running_loop().time() + self._seconds)
         await self._send(message)
-        # Until there is more to send, it is we who are waited for.
+        # The time between two parts is the application's.
         self._reschedule(None)
 
     def _reschedule(self, when: float | None) -> None:
-        if not self.time_limit.expired():  # it may be about to end what is sent here
+        if not self.time_limit.expired():  # a cancellation may be on its way
             self.time_limit.reschedule(when)

@@ -1,7 +1,8 @@
-"""What is told of requests: metrics for Prometheus, and a log of one JSON object per request."""
+"""Metrics for Prometheus and an access log of one JSON object per request."""
 
 import logging
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -9,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from langchain_zepstore.messages.wire import to_json
 
-_ACCESS_LOG = logging.getLogger("langchain_zepstore.server.auth")
+ACCESS_LOG = logging.getLogger("langchain_zepstore.server.access")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _PREFIXES = ("/api/v1", "/api/v2")
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
@@ -19,7 +20,7 @@ class Metrics:
     """Counts and times requests.
 
     Attributes:
-        registry: What Prometheus reads.
+        registry: The metrics of one application.
     """
 
     def __init__(self) -> None:
@@ -44,13 +45,13 @@ class Metrics:
         )
 
 
-class Observing:
-    """Notes what came of every request. No parameter, no content, no key is noted.
+class Observability:
+    """Measures and logs every request, without its parameters, contents or key.
 
     Args:
-        app: What is behind it.
-        metrics: Where to count.
-        headers: What goes with every answer.
+        app: The next application.
+        metrics: The metrics to update.
+        headers: Added to every answer.
     """
 
     def __init__(
@@ -61,19 +62,19 @@ class Observing:
         self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request, as ASGI has it."""
+        """Handle an ASGI call."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         begun, status, read, sent = time.perf_counter(), 500, 0, 0
 
-        async def noted_receive() -> Message:
+        async def counting_receive() -> Message:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
             return message
 
-        async def noted_send(message: Message) -> None:
+        async def counting_send(message: Message) -> None:
             nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -83,21 +84,22 @@ class Observing:
 
         self._metrics.under_way.inc()
         try:
-            await self._app(scope, noted_receive, noted_send)
+            await self._app(scope, counting_receive, counting_send)
         finally:
             self._metrics.under_way.dec()
-            self._note(scope, status, time.perf_counter() - begun, read, sent)
+            self._record(scope, status, time.perf_counter() - begun, read, sent)
 
-    def _note(self, scope: Scope, status: int, seconds: float, read: int, sent: int) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float, read: int, sent: int) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         route = _route(scope)
         self._metrics.seconds.labels(method, route, status).observe(seconds)
         self._metrics.read.inc(read)
         self._metrics.sent.inc(sent)
-        if not _ACCESS_LOG.isEnabledFor(logging.INFO):
+        if not ACCESS_LOG.isEnabledFor(logging.INFO):
             return
         access: Any = scope.get("zepstore.access")
         entry = {
+            "time": datetime.now(UTC),
             "method": method,
             "path": scope["path"],
             "route": route,
@@ -108,7 +110,7 @@ class Observing:
             "client": (scope.get("client") or [None])[0],
             "key": access.name if access else None,
         }
-        _ACCESS_LOG.info("%s", to_json(entry).decode())
+        ACCESS_LOG.info("%s", to_json(entry).decode())
 
 
 def _route(scope: Scope) -> str:

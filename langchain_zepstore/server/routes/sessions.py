@@ -46,7 +46,7 @@ def add_routes(router: APIRouter, client: StoreClient) -> None:
         access = access_of(request)
         user_id = access.user(body.user_id)
         if user_id is not None and user_id == access.user_id:
-            await access.make_user(client)
+            await access.ensure_user(client)
             await _check_not_others(client, request, body.session_id)
         created = await client.memory.aadd_session(body.session(body.session_id, user_id))
         return Answers.to(request).session(created, 201)

@@ -66,7 +66,7 @@ def refusal(server: EmbeddedServer) -> str:
 def test_killing_it_under_acknowledged_writes_loses_none(home, victim):
     server = EmbeddedServer(home)
     uri = server.open()
-    acknowledged, failures, done = [], [], threading.Event()
+    acknowledged, done = [], threading.Event()
 
     def write():
         number = 0
@@ -78,23 +78,21 @@ def test_killing_it_under_acknowledged_writes_loses_none(home, victim):
                             messages.insert_one({"_id": number})
                         acknowledged.append(number)
                         number += 1
-            except pymongo.errors.ConnectionFailure as error:
-                failures.append(error)
+            except pymongo.errors.ConnectionFailure:
                 server.ensure()
 
     writer = threading.Thread(target=write)
     writer.start()
-    for kills in range(1, 4):
+    for _ in range(3):
         enough = len(acknowledged) + 30
         until(lambda enough=enough: len(acknowledged) > enough)
         server_process = mongod(home)
         (server_process if victim == "mongod" else server_process.parent()).kill()
         until(lambda server_process=server_process: not alive(server_process))
-        until(lambda kills=kills: len(failures) >= kills)
     enough = len(acknowledged) + 30
     until(lambda: len(acknowledged) > enough)
     done.set()
-    writer.join(30)
+    writer.join(60)
     assert not writer.is_alive()
     with connected(server.ensure()) as messages:
         stored = {document["_id"] for document in messages.find()}
@@ -173,7 +171,7 @@ def test_a_mongod_without_a_supervisor_is_replaced(home):
     until(lambda: supervisor_module.ask(str(home / "run/mongod.sock")))
     with connected(server.open()) as messages:
         messages.insert_one({})
-    assert orphan.wait(20) == 0
+    assert orphan.wait(60) == 0
     assert mongod(home).parent().pid == supervisors(home)[0].pid
     server.close()
 
@@ -182,7 +180,7 @@ def test_a_mongod_that_keeps_crashing_is_given_up_and_the_next_call_begins_anew(
     server = EmbeddedServer(home)
     server.open()
     [first] = supervisors(home)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while alive(first):
         assert time.monotonic() < deadline
         for process in mongods(home):

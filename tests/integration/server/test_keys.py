@@ -514,6 +514,7 @@ def test_the_command_takes_keys_from_the_environment_and_logs_none_of_them(
         assert last["bytes_in"] == len(body)
         assert last["bytes_out"] == len(b"OK")
         assert (last["method"], last["route"]) == ("POST", "/api/v1/sessions/{session_id}/memory")
+        assert last["path"] == "/api/v1/sessions/a%0Ab%22/memory"
         assert last["client"] == "127.0.0.1"
         for hidden in (*keys, "nobody is to read this", "in-the-query", "Traceback"):
             assert hidden not in served.log

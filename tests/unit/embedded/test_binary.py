@@ -226,6 +226,3 @@ def test_the_command_line_opens_no_other_door(find, tmp_path):
     command = mongod.command("/d/x.sock", Path("/d/db"), Path("/d/log"))
     assert command[command.index("--bind_ip") + 1] == "/d/x.sock"
     assert "--nounixsocket" in command
-    command = mongod.command("127.0.0.1:4000", Path("/d/db"), Path("/d/log"))
-    assert command[command.index("--bind_ip") + 1] == "127.0.0.1"
-    assert command[command.index("--port") + 1] == "4000"
