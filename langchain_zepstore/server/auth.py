@@ -14,7 +14,7 @@ from langchain_zepstore.server.api_keys import ApiKey, Keys
 from langchain_zepstore.server.responses import text_response
 from langchain_zepstore.store_client import StoreClient
 
-_OPEN = frozenset({"/healthz", "/readyz", "/docs", "/openapi.json"})
+_OPEN = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # Each is a POST only because the query is in its body.
 _READING = ("/search", "/list-sessions", "/recent-sessions")

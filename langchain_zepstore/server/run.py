@@ -1,5 +1,6 @@
 """Running the server: uvicorn on an address, in one process or more."""
 
+import asyncio
 import gc
 import ipaddress
 import json
@@ -17,15 +18,19 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.errors import BadRequestError, ZepStoreError
 from langchain_zepstore.server.api_keys import KEYS_VARIABLE, ApiKey, from_environment, from_file
 from langchain_zepstore.server.app import create_app
 from langchain_zepstore.server.asgi.limits import MAX_HEAD_BYTES
 from langchain_zepstore.server.asgi.observability import ACCESS_LOG
+from langchain_zepstore.server.routes.service import check_store
 from langchain_zepstore.store_client import StoreClient
 
 _SETTINGS_VARIABLE = "ZEPSTORE_SERVING"  # passes the settings to worker processes
 _KEEP_ALIVE = 75  # seconds; longer than clients keep an idle connection
+_PROMPT_SECONDS = 2.0  # a driver gives up much later
+_RETRY_SECONDS = 1.0
+_LOG = logging.getLogger("langchain_zepstore.server")
 _GRACE = 30  # seconds for requests in flight when the server is stopped
 _MAX_CONNECTIONS = 10_000  # beyond them the answer is a 503
 
@@ -87,10 +92,35 @@ class Serving:
             gc.collect()
             gc.freeze()
             async with client:
+                report = asyncio.create_task(_report_store(client))
                 yield
+                report.cancel()
 
         app.router.lifespan_context = lifespan
         return app
+
+
+async def _report_store(client: StoreClient) -> None:
+    """Log whether the store answers; if it does not yet, log that too and go on asking."""
+    store = client.location
+    warning = asyncio.get_running_loop().call_later(
+        _PROMPT_SECONDS, _LOG.warning, "%s is not reachable yet; until then answers are 503", store
+    )
+    reason = ""
+    try:
+        while True:
+            try:
+                await check_store(client)
+            except ZepStoreError as error:
+                if str(error) != reason:
+                    _LOG.warning("%s is not reachable yet: %s", store, error)
+                reason = str(error)
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                _LOG.info("%s is reachable", store)
+                return
+    finally:
+        warning.cancel()
 
 
 def _imported(name: str) -> Any:

@@ -14,6 +14,7 @@ import pytest
 
 from langchain_zepstore import BadRequestError, Memory, Message, ZepClient
 from tests.support.commands import ran, serving
+from tests.support.mongod import Mongod, lasting_port
 
 SAID = Memory(messages=[Message(role="user", content="hello")])
 
@@ -63,6 +64,30 @@ def test_the_limit_of_a_body_is_an_option(mongo_url: str) -> None:
             client.memory.add_memory(
                 "limited", Memory(messages=[Message(role="user", content="x" * 1000)])
             )
+
+
+@pytest.mark.promise("serve says at once whether it reaches its database, and when it does later")
+def test_it_says_whether_it_reaches_its_database(tmp_path: Path) -> None:
+    mongod = Mongod(tmp_path, port=lasting_port())
+    with serving("--url", mongod.url, "--timeout", "5") as server:
+        server.wait_for(f"{mongod.url} is not reachable yet")
+        assert httpx.get(f"{server.url}/readyz").status_code == 503
+        mongod.start()
+        try:
+            server.wait_for(f"{mongod.url} is reachable")
+            assert httpx.get(f"{server.url}/readyz").text == "ready"
+        finally:
+            server.stop()
+            mongod.stop()
+
+
+def test_its_root_says_what_it_is_without_a_key(mongo_url: str) -> None:
+    environment = {"ZEPSTORE_API_KEYS": "a-key"}
+    with serving("--url", mongo_url, environment=environment) as server:
+        answer = httpx.get(server.url)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/plain")
+        assert "/docs" in answer.text
 
 
 @pytest.mark.promise("it ends when told to; several processes share the address")

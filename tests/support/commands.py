@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,13 @@ class Serving:
                 self.url = found[1]
                 self._runs.set()
         self._runs.set()
+
+    def wait_for(self, text: str) -> None:
+        """Wait until the log holds a text."""
+        deadline = time.monotonic() + 60
+        while text not in self.log:
+            assert time.monotonic() < deadline, self.log
+            time.sleep(0.05)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it, and return its exit status once its log is read."""

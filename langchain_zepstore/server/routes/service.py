@@ -1,4 +1,4 @@
-"""What the server says of itself, what it does for its keeper, and what it has not."""
+"""Health, metrics, purging, and routes of Zep's that this server does not implement."""
 
 import asyncio
 from datetime import timedelta
@@ -18,23 +18,40 @@ from langchain_zepstore.server.schemas import EraseBody, Id, PurgeBody, read_arg
 from langchain_zepstore.store_client import StoreClient
 
 _READY_SECONDS = 5.0
-_NOBODY = 2**62  # an id behind all: the question costs nothing
+_MAX_ID = 2**62
+_WELCOME = (
+    "zepstore: Zep's sessions on MongoDB. The API is under /api/v1, its documentation at /docs."
+)
+
+
+async def check_store(client: StoreClient) -> None:
+    """Ask the store something that costs it nothing.
+
+    Raises:
+        ZepStoreError: It cannot be reached.
+    """
+    await client.arun(lambda store: store.sessions.listed(Listing(), 1, _MAX_ID))
 
 
 def add_routes(router: APIRouter, client: StoreClient, metrics: Metrics) -> None:
-    """Add what stands outside of Zep's interface."""
+    """Add the routes outside of Zep's interface."""
+
+    @router.get("/", response_class=PlainTextResponse)
+    async def welcome() -> Response:
+        """Say what this server is and where its documentation is."""
+        return text_response(200, _WELCOME)
 
     @router.get("/healthz", response_class=PlainTextResponse)
     async def health() -> Response:
-        """Say that the process runs: one dot, as Zep's clients want it."""
+        """Answer while the process runs, with the dot that Zep's clients expect."""
         return PlainTextResponse(".")
 
     @router.get("/readyz", response_class=PlainTextResponse, responses=failures(503))
     async def readiness() -> Response:
-        """Say whether the database answers."""
+        """Answer 200 if the database answers, else 503."""
         try:
             async with asyncio.timeout(_READY_SECONDS):
-                await client.arun(lambda store: store.sessions.listed(Listing(), 1, _NOBODY))
+                await check_store(client)
         except (ZepStoreError, TimeoutError):
             return text_response(503, "the store cannot be reached")
         return PlainTextResponse("ready")
@@ -47,7 +64,7 @@ def add_routes(router: APIRouter, client: StoreClient, metrics: Metrics) -> None
 
 
 def add_own_routes(router: APIRouter, client: StoreClient) -> None:
-    """Add what Zep has not."""
+    """Add the routes that Zep lacks."""
 
     @router.post(
         "/purge",
@@ -56,7 +73,7 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
         responses=failures(400),
     )
     async def purge(request: Request) -> Response:
-        """Remove for good, now, what the database would remove later."""
+        """Remove now what the database would remove later."""
         body = await read_arguments(request, PurgeBody)
         seconds = body.older_than
         counts = await client.apurge(
@@ -98,18 +115,18 @@ def add_erasing_routes(router: APIRouter, client: StoreClient) -> None:
 
 
 def add_missing_routes(router: APIRouter) -> None:
-    """Say of what Zep has, and this server has not, that it is missing."""
+    """Add the routes of Zep's that answer 501 here."""
 
     @router.post("/sessions/{session_id}/classify", responses=failures(501), status_code=501)
     async def classify(session_id: Id) -> Response:  # noqa: ARG001 - of the path
-        """Refuse: classifying asks a language model, which this server does not have."""
+        """Answer 501: classifying needs a language model."""
         return _missing("classifying sessions")
 
     @router.get(
         "/sessions/{session_id}/synthesize_question", responses=failures(501), status_code=501
     )
     async def synthesize_question(session_id: Id) -> Response:  # noqa: ARG001 - of the path
-        """Refuse: a question is made by a language model, which this server does not have."""
+        """Answer 501: making up questions needs a language model."""
         return _missing("making up questions")
 
     @router.api_route(
@@ -123,9 +140,9 @@ def add_missing_routes(router: APIRouter) -> None:
         include_in_schema=False,
     )
     async def collections() -> Response:
-        """Refuse: document collections are not chat history."""
+        """Answer 501: document collections are not chat history."""
         return _missing("document collections")
 
 
-def _missing(what: str) -> Response:
-    return text_response(501, f"this server has no {what}")
+def _missing(feature: str) -> Response:
+    return text_response(501, f"this server has no {feature}")
