@@ -50,7 +50,7 @@ def test_it_ends_without_a_word_of_trouble(mongo_url: str, number: signal.Signal
             client.memory.add_memory("ends", SAID)
             begun = time.monotonic()
             status = server.stop(number)
-        assert time.monotonic() - begun < 15
+        assert time.monotonic() - begun < 60
         assert status in (0, 130, -number)
         assert "Traceback" not in server.log, server.log
 

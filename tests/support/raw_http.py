@@ -213,7 +213,7 @@ class Serve:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
             raise
 
 
@@ -225,7 +225,7 @@ def serve(directory: Path, *arguments: str, **options: Any) -> Iterator[Serve]:
     finally:
         if served.process.poll() is None:
             served.process.kill()
-        served.process.wait(10)
+        served.process.wait(60)
 
 
 def answers(connection: socket.socket) -> list[Answer]:

@@ -80,10 +80,10 @@ class Served:
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(20)
+            self.process.wait(60)
             return
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 if __name__ == "__main__":

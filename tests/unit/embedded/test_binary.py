@@ -108,7 +108,7 @@ def test_nothing_installed_names_three_ways_out(find):
 def test_a_named_mongod_that_is_missing_says_who_named_it(find, tmp_path, monkeypatch):
     assert "the path given" in refusal(find, tmp_path / "no")
     assert str(tmp_path / "no") in refusal(find, tmp_path / "no")
-    assert "no file" in refusal(find, tmp_path)
+    assert "not a file" in refusal(find, tmp_path)
     says(tmp_path / "bin/mongod")  # must not be taken instead
     monkeypatch.setenv("ZEPSTORE_MONGOD", str(tmp_path / "nope"))
     assert "$ZEPSTORE_MONGOD" in refusal(find)
