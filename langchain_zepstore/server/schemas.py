@@ -22,7 +22,7 @@ from langchain_zepstore.core.arguments import KnownIds, SessionChanges
 from langchain_zepstore.core.validation import checked_id, rfc_3339
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.wire import EXACT, from_json, payload_of
-from langchain_zepstore.models import Message, Session, Summary, UTCDatetime
+from langchain_zepstore.models import Message, Session, Summary
 from langchain_zepstore.server.auth import access_of
 
 Body = TypeVar("Body")
@@ -153,7 +153,7 @@ class ListingBody(_Strict):
 class MessageBody(Message):
     """A message to add."""
 
-    created_at: Annotated[UTCDatetime | None, BeforeValidator(rfc_3339)] = None
+    created_at: Annotated[datetime | None, BeforeValidator(rfc_3339)] = None
     role_type: str | None = Field(None, description="What zep-python 2 says beside a name.")
 
     @model_validator(mode="after")
