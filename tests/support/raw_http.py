@@ -73,7 +73,9 @@ async def ask(
     """Ask an application, with the path as it is given; a body that is no bytes goes as JSON."""
     raw, _, query = (path.encode() if isinstance(path, str) else path).partition(b"?")
     content = b"" if body is None else body if isinstance(body, bytes) else to_json(body)
-    sent = [("host", "server"), ("content-length", str(len(content))), *headers]
+    sent = [("host", "server"), *headers]
+    if not any(name == "transfer-encoding" for name, _ in sent):
+        sent.append(("content-length", str(len(content))))
     if key is not None:
         sent.append(("authorization", f"Bearer {key}"))
     scope = {

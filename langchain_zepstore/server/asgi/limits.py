@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from langchain_zepstore.messages import wire
@@ -23,6 +24,8 @@ class TooLargeError(Exception):
 class Limits:
     """Refuses heads and bodies that are too large and ends requests that take too long.
 
+    Requests that say the length of their body in two ways are refused as well.
+
     Args:
         app: The next application.
         max_body: The size of a body in bytes; by default it depends on the media type.
@@ -39,11 +42,10 @@ class Limits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if _head_bytes(scope) > MAX_HEAD_BYTES:
-            refusal = text_response(431, "the head of the request is too large", _CLOSE)
+        headers = Headers(scope=scope)
+        if refusal := _refusal_of_head(scope, headers):
             await refusal(scope, receive, send)
             return
-        headers = Headers(scope=scope)
         max_body = self._max_body_of(headers)
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length[:20]) > max_body:
@@ -97,6 +99,16 @@ _CLOSE = {"Connection": "close"}
 def _head_bytes(scope: Scope) -> int:
     headers = sum(len(name) + len(value) for name, value in scope["headers"])
     return len(scope["path"]) + len(scope["query_string"]) + headers
+
+
+def _refusal_of_head(scope: Scope, headers: Headers) -> Response | None:
+    if _head_bytes(scope) > MAX_HEAD_BYTES:
+        return text_response(431, "the head of the request is too large", _CLOSE)
+    encodings = [each.lower() for each in headers.getlist("transfer-encoding")]
+    if encodings and ("content-length" in headers or encodings != ["chunked"]):
+        # A proxy in front may take part of the body for another request (request smuggling).
+        return text_response(400, "the length of the body is given ambiguously", _CLOSE)
+    return None
 
 
 class _Exchange:

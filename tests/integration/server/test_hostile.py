@@ -252,6 +252,7 @@ async def test_an_operator_is_no_id_and_no_filter(app: Any, operator: Any) -> No
             "\uff12\uff10\uff12\uff16-01-31T12:00:00Z",
         ),
         *("2026-01-31T12:00:00+25:00", "0000-01-01T00:00:00Z", 1738324800, 1.5, True, [], {}),
+        *("0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-01:00"),
     ],
 )
 async def test_a_date_that_rfc_3339_does_not_know_is_refused(app: Any, moment: Any) -> None:
@@ -379,9 +380,7 @@ async def test_methods_that_are_not_known_are_refused(app: Any) -> None:
 
 MALFORMED = [
     *(b"\0\0\0\0\r\n\r\n", b"GET\r\n\r\n", b"nonsense\r\n\r\n"),
-    *(b"GET /healthz HTTP/9.9\r\n\r\n", b"GET /healthz HTTP/1.1\r\nno colon\r\n\r\n"),
-    *(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
-    *(b"GET http://[::1 HTTP/1.1\r\nHost: s\r\n\r\n", b"CONNECT a:1 HTTP/1.1\r\nHost: s\r\n\r\n"),
+    *(b"GET /healthz HTTP/1.1\r\nno colon\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"),
     b"GET /\x00 HTTP/1.1\r\nHost: s\r\n\r\n",
     b"GET /healthz HTTP/1.1\r\nHost: s\r\nX: \x00\r\n\r\n",
     b"POST /api/v1/sessions HTTP/1.1\r\nHost: s\r\nContent-Length: x\r\n\r\n",
@@ -396,6 +395,13 @@ MALFORMED = [
     b"POST /api/v1/sessions HTTP/1.1\r\nHost: s\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
 ]
 
+TOLERATED = {  # by h11; the answer is that of the method and path
+    b"GET /healthz HTTP/9.9": 200,
+    b"PRI * HTTP/2.0": 404,
+    b"GET http://[::1 HTTP/1.1": 404,
+    b"CONNECT a:1 HTTP/1.1": 404,
+}
+
 
 @pytest.fixture(scope="module")
 def served(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
@@ -409,6 +415,28 @@ def test_what_is_no_http_is_answered_400_and_the_connection_closed(served: Serve
     assert {sent: statuses for sent, statuses in found.items() if statuses != [400]} == {}
     assert served.ask(request("GET", "/healthz"))[0].body == b"."
     assert "Traceback" not in served.log
+
+
+def test_a_request_line_that_h11_tolerates_is_answered_once(served: Serve) -> None:
+    end = b"\r\nHost: s\r\nConnection: close\r\n\r\n"
+    found = {line: [answer.status for answer in served.ask(line + end)] for line in TOLERATED}
+    assert found == {line: [status] for line, status in TOLERATED.items()}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("transfer-encoding", "chunked"), ("content-length", "2")],
+        *([("transfer-encoding", each)] for each in ("gzip", "gzip, chunked", "identity", "")),
+        [("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
+    ],
+)
+async def test_a_body_whose_end_is_ambiguous_is_refused(
+    app: Any, headers: list[tuple[str, str]]
+) -> None:
+    answer = await ask(app, "POST", "/api/v1/sessions", b"{}", headers=headers)
+    assert answer.status == 400
+    assert answer.headers["connection"] == "close"
 
 
 def test_a_request_to_upgrade_is_answered_as_if_it_were_none(served: Serve) -> None:
