@@ -139,8 +139,6 @@ LISTINGS_OURS: list[tuple[str, str, Any, set[int]]] = [
     ("POST", "/purge", {}, {200}),
     ("POST", "/purge", {"user_id": "bob"}, {403}),
     *(("POST", "/purge", {"session_id": each}, {200}) for each in OTHERS),
-    ("POST", "/recent-sessions", {"deleted": True, "preview": True}, {200}),
-    ("POST", "/recent-sessions", {"user_id": "bob"}, {403}),
     *(
         ("POST", "/summary", {"session_id": each, "summary": SUMMARY, "state": "0:0"}, {404})
         for each in OTHERS
