@@ -71,11 +71,11 @@ def test_it_says_whether_it_reaches_its_database(tmp_path: Path) -> None:
     mongod = Mongod(tmp_path, port=lasting_port())
     address = mongod.url.partition("?")[0]
     with serving("--url", mongod.url, "--timeout", "5") as server:
-        server.wait_for(f"{mongod.url.partition('?')[0]} is not reachable yet")
+        server.wait_for(f"{address} is not reachable yet")
         assert httpx.get(f"{server.url}/readyz").status_code == 503
         mongod.start()
         try:
-            server.wait_for(f"{mongod.url.partition('?')[0]} is reachable")
+            server.wait_for(f"{address} is reachable")
             assert httpx.get(f"{server.url}/readyz").text == "ready"
         finally:
             server.stop()
