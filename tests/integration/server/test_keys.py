@@ -111,7 +111,12 @@ OF_A_SESSION_OURS: list[tuple[str, str, Any, set[int]]] = [
     ("GET", MEMORY + "?include_deleted=true&lastn=9", None, {200}),
     ("POST", "/sessions/{session_id}/organize", {"title": "mine"}, {404}),
     ("POST", "/sessions/{session_id}/undelete", None, {404}),
-    ("POST", "/sessions/{session_id}/organize", {"title": "mine"}, {404}),
+    ("POST", "/sessions/{session_id}/rewind", {"before": "one"}, {404}),
+    ("POST", "/sessions/{session_id}/switch-branch", {"message_id": "one"}, {404}),
+    ("POST", "/sessions/{session_id}/fork", {}, {404}),
+    ("POST", "/sessions/{session_id}/fork", {"at": "one", "new_session_id": "mine"}, {404}),
+    ("GET", "/sessions/{session_id}/branches", None, {200}),
+    ("GET", MESSAGE + "/alternatives", None, {404}),
     ("GET", "/unsummarized?session_id={session_id}", None, {404}),
 ]
 # Those that are about many, or about users.
@@ -427,7 +432,7 @@ async def test_a_users_key_cannot_give_its_session_away(scoped: Scoped) -> None:
 
 # A key for reading only.
 
-READING = {"/list-sessions", "/search"}
+READING = {"/list-sessions", "/recent-sessions", "/search"}
 
 
 @pytest.mark.promise("a key for reading changes nothing")
