@@ -111,6 +111,7 @@ OF_A_SESSION_OURS: list[tuple[str, str, Any, set[int]]] = [
     ("GET", MEMORY + "?include_deleted=true&lastn=9", None, {200}),
     ("POST", "/sessions/{session_id}/organize", {"title": "mine"}, {404}),
     ("POST", "/sessions/{session_id}/undelete", None, {404}),
+    ("POST", "/sessions/{session_id}/erase", {"dry_run": True}, {200, 404}),
     ("POST", "/sessions/{session_id}/rewind", {"before": "one"}, {404}),
     ("POST", "/sessions/{session_id}/switch-branch", {"message_id": "one"}, {404}),
     ("POST", "/sessions/{session_id}/fork", {}, {404}),
@@ -141,6 +142,9 @@ LISTINGS_OURS: list[tuple[str, str, Any, set[int]]] = [
     ("POST", "/search", {**SEARCH, "user_id": "bob"}, {200, 403, 404}),
     ("POST", "/embed", {}, {400}),
     ("POST", "/embed", {"user_id": "bob"}, {403}),
+    ("POST", "/user/{user_id}/erase", {"dry_run": True}, {200, 404}),
+    ("POST", "/index", {"user_id": "bob"}, {403}),
+    *(("POST", "/index", {"session_id": each}, {200, 404}) for each in OTHERS),
     ("POST", "/purge", {}, {200}),
     ("POST", "/purge", {"user_id": "bob"}, {403}),
     *(("POST", "/purge", {"session_id": each}, {200}) for each in OTHERS),
@@ -440,6 +444,7 @@ READING = {"/list-sessions", "/recent-sessions", "/search"}
 async def test_a_key_for_reading_only_reads_everything_and_changes_nothing(
     scoped: Scoped, key: str
 ) -> None:
+    await scoped.client.memory.aindex()  # a search would do it
     before, seen = scoped.raw, set()
     for session_id in OTHERS:
         for method, path, body, _ in all_requests():
