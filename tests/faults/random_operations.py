@@ -18,7 +18,7 @@ from typing import Any
 from langchain_zepstore import ZepClient
 from langchain_zepstore.core.operation import Operation
 from tests.support.operation_log import Log, telling, watched, witness
-from tests.support.races import KINDS, ON_MINE, adding, deleting, purging, renaming
+from tests.support.races import KINDS, ON_MINE, adding, changing, deleting, purging, renaming
 
 HANDS = 4
 PATIENCE = 120.0  # of the clients: no call may fail because the machine is busy
@@ -39,6 +39,15 @@ def deeds(session_id: str, chance: random.Random, name: str, until: float) -> It
             uuids = [f"{name}.{number}.{index}" for index in range(chance.randint(1, 4))]
             mine = [*mine[1 - REMEMBERED :], uuids]
             yield "add", adding(session_id, uuids), {"uuids": uuids}
+        elif kind in ("edit", "edit_again"):
+            uuids = [f"{name}.{number}.0"]
+            before = chance.choice(chance.choice(mine)) if mine else "nobody"
+            mine.append(uuids)
+            what = {"uuids": uuids, "before": before}
+            yield "edit", adding(session_id, uuids, before), what
+        elif kind in ("rewind", "switch"):
+            uuid = chance.choice(chance.choice(mine)) if mine else "nobody"
+            yield kind, changing(kind, session_id, uuid), {}
         elif kind == "again":
             uuids = chance.choice(mine)
             yield kind, adding(session_id, uuids), {"uuids": uuids}

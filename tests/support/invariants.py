@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support.branch_invariants import branch_violations, on_active_branch
+
 Document = dict[str, Any]
 
 SECRETS = {"content", "langchain", "metadata", "role", "scope", "restored"}
@@ -26,6 +28,8 @@ class Story:
         taken_back: Incarnation and count of the deletions that an undelete of the session claimed.
         untold: Whether a process died that may have opened a deletion and not told.
         purged: Whether there were purges, all of them within the hour.
+        edits: Of each edit that returned, the id that it replaced, and its ids.
+        abandoned_edits: The same of each whose process died in it.
     """
 
     acknowledged: list[list[str]] = field(default_factory=list)
@@ -38,6 +42,8 @@ class Story:
     taken_back: set[tuple[str, int]] = field(default_factory=set)
     untold: bool = False
     purged: bool = False
+    edits: list[tuple[str, list[str]]] = field(default_factory=list)
+    abandoned_edits: list[tuple[str, list[str]]] = field(default_factory=list)
 
     def may_be_purged(self, document: Document) -> bool:
         """Whether anybody deleted a message for good, so that a purge could take it.
@@ -55,7 +61,11 @@ class Story:
 
 
 def violations(
-    session: Document | None, messages: Iterable[Document], visible: list[str], story: Story
+    session: Document | None,
+    messages: Iterable[Document],
+    visible: list[str],
+    story: Story,
+    parents: dict[str, str | None] | None = None,
 ) -> list[str]:
     """Return what is wrong, in words; nothing if all is well.
 
@@ -64,6 +74,7 @@ def violations(
         messages: All documents of its messages, deleted ones and placeholders too.
         visible: The ids that a read returns, in its order.
         story: What happened.
+        parents: The parents of all messages, as the store says them.
     """
     documents = sorted(messages, key=lambda document: document["seq"])
     return [
@@ -71,6 +82,7 @@ def violations(
         *_of_adds(documents, story),
         *_of_deletions(session, documents, story),
         *_of_numbers(session, documents, story),
+        *branch_violations(session, documents, story, parents),
     ]
 
 
@@ -82,8 +94,9 @@ def _of_marks(
     session: Document | None, documents: list[Document], visible: list[str]
 ) -> Iterator[str]:
     live = [document["uuid"] for document in documents if "deleted_at" not in document]
-    if live != visible:
-        yield f"a read shows {visible}, live are {live}"
+    shown = on_active_branch(session, documents)
+    if shown != visible:
+        yield f"a read shows {visible}, live on the active branch are {shown}"
     if live and session is None:
         yield f"live messages {live} without a session"
     if live and session and "deleted_at" in session:

@@ -17,7 +17,7 @@ from langchain_zepstore import NotFoundError
 from langchain_zepstore.core.operation import Operation
 from tests.support.invariants import Story
 
-WITHOUT_IDS = ("delete", "undelete", "rename", "purge")
+WITHOUT_IDS = ("delete", "undelete", "rename", "purge", "rewind", "switch")
 
 
 class Log:
@@ -109,7 +109,7 @@ class _Hand:
     def _begun(self, line: dict[str, Any]) -> None:
         self._pending, self._opened = line, None
         self._story.purged |= line["begin"] == "purge"
-        if line["begin"] not in ("add", *WITHOUT_IDS):
+        if line["begin"] not in ("add", "edit", *WITHOUT_IDS):
             self._story.touched.update(line["uuids"])
 
     def _ended(self, line: dict[str, Any]) -> None:
@@ -118,6 +118,10 @@ class _Hand:
         self._counts[line["end"]] += succeeded
         if self._opened and succeeded:
             self._story.deletions.append(self._opened)
+        if line["end"] == "edit" and succeeded:
+            self._story.edits.append((line["before"], line["uuids"]))
+            if line["uuids"] not in self._story.acknowledged:
+                self._story.acknowledged.append(line["uuids"])
         if line["end"] == "add":
             self._story.acknowledged.append(line["uuids"])
             if self._last_said is not None:
@@ -132,6 +136,8 @@ class _Hand:
         self._counts[f"abandoned {kind}"] += 1
         if kind == "add":
             self._story.abandoned.append(self._pending["uuids"])
+        elif kind == "edit":
+            self._story.abandoned_edits.append((self._pending["before"], self._pending["uuids"]))
         elif kind == "again":
             self._story.unsure.update(self._pending["uuids"])
         self._story.untold |= kind == "delete" and not self._opened

@@ -1,9 +1,9 @@
 """Many hands on one session, pausing and dying between any two steps.
 
 Run it: ``python -m tests.support.races --rounds 1000``. Each round forks two processes with four
-threads each, which add, delete, undelete and purge at random on one session; between the driver
-calls of every operation they pause, and in about half of the rounds a process dies at one of them.
-Then the raw documents are checked.
+threads each, which add, edit, rewind, switch, delete, undelete and purge at random on one session;
+between the driver calls of every operation they pause, and in about half of the rounds a process
+dies at one of them. Then the raw documents are checked.
 """
 
 import argparse
@@ -32,9 +32,13 @@ from tests.support.operation_log import Log, telling, told, watched, witness
 PROCESSES = 2
 THREADS = 4
 LONGEST_PAUSE = 0.006
-KINDS = {
+KINDS: dict[str, float] = {
     "add": 10,
     "again": 3,
+    "edit": 6,
+    "edit_again": 2,
+    "rewind": 1,
+    "switch": 3,
     "delete": 4,
     "undelete": 4,
     "delete_message": 1,
@@ -42,6 +46,9 @@ KINDS = {
     "rename": 1,
     "purge": 2,
 }
+BRANCHING = {**KINDS, "edit": 12, "switch": 8, "rewind": 3, "delete": 0.3, "purge": 0.3}
+"""The same with few deletions, for every other round."""
+
 ON_MINE = ("again", "delete_message", "undelete_message")
 
 
@@ -67,14 +74,36 @@ class Stepper:
             time.sleep(self._chance.uniform(0, LONGEST_PAUSE))
 
 
-def act(stepper: Stepper, session_id: str, chance: random.Random, name: str) -> None:
+def act(
+    stepper: Stepper,
+    session_id: str,
+    chance: random.Random,
+    name: str,
+    kinds: dict[str, float],
+) -> None:
     """Do a few random things to a session."""
     mine: list[list[str]] = []
+    edits: list[tuple[str, list[str]]] = []
     for number in range(chance.randint(3, 7)):
-        kind = chance.choices(list(KINDS), list(KINDS.values()))[0]
+        kind = chance.choices(list(kinds), list(kinds.values()))[0]
         if kind == "add" or (kind in ON_MINE and not mine):
             mine.append([f"{name}.{number}.{index}" for index in range(chance.randint(1, 3))])
             stepper.run(adding(session_id, mine[-1]), "add", uuids=mine[-1])
+        elif kind in ("edit", "edit_again"):
+            if kind == "edit" or not edits:
+                uuids = [f"{name}.{number}.{index}" for index in range(chance.randint(1, 2))]
+                before = next(
+                    each
+                    for each in iter(lambda: any_message(mine, chance), None)
+                    if each not in uuids
+                )
+                edits.append((before, uuids))
+                mine.append(uuids)
+            before, uuids = chance.choice(edits) if kind == "edit_again" else edits[-1]
+            edit = adding(session_id, uuids, before)
+            stepper.run(edit, "edit", uuids=uuids, before=before)
+        elif kind in ("rewind", "switch"):
+            stepper.run(changing(kind, session_id, any_message(mine, chance)), kind)
         elif kind == "again":
             uuids = chance.choice(mine)
             stepper.run(adding(session_id, uuids), "again", uuids=uuids)
@@ -102,12 +131,32 @@ def deleting(method: str, *ids: str) -> Callable[[Any], Operation[Any]]:
     return lambda store: getattr(store.deletion, method)(*ids)
 
 
-def adding(session_id: str, uuids: list[str]) -> Callable[[Any], Operation[None]]:
+def any_message(mine: list[list[str]], chance: random.Random) -> str:
+    """An id of one's own, or one that another may have used."""
+    if mine and chance.random() < 0.4:
+        return chance.choice(chance.choice(mine))
+    return f"{chance.choice('pq')}{chance.randrange(THREADS)}.{chance.randrange(4)}.0"
+
+
+def changing(method: str, session_id: str, uuid: str) -> Callable[[Any], Operation[None]]:
+    return lambda store: getattr(store.branches, method)(session_id, uuid)
+
+
+def adding(
+    session_id: str, uuids: list[str], before: str | None = None
+) -> Callable[[Any], Operation[Any]]:
     memory = Memory(messages=[Message(role="user", content=uuid, uuid=uuid) for uuid in uuids])
-    return lambda store: store.messages.add(session_id, parts_of(memory))
+    return lambda store: store.messages.add(session_id, parts_of(memory), before=before)
 
 
-def work(url: str, session_id: str, seed: str, directory: Path, name: str) -> None:
+def work(
+    url: str,
+    session_id: str,
+    seed: str,
+    directory: Path,
+    name: str,
+    kinds: dict[str, float],
+) -> None:
     """One process of a round."""
     chance = random.Random(seed)
     dies_at = chance.randint(1, 60) if chance.random() < 0.3 else 0
@@ -119,7 +168,7 @@ def work(url: str, session_id: str, seed: str, directory: Path, name: str) -> No
                 its = random.Random(f"{seed} {index}")
                 log = Log(directory / f"{name}{index}")
                 stepper = Stepper(client, its, log, dies_at // THREADS)
-                done.append(threads.submit(act, stepper, session_id, its, f"{name}{index}"))
+                done.append(threads.submit(act, stepper, session_id, its, f"{name}{index}", kinds))
         for each in done:
             each.result()
 
@@ -127,6 +176,7 @@ def work(url: str, session_id: str, seed: str, directory: Path, name: str) -> No
 def play(url: str, client: ZepClient, seed: str) -> tuple[list[str], Counter[str]]:
     """Play one round and return the violations, and what happened how often."""
     session_id = f"race {uuid4()}"
+    kinds = random.Random(f"{seed} kinds").choice([KINDS, BRANCHING])
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         children = []
@@ -135,7 +185,7 @@ def play(url: str, client: ZepClient, seed: str) -> tuple[list[str], Counter[str
             if not pid:
                 status = 1
                 with contextlib.suppress(BaseException):
-                    work(url, session_id, f"{seed} {index}", directory, "pq"[index])
+                    work(url, session_id, f"{seed} {index}", directory, "pq"[index], kinds)
                     status = 0
                 os._exit(status)
             children.append(pid)
@@ -154,7 +204,9 @@ def check(client: ZepClient, session_id: str, story: Story) -> list[str]:
     session = database["sessions"].find_one({"_id": session_id})
     messages = database["messages"].find({"session_id": session_id}).to_list()
     visible = [message.uuid or "" for message in client.memory.get_memory(session_id).messages]
-    return violations(session, messages, visible, story)
+    tree = client.message.iter_messages(session_id, 7, all_branches=True)
+    parents = {message.uuid or "": message.parent_uuid for message in tree}
+    return violations(session, messages, visible, story, parents)
 
 
 def _raw(store: Any) -> Operation[Any]:
@@ -166,6 +218,12 @@ def check_after(client: ZepClient, session_id: str, story: Story) -> list[str]:
     """Finish what the dead have begun, then delete and undelete once more, exactly."""
     for uuids in story.abandoned:
         client.run(adding(session_id, uuids))
+    for before, uuids in story.abandoned_edits:
+        with contextlib.suppress(NotFoundError):
+            client.run(adding(session_id, uuids, before))
+            story.acknowledged.append(uuids)
+            story.edits.append((before, uuids))
+    story.abandoned_edits = []
     story.touched.update(uuid for uuids in story.abandoned for uuid in uuids)
     story.acknowledged += story.abandoned
     story.abandoned = []

@@ -1,0 +1,175 @@
+"""Edits, switches and adds that meet between two of their steps, or die at one."""
+
+import pytest
+
+from langchain_zepstore import BadRequestError, Memory, Message, ZepClient
+from langchain_zepstore.mongo.branches.table import MAX_FORKS
+from tests.support.messages import parts_of
+from tests.support.stepping import Drive, store_of
+
+
+def memory_of(*ids: str) -> Memory:
+    return Memory(messages=[Message(role="user", content=id_, uuid=id_) for id_ in ids])
+
+
+class Actor:
+    """Calls on one session, whole or step by step."""
+
+    def __init__(self, client: ZepClient, session_id: str) -> None:
+        self.client = client
+        self.session_id = session_id
+        self.store = store_of(client)
+
+    def add(self, *ids: str, before: str | None = None) -> None:
+        self.client.memory.add_memory(self.session_id, memory_of(*ids), before=before)
+
+    def adding(self, *ids: str, before: str | None = None) -> Drive:
+        return Drive(
+            self.store.messages.add(self.session_id, parts_of(memory_of(*ids)), before=before)
+        )
+
+    def switch(self, uuid: str) -> None:
+        self.client.memory.switch_branch(self.session_id, uuid)
+
+    def read(self, branch: str | None = None) -> str:
+        memory = self.client.memory.get_memory(self.session_id, branch=branch)
+        return " ".join(message.uuid or "" for message in memory.messages)
+
+    def documents(self, query: dict) -> list[dict]:
+        raw = self.store.messages._messages._raw
+        return raw.find({"session_id": self.session_id, **query}).to_list()
+
+
+@pytest.fixture
+def actor(mongo_url: str, session_id: str):
+    with ZepClient(mongo_url) as client:
+        actor = Actor(client, session_id)
+        actor.add("q1", "a1", "q2", "a2")
+        yield actor
+
+
+def test_an_add_that_reserved_before_the_first_edit_lands_flagged(actor: Actor) -> None:
+    adding = actor.adding("late").step()
+    actor.add("q2b", before="q2")
+    assert actor.read() == "q1 a1 q2b"
+    adding.finish()
+    assert actor.read() == "q1 a1 q2b late"
+    assert actor.documents({"deleted_at": None, "branched": None}) == []
+
+
+def test_an_add_that_reserved_before_a_later_edit_lands_where_it_was_said(actor: Actor) -> None:
+    actor.add("q2b", before="q2")
+    adding = actor.adding("late").step()
+    actor.add("q2c", before="q2")
+    adding.finish()
+    assert actor.read() == "q1 a1 q2c"
+    assert actor.read(branch="late") == "q1 a1 q2b late"
+
+
+def test_a_message_that_is_replaced_stays_flagged(actor: Actor) -> None:
+    actor.add("q2b", before="q2")
+    actor.add("q2", "a2", "q2b")
+    assert actor.documents({"placeholder": None, "branched": None}) == []
+
+
+def test_a_replacement_that_met_the_first_edit_stays_flagged(actor: Actor) -> None:
+    replacing = actor.adding("q1").step(3)  # its conflict is read, the replacement not yet made
+    actor.add("q2b", before="q2")
+    replacing.finish()
+    assert actor.documents({"deleted_at": None, "branched": None}) == []
+    assert actor.read() == "q1 a1 q2b"
+
+
+@pytest.mark.promise("an edit killed at any step changes nothing until it is repeated")
+def test_an_edit_that_dies_at_any_step_is_completed_by_its_repeat(actor: Actor) -> None:
+    old, steps, is_done = actor.read(), 0, False
+    while not is_done:
+        steps += 1
+        ids = (f"q{steps}x", f"a{steps}x")
+        editing = actor.adding(*ids, before="q2")
+        try:
+            editing.step(steps)
+        except StopIteration:
+            is_done = True
+        new = f"q1 a1 {' '.join(ids)}"
+        assert actor.read() in {old, new}
+        actor.add(*ids, before="q2")
+        assert actor.read() == new
+        actor.add("then")
+        assert actor.read() == f"{new} then"
+        actor.client.message.delete_message(actor.session_id, "then")
+        old = new
+    assert steps > 4
+
+
+def test_an_activation_that_comes_late_leaves_what_was_added_since(actor: Actor) -> None:
+    actor.add("q2b", before="q2")
+    editing = actor.adding("q2c", before="q2").step(4)  # all but the activation
+    assert actor.read() == "q1 a1 q2b"
+    actor.add("q2c", before="q2")
+    assert actor.read() == "q1 a1 q2c"
+    actor.add("a2c")
+    editing.finish()
+    assert actor.read() == "q1 a1 q2c a2c"
+
+
+def test_a_switch_that_comes_late_has_what_was_added_since(actor: Actor) -> None:
+    actor.add("q2b", before="q2")
+    switching = Drive(actor.store.branches.switch(actor.session_id, "a2")).step(2)
+    actor.switch("a2")
+    actor.add("q3")
+    actor.switch("q2b")
+    switching.finish()
+    assert actor.read() == "q1 a1 q2 a2 q3"
+
+
+def test_an_edit_does_not_take_over_what_the_same_edit_stored(actor: Actor) -> None:
+    actor.add("q0", before="q1")  # the session has branched
+    editing = actor.adding("q2b", "a2b", before="q2").step(3)  # its numbers are reserved
+    actor.add("q2b", "a2b", before="q2")
+    actor.add("then")
+    editing.finish()
+    assert actor.read() == "q1 a1 q2b a2b then"
+    assert actor.documents({"superseded": {"$exists": True}}) == []
+
+
+def test_of_two_parts_of_the_same_edit_one_gives_way(actor: Actor) -> None:
+    actor.add("q0", before="q1")
+    many = [f"m{number}" for number in range(1001)]
+    actor.adding(*many, before="q2").step(4)  # dies with the first thousand inserted
+    assert actor.documents({"uuid": "m0", "deleted_at": None})
+    assert not actor.documents({"uuid": "m1000"})
+    actor.add(*many, before="q2")
+    assert actor.read() == " ".join(["q1", "a1", *many])
+
+
+def test_a_session_has_at_most_so_many_branches(actor: Actor) -> None:
+    sessions = actor.store.messages._database.sessions._raw
+    actor.add("q2b", before="q2")
+    session = sessions.find_one({"_id": actor.session_id})
+    last, turn = session["seq"], session["turn"]
+    forks = [
+        {"first": last + number, "after": 4, "activated": turn + number}
+        for number in range(1, MAX_FORKS - len(session["forks"]))
+    ]
+    sessions.update_one(
+        {"_id": actor.session_id},
+        {
+            "$push": {"forks": {"$each": forks}},
+            "$set": {"seq": last + len(forks), "turn": turn + len(forks)},
+        },
+    )
+    assert actor.read() == "q1 a1 q2 a2"
+    for change in (
+        lambda: actor.add("more", before="q2"),
+        lambda: actor.switch("q2b"),
+        lambda: actor.client.memory.rewind(actor.session_id, "q2"),
+    ):
+        with pytest.raises(BadRequestError, match=r"1,000 branches"):
+            change()
+    assert not actor.documents({"uuid": "more"})
+    actor.add("q3")
+    assert actor.read() == "q1 a1 q2 a2 q3"
+    fork = actor.client.memory.fork_session(actor.session_id)
+    assert actor.client.message.count(fork.session_id) == 5
+    assert len(actor.client.memory.branches(actor.session_id)) == 2
