@@ -85,8 +85,7 @@ def main() -> None:
 
         print("\nHer sessions:")
         for session in client.memory.recent_sessions(user_id=USER).sessions:
-            title = (session.metadata or {}).get("title")
-            print(f"  {title!r}: {client.message.count(session.session_id)} messages")
+            print(f"  {session.title!r}: {client.message.count(session.session_id)} messages")
 
 
 if __name__ == "__main__":

@@ -167,9 +167,7 @@ def store(client: ZepClient) -> int:
         session_id = f"{USER}/{number}"
         began = datetime.fromisoformat(date).replace(tzinfo=UTC)
         with suppress(AlreadyExistsError):
-            client.memory.add_session(
-                Session(session_id=session_id, user_id=USER, metadata={"title": title})
-            )
+            client.memory.add_session(Session(session_id=session_id, user_id=USER, title=title))
         turns = [
             Message(
                 uuid=f"{session_id}/{turn}",

@@ -103,7 +103,7 @@ async def see_a_sidebar(client: ZepClient) -> None:
     ada = f"ada/{uuid4().hex}"
     await client.user.aadd(CreateUserRequest(user_id=ada, first_name="Ada"))
     for title in ("Engines", "Numbers", "Poetry"):
-        await client.memory.aadd_session(Session(user_id=ada, metadata={"title": title}))
+        await client.memory.aadd_session(Session(user_id=ada, title=title))
     oldest = (await client.user.aget_sessions(ada))[0]
     question = Message(role="user", content="Can an engine compose music?")
     await client.memory.aadd_memory(oldest.session_id, Memory(messages=[question]))
@@ -112,7 +112,7 @@ async def see_a_sidebar(client: ZepClient) -> None:
     cursor = None
     while True:
         page = await client.memory.arecent_sessions(limit=2, cursor=cursor, user_id=ada)
-        print(f"  {[(session.metadata or {})['title'] for session in page.sessions]}")
+        print(f"  {[session.title for session in page.sessions]}")
         if (cursor := page.next_cursor) is None:
             break
 

@@ -7,7 +7,7 @@ from typing import Any
 from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
 
-from langchain_zepstore.core.arguments import KnownIds, SessionDefaults
+from langchain_zepstore.core.arguments import KnownIds, SessionDefaults, session_query
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_count, checked_id
@@ -126,15 +126,16 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
         Clearing a session that does not exist, or is deleted, does nothing.
 
         Raises:
+            BadRequestError: It is another user's.
             StoreUnavailableError: The database cannot be reached.
         """
         with suppress(NotFoundError):
-            self._client.memory.delete_memory(self.session_id)
+            self._client.run(self._clearing)
 
     async def aclear(self) -> None:
         """Soft-delete the session and its messages; see ``clear``."""
         with suppress(NotFoundError):
-            await self._client.memory.adelete_memory(self.session_id)
+            await self._client.arun(self._clearing)
 
     @property
     def zep_messages(self) -> list[Message]:
@@ -143,9 +144,13 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
         The name is that of LangChain's class for Zep; ``lastn`` holds, ``start_on`` does not.
 
         Raises:
+            BadRequestError: They are another user's.
             StoreUnavailableError: The database cannot be reached.
         """
-        return self._client.memory.get_memory(self.session_id, self._lastn).messages
+        lastn, user_id = self._lastn, self._defaults.user_id
+        return self._client.run(
+            lambda store: store.messages.read(self.session_id, lastn, user_id=user_id)
+        )
 
     @property
     def zep_summary(self) -> str | None:
@@ -154,9 +159,11 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
         The name is that of LangChain's class for Zep.
 
         Raises:
+            BadRequestError: The session is another user's.
             StoreUnavailableError: The database cannot be reached.
         """
-        summary = self._client.memory.get_memory(self.session_id, 0).summary
+        user_id = self._defaults.user_id
+        summary = self._client.run(lambda store: store.summaries.get(self.session_id, user_id))
         return summary.content if summary else None
 
     def search(  # noqa: PLR0917 - LangChain's
@@ -182,11 +189,19 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
             What matches best, the best first; see ``client.memory.search``.
 
         Raises:
-            BadRequestError: An argument cannot be used.
+            BadRequestError: An argument cannot be used, or the session is another user's.
             StoreUnavailableError: The database cannot be reached.
         """
-        payload = self._payload(query, metadata, search_scope, search_type, mmr_lambda)
-        return self._client.memory.search_memory(self.session_id, payload, limit)
+        return self._client.run(
+            self._finding(
+                limit,
+                text=query,
+                metadata=metadata,
+                search_scope=search_scope,
+                search_type=search_type,
+                mmr_lambda=mmr_lambda,
+            )
+        )
 
     async def asearch(  # noqa: PLR0917 - LangChain's
         self,
@@ -198,25 +213,25 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
         limit: int | None = None,
     ) -> list[MemorySearchResult]:
         """Search the session; see ``search``."""
-        payload = self._payload(query, metadata, search_scope, search_type, mmr_lambda)
-        return await self._client.memory.asearch_memory(self.session_id, payload, limit)
-
-    def _payload(
-        self,
-        query: str,
-        metadata: dict[str, Any] | None,
-        search_scope: str,
-        search_type: str | None,
-        mmr_lambda: float | None,
-    ) -> MemorySearchPayload:
-        # Checked where it is used, as what zep-python's callers pass.
-        return MemorySearchPayload.model_construct(
-            text=query,
-            metadata=metadata,
-            search_scope=search_scope,
-            search_type=search_type,
-            mmr_lambda=mmr_lambda,
+        return await self._client.arun(
+            self._finding(
+                limit,
+                text=query,
+                metadata=metadata,
+                search_scope=search_scope,
+                search_type=search_type,
+                mmr_lambda=mmr_lambda,
+            )
         )
+
+    def _finding(self, limit: int | None, **fields: Any) -> Call[list[MemorySearchResult]]:
+        # The query checks them, as what zep-python's callers pass.
+        payload = MemorySearchPayload.model_construct(**fields)
+        sought = session_query(self.session_id, payload, limit, self._defaults.user_id)
+        return lambda store: store.search.find(sought)
+
+    def _clearing(self, store: Store) -> Operation[None]:
+        return store.deletion.delete_session(self.session_id, self._defaults.user_id)
 
     def _adding(self, messages: Sequence[BaseMessage]) -> Call[None]:
         parts = all_from_langchain(messages)

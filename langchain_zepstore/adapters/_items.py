@@ -8,7 +8,7 @@ stand in the message's content already. So nothing is stored twice, and the item
 import json
 import logging
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -62,9 +62,8 @@ class RawSession:
     ) -> None:
         self.session_id = given_id(session_id, "session_id")
         self.client = client_of(client, url, api_key)
-        self._defaults = SessionDefaults(
-            None if user_id is None else given_id(user_id, "user_id"), session_metadata
-        )
+        self.user_id = None if user_id is None else given_id(user_id, "user_id")
+        self._defaults = SessionDefaults(self.user_id, session_metadata)
 
     def adding(self, messages: Iterable[Message]) -> Call[Any]:
         """Store messages at the end of the session, in one insert.
@@ -74,10 +73,16 @@ class RawSession:
         parts = all_from_zep(list(messages), may_be_cut=True)
         return lambda store: store.messages.add(self.session_id, parts, self._defaults)
 
-    def reading(self, lastn: int | None = None) -> Call[list[Message]]:
-        """Return the last messages, oldest first; all of them without ``lastn``."""
+    def reading(
+        self, lastn: int | None = None, start_on: Collection[str] = ()
+    ) -> Call[list[Message]]:
+        """Return the last messages, oldest first; all of them without ``lastn``.
+
+        Where none of them is of the types ``start_on``, they reach back as
+        ``MessageOperations.read`` has it.
+        """
         return lambda store: store.messages.read(
-            self.session_id, lastn, user_id=self._defaults.user_id
+            self.session_id, lastn, start_on=start_on, user_id=self.user_id
         )
 
     def popping(self) -> Call[Message | None]:
@@ -88,9 +93,7 @@ class RawSession:
         return self._popping
 
     def _popping(self, store: Store) -> Operation[Message | None]:
-        while found := (
-            yield from store.messages.read(self.session_id, 1, user_id=self._defaults.user_id)
-        ):
+        while found := (yield from self.reading(1)(store)):
             [last] = found
             with suppress(NotFoundError):  # somebody else has taken it
                 yield from store.deletion.delete_message(self.session_id, str(last.uuid))
@@ -106,7 +109,7 @@ class RawSession:
 
     def _clearing(self, store: Store) -> Operation[None]:
         with suppress(NotFoundError):
-            yield from store.deletion.delete_session(self.session_id)
+            yield from store.deletion.delete_session(self.session_id, self.user_id)
 
 
 def packed(

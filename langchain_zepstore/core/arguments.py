@@ -235,9 +235,10 @@ _SIDEBAR_FIELDS = {"title", "pinned", "archived", "tags"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchQuery(Arguments):
-    """A search; the fields are those of ``client.memory.search``.
+    """A search; the fields are those of ``client.memory.search``, and ``owner``.
 
     ``where`` is kept as it was given. Without a text, a search returns all that its filters leave.
+    A session of another user than ``owner`` is refused.
 
     Raises:
         BadRequestError: A field is missing, out of range or of the wrong type.
@@ -257,6 +258,7 @@ class SearchQuery(Arguments):
     similarity_weight: float | None = None
     syntax: bool = False
     all_branches: bool = False
+    owner: str | None = None
 
     def __post_init__(self) -> None:
         if self.session_id is None and self.user_id is None:
@@ -268,6 +270,7 @@ class SearchQuery(Arguments):
             metadata=_storable,
             session_id=checked_id,
             user_id=checked_id,
+            owner=checked_id,
             start_date=_date,
             end_date=_date,
             mmr_lambda=checked_number(0, 1),
@@ -288,7 +291,9 @@ class SearchQuery(Arguments):
             raise BadRequestError("search needs a text, metadata or a date: what to look for")
 
 
-def session_query(session_id: str, payload: MemorySearchPayload, limit: int | None) -> SearchQuery:
+def session_query(
+    session_id: str, payload: MemorySearchPayload, limit: int | None, owner: str | None = None
+) -> SearchQuery:
     """Return the query of zep-python's ``search_memory``.
 
     Its own default type, ``similarity``, leaves the choice to the store.
@@ -317,6 +322,7 @@ def session_query(session_id: str, payload: MemorySearchPayload, limit: int | No
         start_date=_parsed_date(metadata.get("start_date"), "metadata.start_date"),
         end_date=_parsed_date(metadata.get("end_date"), "metadata.end_date"),
         mmr_lambda=payload.mmr_lambda,
+        owner=owner,
     )
 
 

@@ -133,7 +133,7 @@ class MessageOperations(Protocol):
 
         If none of them is of the types ``start_on`` (LangChain's), the last earlier one that is
         stands before them, and behind it the one whose tool calls the first of them answer.
-        ``BadRequestError`` if they are another user's than ``user_id``.
+        ``BadRequestError`` if the session is another user's than ``user_id``.
         """
 
     def memory(
@@ -185,8 +185,13 @@ class MessageOperations(Protocol):
             all_branches: In the order of adding, each with its ``parent_uuid``.
         """
 
-    def numbered_page(self, session_id: str, limit: int, number: int) -> Operation[list[Message]]:
-        """Return a page of messages by its number, from 1, oldest first."""
+    def numbered_page(
+        self, session_id: str, limit: int, number: int, *, user_id: str | None = None
+    ) -> Operation[list[Message]]:
+        """Return a page of messages by its number, from 1, oldest first.
+
+        ``BadRequestError`` if the session is another user's than ``user_id``.
+        """
 
     def around(self, session_id: str, uuid: str, window: int) -> Operation[list[Message]]:
         """Return a live message with so many before and after it, oldest first."""
@@ -248,8 +253,11 @@ class BranchOperations(Protocol):
 class DeletionOperations(Protocol):
     """Soft-deletes, undeletes and purges."""
 
-    def delete_session(self, session_id: str) -> Operation[None]:
-        """Soft-delete a live session and its messages; ``NotFoundError`` if there is none."""
+    def delete_session(self, session_id: str, user_id: str | None = None) -> Operation[None]:
+        """Soft-delete a live session and its messages; ``NotFoundError`` if there is none.
+
+        ``BadRequestError`` if it is another user's than ``user_id``.
+        """
 
     def undelete_session(self, session_id: str) -> Operation[Session]:
         """Bring back a session and what its last deletion took; ``NotFoundError`` if nothing."""
@@ -317,8 +325,11 @@ class SearchOperations(Protocol):
 class SummaryOperations(Protocol):
     """Keeps the summaries of sessions."""
 
-    def get(self, session_id: str) -> Operation[Summary | None]:
-        """Return a live session's summary; ``None`` if there is none."""
+    def get(self, session_id: str, user_id: str | None = None) -> Operation[Summary | None]:
+        """Return a live session's summary; ``None`` if there is none.
+
+        ``BadRequestError`` if the session is another user's than ``user_id``.
+        """
 
     def pending(self, session_id: str, limit: int) -> Operation[SummaryInput]:
         """Return a live session's summary and what was said after it, up to ``limit`` messages.

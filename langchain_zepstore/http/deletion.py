@@ -15,9 +15,10 @@ class Deletion:
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
 
-    def delete_session(self, session_id: str) -> Operation[None]:
+    def delete_session(self, session_id: str, user_id: str | None = None) -> Operation[None]:
         """Soft-delete a live session and its messages."""
-        yield from self._requests.send("DELETE", path("sessions", session_id, "memory"))
+        where, query = path("sessions", session_id, "memory"), {"user_id": user_id}
+        yield from self._requests.send("DELETE", where, query=query)
 
     def undelete_session(self, session_id: str) -> Operation[Session]:
         """Bring back a session and what its last deletion took."""

@@ -149,10 +149,12 @@ class Messages:
         )
         return Page(answer.read_list(Message, answer.lines), answer.headers.get(NEXT_CURSOR_HEADER))
 
-    def numbered_page(self, session_id: str, limit: int, number: int) -> Operation[list[Message]]:
+    def numbered_page(
+        self, session_id: str, limit: int, number: int, *, user_id: str | None = None
+    ) -> Operation[list[Message]]:
         """Return a page of a session's messages by its number, from 1, oldest first."""
         where = path("sessions", session_id, "messages")
-        answer = yield from self._requests.get(where, limit=limit, cursor=number)
+        answer = yield from self._requests.get(where, limit=limit, cursor=number, user_id=user_id)
         return answer.read_list(Message, answer.field("messages"))
 
     def around(self, session_id: str, uuid: str, window: int) -> Operation[list[Message]]:

@@ -15,9 +15,10 @@ class Summaries:
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
 
-    def get(self, session_id: str) -> Operation[Summary | None]:
+    def get(self, session_id: str, user_id: str | None = None) -> Operation[Summary | None]:
         """Return a live session's summary."""
-        answer = yield from self._requests.get(path("sessions", session_id, "memory"), lastn=0)
+        where = path("sessions", session_id, "memory")
+        answer = yield from self._requests.get(where, lastn=0, user_id=user_id)
         return answer.read_memory(answer.data).summary
 
     def pending(self, session_id: str, limit: int) -> Operation[SummaryInput]:

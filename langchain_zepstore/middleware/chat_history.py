@@ -118,10 +118,10 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
             it; ``None``: nothing. What the model is given in this run is not changed, what it is
             given in later ones, in the mode ``memory``, is. Keep it quick: it runs on the event
             loop.
-        title: ``True``: the first words of the conversation become ``title`` in the session's
-            metadata when its first turn is complete. Or a function (a coroutine function under
-            ``ainvoke`` and ``astream``) that is given the messages, as they are stored, and returns
-            a title or ``None``. One that is there is left alone.
+        title: ``True``: the first words of the conversation become the session's title when its
+            first turn is complete. Or a function (a coroutine function under ``ainvoke`` and
+            ``astream``) that is given the messages, as they are stored, and returns a title or
+            ``None``. A title that is there stays.
         recall: Whether the agent gets the tool ``search_past_conversations``, over the user's other
             sessions.
         on_error: When the store cannot be reached: ``raise``, or ``log``, and go on without; what

@@ -2,19 +2,19 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from inspect import isawaitable, iscoroutine
 
-from langchain_zepstore.core.arguments import KnownIds, SessionDefaults
+from langchain_zepstore.core.arguments import KnownIds, SessionChanges, SessionDefaults
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Store
-from langchain_zepstore.errors import BadRequestError, StoreUnavailableError
+from langchain_zepstore.core.validation import MAX_TITLE_CHARACTERS
+from langchain_zepstore.errors import BadRequestError, NotFoundError, StoreUnavailableError
 from langchain_zepstore.messages.known_ids import log_renamed
+from langchain_zepstore.messages.nearest import whole_text
 from langchain_zepstore.messages.parts import all_from_langchain
 from langchain_zepstore.middleware.recorder import Plan, Seen
-from langchain_zepstore.models import Session
 
-_TITLE = "title"
 _logger = logging.getLogger(__name__)
 
 
@@ -66,7 +66,7 @@ def set_title(
         BadRequestError: The title has to be awaited, and this is no event loop.
     """
     session = yield from store.sessions.find(session_id)
-    if session is None or session.deleted_at or (session.metadata or {}).get(_TITLE):
+    if session is None or session.deleted_at or session.title:
         return
     text = yield title()
     if isawaitable(text):  # only an event loop has awaited it
@@ -74,5 +74,7 @@ def set_title(
             text.close()
         raise BadRequestError("title is a coroutine function: use ainvoke or astream")
     if text:
-        named = Session(session_id=session_id, metadata={_TITLE: text})
-        yield from store.sessions.update(named, ())
+        if isinstance(text, str):
+            text = whole_text(text)[:MAX_TITLE_CHARACTERS]
+        with suppress(NotFoundError):  # it was deleted meanwhile
+            yield from store.sessions.organize(session_id, SessionChanges(title=text))

@@ -69,7 +69,7 @@ class MessageReads:
             messages = yield from self.read(session_id, lastn, start_on=start_on, user_id=user_id)
         else:
             messages = yield from self._read_along(session_id, lastn, ranges)
-        summary = yield from self._summaries.get(session_id, ranges)
+        summary = yield from self._summaries.get(session_id, user_id, branch=ranges)
         return Memory(messages=messages, summary=summary)
 
     def _branch(self, session_id: str, uuid: str) -> Operation[list[Range]]:
@@ -200,10 +200,16 @@ class MessageReads:
             yield from complete_reassignment(self._database, session)
         return session
 
-    def numbered_page(self, session_id: str, limit: int, number: int) -> Operation[list[Message]]:
+    def numbered_page(
+        self, session_id: str, limit: int, number: int, *, user_id: str | None = None
+    ) -> Operation[list[Message]]:
         """Return a page of a session's messages by its number, from 1, oldest first."""
         found = yield from self._reads.find(
-            session_id, codecs.MESSAGE_FIELDS, skip=(number - 1) * limit, limit=limit
+            session_id,
+            codecs.MESSAGE_FIELDS,
+            skip=(number - 1) * limit,
+            limit=limit,
+            user_id=user_id,
         )
         return [codecs.to_message(document) for document in found]
 

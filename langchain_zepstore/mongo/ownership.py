@@ -1,12 +1,77 @@
 """The users that own sessions: checked, or created when they are first named."""
 
+from typing import Literal
+
 from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.mongo.counters import next_number
-from langchain_zepstore.mongo.documents import Stage, UserDocument
+from langchain_zepstore.mongo.documents import (
+    Fields,
+    MessageDocument,
+    Query,
+    SessionDocument,
+    Stage,
+    UserDocument,
+)
+from langchain_zepstore.mongo.driver.collection import Collection
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.expressions import literal
+
+
+def check_owner(session: SessionDocument | None, user_id: str | None) -> None:
+    """Raise ``BadRequestError`` if a session is another user's; without an owner, it is not."""
+    if session and user_id is not None and session.get("user_id") not in (None, user_id):
+        raise BadRequestError(f"session {session['_id']!r} belongs to another user")
+
+
+def find_owned(
+    messages: Collection[MessageDocument],
+    query: Query,
+    user_id: str | None,
+    *,
+    order: Literal[1, -1],
+    skip: int,
+    limit: int,
+    fields: Fields,
+) -> Operation[list[MessageDocument]]:
+    """Return messages of a session by their numbers, and check its owner in the same command.
+
+    Args:
+        messages: The collection.
+        query: The session's id, and what else they match.
+        user_id: The session's user, if it has one; ``None``: whoever it is.
+        order: 1 for the first ones first, -1 for the last ones.
+        skip: How many to leave out.
+        limit: How many to return at most; 0 for all.
+        fields: A projection, with ``seq`` and ``scope``.
+
+    Raises:
+        BadRequestError: The session, live or deleted, is another user's.
+    """
+    if user_id is None:
+        found = messages.find(query, sort={"seq": order}, skip=skip, limit=limit, fields=fields)
+        return (yield from found)
+    session_id = query["session_id"]
+    owner = [{"$match": {"_id": session_id}}, {"$project": {"user_id": 1}}]
+    stages = [
+        {"$match": query},
+        {"$sort": {"seq": order}},
+        *([{"$skip": skip}] if skip else ()),
+        *([{"$limit": limit}] if limit else ()),
+        {"$project": fields},
+        {"$unionWith": {"coll": "sessions", "pipeline": owner}},
+    ]
+    documents = yield from messages.aggregate(stages)
+    for session in (each for each in documents if "seq" not in each):
+        check_owner(session, user_id)
+    several = [each for each in documents if "seq" in each]
+    # The session may have become another user's while it was read.
+    own = {None, f"u:{user_id}", f"s:{session_id}"}  # None: as old as before scopes
+    if any(each.get("scope") not in own for each in several):
+        raise BadRequestError(f"session {session_id!r} belongs to another user")
+    # MongoDB promises no order behind the union.
+    return sorted(several, key=lambda each: order * each["seq"])
 
 
 def require_user(database: Database, user_id: str) -> Operation[None]:

@@ -7,7 +7,6 @@ from bson import Int64
 from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.mongo.counters import next_number
 from langchain_zepstore.mongo.deletion.marks import this_session, with_id
 from langchain_zepstore.mongo.documents import Metadata, Stage
@@ -15,7 +14,7 @@ from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.driver.durability import Reservation
 from langchain_zepstore.mongo.encoding import encoded_metadata
 from langchain_zepstore.mongo.expressions import literal, merged
-from langchain_zepstore.mongo.ownership import ensure_user
+from langchain_zepstore.mongo.ownership import check_owner, ensure_user
 
 RESERVATION_FIELDS = dict.fromkeys(
     ("uuid", "seq", "user_id", "active_at", "revived", "branched", "turn"), 1
@@ -63,8 +62,7 @@ def reserve(
             upsert=True,
         )
     assert session is not None
-    if user_id is not None and session.get("user_id") not in (None, user_id):
-        raise BadRequestError(f"session {session_id!r} belongs to another user")
+    check_owner(session, user_id)
     reservation = Reservation(session, writer, begun_at)
     if writer is not None and session.get("revived") == session["seq"]:
         # If the writer died with the server, a message would stay live in a deleted session.

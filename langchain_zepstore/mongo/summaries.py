@@ -19,6 +19,9 @@ from langchain_zepstore.mongo.documents import Query, SessionDocument, Stage, Su
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.encoding import encoded_metadata
 from langchain_zepstore.mongo.expressions import literal
+from langchain_zepstore.mongo.ownership import check_owner
+
+_KEPT_FIELDS = dict.fromkeys(("summary", "seq", "forks", "user_id", "deleted_at"), 1)
 
 
 class Summaries:
@@ -30,10 +33,14 @@ class Summaries:
         self._marking = Marking(database)
 
     def get(
-        self, session_id: str, branch: Sequence[Range] | None = None
+        self,
+        session_id: str,
+        user_id: str | None = None,
+        *,
+        branch: Sequence[Range] | None = None,
     ) -> Operation[Summary | None]:
         """Return a live session's summary, if it covers the active branch, or another."""
-        return codecs.to_summary((yield from self._kept(session_id, branch)))
+        return codecs.to_summary((yield from self._kept(session_id, user_id, branch)))
 
     def pending(self, session_id: str, limit: int) -> Operation[SummaryInput]:
         """Return a live session's summary and what was said after it."""
@@ -114,12 +121,16 @@ class Summaries:
                 return None if session is None or session.get("deleted_at") else session
 
     def _kept(
-        self, session_id: str, branch: Sequence[Range] | None = None
+        self,
+        session_id: str,
+        user_id: str | None = None,
+        branch: Sequence[Range] | None = None,
     ) -> Operation[SummaryDocument | None]:
-        session = yield from self._sessions.find_one(
-            {"_id": session_id, "deleted_at": None}, fields={"summary": 1, "seq": 1, "forks": 1}
-        )
-        return covering_summary(session, branch) if session else None
+        session = yield from self._sessions.find_one({"_id": session_id}, fields=_KEPT_FIELDS)
+        check_owner(session, user_id)
+        if session is None or session.get("deleted_at"):
+            return None
+        return covering_summary(session, branch)
 
     def _encoded(self, summary: Summary) -> Stage:
         encoded: Stage = {

@@ -1,10 +1,9 @@
 """Windows: the last messages of a session, back to the beginning of a turn if need be."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
 
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.langchain import PLAIN_TYPES
 from langchain_zepstore.mongo.branches.reads import BranchReads
 from langchain_zepstore.mongo.codecs import langchain_type
@@ -30,17 +29,17 @@ class Windows:
         """Return the documents of the last messages, oldest first; see ``MessageOperations.read``.
 
         Raises:
-            BadRequestError: They are another user's.
+            BadRequestError: The session is another user's.
         """
         if lastn == 0:
             return []
+        order: Literal[1, -1] = 1 if lastn is None else -1
         found = yield from self._reads.find(
-            session_id, fields, order=1 if lastn is None else -1, limit=lastn or 0
+            session_id, fields, order=order, limit=lastn or 0, user_id=user_id
         )
-        _require_owner(found, session_id, user_id)
         if lastn is not None:
             if start_on and len(found) == lastn and not _holds(found, start_on):
-                found += yield from self._beginning(session_id, found, fields, start_on)
+                found += yield from self._beginning(session_id, found, fields, start_on, user_id)
             found.reverse()
         return found
 
@@ -50,6 +49,7 @@ class Windows:
         found: list[MessageDocument],
         fields: Fields,
         start_on: Collection[str],
+        user_id: str | None,
     ) -> Operation[list[MessageDocument]]:
         """Return the messages with which the turn begins that a window lies within, newest first.
 
@@ -70,6 +70,7 @@ class Windows:
             where={"$or": wanted},
             order=-1,
             limit=2 if calls else 1,
+            user_id=user_id,
         )
         is_start = [_holds([each], start_on) for each in earlier]
         return earlier[: is_start.index(True) + 1] if True in is_start else []
@@ -103,11 +104,3 @@ def _first_answers(found: list[MessageDocument]) -> list[str]:
 def _data(document: MessageDocument) -> dict[str, Any]:
     payload = document.get("langchain")
     return payload["data"] if payload else {}
-
-
-def _require_owner(found: list[MessageDocument], session_id: str, user_id: str | None) -> None:
-    if user_id is None:
-        return
-    own = {None, f"u:{user_id}", f"s:{session_id}"}  # a message may be as old as before scopes
-    if any(each.get("scope") not in own for each in found):
-        raise BadRequestError(f"session {session_id!r} belongs to another user")

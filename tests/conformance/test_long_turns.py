@@ -1,9 +1,8 @@
-"""Windows that lie within one turn, and windows on sessions of other users."""
+"""Windows that lie within one turn."""
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 
-from langchain_zepstore import BadRequestError
 from tests.support.facade import Facade
 
 
@@ -77,34 +76,3 @@ async def test_a_session_without_a_message_of_the_type_has_no_window(
     await zep.chat_history(session_id).add(SystemMessage("s"), *one_by_one(3))
     assert await zep.chat_history(session_id, lastn=2, start_on="human").messages() == []
     assert len(await zep.chat_history(session_id, lastn=2, start_on="system").messages()) == 3
-
-
-@pytest.mark.promise("a session of another user is refused, on reading and on writing")
-async def test_another_users_session_is_neither_read_nor_changed(
-    zep: Facade, session_id: str
-) -> None:
-    ada = zep.chat_history(session_id, user_id="ada")
-    await ada.add(HumanMessage("mine", id="1"))
-    for lastn in (None, 5):
-        bob = zep.chat_history(session_id, user_id="bob", lastn=lastn)
-        with pytest.raises(BadRequestError, match="another user"):
-            await bob.messages()
-        with pytest.raises(BadRequestError, match="another user"):
-            await bob.add(HumanMessage("his"))
-    assert await ada.messages() == [HumanMessage("mine", id="1")]
-    await ada.clear()
-    with pytest.raises(BadRequestError, match="another user"):
-        await bob.add(HumanMessage("his"))
-    assert await zep.chat_history(session_id).messages() == []
-
-
-@pytest.mark.promise("a session of another user is refused, on reading and on writing")
-async def test_nobodys_session_is_let_through_and_stays_nobodys(
-    zep: Facade, session_id: str
-) -> None:
-    await zep.chat_history(session_id).add(HumanMessage("a", id="1"))
-    for name in ("ada", "bob"):
-        history = zep.chat_history(session_id, user_id=name)
-        await history.add(HumanMessage(name, id=name))
-        assert len(await history.messages()) > 1
-    assert (await zep.memory.get_session(session_id)).user_id is None

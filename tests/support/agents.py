@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import (
@@ -22,6 +23,7 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 
 from langchain_zepstore import ZepClient
+from langchain_zepstore.middleware import ChatHistoryMiddleware
 
 
 class Scripted(BaseChatModel):
@@ -106,6 +108,25 @@ def weather(place: str) -> str:
     if place == "nowhere":
         raise LookupError(place)
     return f"sun in {place}"
+
+
+def agent(
+    client: ZepClient,
+    model: Scripted,
+    mode: Any = "memory",
+    checkpointer: Any = None,
+    *others: Any,
+    context_schema: Any = None,
+    **options: Any,
+) -> Any:
+    """An agent with a tool, whose conversations are in the store; ``others`` stand in front."""
+    return create_agent(
+        model,
+        [weather],
+        middleware=[*others, ChatHistoryMiddleware(client=client, mode=mode, **options)],
+        checkpointer=checkpointer or (InMemorySaver() if mode == "archive" else None),
+        context_schema=context_schema,
+    )
 
 
 class FileSaver(InMemorySaver):

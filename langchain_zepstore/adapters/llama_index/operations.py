@@ -66,7 +66,7 @@ def clearing(session: RawSession) -> Call[list[ChatMessage] | None]:
     def operation(store: Store) -> Operation[list[ChatMessage] | None]:
         found = yield from session.reading()(store)
         try:
-            yield from store.deletion.delete_session(session.session_id)
+            yield from store.deletion.delete_session(session.session_id, session.user_id)
         except NotFoundError:
             return None
         return all_to_llama_index(found)
@@ -80,7 +80,9 @@ def removing(session: RawSession, idx: int) -> Call[ChatMessage | None]:
 
     def operation(store: Store) -> Operation[ChatMessage | None]:
         if place >= 0:
-            found = yield from store.messages.numbered_page(session.session_id, 1, place + 1)
+            found = yield from store.messages.numbered_page(
+                session.session_id, 1, place + 1, user_id=session.user_id
+            )
         else:
             found = yield from session.reading(-place)(store)
             found = found[:1] if len(found) == -place else []

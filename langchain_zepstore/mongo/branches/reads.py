@@ -14,6 +14,7 @@ from langchain_zepstore.mongo.deletion.marks import with_id
 from langchain_zepstore.mongo.documents import Fields, MessageDocument, Query
 from langchain_zepstore.mongo.driver.collection import Collection
 from langchain_zepstore.mongo.driver.database import Database
+from langchain_zepstore.mongo.ownership import check_owner, find_owned
 
 _MAX_RANGES = 50  # in one query; the planner is slow with more
 _MAX_HINTS = 10_000
@@ -48,6 +49,7 @@ class BranchReads:
         order: Literal[1, -1] = 1,
         skip: int = 0,
         limit: int = 0,
+        user_id: str | None = None,
     ) -> Operation[list[MessageDocument]]:
         """Return live messages of a session's active branch.
 
@@ -60,15 +62,25 @@ class BranchReads:
             order: 1 for the first ones first, -1 for the last ones.
             skip: How many to leave out.
             limit: How many to return at most; 0 for all.
+            user_id: The session's user, if it has one.
+
+        Raises:
+            BadRequestError: The session, live or deleted, is another user's.
         """
         query: Query = {"session_id": session_id, "deleted_at": None, **(where or {})}
         table = None
         if session_id in self._known:
-            table = yield from self.table(session_id)
+            table = yield from self.table(session_id, user_id)
         if table is None:
             numbered = query if between == ALL else {**query, **in_ranges([between])}
-            found = yield from self._messages.find(
-                numbered, sort={"seq": order}, skip=skip, limit=limit, fields=fields
+            found = yield from find_owned(
+                self._messages,
+                numbered,
+                user_id,
+                order=order,
+                skip=skip,
+                limit=limit,
+                fields=fields,
             )
             if any(document.get("branched") for document in found):
                 table = yield from self.table(session_id)
@@ -105,9 +117,14 @@ class BranchReads:
             return int(counted[0]["n"])
         return (yield from count_along(self._messages, query, table.active()))
 
-    def table(self, session_id: str) -> Operation[ForkTable | None]:
-        """Return a session's table; ``None`` if it has none."""
+    def table(self, session_id: str, user_id: str | None = None) -> Operation[ForkTable | None]:
+        """Return a session's table; ``None`` if it has none.
+
+        Raises:
+            BadRequestError: The session is another user's than ``user_id``.
+        """
         session = yield from self._sessions.find_one(with_id(session_id), fields=TABLE_FIELDS)
+        check_owner(session, user_id)
         self._known.pop(session_id, None)
         if session is None or not session.get("forks"):
             return None

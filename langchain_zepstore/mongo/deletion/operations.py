@@ -10,9 +10,10 @@ from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.deletion.erasure import Erasure
 from langchain_zepstore.mongo.deletion.marks import Marking, this_session, with_id
 from langchain_zepstore.mongo.deletion.purge import Purging
-from langchain_zepstore.mongo.documents import MessageDocument, SessionDocument, Stage
+from langchain_zepstore.mongo.documents import MessageDocument, Query, SessionDocument, Stage
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.expressions import literal
+from langchain_zepstore.mongo.ownership import check_owner
 from langchain_zepstore.mongo.reservation import CLOSED_DELETION
 
 _SETTLED = {"$or": [{"deletion": None}, {"deletion.settled": True}]}
@@ -28,20 +29,22 @@ class Deletion:
         self._erasure = Erasure(database)
         self.purge = Purging(database).purge
 
-    def delete_session(self, session_id: str) -> Operation[None]:
+    def delete_session(self, session_id: str, user_id: str | None = None) -> Operation[None]:
         """Soft-delete a live session and its messages.
 
         A message that is added meanwhile keeps the session alive.
 
         Raises:
+            BadRequestError: It is another user's.
             NotFoundError: There is no live session of that id.
         """
         while True:
-            begun = yield from self._begin(session_id)
+            begun = yield from self._begin(session_id, user_id)
             if begun:
                 yield from self._marking.settle((yield from self._widened(begun)))
                 return
             session = yield from self._present(session_id)
+            check_owner(session, user_id)
             if session.get("deleted_at"):
                 raise NotFoundError(f"session {session_id!r} is deleted already")
             yield from self._marking.recover(session)
@@ -67,8 +70,9 @@ class Deletion:
             return self._erasure.count_user(user_id)
         return self._erasure.user(user_id, cursor)
 
-    def _begin(self, session_id: str) -> Operation[SessionDocument | None]:
+    def _begin(self, session_id: str, user_id: str | None) -> Operation[SessionDocument | None]:
         """Open a deletion of a live session that needs no recovery, or join the open one."""
+        owned: Query = {} if user_id is None else {"user_id": {"$in": [None, user_id]}}
         opened: Stage = {
             "id": {"$add": [{"$ifNull": ["$deletion_count", 0]}, 1]},
             "at": "$$NOW",
@@ -80,6 +84,7 @@ class Deletion:
         return self._sessions.find_one_and_update(
             {
                 "_id": session_id,
+                **owned,
                 "deleted_at": None,
                 "undeletion": None,
                 "$or": [*_SETTLED["$or"], {"deletion.open": True}],

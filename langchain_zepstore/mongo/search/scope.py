@@ -17,10 +17,13 @@ from langchain_zepstore.mongo.driver.errors import MissingIndexError
 from langchain_zepstore.mongo.encoding import encoded_metadata
 from langchain_zepstore.mongo.expressions import contains
 from langchain_zepstore.mongo.indexes import SCOPE_INDEX
+from langchain_zepstore.mongo.ownership import check_owner
 from langchain_zepstore.mongo.reassignment import complete_reassignment
 from langchain_zepstore.mongo.search.filters import matching
 
-_OWNED = dict.fromkeys(("uuid", "user_id", "adopting", "seq", "fenced", "updated_at"), 1)
+_OWNED = dict.fromkeys(
+    ("uuid", "user_id", "adopting", "seq", "fenced", "updated_at", "deleted_at"), 1
+)
 SESSION_INDEX = "live_by_number"  # the index of all live messages
 _SHORT_SESSION = 500  # messages that are read faster than all of its user's are counted
 
@@ -130,15 +133,24 @@ def resolve_scope(
     session_id: str | None,
     user_id: str | None,
     conditions: Query | None = None,
+    *,
+    owner: str | None = None,
 ) -> Operation[SearchScope | None]:
-    """Return the messages of a session or a user; ``None`` if there is no such session."""
+    """Return the messages of a session or a user; ``None`` if there is no such session.
+
+    Raises:
+        BadRequestError: The session is another user's than ``owner``.
+    """
     conditions = conditions or {}
     if session_id is None:
         return SearchScope(codecs.user_scope(user_id or ""), None, conditions)
-    session = yield from database.sessions.find_one(
-        {"_id": session_id, "deleted_at": None}, fields=_OWNED
-    )
-    if session is None or user_id not in (None, session.get("user_id")):
+    session = yield from database.sessions.find_one({"_id": session_id}, fields=_OWNED)
+    check_owner(session, owner)
+    if (
+        session is None
+        or session.get("deleted_at")
+        or user_id not in (None, session.get("user_id"))
+    ):
         return None
     yield from complete_reassignment(database, session)  # who began it may have died
     return SearchScope(codecs.scope_of(session), session_id, conditions, session["seq"])

@@ -65,7 +65,7 @@ class Search:
             return (yield from self._summaries.find(sought, kind))
         conditions = filter_of(sought, "created_at", "metadata")
         scope = yield from resolve_scope(
-            self._database, sought.session_id, sought.user_id, conditions
+            self._database, sought.session_id, sought.user_id, conditions, owner=sought.owner
         )
         if scope is None:
             return []

@@ -15,6 +15,7 @@ from langchain_zepstore.mongo.documents import (
     Update,
 )
 from langchain_zepstore.mongo.driver.database import Database
+from langchain_zepstore.mongo.ownership import check_owner
 from langchain_zepstore.mongo.search.hits import Hit, VectorHit
 from langchain_zepstore.mongo.search.index import language_of
 from langchain_zepstore.mongo.search.mmr import fetch_k, select_mmr
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _SUMMARY = (
     *("summary.uuid", "summary.content", "summary.created_at", "summary.recent_message_uuid"),
     *("summary.token_count", "summary.metadata", "summary.embedding", "summary.seq"),
-    *("seq", "forks"),
+    *("seq", "forks", "user_id"),
 )
 
 
@@ -53,6 +54,8 @@ class SummarySearch:
         query |= filter_of(sought, "summary.created_at", "summary.metadata")
         needed = {name: 1 for name in _SUMMARY if kind != "text" or name != "summary.embedding"}
         found = yield from self._sessions.find(query, fields=needed)
+        for session in found:
+            check_owner(session, sought.owner)
         if not sought.all_branches:
             found = [session for session in found if covering_summary(session)]
         sessions = {session["_id"]: session for session in found}

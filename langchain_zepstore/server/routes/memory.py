@@ -77,6 +77,7 @@ def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
         if not await access.may_see(client, session_id):
             return answers.memory(Memory())
         if branch is not None or (include_deleted and lastn is not None):
+            await _require_owner(client, session_id, user_id)
             memory = await client.memory.aget_memory(
                 session_id, lastn, include_deleted=include_deleted, branch=branch
             )
@@ -94,10 +95,13 @@ def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
         )
 
     @router.delete("/sessions/{session_id}/memory", responses={**OK, **failures(400, 404)})
-    async def delete_memory(request: Request, session_id: Id) -> Response:
-        """Soft-delete a session and its messages."""
+    async def delete_memory(request: Request, session_id: Id, user_id: Text = None) -> Response:
+        """Soft-delete a session and its messages.
+
+        With `user_id` another user's session is refused.
+        """
         await access_of(request).session(client, session_id)
-        await client.memory.adelete_memory(session_id)
+        await client.arun(lambda store: store.deletion.delete_session(session_id, user_id))
         return ok_response()
 
 

@@ -44,14 +44,23 @@ def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
         "/sessions/{session_id}/messages", response_model=MessagesAnswer, responses=failures(400)
     )
     async def get_messages(
-        request: Request, session_id: Id, limit: Limit = None, cursor: Cursor = None
+        request: Request,
+        session_id: Id,
+        limit: Limit = None,
+        cursor: Cursor = None,
+        user_id: Text = None,
     ) -> Response:
-        """Return a page of a session's messages, oldest first; `cursor` is its number, from 1."""
+        """Return a page of a session's messages, oldest first; `cursor` is its number, from 1.
+
+        With `user_id` another user's session is refused.
+        """
         answers = Answers.to(request, version)
         messages, total = [], 0
         if await access_of(request).may_see(client, session_id):
-            messages = await client.message.aget_session_messages(
-                session_id, limit or _PAGE, cursor or 1
+            messages = await client.arun(
+                lambda store: store.messages.numbered_page(
+                    session_id, limit or _PAGE, cursor or 1, user_id=user_id
+                )
             )
             total = await client.message.acount(session_id)
         return answers.json(

@@ -1,38 +1,24 @@
 """``ChatHistoryMiddleware``: what was deleted stays deleted, whatever an agent's state holds."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from langchain.agents import create_agent
 from langchain.agents.middleware import before_model
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
 from langchain_zepstore import ZepClient
-from langchain_zepstore.middleware import ChatHistoryMiddleware
 from tests.support.agents import (
     Call,
     Scripted,
+    agent,
     both_ways,
     calling,
     of,
     said,
     stored,
-    weather,
 )
-
-
-@pytest.fixture
-async def client(mongo_url: str) -> AsyncIterator[ZepClient]:
-    """A client for both kinds of calls."""
-    async with ZepClient(mongo_url) as client:
-        yield client
-
-
-def agent(client: ZepClient, model: Scripted, mode: Any, saver: Any = None, *more: Any) -> Any:
-    middleware = [*more, ChatHistoryMiddleware(client=client, mode=mode)]
-    return create_agent(model, [weather], middleware=middleware, checkpointer=saver)
 
 
 @pytest.mark.promise("what is deleted stays deleted, though the agent's state still holds it")

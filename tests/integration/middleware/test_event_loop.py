@@ -1,6 +1,6 @@
 """``ChatHistoryMiddleware``: its asynchronous hooks never block the event loop."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,13 +17,6 @@ from tests.support.agents import (
     stored,
     weather,
 )
-
-
-@pytest.fixture
-async def client(mongo_url: str) -> AsyncIterator[ZepClient]:
-    """A client for both kinds of calls."""
-    async with ZepClient(mongo_url) as client:
-        yield client
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """An input that a guard refuses is never stored, nor loaded again."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -15,13 +14,6 @@ from langchain_zepstore.middleware import ChatHistoryMiddleware
 from tests.support.agents import Call, Scripted, both_ways, of, said, stored
 
 SECRET = "write to ada@example.org"
-
-
-@pytest.fixture
-async def client(mongo_url: str) -> AsyncIterator[ZepClient]:
-    """A client for both kinds of calls."""
-    async with ZepClient(mongo_url) as client:
-        yield client
 
 
 @before_model(can_jump_to=["end"])

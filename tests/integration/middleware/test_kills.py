@@ -2,38 +2,22 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from langchain.agents import create_agent
 
 from langchain_zepstore import ZepClient
-from langchain_zepstore.middleware import ChatHistoryMiddleware
 from tests.support.agents import (
     FileSaver,
     Scripted,
+    agent,
     calling,
     of,
     said,
     stored,
-    weather,
 )
 
 REPOSITORY = Path(__file__).parents[3]
-
-
-@pytest.fixture
-async def client(mongo_url: str) -> AsyncIterator[ZepClient]:
-    """A client for both kinds of calls."""
-    async with ZepClient(mongo_url) as client:
-        yield client
-
-
-def agent(client: ZepClient, model: Scripted, mode: Any, checkpointer: Any = None) -> Any:
-    middleware = [ChatHistoryMiddleware(client=client, mode=mode)]
-    return create_agent(model, [weather], middleware=middleware, checkpointer=checkpointer)
 
 
 KILLED = """

@@ -1,6 +1,5 @@
 """``ChatHistoryMiddleware``: nothing said is lost when a run breaks, pauses or is killed."""
 
-from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -16,6 +15,7 @@ from langchain_zepstore.middleware import ChatHistoryMiddleware
 from tests.support.agents import (
     Call,
     Scripted,
+    agent,
     both_ways,
     calling,
     every_way,
@@ -27,24 +27,6 @@ from tests.support.agents import (
 )
 
 both_modes = pytest.mark.parametrize("mode", ["memory", "archive"])
-
-
-@pytest.fixture
-async def client(mongo_url: str) -> AsyncIterator[ZepClient]:
-    """A client for both kinds of calls."""
-    async with ZepClient(mongo_url) as client:
-        yield client
-
-
-def agent(
-    client: ZepClient,
-    model: Scripted,
-    mode: str = "memory",
-    checkpointer: Any = None,
-    **options: Any,
-) -> Any:
-    middleware = [ChatHistoryMiddleware(client=client, mode=mode, **options)]
-    return create_agent(model, [weather], middleware=middleware, checkpointer=checkpointer)
 
 
 BROKEN = [("human", "Weather?"), ("ai", "Well")]

@@ -1,6 +1,5 @@
 """``ChatHistoryMiddleware``: whose conversation it is."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, TypedDict
 from uuid import uuid4
@@ -14,18 +13,12 @@ from langchain_zepstore.middleware import ChatHistoryMiddleware
 from tests.support.agents import (
     Call,
     Scripted,
+    agent,
     both_ways,
     of,
     said,
     stored,
 )
-
-
-@pytest.fixture
-async def client(mongo_url: str) -> AsyncIterator[ZepClient]:
-    """A client for both kinds of calls."""
-    async with ZepClient(mongo_url) as client:
-        yield client
 
 
 @dataclass
@@ -39,9 +32,8 @@ class ContextDict(TypedDict, total=False):
     user_id: str
 
 
-def agent(client: ZepClient, schema: Any = None, **options: Any) -> Any:
-    middleware = [ChatHistoryMiddleware(client=client, **options)]
-    return create_agent(Scripted(), middleware=middleware, context_schema=schema)
+def speaker_of(client: ZepClient, schema: Any = None, **options: Any) -> Any:
+    return agent(client, Scripted(), context_schema=schema, **options)
 
 
 TURN = [("human", "1"), ("ai", "re:1")]
@@ -55,13 +47,13 @@ async def test_session_and_user_come_from_the_context_the_config_or_are_fixed(
 ) -> None:
     names = {"session_id": session_id, "user_id": user_id}
     speaker, options = {
-        "dataclass": lambda: (agent(client, Context), {"context": Context(**names)}),
-        "dict": lambda: (agent(client, ContextDict), {"context": names}),
-        "config": lambda: (agent(client), {"config": {"configurable": names}}),
-        "thread": lambda: (agent(client), of(session_id, user_id=user_id)),
-        "fixed": lambda: (agent(client, **names), {}),
+        "dataclass": lambda: (speaker_of(client, Context), {"context": Context(**names)}),
+        "dict": lambda: (speaker_of(client, ContextDict), {"context": names}),
+        "config": lambda: (speaker_of(client), {"config": {"configurable": names}}),
+        "thread": lambda: (speaker_of(client), of(session_id, user_id=user_id)),
+        "fixed": lambda: (speaker_of(client, **names), {}),
         "function": lambda: (
-            agent(
+            speaker_of(
                 client,
                 ContextDict,
                 session_id=lambda runtime: runtime.context["session_id"].upper(),
@@ -84,36 +76,38 @@ async def test_what_is_fixed_goes_before_the_context_and_that_before_the_config(
     fixed, context, session, thread = (uuid4().hex for _ in range(4))
     config = {"configurable": {"session_id": session, "thread_id": thread}}
     everything = {"context": Context(session_id=context), "config": config}
-    await call(agent(client, Context, session_id=fixed), said("1"), everything)
-    await call(agent(client, Context), said("1"), everything)
-    await call(agent(client, Context), said("1"), {"config": config})
-    await call(agent(client, Context, session_id=lambda _: None), said("1"), of(thread))
+    await call(speaker_of(client, Context, session_id=fixed), said("1"), everything)
+    await call(speaker_of(client, Context), said("1"), everything)
+    await call(speaker_of(client, Context), said("1"), {"config": config})
+    await call(speaker_of(client, Context, session_id=lambda _: None), said("1"), of(thread))
     for each in (fixed, context, session, thread):
         assert await stored(client, each) == TURN
 
 
 async def test_a_thread_may_be_a_uuid_or_a_number(client: ZepClient) -> None:
     thread = uuid4()
-    agent(client).invoke(said("1"), config={"configurable": {"thread_id": thread}})
+    speaker_of(client).invoke(said("1"), config={"configurable": {"thread_id": thread}})
     assert await stored(client, str(thread)) == TURN
     number = thread.int % 10**9
-    agent(client).invoke(said("1"), config={"configurable": {"thread_id": number}})
+    speaker_of(client).invoke(said("1"), config={"configurable": {"thread_id": number}})
     assert await stored(client, str(number)) == TURN
 
 
 @both_ways
 async def test_a_run_without_a_session_is_refused(client: ZepClient, call: Call) -> None:
     with pytest.raises(BadRequestError, match="names no session"):
-        await call(agent(client), said("1"), {})
+        await call(speaker_of(client), said("1"), {})
 
 
 @both_ways
-@pytest.mark.parametrize("wrong", ["", 7, {"$ne": None}])
+@pytest.mark.parametrize("wrong", ["", 7.5, True, {"$ne": None}])
 async def test_what_cannot_be_an_id_is_refused(client: ZepClient, call: Call, wrong: Any) -> None:
     with pytest.raises(BadRequestError, match="session_id"):
-        await call(agent(client), said("1"), {"config": {"configurable": {"session_id": wrong}}})
+        await call(
+            speaker_of(client), said("1"), {"config": {"configurable": {"session_id": wrong}}}
+        )
     with pytest.raises(BadRequestError, match="user_id"):
-        await call(agent(client), said("1"), of("s", user_id=wrong))
+        await call(speaker_of(client), said("1"), of("s", user_id=wrong))
 
 
 @pytest.mark.promise("session and user from context, config or fixed values; no other user's")
@@ -123,7 +117,7 @@ async def test_what_cannot_be_an_id_is_refused(client: ZepClient, call: Call, wr
 async def test_a_session_of_another_user_is_neither_read_nor_written(
     client: ZepClient, session_id: str, user_id: str, call: Call, mode: str, deleted: bool
 ) -> None:
-    speaker = agent(client, mode=mode, on_error="log")
+    speaker = speaker_of(client, mode=mode, on_error="log")
     await call(speaker, said("1"), of(session_id, user_id=user_id))
     if deleted:
         client.memory.delete_memory(session_id)
@@ -138,7 +132,7 @@ async def test_a_session_without_a_user_may_be_used(
     client: ZepClient, session_id: str, user_id: str, call: Call
 ) -> None:
     client.memory.add_session(Session(session_id=session_id))
-    await call(agent(client), said("1"), of(session_id, user_id=user_id))
+    await call(speaker_of(client), said("1"), of(session_id, user_id=user_id))
     assert await stored(client, session_id) == TURN
     assert client.memory.get_session(session_id).user_id is None
 

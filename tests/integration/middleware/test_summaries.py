@@ -1,6 +1,5 @@
 """``ChatHistoryMiddleware`` beside ``SummarizationMiddleware``: users keep what agents forget."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -22,13 +21,6 @@ from tests.support.agents import (
 )
 
 TURNS = 4
-
-
-@pytest.fixture
-async def client(mongo_url: str) -> AsyncIterator[ZepClient]:
-    """A client for both kinds of calls."""
-    async with ZepClient(mongo_url) as client:
-        yield client
 
 
 def summarized(

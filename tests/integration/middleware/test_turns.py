@@ -1,13 +1,11 @@
 """``ChatHistoryMiddleware``: what is said in turns is stored once, in order, and remembered."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
-from langgraph.checkpoint.memory import InMemorySaver
 
 from langchain_zepstore import ZepClient
 from langchain_zepstore.middleware import ChatHistoryMiddleware
@@ -15,6 +13,7 @@ from langchain_zepstore.mongo.messages import Messages
 from tests.support.agents import (
     Call,
     Scripted,
+    agent,
     by_ainvoke,
     by_invoke,
     calling,
@@ -23,23 +22,9 @@ from tests.support.agents import (
     said,
     stored,
     told,
-    weather,
 )
 
 both_modes = pytest.mark.parametrize("mode", ["memory", "archive"])
-
-
-@pytest.fixture
-async def client(mongo_url: str) -> AsyncIterator[ZepClient]:
-    """A client for both kinds of calls."""
-    async with ZepClient(mongo_url) as client:
-        yield client
-
-
-def agent(client: ZepClient, model: Scripted, mode: str = "memory", **options: Any) -> Any:
-    checkpointer = InMemorySaver() if mode == "archive" else None
-    middleware = [ChatHistoryMiddleware(client=client, mode=mode, **options)]
-    return create_agent(model, [weather], middleware=middleware, checkpointer=checkpointer)
 
 
 THREE_TURNS = [
@@ -154,7 +139,7 @@ async def test_a_server_serves_too(server_url: str, database_name: str, session_
         await speaker.ainvoke(said("Weather?"), **of(session_id))
         speaker.invoke(said("Thanks"), **of(session_id))
         assert len(await stored(client, session_id)) == 6
-        assert client.memory.get_session(session_id).metadata == {"title": "Weather?"}
+        assert client.memory.get_session(session_id).title == "Weather?"
         assert len(model.asked[-1]) == 5
 
 
