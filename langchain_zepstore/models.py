@@ -5,7 +5,7 @@ millisecond, which is what the database holds.
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import uuid4
 
 from pydantic import AfterValidator, BaseModel, Field
@@ -239,3 +239,45 @@ class User(CreateUserRequest):
     created_at: UTCDatetime | None = None
     updated_at: UTCDatetime | None = None
     deleted_at: UTCDatetime | None = None
+
+
+class Stats(BaseModel):
+    """What is stored, in numbers.
+
+    Attributes:
+        sessions: Live sessions.
+        messages: Live messages.
+        users: Live users.
+        deleted_sessions: Soft-deleted sessions.
+        deleted_messages: Soft-deleted messages.
+        deleted_users: Soft-deleted users.
+        data_bytes: Bytes on disk of the documents.
+        index_bytes: Bytes on disk of the indexes.
+        active_sessions_per_day: How many sessions were last active on a day, of the last 30 days.
+    """
+
+    sessions: int = 0
+    messages: int = 0
+    users: int = 0
+    deleted_sessions: int = 0
+    deleted_messages: int = 0
+    deleted_users: int = 0
+    data_bytes: int = 0
+    index_bytes: int = 0
+    active_sessions_per_day: dict[str, int] = Field(default_factory=dict)
+
+
+class Finding(BaseModel):
+    """Something that ``client.diagnose`` looked at.
+
+    Attributes:
+        name: Its name.
+        level: Whether it is as it should be.
+        message: Its state.
+        cure: What mends it; ``None`` where nothing is wrong.
+    """
+
+    name: str
+    level: Literal["ok", "warning", "fault"]
+    message: str
+    cure: str | None = None

@@ -27,6 +27,7 @@ from langchain_zepstore.managers import transfer
 from langchain_zepstore.managers.memory import MemoryManager
 from langchain_zepstore.managers.messages import MessageManager
 from langchain_zepstore.managers.users import UserManager
+from langchain_zepstore.models import Finding, Stats
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -128,6 +129,35 @@ class StoreClient:
     ) -> dict[str, int]:
         """Remove for good, now, what the database would remove later; see ``purge``."""
         return await self.arun(_purging(older_than, user_id, session_id))
+
+    def stats(self) -> Stats:
+        """Return what is stored, in numbers.
+
+        Raises:
+            StoreUnavailableError: The database cannot be reached.
+        """
+        return self.run(lambda store: store.diagnosis.stats())
+
+    async def astats(self) -> Stats:
+        """Return what is stored, in numbers; see ``stats``."""
+        return await self.arun(lambda store: store.diagnosis.stats())
+
+    def diagnose(self) -> list[Finding]:
+        """Check the database: server, write concern, indexes, retention, what was interrupted.
+
+        Over HTTP the server checks its own.
+
+        Returns:
+            What is right and what is wrong, with its cure.
+
+        Raises:
+            StoreUnavailableError: The database cannot be reached.
+        """
+        return self.run(lambda store: store.diagnosis.diagnose())
+
+    async def adiagnose(self) -> list[Finding]:
+        """Check the database; see ``diagnose``."""
+        return await self.arun(lambda store: store.diagnosis.diagnose())
 
     def export(
         self, *, user_id: str | None = None, session_id: str | None = None

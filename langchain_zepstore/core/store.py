@@ -29,10 +29,12 @@ from langchain_zepstore.core.records import Record
 from langchain_zepstore.models import (
     Branch,
     CreateUserRequest,
+    Finding,
     Memory,
     MemorySearchResult,
     Message,
     Session,
+    Stats,
     Summary,
     UpdateUserRequest,
     User,
@@ -359,12 +361,26 @@ class TransferOperations(Protocol):
         """Store records; what is there already stays. Return for each why it was refused."""
 
 
+class DiagnosisOperations(Protocol):
+    """Counts what is stored, and checks the store."""
+
+    def stats(self) -> Operation[Stats]:
+        """Return what is stored, in numbers."""
+
+    def diagnose(self) -> Operation[list[Finding]]:
+        """Return what is right and what is wrong."""
+
+
 class Store(Protocol):
     """A place that holds sessions, over one synchronous or asynchronous connection."""
 
     @property
     def sessions(self) -> SessionOperations:
         """Creates, reads, updates and lists sessions."""
+
+    @property
+    def diagnosis(self) -> DiagnosisOperations:
+        """Counts what is stored, and checks the store."""
 
     @property
     def transfer(self) -> TransferOperations:

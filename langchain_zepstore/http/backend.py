@@ -6,6 +6,7 @@ from langchain_zepstore.core.settings import Settings
 from langchain_zepstore.http.branches import Branches
 from langchain_zepstore.http.connections import Connector
 from langchain_zepstore.http.deletion import Deletion
+from langchain_zepstore.http.diagnosis import Diagnosis
 from langchain_zepstore.http.messages import Messages
 from langchain_zepstore.http.search import Search
 from langchain_zepstore.http.sessions import Sessions
@@ -26,6 +27,7 @@ class HttpStore:
         self.search = Search(requests)
         self.sessions = Sessions(requests)
         self.summaries = Summaries(requests)
+        self.diagnosis = Diagnosis(requests)
         self.transfer = Transfer(requests)
         self.users = Users(requests)
 

@@ -9,6 +9,7 @@ from langchain_zepstore.core.per_loop import Loop, PerLoop
 from langchain_zepstore.core.settings import Settings
 from langchain_zepstore.mongo.branches.operations import Branches
 from langchain_zepstore.mongo.deletion.operations import Deletion
+from langchain_zepstore.mongo.diagnosis import Diagnosis
 from langchain_zepstore.mongo.driver.clients import Connection, Connector
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.indexes import ensure_indexes
@@ -39,6 +40,7 @@ class MongoStore:
         self.search = Search(database, embedder, caches)
         self.sessions = Sessions(database)
         self.summaries = Summaries(database)
+        self.diagnosis = Diagnosis(database)
         self.transfer = Transfer(database)
         self.users = Users(database)
 

@@ -115,6 +115,7 @@ def _routes(client: StoreClient, version: int) -> APIRouter:
         summaries.add_own_routes(router, client)
         service.add_own_routes(router, client)
         service.add_erasing_routes(router, client)
+        service.add_diagnosis_routes(router, client)
         transfer.add_own_routes(router, client)
     service.add_missing_routes(router)
     return router

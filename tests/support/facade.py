@@ -26,6 +26,12 @@ class Facade:
     async def purge(self, *args: Any, **options: Any) -> Any:
         return await Caller(self.client, asynchronous=self.asynchronous).purge(*args, **options)
 
+    async def stats(self) -> Any:
+        return await Caller(self.client, asynchronous=self.asynchronous).stats()
+
+    async def diagnose(self) -> Any:
+        return await Caller(self.client, asynchronous=self.asynchronous).diagnose()
+
     def chat_history(self, session_id: str, **options: Any) -> "HistoryFacade":
         return HistoryFacade(
             self.client.chat_history(session_id, **options), asynchronous=self.asynchronous

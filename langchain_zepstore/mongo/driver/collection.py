@@ -67,6 +67,11 @@ class Collection(Generic[D]):
         self._w1 = raw.with_options(write_concern=WriteConcern(w=1))
         self._deployment = deployment
 
+    @property
+    def write_concern(self) -> dict[str, Any]:
+        """The write concern of what must be durable."""
+        return dict(self._raw.write_concern.document)
+
     def find(
         self,
         query: Query,

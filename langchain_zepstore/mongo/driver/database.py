@@ -51,9 +51,9 @@ class Database:
         self._deployment = deployment
         self._is_sharded: bool | None = None
 
-    def command(self, name: str, **options: Any) -> Operation[Any]:
+    def command(self, name: str, value: Any = 1, **options: Any) -> Operation[Any]:
         """Run a command that only reads, on this database."""
-        return self._deployment.call(lambda: self._raw.command(name, **options))
+        return self._deployment.call(lambda: self._raw.command(name, value, **options))
 
     def is_sharded(self) -> Operation[bool]:
         """Whether the database is behind a router."""

@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse
 
 from langchain_zepstore.core.arguments import Listing
 from langchain_zepstore.errors import ZepStoreError
+from langchain_zepstore.models import Finding, Stats
 from langchain_zepstore.server.asgi.observability import Metrics
 from langchain_zepstore.server.auth import access_of
 from langchain_zepstore.server.openapi import EraseAnswer, PurgeAnswer, accepts, failures
@@ -82,6 +83,23 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
             session_id=body.session_id,
         )
         return Answers.to(request).json(counts)
+
+
+def add_diagnosis_routes(router: APIRouter, client: StoreClient) -> None:
+    """Add what an administrator asks."""
+
+    @router.get("/stats", response_model=Stats)
+    async def stats(request: Request) -> Response:
+        """Return what is stored, in numbers."""
+        access_of(request).whole()
+        return Answers.to(request).json((await client.astats()).model_dump())
+
+    @router.get("/diagnosis", response_model=list[Finding])
+    async def diagnosis(request: Request) -> Response:
+        """Check the database; say what is right and what is wrong, with its cure."""
+        access_of(request).whole()
+        findings = await client.adiagnose()
+        return Answers.to(request).json([finding.model_dump() for finding in findings])
 
 
 def add_erasing_routes(router: APIRouter, client: StoreClient) -> None:
