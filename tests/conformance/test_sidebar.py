@@ -171,6 +171,53 @@ async def test_the_trash_lists_the_last_deleted_first(own: Facade) -> None:
     assert await ids(own, deleted=True) == ["s2", "s3"]
 
 
+@pytest.mark.promise("a sidebar is right while sessions change between its pages")
+async def test_sessions_that_change_between_pages_are_neither_missed_nor_repeated(
+    own: Facade,
+) -> None:
+    for number in range(9):
+        await asyncio.sleep(TICK)
+        await own.memory.add_memory(f"s{number}", said(str(number)))
+    await own.memory.delete_memory("s2")
+    page = await own.memory.recent_sessions(2, archived=False, preview=True)
+    assert [session.session_id for session in page.sessions] == ["s8", "s7"]
+    await own.memory.add_memory("s6", said("active again"))
+    await own.memory.organize_session("s5", pinned=True, title="b")
+    await own.memory.organize_session("s4", archived=True)
+    await own.memory.delete_memory("s3")
+    await own.memory.undelete_session("s2")
+    rest, cursor = [], page.next_cursor
+    while cursor is not None:
+        page = await own.memory.recent_sessions(2, cursor, archived=False, preview=True)
+        rest += page.sessions
+        cursor = page.next_cursor
+    assert [session.session_id for session in rest] == ["s5", "s2", "s1", "s0"]
+    assert [session.last_message.content for session in rest] == ["5", "2", "1", "0"]
+    assert organized(rest[0]) == ["b", True, False, []]
+    assert await ids(own, archived=False) == ["s6", "s8", "s7", "s5", "s2", "s1", "s0"]
+    assert await ids(own, archived=True) == ["s4"]
+
+
+@pytest.mark.promise("a sidebar is right while sessions change between its pages")
+async def test_the_trash_is_right_while_sessions_are_restored_between_its_pages(
+    own: Facade,
+) -> None:
+    for number in range(6):
+        await own.memory.add_session(Session(session_id=f"s{number}"))
+    for number in range(5):
+        await asyncio.sleep(TICK)
+        await own.memory.delete_memory(f"s{number}")
+    page = await own.memory.recent_sessions(2, deleted=True)
+    assert [session.session_id for session in page.sessions] == ["s4", "s3"]
+    await own.memory.undelete_session("s3")
+    await own.memory.undelete_session("s1")
+    await own.memory.delete_memory("s5")
+    page = await own.memory.recent_sessions(2, page.next_cursor, deleted=True)
+    assert [session.session_id for session in page.sessions] == ["s2", "s0"]
+    assert page.next_cursor is None
+    assert await ids(own, deleted=True) == ["s5", "s4", "s2", "s0"]
+
+
 @pytest.mark.promise("a preview counts messages up to 1,000 and shows the last one")
 async def test_a_preview_shows_the_count_and_the_last_message(own: Facade) -> None:
     await own.memory.add_session(Session(session_id="empty"))
