@@ -1,4 +1,4 @@
-"""LangChain's ``Embeddings`` as steps of operations: what to ask, and whether the answer is one."""
+"""LangChain's ``Embeddings`` as steps of operations, with checked answers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     Vectors = npt.NDArray[np.float32]
 
-_NAMES = ("model", "model_name", "model_id", "deployment", "repo_id")
-_LONGEST = 20_000  # characters; no model reads more, and some refuse it
-_LONGEST_NAME = 200
+_MODEL_ATTRIBUTES = ("model", "model_name", "model_id", "deployment", "repo_id")
+_MAX_TEXT_CHARACTERS = 20_000  # no model reads more, and some refuse it
+_MAX_NAME_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Embedder:
     """Turns texts into vectors.
 
     Attributes:
-        model: What made the vectors; others than its own are of no use.
+        model: The name of the model; vectors of another one cannot be compared.
     """
 
     model: str
@@ -35,30 +35,30 @@ class Embedder:
     _documents: Callable[[list[str]], Any]
 
     def query(self, text: str) -> Operation[Vectors]:
-        """Return the vector of what is looked for.
+        """Return the vector of a query.
 
         Raises:
-            APIError: What came is no vector.
+            APIError: The answer is no vector.
         """
         vector: Vectors
-        [vector] = _checked([(yield self._query(text[:_LONGEST]))], self.model)
+        [vector] = _checked([(yield self._query(text[:_MAX_TEXT_CHARACTERS]))], self.model)
         if not vector.any():
-            raise APIError(f"the embeddings {self.model} gave no vector for what is looked for")
+            raise APIError(f"the embeddings {self.model} gave no vector for the query")
         return vector
 
     def documents(self, texts: Sequence[str]) -> Operation[list[Vectors | None]]:
-        """Return the vectors of texts; ``None`` for a text without words, or what is no vector.
+        """Return the vectors of texts; ``None`` for a text without words or a vector.
 
         Raises:
             APIError: They are not as many as the texts, or not of one length.
         """
-        spoken = [text[:_LONGEST] for text in texts if text.strip()]
+        nonempty = [text[:_MAX_TEXT_CHARACTERS] for text in texts if text.strip()]
         rows: Sequence[Vectors] = []
-        if spoken:
-            rows = list(_checked((yield self._documents(spoken)), self.model))
-        if len(rows) != len(spoken):
+        if nonempty:
+            rows = list(_checked((yield self._documents(nonempty)), self.model))
+        if len(rows) != len(nonempty):
             raise APIError(
-                f"the embeddings {self.model} gave {len(rows)} vectors for {len(spoken)} texts"
+                f"the embeddings {self.model} gave {len(rows)} vectors for {len(nonempty)} texts"
             )
         given = iter(rows)
         return [next(given) if text.strip() else None for text in texts]
@@ -85,7 +85,7 @@ def check_embeddings(embeddings: Any) -> None:
 
 
 def embedders(embeddings: Embeddings) -> tuple[Embedder, Embedder]:
-    """Return what embeds in synchronous and in asynchronous operations."""
+    """Return the embedders for synchronous and for asynchronous operations."""
     model = model_of(embeddings)
     return (
         Embedder(model, embeddings.embed_query, embeddings.embed_documents),
@@ -98,17 +98,17 @@ def embedders(embeddings: Embeddings) -> tuple[Embedder, Embedder]:
 
 
 def model_of(embeddings: Embeddings) -> str:
-    """Return a name under which vectors are kept: the class, and the model that it names."""
-    kind = type(embeddings).__name__
-    for attribute in _NAMES:
-        name = getattr(embeddings, attribute, None)
-        if isinstance(name, str) and name:
-            kind = f"{kind}:{name}"
+    """Return the name under which vectors are stored: the class, and the model that it names."""
+    name = type(embeddings).__name__
+    for attribute in _MODEL_ATTRIBUTES:
+        model = getattr(embeddings, attribute, None)
+        if isinstance(model, str) and model:
+            name = f"{name}:{model}"
             break
     size = getattr(embeddings, "dimensions", None)
     if isinstance(size, int):
-        kind = f"{kind}:{size}"
-    return kind.encode("utf-8", "replace").decode().replace("\0", "")[:_LONGEST_NAME]
+        name = f"{name}:{size}"
+    return name.encode("utf-8", "replace").decode().replace("\0", "")[:_MAX_NAME_CHARACTERS]
 
 
 def _checked(rows: Any, model: str) -> Vectors:

@@ -1,7 +1,7 @@
-"""PostgreSQL's jsonpath, as far as Zep's documentation shows it, read into a tree.
+"""A parser of PostgreSQL's jsonpath, as far as Zep's documentation shows it.
 
-Paths of keys and ``[*]``, with filters that compare what such paths lead to with literals. All
-else is refused, so that nothing is taken for what it is not.
+Paths have keys and ``[*]``, and filters that compare the values at such paths with literals.
+Everything else is refused, so that no filter means something else than in Zep.
 """
 
 import json
@@ -24,26 +24,26 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """The step ``.name``: what a map holds under a key."""
+    """The step ``.name``: the value of a key of a map."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """The step ``[*]``: what a list holds."""
+    """The step ``[*]``: the items of a list."""
 
 
 @dataclass(frozen=True, slots=True)
 class And(Generic[T]):
-    """All parts hold."""
+    """All parts are true."""
 
     parts: tuple[T, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or(Generic[T]):
-    """One of the parts holds."""
+    """One of the parts is true."""
 
     parts: tuple[T, ...]
 
@@ -57,7 +57,7 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Something at the end of a path compares with a literal; ``!=`` stands for ``<>`` too."""
+    """A value at a path compares with a literal; ``!=`` stands for ``<>`` too."""
 
     path: tuple[Key | Each, ...]
     operator: str
@@ -69,7 +69,7 @@ Test: TypeAlias = "Comparison | Not | And[Test] | Or[Test]"
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """The step ``? (test)``: what the test holds for."""
+    """The step ``? (test)``: the values for which the test is true."""
 
     test: Test
 
@@ -79,7 +79,7 @@ Step: TypeAlias = Key | Each | Filter
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A ``jsonpath``: it holds for metadata in which it leads to something."""
+    """A ``jsonpath``: it is true for metadata in which it leads to a value."""
 
     steps: tuple[Step, ...]
 
@@ -98,48 +98,48 @@ _TOKEN = re.compile(
 _NO_TEXT = re.compile(r"[\0\ud800-\udfff]")
 _MIRRORED = {"==": "==", "!=": "!=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _NAMED: dict[str, Scalar] = {"true": True, "false": False, "null": None}
-_LONGEST_INT = 20  # characters
-_SHOWN = 30
+_MAX_INT_CHARACTERS = 20
+_MAX_SHOWN = 30  # characters
 
 
-def parsed_path(text: Any, place: str, levels: int, count: Callable[[], bool]) -> Path:
+def parsed_path(text: Any, path: str, levels: int, count: Callable[[], bool]) -> Path:
     """Return the tree of a jsonpath.
 
     Args:
         text: The jsonpath.
-        place: Its place, for the error.
+        path: Its path in the arguments, for the error.
         levels: How deeply its parentheses may nest.
-        count: Tells, when called for each condition, whether there may be another one.
+        count: Called for each condition; returns whether it is one of those allowed.
 
     Raises:
         BadRequestError: It is not understood, or too large.
     """
     if not isinstance(text, str):
-        raise BadRequestError(f"{place} must be a str, not {type(text).__name__}")
+        raise BadRequestError(f"{path} must be a str, not {type(text).__name__}")
     if len(text) > MAX_JSONPATH:
-        raise BadRequestError(f"{place} is longer than {MAX_JSONPATH} characters")
+        raise BadRequestError(f"{path} is longer than {MAX_JSONPATH} characters")
     plain = str.__str__(text)
     if bad := _NO_TEXT.search(plain):
-        what = "a NUL character" if bad.group() == "\0" else "a lone surrogate"
-        raise BadRequestError(f"{place}, character {bad.start() + 1}: text cannot hold {what}")
-    return _Parser(plain, place, levels, count).path()
+        found = "a NUL character" if bad.group() == "\0" else "a lone surrogate"
+        raise BadRequestError(f"{path}, character {bad.start() + 1}: text cannot hold {found}")
+    return _Parser(plain, path, levels, count).path()
 
 
 class _Parser:
-    def __init__(self, text: str, place: str, levels: int, count: Callable[[], bool]) -> None:
+    def __init__(self, text: str, path: str, levels: int, count: Callable[[], bool]) -> None:
         self._text = text
-        self._place = place
+        self._path = path
         self._levels = levels
         self._count = count
         self._at = 0
-        self._kind = ""  # of the token ahead; none at the end
-        self._word = ""
+        self._type = ""  # of the token ahead; none at the end
+        self._lexeme = ""
         self._advance()
 
     def path(self) -> Path:
         self._expect("$", "$")
         steps = self._steps(MAX_STEPS, filters=True)
-        if self._kind:
+        if self._type:
             self._refuse("a step or the end")
         if not any(isinstance(step, Filter) for step in steps):
             self._condition()
@@ -147,10 +147,10 @@ class _Parser:
 
     def _steps(self, most: int, *, filters: bool) -> tuple[Any, ...]:
         steps: list[Step] = []
-        while self._word in {".", "?"} or self._kind == "each":
+        while self._lexeme in {".", "?"} or self._type == "each":
             if len(steps) >= most:
                 self._fail(f"more than {MAX_STEPS} steps")
-            if self._kind == "each":
+            if self._type == "each":
                 self._advance()
                 steps.append(Each())
             elif self._accept("."):
@@ -164,13 +164,13 @@ class _Parser:
         return tuple(steps)
 
     def _key(self) -> Key:
-        name = self._word
-        if self._kind == "string":
+        name = self._lexeme
+        if self._type == "string":
             name = self._unquoted()
-        elif self._kind != "name":
+        elif self._type != "name":
             self._refuse("a key")
         self._advance()
-        if self._word == "(":
+        if self._lexeme == "(":
             self._fail("methods are not understood")
         return Key(name)
 
@@ -204,22 +204,22 @@ class _Parser:
     def _comparison(self, most: int) -> Comparison:
         self._condition()
         if self._accept("@"):
-            path = self._steps(most, filters=False)
+            steps = self._steps(most, filters=False)
             operator = self._operator()
             value = self._scalar("a literal")
         else:
             value = self._scalar("@ or a literal")
             operator = _MIRRORED[self._operator()]
             self._expect("@", "@")
-            path = self._steps(most, filters=False)
-        return Comparison(path, "!=" if operator == "<>" else operator, value)
+            steps = self._steps(most, filters=False)
+        return Comparison(steps, "!=" if operator == "<>" else operator, value)
 
     def _condition(self) -> None:
         if not self._count():
             self._fail(f"more than {MAX_CONDITIONS} conditions")
 
     def _operator(self) -> str:
-        operator = self._word
+        operator = self._lexeme
         if operator not in _MIRRORED:
             self._refuse("one of " + " ".join(_MIRRORED))
         self._advance()
@@ -227,22 +227,22 @@ class _Parser:
 
     def _scalar(self, expected: str) -> Scalar:
         value: Scalar
-        if self._kind == "string":
+        if self._type == "string":
             value = self._unquoted()
-        elif self._kind == "number":
+        elif self._type == "number":
             value = self._number()
-        elif self._word in _NAMED:
-            value = _NAMED[self._word]
+        elif self._lexeme in _NAMED:
+            value = _NAMED[self._lexeme]
         else:
             self._refuse(expected)
         self._advance()
         return value
 
     def _number(self) -> int | float:
-        is_float = not self._word.lstrip("-").isdigit()
-        if len(self._word) > _LONGEST_INT and not is_float:
+        is_float = not self._lexeme.lstrip("-").isdigit()
+        if len(self._lexeme) > _MAX_INT_CHARACTERS and not is_float:
             self._fail("an int beyond 64 bits")
-        value = float(self._word) if is_float else int(self._word)
+        value = float(self._lexeme) if is_float else int(self._lexeme)
         if is_float and not math.isfinite(value):
             self._fail("a number beyond 64 bits")
         if not is_float and not -(2**63) <= value < 2**63:
@@ -251,7 +251,7 @@ class _Parser:
 
     def _unquoted(self) -> str:
         try:
-            value: str = json.loads(self._word, strict=False)
+            value: str = json.loads(self._lexeme, strict=False)
         except ValueError:
             self._fail("a string with an escape that JSON does not know")
         if _NO_TEXT.search(value):
@@ -259,7 +259,7 @@ class _Parser:
         return value
 
     def _accept(self, token: str) -> bool:
-        if self._word != token:
+        if self._lexeme != token:
             return False
         self._advance()
         return True
@@ -269,20 +269,20 @@ class _Parser:
             self._refuse(expected)
 
     def _advance(self) -> None:
-        self._at += len(self._word)
+        self._at += len(self._lexeme)
         match = _TOKEN.match(self._text, self._at)
         if match and match.lastgroup == "blank":
             self._at = match.end()
             match = _TOKEN.match(self._text, self._at)
         if match is None and self._at < len(self._text):
             self._refuse("a sign, a name, a number or a closed string")
-        self._kind = match.lastgroup or "" if match else ""
-        self._word = match.group() if match else ""
+        self._type = match.lastgroup or "" if match else ""
+        self._lexeme = match.group() if match else ""
 
     def _refuse(self, expected: str) -> NoReturn:
         found = self._text[self._at :]
-        shown = repr(found[:_SHOWN]) if found else "the end"
+        shown = repr(found[:_MAX_SHOWN]) if found else "the end"
         self._fail(f"expected {expected}, not {shown}")
 
     def _fail(self, reason: str) -> NoReturn:
-        raise BadRequestError(f"{self._place}, character {self._at + 1}: {reason}")
+        raise BadRequestError(f"{self._path}, character {self._at + 1}: {reason}")
