@@ -77,6 +77,11 @@ class StoreClient:
         )
         self._backend: Backend | None = None
         self._closed = False
+        self._whole: StoreClient | None = None
+        self._user_id: str | None = None
+        self._add_managers()
+
+    def _add_managers(self) -> None:
         self.memory = MemoryManager(self)
         self.message = MessageManager(self)
         self.user = UserManager(self)
@@ -85,6 +90,37 @@ class StoreClient:
     def url(self) -> str | None:
         """The URL; ``None`` where clients of MongoDB's drivers were passed in."""
         return self._settings.url
+
+    @property
+    def user_id(self) -> str | None:
+        """The user whose view it is; ``None`` for everybody's."""
+        return self._user_id
+
+    def for_user(self, user_id: str) -> Self:
+        """Return the same client, narrowed to one user; no I/O.
+
+        It sees and changes that user's sessions only. Another's are as if they were not there, and
+        so are those that are nobody's; only their ids are taken, and to add to one is a
+        ``BadRequestError``. What it creates is that user's, who is created too if need be.
+        ``user`` knows that user alone; listings, searches and the purge are narrowed.
+
+        It shares the connections of this client, and closing it closes nothing.
+
+        Args:
+            user_id: The user's id.
+
+        Raises:
+            BadRequestError: The id cannot be one, or this client is another user's already.
+        """
+        user_id = checked_id(user_id, "user_id")
+        if self._user_id is not None:
+            if user_id == self._user_id:
+                return self
+            raise BadRequestError(f"this client is for user {self._user_id!r}, not {user_id!r}")
+        view = object.__new__(type(self))
+        vars(view).update(vars(self), _whole=self, _user_id=user_id)
+        view._add_managers()
+        return view
 
     @property
     def location(self) -> str:
@@ -186,13 +222,21 @@ class StoreClient:
 
     def run(self, call: Call[T]) -> T:
         """Run an operation of the store. For the package's own managers and adapters."""
+        if self._whole is not None:
+            return self._whole.run(self._narrowed(call))
         return run(call(self._opened().open()))
 
     async def arun(self, call: Call[T]) -> T:
         """Run an operation of the store. For the package's own managers and adapters."""
+        if self._whole is not None:
+            return await self._whole.arun(self._narrowed(call))
         if self._backend is None:
             await asyncio.to_thread(self._opened)  # it imports the drivers
         return await arun(call(await self._opened().aopen()))
+
+    def _narrowed(self, call: Call[T]) -> Call[T]:
+        user_id = str(self._user_id)
+        return lambda store: call(store.for_user(user_id))
 
     def _opened(self) -> Backend:
         if self._closed:
@@ -205,15 +249,21 @@ class StoreClient:
     def close(self) -> None:
         """Close the connections and leave the embedded server. May be called twice.
 
+        One user's client closes nothing.
+
         What belongs to a running event loop, an ``AsyncMongoClient`` for one, only ``aclose`` can
         close.
         """
+        if self._whole is not None:
+            return
         self._closed = True
         if self._backend is not None:
             self._backend.close()
 
     async def aclose(self) -> None:
         """Close the connections, also those of this event loop. May be called twice."""
+        if self._whole is not None:
+            return
         self._closed = True
         if self._backend is not None:
             await self._backend.aclose()
@@ -243,7 +293,8 @@ class StoreClient:
     def __repr__(self) -> str:
         url = self.url or ""
         shown = url if is_embedded(url) else without_credentials(url)
-        return f"{type(self).__name__}({shown!r})"
+        view = "" if self._user_id is None else f".for_user({self._user_id!r})"
+        return f"{type(self).__name__}({shown!r}){view}"
 
     def __copy__(self) -> Self:
         return self
@@ -253,6 +304,8 @@ class StoreClient:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the arguments, credentials among them: connections stay where they are."""
+        if self._whole is not None:
+            return type(self).for_user, (self._whole, self._user_id)
         settings = self._settings
         if settings.has_clients:
             raise pickle.PicklingError(

@@ -410,6 +410,9 @@ class Store(Protocol):
     def messages(self) -> MessageOperations:
         """Adds and reads messages."""
 
+    def for_user(self, user_id: str) -> Store:
+        """Return the same, narrowed to what is one user's; see ``ZepClient.for_user``."""
+
 
 Call = Callable[[Store], Operation[T]]
 """An operation that waits for the store it is to be run on."""

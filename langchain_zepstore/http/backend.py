@@ -22,6 +22,7 @@ class HttpStore:
     def __init__(self, requests: Requests) -> None:
         self.client = requests.client
         self.branches = Branches(requests)
+        self._requests = requests
         self.deletion = Deletion(requests)
         self.messages = Messages(requests)
         self.search = Search(requests)
@@ -30,6 +31,10 @@ class HttpStore:
         self.diagnosis = Diagnosis(requests)
         self.transfer = Transfer(requests)
         self.users = Users(requests)
+
+    def for_user(self, user_id: str) -> "HttpStore":
+        """Return the operations on what is one user's."""
+        return HttpStore(self._requests.for_user(user_id))
 
 
 class HttpBackend:

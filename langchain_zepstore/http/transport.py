@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -21,7 +21,7 @@ from langchain_zepstore.errors import (
 from langchain_zepstore.http.responses import Answer, failure, is_temporary
 from langchain_zepstore.messages.marks import JSON
 from langchain_zepstore.messages.storable import check_metadata
-from langchain_zepstore.messages.wire import EXACT, PLAIN, to_json
+from langchain_zepstore.messages.wire import EXACT, PLAIN, USER_HEADER, to_json
 
 # A RuntimeError is what httpx raises when a client is closed, or belongs to another event loop.
 HTTPX_ERRORS = (httpx.HTTPError, httpx.InvalidURL, RuntimeError)
@@ -30,6 +30,7 @@ _ATTEMPTS = 4
 _PAUSE = 0.1  # seconds before the first repeat, twice as long before each further one
 _NEVER_SENT = httpx.ConnectError
 _LOST = (httpx.NetworkError, httpx.RemoteProtocolError)
+_NOTHING = {"limit": 1, "cursor": 2**62}  # of a listing: no session is behind that
 _HEADERS = {"Accept": f"{EXACT}, {PLAIN};q=0.9, */*;q=0.1"}
 
 
@@ -63,12 +64,14 @@ class Server:
         headers: Sent with every request.
         display_name: Its name in error texts, without credentials.
         timeout: Seconds that a request may take, with its repeats.
+        knows_users: Not empty once it has shown that it narrows requests to a user.
     """
 
     base: str
     headers: Mapping[str, str]
     display_name: str
     timeout: float
+    knows_users: list[bool] = field(default_factory=list)
 
 
 class Requests:
@@ -76,14 +79,25 @@ class Requests:
 
     Args:
         server: Where to send them.
+        viewer: The user that they are about, as the header names it; ``None`` for everybody.
 
     Attributes:
         client: The client.
     """
 
-    def __init__(self, client: httpx.Client | httpx.AsyncClient, server: Server) -> None:
+    def __init__(
+        self,
+        client: httpx.Client | httpx.AsyncClient,
+        server: Server,
+        viewer: str | None = None,
+    ) -> None:
         self.client = client
         self._server = server
+        self._viewer = viewer
+
+    def for_user(self, user_id: str) -> "Requests":
+        """Return the same, for requests about what is one user's."""
+        return Requests(self.client, self._server, quote(user_id, safe=""))
 
     def get(self, path: str, **query: Any) -> Operation[Answer]:
         """Send a GET; it may be retried."""
@@ -100,6 +114,9 @@ class Requests:
     ) -> Operation[Answer]:
         """Send a request, and again when the server could not be reached.
 
+        The first one about one user's alone follows a harmless one, which shows that the server
+        knows such requests: others would do with everybody's what they are asked for.
+
         Args:
             method: The method.
             path: The path below the API's.
@@ -111,8 +128,33 @@ class Requests:
         Raises:
             ZepStoreError: The server refused, or could not be reached.
         """
+        if self._viewer and not self._server.knows_users:
+            yield from self._own("GET", "/sessions", None, _NOTHING, repeatable=True)
+            self._server.knows_users.append(True)
+        return (yield from self._own(method, path, body, query, repeatable=repeatable))
+
+    def _own(self, *request: Any, repeatable: bool) -> Operation[Answer]:
+        answer = yield from self._send(*request, repeatable=repeatable)
+        if self._viewer in (None, answer.headers.get(USER_HEADER)):
+            return answer
+        raise APIError(
+            f"{self._server.display_name} does not know {USER_HEADER}: for_user needs a zepstore "
+            "server that does"
+        )
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        query: Mapping[str, Any] | None,
+        *,
+        repeatable: bool,
+    ) -> Operation[Answer]:
         server, name = self._server, self._server.display_name
         request: dict[str, Any] = {"headers": {**_HEADERS, **server.headers}}
+        if self._viewer:
+            request["headers"][USER_HEADER] = self._viewer
         if query:
             request["params"] = {key: value for key, value in query.items() if value is not None}
         if body is not None:

@@ -10,6 +10,10 @@ T = TypeVar("T")
 class Runner(Protocol):
     """Runs operations: a ``StoreClient``, which managers cannot import."""
 
+    @property
+    def user_id(self) -> str | None:
+        """The user whose view it is; ``None`` for everybody's."""
+
     def run(self, call: Call[T]) -> T:
         """Run an operation of the store."""
 

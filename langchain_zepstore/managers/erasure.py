@@ -62,13 +62,15 @@ class Threads:
         return self._checkpointer is not None
 
 
-def erase_session(session_id: str, dry_run: bool, threads: Threads) -> Call[Counts]:
-    """Return the operation that erases a session."""
+def erase_session(
+    session_id: str, dry_run: bool, threads: Threads, *, is_view: bool
+) -> Call[Counts]:
+    """Return the operation that erases a session; in a view, with threads of what it shows."""
     session_id, dry_run = checked_id(session_id, "session_id"), checked_bool(dry_run, "dry_run")
 
     def operation(store: Store) -> Operation[Counts]:
         deleted = 0
-        if threads:
+        if threads and not (is_view and (yield from store.sessions.find(session_id)) is None):
             deleted = yield from threads.erase(iter([session_id]), dry_run=dry_run)
         counts = yield from _each_step(
             lambda cursor: store.deletion.erase_session(session_id, cursor, dry_run=dry_run)

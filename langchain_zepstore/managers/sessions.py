@@ -352,14 +352,20 @@ class Sessions(Manager):
             StoreUnavailableError: The database cannot be reached; repeating the call completes it.
         """
         threads = erasure.Threads(checkpointer, is_async=False)
-        return self._runner.run(erasure.erase_session(session_id, dry_run, threads))
+        return self._runner.run(self._erasing(session_id, dry_run, threads))
 
     async def aerase_session(
         self, session_id: str, *, dry_run: bool = False, checkpointer: Any = None
     ) -> dict[str, int]:
         """Remove a session at once and for good; see ``erase_session``."""
         threads = erasure.Threads(checkpointer, is_async=True)
-        return await self._runner.arun(erasure.erase_session(session_id, dry_run, threads))
+        return await self._runner.arun(self._erasing(session_id, dry_run, threads))
+
+    def _erasing(
+        self, session_id: str, dry_run: bool, threads: erasure.Threads
+    ) -> Call[dict[str, int]]:
+        is_view = self._runner.user_id is not None
+        return erasure.erase_session(session_id, dry_run, threads, is_view=is_view)
 
 
 def _checked_session(session: Session) -> Session:

@@ -28,6 +28,9 @@ ERROR_HEADER = "X-Zepstore-Error"
 NEXT_CURSOR_HEADER = "X-Next-Cursor"
 """What to pass as ``after`` for the page behind this one."""
 
+USER_HEADER = "X-Zepstore-User"
+"""Names, percent-encoded, the user whose sessions alone a request is about; answers repeat it."""
+
 Fields = dict[str, Any]
 
 _ZEP_SESSION = (

@@ -35,6 +35,9 @@ class MongoStore:
         self, database: Database, embedder: Embedder | None, caches: dict[int, VectorCache]
     ) -> None:
         self.branches = Branches(database)
+        self._database = database
+        self._embedder = embedder
+        self._caches = caches
         self.deletion = Deletion(database)
         self.messages = Messages(database)
         self.search = Search(database, embedder, caches)
@@ -43,6 +46,10 @@ class MongoStore:
         self.diagnosis = Diagnosis(database)
         self.transfer = Transfer(database)
         self.users = Users(database)
+
+    def for_user(self, user_id: str) -> "MongoStore":
+        """Return the operations on what is one user's."""
+        return MongoStore(self._database.for_user(user_id), self._embedder, self._caches)
 
 
 @dataclass(frozen=True, slots=True)

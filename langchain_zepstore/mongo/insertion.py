@@ -65,7 +65,8 @@ class Insertion:
         repetition: Repetition | None = None,
     ) -> None:
         self._database = database
-        self._messages = database.messages
+        # A number or an id may be taken by what a view does not show.
+        self._messages = database.whole.messages
         self._marking = Marking(database)
         self._session_id = session_id
         self._bodies = [body for body, _ in sized]
@@ -103,7 +104,7 @@ class Insertion:
     def give_way(self, reservation: Reservation) -> Operation[None]:
         """Supersede what has landed under numbers that are lost, before others are reserved."""
         session = reservation.session
-        yield from self._marking.settle_last(self._session_id)
+        yield from self._marking.settle_last(session)
         self._bodies = self._repetition.restart(self._bodies)
         self._superseded.append(ObjectId())
         numbers = {"$gt": session["seq"] - len(self._bodies), "$lte": session["seq"]}
@@ -271,7 +272,7 @@ def _parts(
 
 
 def _is_stray(message: MessageDocument, session: SessionDocument) -> bool:
-    # Stored under an incarnation that its server lost before it was durable.
+    # Said under an earlier incarnation, or one that its server lost before it was durable.
     return bool(message["_id"]["s"] != session["uuid"])
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.errors import AlreadyExistsError, BadRequestError
 from langchain_zepstore.mongo.counters import next_number
 from langchain_zepstore.mongo.documents import (
     Fields,
@@ -12,6 +12,7 @@ from langchain_zepstore.mongo.documents import (
     Query,
     SessionDocument,
     Stage,
+    Update,
     UserDocument,
 )
 from langchain_zepstore.mongo.driver.collection import Collection
@@ -72,6 +73,39 @@ def find_owned(
         raise BadRequestError(f"session {session_id!r} belongs to another user")
     # MongoDB promises no order behind the union.
     return sorted(several, key=lambda each: order * each["seq"])
+
+
+def require_free(database: Database, session_id: str) -> Operation[None]:
+    """Raise ``BadRequestError`` if a session that a view does not show has the id."""
+    if database.viewer is None:
+        return
+    found = yield from database.whole.sessions.find_one({"_id": session_id}, fields={"user_id": 1})
+    if found and found.get("user_id") != database.viewer:
+        raise _taken(database, session_id)
+
+
+def upsert_session(
+    database: Database, session_id: str, update: Update, fields: Fields | None = None
+) -> Operation[SessionDocument]:
+    """Update a session, which is inserted if need be, and return it.
+
+    Raises:
+        BadRequestError: A session that a view does not show has the id.
+    """
+    try:
+        session = yield from database.sessions.find_one_and_update(
+            {"_id": session_id}, update, fields=fields, upsert=True
+        )
+    except AlreadyExistsError as error:
+        raise _taken(database, session_id) from error
+    assert session is not None
+    return session
+
+
+def _taken(database: Database, session_id: str) -> BadRequestError:
+    return BadRequestError(
+        f"session {session_id!r} exists already and does not belong to user {database.viewer!r}"
+    )
 
 
 def require_user(database: Database, user_id: str) -> Operation[None]:

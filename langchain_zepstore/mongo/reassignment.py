@@ -35,7 +35,7 @@ def complete_reassignment(database: Database, session: SessionDocument) -> Opera
     # Its tokens are index keys under the old owner: a search makes those of the new one.
     change = {"$set": {"scope": codecs.scope_of(session)}, "$unset": {"tokens": 1}}
     yield from marking.update_in_spans({**nobodys, "deleted_at": None}, change, session["seq"])
-    yield from database.messages.update(nobodys, change, many=True)
-    yield from database.sessions.update(
+    yield from database.whole.messages.update(nobodys, change, many=True)
+    yield from database.whole.sessions.update(
         {**this_session(session), "adopting": True}, {"$unset": {"adopting": 1}}
     )

@@ -14,7 +14,12 @@ from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.driver.durability import Reservation
 from langchain_zepstore.mongo.encoding import encoded_metadata
 from langchain_zepstore.mongo.expressions import literal, merged
-from langchain_zepstore.mongo.ownership import check_owner, ensure_user
+from langchain_zepstore.mongo.ownership import (
+    check_owner,
+    ensure_user,
+    require_free,
+    upsert_session,
+)
 
 RESERVATION_FIELDS = dict.fromkeys(
     ("uuid", "seq", "user_id", "active_at", "revived", "branched", "turn"), 1
@@ -43,9 +48,11 @@ def reserve(
         defaults: What the session gets if it has to be created; its user must be the session's.
 
     Raises:
-        BadRequestError: The session is another user's; it stays as it is.
+        BadRequestError: The session is another user's; it stays as it is. In a view, likewise one
+            that is nobody's.
     """
-    user_id = defaults.user_id if defaults else None
+    defaults = defaults or SessionDefaults()
+    user_id = database.owner(defaults.user_id)
     update = reserving(count, metadata, user_id)
     writer = database.last_writer.get() if count else None
     begun_at = time.monotonic()
@@ -53,15 +60,12 @@ def reserve(
         with_id(session_id), update, fields=RESERVATION_FIELDS, durable=writer is None
     )
     if session is None:
-        fields = yield from _defaults_on_insert(database, defaults or SessionDefaults())
+        yield from require_free(database, session_id)
+        fields = yield from _defaults_on_insert(database, user_id, defaults.session_metadata)
         writer = None
-        session = yield from database.sessions.find_one_and_update(
-            {"_id": session_id},
-            [{"$set": fields}, *update],
-            fields=RESERVATION_FIELDS,
-            upsert=True,
+        session = yield from upsert_session(
+            database, session_id, [{"$set": fields}, *update], RESERVATION_FIELDS
         )
-    assert session is not None
     check_owner(session, user_id)
     reservation = Reservation(session, writer, begun_at)
     if writer is not None and session.get("revived") == session["seq"]:
@@ -123,13 +127,15 @@ CLOSED_DELETION = {
 """The ``deletion`` of a session that an add or an update keeps alive: closed if it was open."""
 
 
-def _defaults_on_insert(database: Database, defaults: SessionDefaults) -> Operation[Stage]:
+def _defaults_on_insert(
+    database: Database, user_id: str | None, session_metadata: Metadata | None
+) -> Operation[Stage]:
     metadata = None
-    if defaults.session_metadata is not None:
-        metadata = encoded_metadata(defaults.session_metadata, "session_metadata")
-    if defaults.user_id is not None:
-        yield from ensure_user(database, defaults.user_id)
-    return (yield from fields_on_insert(database, new_id(), defaults.user_id, metadata))
+    if session_metadata is not None:
+        metadata = encoded_metadata(session_metadata, "session_metadata")
+    if user_id is not None:
+        yield from ensure_user(database, user_id)
+    return (yield from fields_on_insert(database, new_id(), user_id, metadata))
 
 
 def fields_on_insert(

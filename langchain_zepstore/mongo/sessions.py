@@ -18,7 +18,12 @@ from langchain_zepstore.mongo.documents import Metadata, Query, SessionDocument,
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.encoding import encoded_metadata, mergeable
 from langchain_zepstore.mongo.expressions import contains, literal, merged, without
-from langchain_zepstore.mongo.ownership import require_user
+from langchain_zepstore.mongo.ownership import (
+    ensure_user,
+    require_free,
+    require_user,
+    upsert_session,
+)
 from langchain_zepstore.mongo.reassignment import assign_owner, complete_reassignment
 from langchain_zepstore.mongo.recent import recent_sessions
 from langchain_zepstore.mongo.reservation import CLOSED_DELETION, fields_on_insert
@@ -35,12 +40,15 @@ class Sessions:
 
     def create(self, session: Session) -> Operation[Session]:
         """Create a session, or bring a deleted one back without its messages."""
-        session_id, user_id = session.session_id, session.user_id
+        session_id, user_id = session.session_id, self._database.owner(session.user_id)
         metadata = None
         if session.metadata is not None:
             metadata = encoded_metadata(session.metadata, "session.metadata")
+        yield from require_free(self._database, session_id)
         if user_id is not None:
-            yield from require_user(self._database, user_id)
+            # In that user's view there is no other, and it is the user who asks.
+            checked = require_user if self._database.viewer is None else ensure_user
+            yield from checked(self._database, user_id)
         sidebar = _sidebar(changes_in(session))
         token = new_id()
         while True:
@@ -49,10 +57,7 @@ class Sessions:
                 fields = yield from fields_on_insert(
                     self._database, token, user_id, metadata, sidebar
                 )
-                found = yield from self._sessions.find_one_and_update(
-                    {"_id": session_id}, [{"$set": fields}], upsert=True
-                )
-                assert found is not None
+                found = yield from upsert_session(self._database, session_id, [{"$set": fields}])
             elif found.get("deleted_at"):
                 yield from self._revive(found, token, user_id, metadata, sidebar)
                 continue
@@ -91,7 +96,7 @@ class Sessions:
             # A new incarnation: the former owner's messages can never be restored into it.
             changes |= {"uuid": token, "user_id": literal(user_id), "created_at": "$$NOW"}
             changes |= _CLEARED | sidebar
-            removed += ["deletion", "branched", "forks", "turn"]
+            removed += ["deletion", "adopting", "branched", "forks", "turn"]
             yield from self._messages.update(
                 {"session_id": session["_id"], "deleted_at": None},
                 [{"$set": {"deleted_at": "$$NOW", "own_deletion": ObjectId()}}],
@@ -121,6 +126,8 @@ class Sessions:
     def update(self, session: Session, unset: Sequence[Sequence[str]]) -> Operation[Session]:
         """Merge metadata into a session's and remove keys, in one update; undeletes the session."""
         session_id, user_id = session.session_id, session.user_id
+        if user_id is not None:
+            user_id = self._database.owner(user_id)
         metadata: Any = "$metadata"
         if session.metadata is not None:
             metadata = merged(metadata, mergeable(session.metadata, "session.metadata"))

@@ -31,6 +31,7 @@ class Users:
 
     def create(self, request: CreateUserRequest) -> Operation[User]:
         """Create a user, or bring a deleted one back, without the sessions."""
+        self._database.owner(request.user_id)
         fields = _texts({name: getattr(request, name) for name in _TEXTS})
         metadata = None
         if request.metadata is not None:

@@ -54,7 +54,7 @@ class Edits:
 
         Repeated with the same ids, it is completed.
         """
-        user_id = defaults.user_id if defaults else None
+        user_id = self._database.owner(defaults.user_id if defaults else None)
         insertion = AsideInsertion(self._database, session_id, sized)
         if not sized:
             raise BadRequestError("before needs messages; rewind ends a branch without any")
@@ -151,7 +151,7 @@ class Edits:
         yield from self._marking.fence(session, last, datetime.now(UTC))
         for start in range(0, last, _FLAGGING_SPAN):
             span = numbers_between(session, start, min(start + _FLAGGING_SPAN, last))
-            yield from self._messages.update(
+            yield from self._database.whole.messages.update(
                 {**span, "session_id": session["_id"]},
                 {"$set": {"branched": True}},
                 many=True,

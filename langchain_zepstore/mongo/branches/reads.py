@@ -36,7 +36,7 @@ class BranchReads:
     def __init__(self, database: Database) -> None:
         self._sessions = database.sessions
         self._messages = database.messages
-        self._known: dict[str, None] = {}
+        self._known = database.branched_sessions
 
     def find(
         self,

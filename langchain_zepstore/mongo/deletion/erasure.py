@@ -38,9 +38,11 @@ class Erasure:
     """Erases sessions and users in steps, of which the first decides what is erased."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
-        self._sessions = database.sessions
-        self._messages = database.messages
+        # What an erasure leaves until it is complete has no owner.
+        self._database = database.whole
+        self._sessions = self._database.sessions
+        self._messages = self._database.messages
+        self._viewer = database.viewer
         self._marking = Marking(database)
 
     def session(
@@ -54,6 +56,9 @@ class Erasure:
             user_id: Only if it is this user's.
         """
         step = _Step()
+        user_id = user_id or self._viewer
+        if self._viewer not in (None, user_id):
+            return step.page(None)
         owner: Query = {} if user_id is None else {"user_id": user_id}
         if cursor is None:
             yield from self._begin({**with_id(session_id), **owner})
@@ -70,6 +75,8 @@ class Erasure:
             cursor: The cursor of the step before; ``None`` begins.
         """
         step = _Step()
+        if self._viewer not in (None, user_id):
+            return step.page(None)
         if cursor is None:
             counter = yield from self._database.counters.find_one({"_id": "sessions"})
             cursor = str(counter["last"] if counter else 0)
@@ -218,6 +225,9 @@ class Erasure:
     def count_session(self, session_id: str, user_id: str | None = None) -> Operation[ErasurePage]:
         """Count what erasing a session would remove."""
         step = _Step()
+        user_id = user_id or self._viewer
+        if self._viewer not in (None, user_id):
+            return step.page(None)
         query = with_id(session_id) | ({} if user_id is None else {"user_id": user_id})
         if session := (yield from self._sessions.find_one(query)):
             said = {**_said(session), "placeholder": None}
@@ -228,6 +238,8 @@ class Erasure:
     def count_user(self, user_id: str) -> Operation[ErasurePage]:
         """Count what erasing a user would remove."""
         step, after = _Step(), 0
+        if self._viewer not in (None, user_id):
+            return step.page(None)
         step.counts["users"] = yield from self._database.users.count({"_id": user_id})
         ours: Query = {"user_id": user_id, **_IS_NEW}
         fields = {"_id": 1, "id": 1}

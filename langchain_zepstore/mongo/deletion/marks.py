@@ -28,8 +28,8 @@ class Marking:
     """Completes deletions and undeletions, whichever process began them."""
 
     def __init__(self, database: Database) -> None:
-        self._sessions = database.sessions
-        self._messages = database.messages
+        self._sessions = database.whole.sessions  # placeholders have no owner
+        self._messages = database.whole.messages
 
     def recover(self, session: SessionDocument) -> Operation[bool]:
         """Finish an interrupted deletion or undeletion. Returns whether there was one."""
@@ -45,11 +45,11 @@ class Marking:
             return True
         return False
 
-    def settle_last(self, session_id: str) -> Operation[None]:
-        """Finish the last deletion of a session, if it is not settled."""
-        session = yield from self._sessions.find_one(with_id(session_id))
-        if session:
-            yield from self.settle_pending(session)
+    def settle_last(self, session: SessionDocument) -> Operation[None]:
+        """Finish the last deletion of an incarnation, if it is not settled."""
+        current = yield from self._sessions.find_one(this_session(session))
+        if current:
+            yield from self.settle_pending(current)
 
     def settle(self, session: SessionDocument) -> Operation[None]:
         """Finish a session's deletion."""

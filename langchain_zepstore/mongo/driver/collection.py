@@ -8,7 +8,7 @@ harmless when it happens twice.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import iscoroutine
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from bson.codec_options import CodecOptions
 from pymongo import ReturnDocument, UpdateOne, WriteConcern
@@ -22,6 +22,7 @@ from langchain_zepstore.mongo.driver.errors import (
     refused_write,
     translated,
 )
+from langchain_zepstore.mongo.driver.narrowing import Narrowing
 from langchain_zepstore.mongo.driver.retry import Deployment
 
 D = TypeVar("D", bound=Mapping[str, Any])
@@ -61,11 +62,21 @@ class Collection(Generic[D]):
         name: Its name.
     """
 
-    def __init__(self, raw: Any, deployment: Deployment) -> None:
+    def __init__(
+        self, raw: Any, deployment: Deployment, narrowing: Narrowing | None = None
+    ) -> None:
         self.name: str = raw.name
         self._raw = raw
         self._w1 = raw.with_options(write_concern=WriteConcern(w=1))
         self._deployment = deployment
+        self._narrowing = narrowing
+
+    def narrowed(self, field: str, value: Any) -> Self:
+        """Return the same collection, in which only documents with this value are found."""
+        return type(self)(self._raw, self._deployment, Narrowing(field, value))
+
+    def _own(self, query: Query, *, upsert: bool = False) -> Query:
+        return self._narrowing.of(query, upsert=upsert) if self._narrowing else query
 
     @property
     def write_concern(self) -> dict[str, Any]:
@@ -87,6 +98,7 @@ class Collection(Generic[D]):
 
         With ``one_batch`` it may be fewer: as many as one answer of 16 MB holds.
         """
+        query = self._own(query)
         limit, skip = min(limit, _MAX_LIMIT), min(skip, _MAX_LIMIT)
         options: Query = {"batch_size": limit or _BATCH_SIZE} | _hinted(hint)
         options["limit"] = -limit if one_batch else limit
@@ -97,7 +109,9 @@ class Collection(Generic[D]):
     def aggregate(
         self, stages: Sequence[Mapping[str, Any]], *, hint: Hint | None = None
     ) -> Operation[list[Any]]:
-        """Return what comes out of a pipeline that only reads."""
+        """Return what comes out of a pipeline that only reads and begins with ``$match``."""
+        first, *others = stages
+        stages = [{"$match": self._own(first["$match"])}, *others]
         options: Query = {"batchSize": _BATCH_SIZE} | _hinted(hint)
 
         def whole() -> Any:
@@ -111,6 +125,7 @@ class Collection(Generic[D]):
         self, query: Query, *, sort: Fields, limit: int, fields: Fields
     ) -> Operation[list[bytes]]:
         """Return the documents that match as BSON, not decoded."""
+        query = self._own(query)
         batches = yield from self._deployment.call(
             lambda: self._raw.find_raw_batches(
                 query, fields, sort=sort, limit=limit, batch_size=limit
@@ -120,6 +135,7 @@ class Collection(Generic[D]):
 
     def find_one(self, query: Query, *, fields: Fields | None = None) -> Operation[D | None]:
         """Return a document that matches, ``None`` if there is none."""
+        query = self._own(query)
         return self._deployment.call(lambda: self._raw.find_one(query, fields))
 
     def find_one_and_update(
@@ -140,6 +156,7 @@ class Collection(Generic[D]):
             upsert: Insert it if there is none.
             durable: Wait until the update is durable; if not, a later durable write makes it so.
         """
+        query = self._own(query, upsert=upsert)
         raw = self._raw if durable else self._w1
         return self._deployment.call(
             lambda: raw.find_one_and_update(
@@ -156,6 +173,7 @@ class Collection(Generic[D]):
         self, query: Query, update: Update, *, many: bool = False, hint: str | None = None
     ) -> Operation[int]:
         """Update a document, or all that match, and return how many matched."""
+        query = self._own(query)
         method = self._raw.update_many if many else self._raw.update_one
         result = yield from self._deployment.call(lambda: method(query, update, hint=hint))
         return int(result.matched_count)
@@ -165,7 +183,7 @@ class Collection(Generic[D]):
     ) -> Operation[int]:
         """Update one document per query, all in one command, and return how many matched."""
         raw = self._raw if durable else self._w1
-        requests = [UpdateOne(query, update) for query, update in updates]
+        requests = [UpdateOne(self._own(query), update) for query, update in updates]
         result = yield from self._deployment.call(lambda: raw.bulk_write(requests, ordered=False))
         return int(result.matched_count)
 
@@ -190,16 +208,19 @@ class Collection(Generic[D]):
 
     def replace(self, query: Query, document: D) -> Operation[int]:
         """Replace a document and return how many matched, 0 or 1."""
+        query = self._own(query)
         result = yield from self._deployment.call(lambda: self._raw.replace_one(query, document))
         return int(result.matched_count)
 
     def delete(self, query: Query, *, hint: str | None = None) -> Operation[int]:
         """Remove the documents that match and return how many there were."""
+        query = self._own(query)
         result = yield from self._deployment.call(lambda: self._raw.delete_many(query, hint=hint))
         return int(result.deleted_count)
 
     def count(self, query: Query, *, hint: str | None = None) -> Operation[int]:
         """Return how many documents match."""
+        query = self._own(query)
         options = {"hint": hint} if hint else {}
         return self._deployment.call(lambda: self._raw.count_documents(query, **options))
 

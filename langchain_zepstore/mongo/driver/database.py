@@ -1,11 +1,13 @@
 """The package's collections in one database."""
 
+from copy import copy
 from typing import Any
 
 from pymongo import IndexModel, WriteConcern
 
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.errors import AuthError
+from langchain_zepstore.errors import AuthError, BadRequestError
+from langchain_zepstore.mongo.codecs import user_scope
 from langchain_zepstore.mongo.documents import (
     CounterDocument,
     MessageDocument,
@@ -29,6 +31,10 @@ class Database:
         last_writer: Who wrote last.
         language: The language of searches by words; ``None``: as the database has it.
         search_language: The language that the database has, once that is known.
+        branched_sessions: Ids of sessions that were seen to have branches: hints, for speed.
+        viewer: The user whose view it is; ``None`` for everybody's.
+        whole: The database without a view, for what was found through one: the incarnation of a
+            session, and whatever is in it.
     """
 
     def __init__(self, raw: Any, deployment: Deployment, language: str | None = None) -> None:
@@ -46,10 +52,13 @@ class Database:
         self.last_writer = LastWriter()
         self.language = language
         self.search_language: str | None = None
+        self.branched_sessions: dict[str, None] = {}
         self._ensured: set[str] = set()
         self._raw = raw
         self._deployment = deployment
         self._is_sharded: bool | None = None
+        self.viewer: str | None = None
+        self.whole = self
 
     def command(self, name: str, value: Any = 1, **options: Any) -> Operation[Any]:
         """Run a command that only reads, on this database."""
@@ -61,6 +70,27 @@ class Database:
             hello = yield from self.command("hello")
             self._is_sharded = hello.get("msg") == "isdbgrid"
         return self._is_sharded
+
+    def for_user(self, user_id: str) -> "Database":
+        """Return a view in which every query finds only what is this user's."""
+        view = copy(self)
+        view.viewer = user_id
+        view.sessions = self.sessions.narrowed("user_id", user_id)
+        view.messages = self.messages.narrowed("scope", user_scope(user_id))
+        view.users = self.users.narrowed("_id", user_id)
+        return view
+
+    def owner(self, user_id: str | None) -> str | None:
+        """Return whose something new is: in a view, the viewer's.
+
+        Raises:
+            BadRequestError: It shall be another user's.
+        """
+        if self.viewer is None:
+            return user_id
+        if user_id not in (None, self.viewer):
+            raise BadRequestError(f"user_id must be {self.viewer!r} in that user's view")
+        return self.viewer
 
     def ensure(self, collection: Collection[Any], index: IndexModel) -> Operation[None]:
         """Make sure, once, that an index is there that not everyone needs."""

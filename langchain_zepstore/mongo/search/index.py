@@ -59,6 +59,7 @@ def ensure_word_index(database: Database) -> Operation[str]:
 
     Without a language asked for, the one that is there stays.
     """
+    database = database.whole
     for attempts_left in reversed(range(_ATTEMPTS)):
         if database.search_language is not None:
             break
@@ -73,7 +74,7 @@ def ensure_word_index(database: Database) -> Operation[str]:
 
 def language_of(database: Database) -> Operation[str]:
     """Return the language of what is searched without the index; it is that of the index."""
-    language = database.search_language or database.language
+    language = database.whole.search_language or database.language
     if language is None:
         language = _language_in((yield from database.messages.index_information()))
     return language or DEFAULT_LANGUAGE

@@ -136,14 +136,18 @@ def resolve_scope(
     *,
     owner: str | None = None,
 ) -> Operation[SearchScope | None]:
-    """Return the messages of a session or a user; ``None`` if there is no such session.
+    """Return the messages of a session or a user, or all; ``None`` if there is no such session.
 
     Raises:
         BadRequestError: The session is another user's than ``owner``.
     """
     conditions = conditions or {}
+    user_id = user_id or database.viewer
+    if database.viewer not in (None, user_id):
+        return None
     if session_id is None:
-        return SearchScope(codecs.user_scope(user_id or ""), None, conditions)
+        scope = None if user_id is None else codecs.user_scope(user_id)
+        return SearchScope(scope, None, conditions)
     session = yield from database.sessions.find_one({"_id": session_id}, fields=_OWNED)
     check_owner(session, owner)
     if (

@@ -110,9 +110,7 @@ class Search:
     ) -> Operation[EmbeddingPage]:
         """Make the vectors that a page of messages lacks."""
         vectors = self._needed_vectors("embed")
-        scope: SearchScope | None = SearchScope(None, None, {})
-        if session_id is not None or user_id is not None:
-            scope = yield from resolve_scope(self._database, session_id, user_id)
+        scope = yield from resolve_scope(self._database, session_id, user_id)
         if scope is None:
             return EmbeddingPage(total=0, seen=0, made=0, cursor=None)
         return (yield from vectors.embed(scope, after, limit))
@@ -121,11 +119,11 @@ class Search:
         self, session_id: str | None, user_id: str | None, after: str | None
     ) -> Operation[IndexPage]:
         """Index what no search by words has met yet, for about a second."""
-        if session_id is None and user_id is None:
-            return (yield from index_all(self._database, after))
         scope = yield from resolve_scope(self._database, session_id, user_id)
         if scope is None:
             return IndexPage(0, None)
+        if scope.owner is None:
+            return (yield from index_all(self._database, after))
         language = yield from ensure_word_index(self._database)
         query = {"scope": scope.owner}
         if session_id is not None:

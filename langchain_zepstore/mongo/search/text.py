@@ -91,7 +91,7 @@ class TextSearch:
         try:
             found = yield from _Candidates(self._database, scope, query, language).find(limit)
         except MissingIndexError:  # dropped meanwhile, perhaps to be made in another language
-            self._database.search_language = None
+            self._database.whole.search_language = None
             language = yield from ensure_word_index(self._database)
             found = yield from _Candidates(self._database, scope, query, language).find(limit)
         return found, language
