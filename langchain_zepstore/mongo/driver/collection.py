@@ -6,6 +6,7 @@ harmless when it happens twice.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from inspect import iscoroutine
 from typing import Any, Generic, Self, TypeVar
@@ -62,18 +63,18 @@ class Collection(Generic[D]):
         name: Its name.
     """
 
-    def __init__(
-        self, raw: Any, deployment: Deployment, narrowing: Narrowing | None = None
-    ) -> None:
+    def __init__(self, raw: Any, deployment: Deployment) -> None:
         self.name: str = raw.name
         self._raw = raw
         self._w1 = raw.with_options(write_concern=WriteConcern(w=1))
         self._deployment = deployment
-        self._narrowing = narrowing
+        self._narrowing: Narrowing | None = None
 
     def narrowed(self, field: str, value: Any) -> Self:
         """Return the same collection, in which only documents with this value are found."""
-        return type(self)(self._raw, self._deployment, Narrowing(field, value))
+        view = copy(self)
+        view._narrowing = Narrowing(field, value)  # noqa: SLF001 - its own class
+        return view
 
     def _own(self, query: Query, *, upsert: bool = False) -> Query:
         return self._narrowing.of(query, upsert=upsert) if self._narrowing else query
