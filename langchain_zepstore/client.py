@@ -93,11 +93,14 @@ class ZepClient(StoreClient):
 
         Args:
             **options: The arguments of ``ZepRetriever`` but ``client`` and ``url``: ``session_id``
-                or ``user_id``, ``k``, ``window`` and so on.
+                or ``user_id``, ``k``, ``window`` and so on. In one user's view it searches all of
+                that user's sessions if neither is given.
 
         Raises:
             BadRequestError: An argument is missing or cannot be used.
         """
         from langchain_zepstore.retriever import ZepRetriever  # noqa: PLC0415 - slow to import
 
+        if self.user_id is not None and options.get("session_id") is None:
+            options.setdefault("user_id", self.user_id)
         return ZepRetriever(client=self, **options)

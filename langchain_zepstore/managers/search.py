@@ -14,6 +14,12 @@ from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult, S
 class Searches(Manager):
     """What ``client.memory`` finds."""
 
+    def _query(self, variables: dict[str, Any]) -> SearchQuery:
+        arguments = arguments_of(variables)
+        if self._runner.user_id is not None and "session_id" not in arguments:
+            arguments.setdefault("user_id", self._runner.user_id)
+        return SearchQuery(**arguments)
+
     def search_memory(
         self, session_id: str, search_payload: MemorySearchPayload, limit: int | None = None
     ) -> list[MemorySearchResult]:
@@ -71,7 +77,7 @@ class Searches(Manager):
 
         Args:
             text: What to look for. It is never syntax, unless ``syntax`` is set.
-            session_id: Where; this or ``user_id`` is needed.
+            session_id: Where; this or ``user_id`` is needed, but in one user's view.
             user_id: In all sessions of this user; with a session, only if it is the user's.
             limit: How many at most, at least 1; for ``mmr`` at most 1,000.
             search_type: ``text``, ``similarity``, ``mmr`` or ``hybrid``. Without it ``hybrid``
@@ -98,7 +104,7 @@ class Searches(Manager):
             StoreUnavailableError: The database cannot be reached.
             APIError: The embeddings gave something else than vectors of one length.
         """
-        return self._runner.run(_finding(SearchQuery(**arguments_of(locals()))))
+        return self._runner.run(_finding(self._query(locals())))
 
     async def asearch(
         self,
@@ -119,7 +125,7 @@ class Searches(Manager):
         all_branches: bool = False,
     ) -> list[MemorySearchResult]:
         """Search a session, or all sessions of a user; see ``search``."""
-        return await self._runner.arun(_finding(SearchQuery(**arguments_of(locals()))))
+        return await self._runner.arun(_finding(self._query(locals())))
 
     def index(self, *, session_id: str | None = None, user_id: str | None = None) -> int:
         """Index messages for searching by words in advance, those that no search has met yet.
