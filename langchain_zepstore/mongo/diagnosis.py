@@ -35,7 +35,7 @@ class Diagnosis:
 
     def stats(self) -> Operation[Stats]:
         """Return what is stored, in numbers."""
-        database = self._database
+        database = self._database.require_whole()
         counts: dict[str, int] = {}
         sizes = {"data_bytes": 0, "index_bytes": 0}
         for collection in (database.sessions, database.messages, database.users):
@@ -61,7 +61,7 @@ class Diagnosis:
 
     def diagnose(self) -> Operation[list[Finding]]:
         """Check the database; the first findings are about the server."""
-        database = self._database
+        database = self._database.require_whole()
         hello = yield from database.command("hello")
         build = yield from database.command("buildInfo")
         status = yield from database.command("connectionStatus", showPrivileges=True)

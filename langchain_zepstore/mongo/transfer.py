@@ -38,7 +38,12 @@ from langchain_zepstore.mongo.documents import (
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.encoding import decoded_metadata, encoded_metadata
 from langchain_zepstore.mongo.expressions import literal
-from langchain_zepstore.mongo.ownership import ensure_user, upsert_user
+from langchain_zepstore.mongo.ownership import (
+    ensure_user,
+    require_free,
+    upsert_session,
+    upsert_user,
+)
 from langchain_zepstore.mongo.reassignment import complete_reassignment
 from langchain_zepstore.mongo.reservation import fields_on_insert
 
@@ -171,6 +176,7 @@ class Transfer:
         return reasons
 
     def _load_user(self, record: UserRecord) -> Operation[None]:
+        self._database.owner(record.user_id)
         given = record.model_dump()
         fields = {name: given[name] for name in ("email", "first_name", "last_name", "metadata")}
         if fields["metadata"] is not None:
@@ -195,6 +201,7 @@ class Transfer:
             if summary.get("metadata") is not None:
                 summary["metadata"] = encoded_metadata(summary["metadata"], "summary.metadata")
             others["summary"] = literal(summary)
+        user_id = self._database.owner(record.user_id)
         others["seq"] = Int64(record.seq)
         others["fenced"] = Int64(record.seq)
         others["origin"] = literal(record.uuid)
@@ -204,14 +211,11 @@ class Transfer:
         if (yield from self._sessions.find_one(with_id(record.session_id), fields={"_id": 1})):
             yield from self._origin(record.session_id, record.uuid)
             return
-        if record.user_id is not None and record.deleted_at is None:
-            yield from ensure_user(self._database, record.user_id)
-        fields = yield from fields_on_insert(
-            self._database, new_id(), record.user_id, metadata, others
-        )
-        yield from self._sessions.find_one_and_update(
-            {"_id": record.session_id}, [{"$set": fields}], upsert=True
-        )
+        yield from require_free(self._database, record.session_id)
+        if user_id is not None and record.deleted_at is None:
+            yield from ensure_user(self._database, user_id)
+        fields = yield from fields_on_insert(self._database, new_id(), user_id, metadata, others)
+        yield from upsert_session(self._database, record.session_id, [{"$set": fields}])
         yield from self._origin(record.session_id, record.uuid)
 
     def _origin(self, session_id: str, uuid: str) -> Operation[SessionDocument]:

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from langchain_zepstore.errors import BadRequestError, ZepStoreError
+from langchain_zepstore.messages.wire import USER_HEADER
 from langchain_zepstore.server.api_keys import ApiKey, Keys, from_environment
 from langchain_zepstore.server.asgi.limits import Limits
 from langchain_zepstore.server.asgi.observability import Metrics, Observability
@@ -73,11 +74,12 @@ def create_app(
         redirect_slashes=False,
         redoc_url=None,
     )
+    app.state.client = client
     service_routes = APIRouter(tags=["service"])
     service.add_routes(service_routes, client, metrics)
     app.include_router(service_routes)
-    app.include_router(_routes(client, 1), prefix="/api/v1")
-    app.include_router(_routes(client, 2), prefix="/api/v2", include_in_schema=False)
+    app.include_router(_routes(1), prefix="/api/v1")
+    app.include_router(_routes(2), prefix="/api/v2", include_in_schema=False)
     _handle_errors(app)
     document(app, with_keys=bool(keys))
 
@@ -95,28 +97,28 @@ def create_app(
             CORSMiddleware,
             allow_origins=list(cors_origins),
             allow_methods=["GET", "POST", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type"],
+            allow_headers=["Authorization", "Content-Type", USER_HEADER],
         )
     return app
 
 
-def _routes(client: StoreClient, version: int) -> APIRouter:
+def _routes(version: int) -> APIRouter:
     router = APIRouter(dependencies=[Depends(check_method)])
-    sessions.add_routes(router, client)
-    memory.add_routes(router, client, version)
-    messages.add_routes(router, client, version)
-    search.add_routes(router, client, version)
-    users.add_routes(router, client, "/user" if version == 1 else "/users")
+    sessions.add_routes(router)
+    memory.add_routes(router, version)
+    messages.add_routes(router, version)
+    search.add_routes(router, version)
+    users.add_routes(router, "/user" if version == 1 else "/users")
     if version == 1:
-        sessions.add_own_routes(router, client)
-        messages.add_own_routes(router, client)
-        branches.add_own_routes(router, client)
-        search.add_own_routes(router, client)
-        summaries.add_own_routes(router, client)
-        service.add_own_routes(router, client)
-        service.add_erasing_routes(router, client)
-        service.add_diagnosis_routes(router, client)
-        transfer.add_own_routes(router, client)
+        sessions.add_own_routes(router)
+        messages.add_own_routes(router)
+        branches.add_own_routes(router)
+        search.add_own_routes(router)
+        summaries.add_own_routes(router)
+        service.add_own_routes(router)
+        service.add_erasing_routes(router)
+        service.add_diagnosis_routes(router)
+        transfer.add_own_routes(router)
     service.add_missing_routes(router)
     return router
 

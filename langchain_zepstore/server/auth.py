@@ -1,15 +1,16 @@
-"""Authorization: what an API key may read and write."""
+"""Authorization: who sends a request, and for which user."""
 
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
+from urllib.parse import unquote
 
-from fastapi import Request
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from fastapi import Depends, Header, Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from langchain_zepstore.errors import AlreadyExistsError, NotFoundError
-from langchain_zepstore.models import CreateUserRequest, Session
+from langchain_zepstore.core.validation import checked_id
+from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.messages.wire import USER_HEADER
 from langchain_zepstore.server.api_keys import ApiKey, Keys
 from langchain_zepstore.server.responses import text_response
 from langchain_zepstore.store_client import StoreClient
@@ -18,6 +19,9 @@ _OPEN = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # Each is a POST only because the query is in its body.
 _READING = ("/search", "/list-sessions", "/recent-sessions")
+
+
+_VIEWER = "zepstore.viewer"
 
 
 class ForbiddenError(Exception):
@@ -38,93 +42,58 @@ class Access:
     read_only: bool = False
     name: str | None = None
 
-    def whole(self) -> None:
-        """Check that all users are allowed.
-
-        Raises:
-            ForbiddenError: The key is for one user.
-        """
-        if self.user_id is not None:
-            raise ForbiddenError("this API key is for one user")
-
-    def user(self, user_id: str | None) -> str | None:
-        """Return the user that a request is limited to: with a key for one user, that user.
-
-        Raises:
-            ForbiddenError: The request asks for another user.
-        """
-        if self.user_id is None or user_id == self.user_id:
-            return user_id
-        if user_id is not None:
-            raise ForbiddenError("this API key is for another user")
-        return self.user_id
-
-    def same_user(self, user_id: str) -> str:
-        """Check that a user is allowed and return the id.
-
-        Raises:
-            NotFoundError: The key is for another user.
-        """
-        if self.user_id not in (None, user_id):
-            raise NotFoundError(f"there is no user {user_id!r}")
-        return user_id
-
-    async def session(self, client: StoreClient, session_id: str) -> str:
-        """Check that a session, live or deleted, is allowed and return its id.
-
-        Raises:
-            NotFoundError: The session is not the key's user's.
-        """
-        if self.user_id is not None:
-            found = await client.arun(lambda store: store.sessions.find(session_id))
-            if found is None or found.user_id != self.user_id:
-                raise NotFoundError(f"there is no session {session_id!r}")
-        return session_id
-
-    async def may_see(self, client: StoreClient, session_id: str) -> bool:
-        """Whether a session is allowed, for routes on which an unknown one looks empty."""
-        try:
-            await self.session(client, session_id)
-        except NotFoundError:
-            return False
-        return True
-
-    async def session_to_add_to(
-        self, client: StoreClient, session_id: str, metadata: dict[str, Any] | None
-    ) -> str:
-        """Check that messages may be added to a session and return its id.
-
-        A session that does not exist is created for the key's user, with this metadata, before
-        anything is added: one that another user creates meanwhile must not get the messages.
-
-        Raises:
-            NotFoundError: The session is not the key's user's.
-        """
-        if self.user_id is not None:
-            found = await client.arun(lambda store: store.sessions.find(session_id))
-            if found is None:
-                await self.ensure_user(client)
-                with suppress(AlreadyExistsError):
-                    await client.memory.aadd_session(
-                        Session(session_id=session_id, user_id=self.user_id, metadata=metadata)
-                    )
-            await self.session(client, session_id)
-        return session_id
-
-    async def ensure_user(self, client: StoreClient) -> None:
-        """Create the key's user if it does not exist."""
-        if self.user_id is not None:
-            try:
-                await client.user.aget(self.user_id)
-            except NotFoundError:
-                with suppress(AlreadyExistsError):
-                    await client.user.aadd(CreateUserRequest(user_id=self.user_id))
-
 
 def access_of(request: Request) -> Access:
     """Return the authorization of a request."""
     access: Access = request.scope["zepstore.access"]
     return access
+
+
+def require_whole(request: Request) -> None:
+    """Check that the key is for all users.
+
+    Raises:
+        ForbiddenError: It is for one.
+    """
+    if access_of(request).user_id is not None:
+        raise ForbiddenError("this API key is for one user")
+
+
+async def client_of(
+    request: Request,
+    user: Annotated[
+        str | None,
+        Header(
+            alias=USER_HEADER,
+            description="A user, percent-encoded: the request is about what is this user's.",
+        ),
+    ] = None,
+) -> StoreClient:
+    """Return the client that answers a request: one user's, if the key or the request names one.
+
+    Raises:
+        BadRequestError: The header holds no id.
+        ForbiddenError: The key is for another user.
+    """
+    client: StoreClient = request.app.state.client
+    user_id = access_of(request).user_id
+    if user is not None:
+        asked = _user_in(request.headers.getlist(USER_HEADER))
+        if user_id not in (None, asked):
+            raise ForbiddenError("this API key is for another user")
+        user_id = asked
+        request.scope[_VIEWER] = user
+    return client if user_id is None else client.for_user(user_id)
+
+
+Client = Annotated[StoreClient, Depends(client_of)]
+"""The client that answers a request."""
+
+
+def _user_in(headers: list[str]) -> str:
+    if len(headers) > 1 or not headers[0].isascii():
+        raise BadRequestError(f"{USER_HEADER} must be one user's id, percent-encoded")
+    return checked_id(unquote(headers[0]), USER_HEADER)
 
 
 class Authentication:
@@ -153,7 +122,13 @@ class Authentication:
             await response(scope, receive, send)
             return
         scope["zepstore.access"] = access
-        await self._app(scope, receive, send)
+
+        async def send_with_user(message: Message) -> None:
+            if message["type"] == "http.response.start" and _VIEWER in scope:
+                MutableHeaders(scope=message)[USER_HEADER] = scope[_VIEWER]
+            await send(message)
+
+        await self._app(scope, receive, send_with_user)
 
     def _access(self, scope: Scope) -> Access | None:
         scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")

@@ -23,7 +23,6 @@ from langchain_zepstore.core.validation import checked_id, rfc_3339
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.wire import EXACT, from_json, payload_of
 from langchain_zepstore.models import Message, Session, Summary
-from langchain_zepstore.server.auth import access_of
 
 Body = TypeVar("Body")
 
@@ -291,21 +290,22 @@ async def read_body(request: Request, model: type[Body]) -> Body:
     return _validated(await _json(request), model)
 
 
-async def read_arguments(request: Request, model: type[Body]) -> Body:
+async def read_arguments(request: Request, model: type[Body], **defaults: Any) -> Body:
     """Return the body of a request as arguments of one of the store's operations.
 
-    ``null`` is as good as absent. A key for one user fills in that user.
+    ``null`` is as good as absent.
 
     Raises:
         BadRequestError: As ``read_body``.
-        ForbiddenError: The arguments name another user than the key's.
     """
     value = await _json(request)
     if isinstance(value, dict):
-        value = {name: item for name, item in value.items() if item is not None}
-        user_id = access_of(request).user(value.get("user_id"))
-        if user_id is not None:
-            value["user_id"] = user_id
+        value = {
+            name: item
+            for given in (defaults, value)
+            for name, item in given.items()
+            if item is not None
+        }
     return _validated(value, model)
 
 

@@ -71,6 +71,7 @@ ATTEMPTS: dict[str, list[Attempt]] = {
     "memory.add_memory": [
         lambda bob, session_id: bob.memory.add_memory(session_id, said("x")),
         lambda bob, session_id: bob.memory.add_memory(session_id, Memory(metadata={"x": 1})),
+        lambda bob, session_id: bob.memory.add_memory(session_id, said("x"), before="one"),
     ],
     "memory.add_session": [
         lambda bob, session_id: bob.memory.add_session(Session(session_id=session_id)),
@@ -79,14 +80,20 @@ ATTEMPTS: dict[str, list[Attempt]] = {
         ),
         lambda bob, _: bob.memory.add_session(Session(session_id="new", user_id="ada")),
     ],
+    "memory.branches": [lambda bob, session_id: bob.memory.branches(session_id)],
     "memory.delete_memory": [lambda bob, session_id: bob.memory.delete_memory(session_id)],
     "memory.embed": [
         lambda bob, session_id: bob.memory.embed(session_id=session_id),
         lambda bob, _: bob.memory.embed(user_id="ada"),
     ],
+    "memory.fork_session": [
+        lambda bob, session_id: bob.memory.fork_session(session_id),
+        lambda bob, session_id: bob.memory.fork_session("bob's", new_session_id=session_id),
+    ],
     "memory.get_memory": [
         lambda bob, session_id: bob.memory.get_memory(session_id),
         lambda bob, session_id: bob.memory.get_memory(session_id, 5, include_deleted=True),
+        lambda bob, session_id: bob.memory.get_memory(session_id, branch="one"),
     ],
     "memory.get_session": [lambda bob, session_id: bob.memory.get_session(session_id)],
     "memory.index": [
@@ -110,6 +117,7 @@ ATTEMPTS: dict[str, list[Attempt]] = {
         lambda bob, _: bob.memory.recent_sessions(deleted=True, preview=True),
         lambda bob, _: bob.memory.recent_sessions(user_id="ada", tags=[SECRET], pinned=True),
     ],
+    "memory.rewind": [lambda bob, session_id: bob.memory.rewind(session_id, "one")],
     "memory.search": [
         lambda bob, _: bob.memory.search(SECRET),
         lambda bob, _: bob.memory.search(SECRET, user_id="ada"),
@@ -125,6 +133,7 @@ ATTEMPTS: dict[str, list[Attempt]] = {
         )
     ],
     "memory.summarize": [lambda bob, session_id: bob.memory.summarize(session_id, SUMMARY)],
+    "memory.switch_branch": [lambda bob, session_id: bob.memory.switch_branch(session_id, "one")],
     "memory.undelete_session": [lambda bob, session_id: bob.memory.undelete_session(session_id)],
     "memory.update_session": [
         lambda bob, session_id: bob.memory.update_session(
@@ -138,6 +147,7 @@ ATTEMPTS: dict[str, list[Attempt]] = {
         ),
         lambda bob, _: bob.memory.update_session(Session(session_id="bob's", user_id="ada")),
     ],
+    "message.alternatives": [lambda bob, session_id: bob.message.alternatives(session_id, "one")],
     "message.count": [lambda bob, session_id: bob.message.count(session_id)],
     "message.delete_message": [
         lambda bob, session_id: bob.message.delete_message(session_id, "one")
@@ -154,6 +164,7 @@ ATTEMPTS: dict[str, list[Attempt]] = {
             bob.message, "iter_messages", session_id, include_deleted=True
         ),
         lambda bob, session_id: listed(bob.message, "iter_messages", session_id, after="one"),
+        lambda bob, session_id: listed(bob.message, "iter_messages", session_id, all_branches=True),
     ],
     "message.undelete_message": [
         lambda bob, session_id: bob.message.undelete_message(session_id, "two")
@@ -294,6 +305,22 @@ async def test_a_user_does_everything_with_what_is_the_users(own: Facade) -> Non
     await bob.user.delete("bob")
     assert await bob.memory.list_sessions() == []
     assert len(await own.memory.list_sessions(include_deleted=True)) == len(CLOSED) + 2
+
+
+async def test_a_user_edits_and_forks_what_is_the_users(zep: Facade, session_id: str) -> None:
+    bob = view(zep, f"bob {session_id}")
+    await bob.memory.add_memory(session_id, said("a boat", "a lake"))
+    edited = Memory(messages=[Message(role="user", content="a sea", uuid="edited")])
+    (_, lake) = (await bob.memory.get_memory(session_id)).messages
+    await bob.memory.add_memory(session_id, edited, before=lake.uuid)
+    assert [each.content for each in await bob.message.alternatives(session_id, "edited")] == [
+        "a lake",
+        "a sea",
+    ]
+    await bob.memory.switch_branch(session_id, lake.uuid)
+    forked = await bob.memory.fork_session(session_id)
+    assert await contents(bob, forked.session_id) == ["a boat", "a lake"]
+    assert forked.user_id == f"bob {session_id}"
 
 
 async def test_a_user_who_does_not_exist_is_created_with_the_first_session(

@@ -80,6 +80,16 @@ class Database:
         view.users = self.users.narrowed("_id", user_id)
         return view
 
+    def require_whole(self) -> "Database":
+        """Return the database, unless it is a view.
+
+        Raises:
+            BadRequestError: It is one.
+        """
+        if self.viewer is not None:
+            raise BadRequestError(f"this is of the whole store, and not of user {self.viewer!r}")
+        return self
+
     def owner(self, user_id: str | None) -> str | None:
         """Return whose something new is: in a view, the viewer's.
 

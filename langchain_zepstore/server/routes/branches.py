@@ -3,14 +3,13 @@
 from fastapi import APIRouter, Request, Response
 
 from langchain_zepstore.models import Branch, Session
-from langchain_zepstore.server.auth import access_of
+from langchain_zepstore.server.auth import Client
 from langchain_zepstore.server.openapi import OK, MessageAnswer, accepts, failures
 from langchain_zepstore.server.responses import Answers, ok_response
 from langchain_zepstore.server.schemas import ForkBody, Id, RewindBody, SwitchBody, read_body
-from langchain_zepstore.store_client import StoreClient
 
 
-def add_own_routes(router: APIRouter, client: StoreClient) -> None:
+def add_own_routes(router: APIRouter) -> None:
     """Add what Zep has not."""
 
     @router.post(
@@ -18,10 +17,9 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
         openapi_extra=accepts(RewindBody),
         responses={**OK, **failures(400, 404)},
     )
-    async def rewind(request: Request, session_id: Id) -> Response:
+    async def rewind(request: Request, client: Client, session_id: Id) -> Response:
         """End the active branch before a message; what follows stays as another branch."""
         body = await read_body(request, RewindBody)
-        await access_of(request).session(client, session_id)
         await client.memory.arewind(session_id, body.before)
         return ok_response()
 
@@ -30,21 +28,18 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
         openapi_extra=accepts(SwitchBody),
         responses={**OK, **failures(400, 404)},
     )
-    async def switch_branch(request: Request, session_id: Id) -> Response:
+    async def switch_branch(request: Request, client: Client, session_id: Id) -> Response:
         """Activate the branch that holds a message; of several the last active one."""
         body = await read_body(request, SwitchBody)
-        await access_of(request).session(client, session_id)
         await client.memory.aswitch_branch(session_id, body.message_id)
         return ok_response()
 
     @router.get(
         "/sessions/{session_id}/branches", response_model=list[Branch], responses=failures(400)
     )
-    async def branches(request: Request, session_id: Id) -> Response:
+    async def branches(request: Request, client: Client, session_id: Id) -> Response:
         """List a session's branches, in the order of their making."""
-        found: list[Branch] = []
-        if await access_of(request).may_see(client, session_id):
-            found = await client.memory.abranches(session_id)
+        found = await client.memory.abranches(session_id)
         return Answers.to(request).json([dict(branch) for branch in found])
 
     @router.post(
@@ -54,10 +49,9 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
         openapi_extra=accepts(ForkBody),
         responses=failures(400, 404),
     )
-    async def fork_session(request: Request, session_id: Id) -> Response:
+    async def fork_session(request: Request, client: Client, session_id: Id) -> Response:
         """Create a session of the same user with a copy of the active branch, up to `at`."""
         body = await read_body(request, ForkBody)
-        await access_of(request).session(client, session_id)
         forked = await client.memory.afork_session(
             session_id, at=body.at, new_session_id=body.new_session_id
         )
@@ -68,9 +62,10 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
         response_model=list[MessageAnswer],
         responses=failures(400, 404),
     )
-    async def alternatives(request: Request, session_id: Id, message_id: Id) -> Response:
+    async def alternatives(
+        request: Request, client: Client, session_id: Id, message_id: Id
+    ) -> Response:
         """Return what stands in a message's place in all branches, the first said first."""
-        await access_of(request).session(client, session_id)
         found = await client.message.aalternatives(session_id, message_id)
         answers = Answers.to(request)
         return answers.json([answers.message_fields(message) for message in found])

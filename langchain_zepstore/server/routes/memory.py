@@ -10,7 +10,7 @@ from langchain_zepstore.messages.parts import all_from_zep
 from langchain_zepstore.messages.storable import check_metadata
 from langchain_zepstore.messages.wire import summary_fields, to_json
 from langchain_zepstore.models import Memory
-from langchain_zepstore.server.auth import access_of
+from langchain_zepstore.server.auth import Client
 from langchain_zepstore.server.openapi import OK, MemoryAnswer, accepts, failures
 from langchain_zepstore.server.responses import Answers, ok_response
 from langchain_zepstore.server.routes.messages import pages_of
@@ -19,7 +19,7 @@ from langchain_zepstore.server.streaming import json_array
 from langchain_zepstore.store_client import StoreClient
 
 
-def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
+def add_routes(router: APIRouter, version: int) -> None:
     """Add Zep's routes."""
 
     @router.post(
@@ -27,20 +27,15 @@ def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
         openapi_extra=accepts(MemoryBody),
         responses={**OK, **failures(400, 404)},
     )
-    async def add_memory(request: Request, session_id: Id) -> Response:
+    async def add_memory(request: Request, client: Client, session_id: Id) -> Response:
         """Add messages at the end of a session; a message with an id that is there replaces it."""
         body = await read_body(request, MemoryBody)
-        access = access_of(request)
-        defaults = SessionDefaults(access.user(body.user_id), body.session_metadata)
+        defaults = SessionDefaults(body.user_id, body.session_metadata)
         messages = all_from_zep(body.messages or [], may_be_cut=body.may_be_cut)
         if body.metadata:
             check_metadata(body.metadata, "memory.metadata")
-        # What is refused must not leave an empty session.
-        if body.before is None:
-            await access.session_to_add_to(client, session_id, body.session_metadata)
-        else:
+        if body.before is not None:
             checked_id(body.before, "before")
-            await access.session(client, session_id)
         new_ids = await client.arun(
             lambda store: store.messages.add(
                 session_id,
@@ -59,6 +54,7 @@ def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
     )
     async def get_memory(
         request: Request,
+        client: Client,
         session_id: Id,
         lastn: Count = None,
         start_on: Text = None,
@@ -72,10 +68,7 @@ def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
         to where the turn begins. With `user_id` another user's session is refused. With `branch`,
         the `uuid` of a message, it is the branch that holds it.
         """
-        access = access_of(request)
         answers = Answers.to(request, version)
-        if not await access.may_see(client, session_id):
-            return answers.memory(Memory())
         if branch is not None or (include_deleted and lastn is not None):
             await _require_owner(client, session_id, user_id)
             memory = await client.memory.aget_memory(
@@ -95,12 +88,11 @@ def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
         )
 
     @router.delete("/sessions/{session_id}/memory", responses={**OK, **failures(400, 404)})
-    async def delete_memory(request: Request, session_id: Id, user_id: Text = None) -> Response:
+    async def delete_memory(client: Client, session_id: Id, user_id: Text = None) -> Response:
         """Soft-delete a session and its messages.
 
         With `user_id` another user's session is refused.
         """
-        await access_of(request).session(client, session_id)
         await client.arun(lambda store: store.deletion.delete_session(session_id, user_id))
         return ok_response()
 

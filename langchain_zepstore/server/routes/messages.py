@@ -9,7 +9,7 @@ from langchain_zepstore.core.validation import checked_text
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.wire import NEXT_CURSOR_HEADER
 from langchain_zepstore.models import Message
-from langchain_zepstore.server.auth import access_of
+from langchain_zepstore.server.auth import Client
 from langchain_zepstore.server.openapi import (
     LINES,
     OK,
@@ -37,7 +37,7 @@ _MAX_PAGE = 10_000  # messages in a page of lines; more would be held in memory
 _NDJSON = "application/x-ndjson"
 
 
-def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
+def add_routes(router: APIRouter, version: int) -> None:
     """Add Zep's routes."""
 
     @router.get(
@@ -45,6 +45,7 @@ def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
     )
     async def get_messages(
         request: Request,
+        client: Client,
         session_id: Id,
         limit: Limit = None,
         cursor: Cursor = None,
@@ -55,14 +56,12 @@ def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
         With `user_id` another user's session is refused.
         """
         answers = Answers.to(request, version)
-        messages, total = [], 0
-        if await access_of(request).may_see(client, session_id):
-            messages = await client.arun(
-                lambda store: store.messages.numbered_page(
-                    session_id, limit or _PAGE, cursor or 1, user_id=user_id
-                )
+        messages = await client.arun(
+            lambda store: store.messages.numbered_page(
+                session_id, limit or _PAGE, cursor or 1, user_id=user_id
             )
-            total = await client.message.acount(session_id)
+        )
+        total = await client.message.acount(session_id)
         return answers.json(
             {
                 "messages": [answers.message_fields(message) for message in messages],
@@ -76,9 +75,10 @@ def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
         response_model=MessageAnswer,
         responses=failures(400, 404),
     )
-    async def get_message(request: Request, session_id: Id, message_id: Id) -> Response:
+    async def get_message(
+        request: Request, client: Client, session_id: Id, message_id: Id
+    ) -> Response:
         """Return a message."""
-        await access_of(request).session(client, session_id)
         message = await client.message.aget_session_message(session_id, message_id)
         return Answers.to(request, version).message(message)
 
@@ -88,10 +88,11 @@ def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
         openapi_extra=accepts(MessagePatch),
         responses=failures(400, 404),
     )
-    async def update_message(request: Request, session_id: Id, message_id: Id) -> Response:
+    async def update_message(
+        request: Request, client: Client, session_id: Id, message_id: Id
+    ) -> Response:
         """Merge metadata into a message's, and replace its content if there is one."""
         body = await read_body(request, MessagePatch)
-        await access_of(request).session(client, session_id)
         content = None if body.content is None else checked_text(body.content, "content")
         message = await client.arun(
             lambda store: store.messages.update(
@@ -101,15 +102,14 @@ def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
         return Answers.to(request, version).message(message)
 
 
-def add_own_routes(router: APIRouter, client: StoreClient) -> None:
+def add_own_routes(router: APIRouter) -> None:
     """Add what Zep has not."""
 
     @router.delete(
         "/sessions/{session_id}/messages/{message_id}", responses={**OK, **failures(400, 404)}
     )
-    async def delete_message(request: Request, session_id: Id, message_id: Id) -> Response:
+    async def delete_message(client: Client, session_id: Id, message_id: Id) -> Response:
         """Soft-delete a message."""
-        await access_of(request).session(client, session_id)
         await client.message.adelete_message(session_id, message_id)
         return ok_response()
 
@@ -118,9 +118,10 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
         response_model=MessageAnswer,
         responses=failures(400, 404),
     )
-    async def undelete_message(request: Request, session_id: Id, message_id: Id) -> Response:
+    async def undelete_message(
+        request: Request, client: Client, session_id: Id, message_id: Id
+    ) -> Response:
         """Bring a soft-deleted message of a live session back."""
-        await access_of(request).session(client, session_id)
         message = await client.message.aundelete_message(session_id, message_id)
         return Answers.to(request).message(message)
 
@@ -130,10 +131,9 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
         responses=failures(400, 404),
     )
     async def messages_around(
-        request: Request, session_id: Id, message_id: Id, window: Window = 2
+        request: Request, client: Client, session_id: Id, message_id: Id, window: Window = 2
     ) -> Response:
         """Return a message with so many before and after it, oldest first."""
-        await access_of(request).session(client, session_id)
         around = await client.arun(
             lambda store: store.messages.around(session_id, message_id, window)
         )
@@ -143,6 +143,7 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
     @router.get("/sessions/{session_id}/messages.ndjson", responses={**LINES, **failures(400)})
     async def stream_messages(
         request: Request,
+        client: Client,
         session_id: Id,
         limit: Limit = None,
         after: Text = None,
@@ -160,8 +161,6 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
         answers = Answers.to(request)
         media_type = answers.media_type if answers.is_exact else _NDJSON
         cursor = _checked_cursor(after)
-        if not await access_of(request).may_see(client, session_id):
-            return Response(b"", media_type=media_type)
         options: dict[str, Any] = {
             "after_id": after_id,
             "include_deleted": include_deleted,

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request, Response
 
 from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.validation import checked_id
-from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult
-from langchain_zepstore.server.auth import access_of
+from langchain_zepstore.models import MemorySearchPayload
+from langchain_zepstore.server.auth import Client
 from langchain_zepstore.server.openapi import (
     EmbedAnswer,
     IndexAnswer,
@@ -24,10 +24,9 @@ from langchain_zepstore.server.schemas import (
     read_arguments,
     read_body,
 )
-from langchain_zepstore.store_client import StoreClient
 
 
-def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
+def add_routes(router: APIRouter, version: int) -> None:
     """Add Zep's route."""
 
     @router.post(
@@ -36,16 +35,16 @@ def add_routes(router: APIRouter, client: StoreClient, version: int) -> None:
         openapi_extra=accepts(MemorySearchPayload),
         responses=failures(400),
     )
-    async def search_memory(request: Request, session_id: Id, limit: Limit = None) -> Response:
+    async def search_memory(
+        request: Request, client: Client, session_id: Id, limit: Limit = None
+    ) -> Response:
         """Search a session."""
         payload = await read_body(request, MemorySearchPayload)
-        found: list[MemorySearchResult] = []
-        if await access_of(request).may_see(client, session_id):
-            found = await client.memory.asearch_memory(session_id, payload, limit)
+        found = await client.memory.asearch_memory(session_id, payload, limit)
         return Answers.to(request, version).results(found)
 
 
-def add_own_routes(router: APIRouter, client: StoreClient) -> None:
+def add_own_routes(router: APIRouter) -> None:
     """Add what Zep has not."""
 
     @router.post(
@@ -54,9 +53,9 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
         openapi_extra=accepts(SearchQuery),
         responses=failures(400),
     )
-    async def search(request: Request) -> Response:
+    async def search(request: Request, client: Client) -> Response:
         """Search a session, or all sessions of a user."""
-        query = await read_arguments(request, SearchQuery)
+        query = await read_arguments(request, SearchQuery, user_id=client.user_id)
         found = await client.arun(lambda store: store.search.find(query))
         return Answers.to(request).results(found)
 
@@ -66,7 +65,7 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
         openapi_extra=accepts(EmbedBody),
         responses=failures(400),
     )
-    async def embed(request: Request) -> Response:
+    async def embed(request: Request, client: Client) -> Response:
         """Make the vectors that a page of messages lacks."""
         body = await read_arguments(request, EmbedBody)
         for name in ("session_id", "user_id"):
@@ -83,7 +82,7 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
         openapi_extra=accepts(IndexBody),
         responses=failures(400),
     )
-    async def index(request: Request) -> Response:
+    async def index(request: Request, client: Client) -> Response:
         """Index what no search by words has met yet, for about a second."""
         body = await read_arguments(request, IndexBody)
         for name in ("session_id", "user_id"):

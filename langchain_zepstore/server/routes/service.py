@@ -12,7 +12,7 @@ from langchain_zepstore.core.arguments import Listing
 from langchain_zepstore.errors import ZepStoreError
 from langchain_zepstore.models import Finding, Stats
 from langchain_zepstore.server.asgi.observability import Metrics
-from langchain_zepstore.server.auth import access_of
+from langchain_zepstore.server.auth import Client, require_whole
 from langchain_zepstore.server.openapi import EraseAnswer, PurgeAnswer, accepts, failures
 from langchain_zepstore.server.responses import Answers, text_response
 from langchain_zepstore.server.schemas import EraseBody, Id, PurgeBody, read_arguments, read_body
@@ -60,11 +60,11 @@ def add_routes(router: APIRouter, client: StoreClient, metrics: Metrics) -> None
     @router.get("/metrics", response_class=PlainTextResponse)
     async def prometheus(request: Request) -> Response:
         """Return metrics for Prometheus."""
-        access_of(request).whole()
+        require_whole(request)
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def add_own_routes(router: APIRouter, client: StoreClient) -> None:
+def add_own_routes(router: APIRouter) -> None:
     """Add the routes that Zep lacks."""
 
     @router.post(
@@ -73,7 +73,7 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
         openapi_extra=accepts(PurgeBody),
         responses=failures(400),
     )
-    async def purge(request: Request) -> Response:
+    async def purge(request: Request, client: Client) -> Response:
         """Remove now what the database would remove later."""
         body = await read_arguments(request, PurgeBody)
         seconds = body.older_than
@@ -85,24 +85,24 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
         return Answers.to(request).json(counts)
 
 
-def add_diagnosis_routes(router: APIRouter, client: StoreClient) -> None:
+def add_diagnosis_routes(router: APIRouter) -> None:
     """Add what an administrator asks."""
 
     @router.get("/stats", response_model=Stats)
-    async def stats(request: Request) -> Response:
+    async def stats(request: Request, client: Client) -> Response:
         """Return what is stored, in numbers."""
-        access_of(request).whole()
+        require_whole(request)
         return Answers.to(request).json((await client.astats()).model_dump())
 
     @router.get("/diagnosis", response_model=list[Finding])
-    async def diagnosis(request: Request) -> Response:
+    async def diagnosis(request: Request, client: Client) -> Response:
         """Check the database; say what is right and what is wrong, with its cure."""
-        access_of(request).whole()
+        require_whole(request)
         findings = await client.adiagnose()
         return Answers.to(request).json([finding.model_dump() for finding in findings])
 
 
-def add_erasing_routes(router: APIRouter, client: StoreClient) -> None:
+def add_erasing_routes(router: APIRouter) -> None:
     """Add the routes that remove data for good."""
     options: dict[str, Any] = {
         "response_model": EraseAnswer,
@@ -111,7 +111,7 @@ def add_erasing_routes(router: APIRouter, client: StoreClient) -> None:
     }
 
     @router.post("/sessions/{session_id}/erase", **options)
-    async def erase_session(request: Request, session_id: Id) -> Response:
+    async def erase_session(request: Request, client: Client, session_id: Id) -> Response:
         """Remove a session at once and for good, in steps; `cursor` leads to the next step."""
         body = await read_arguments(request, EraseBody)
         page = await client.arun(
@@ -122,9 +122,8 @@ def add_erasing_routes(router: APIRouter, client: StoreClient) -> None:
         return Answers.to(request).json({**page.counts, "cursor": page.cursor})
 
     @router.post("/user/{user_id}/erase", **options)
-    async def erase_user(request: Request, user_id: Id) -> Response:
+    async def erase_user(request: Request, client: Client, user_id: Id) -> Response:
         """Remove a user at once and for good, with all that the user said, in steps."""
-        access_of(request).same_user(user_id)
         body = await read_body(request, EraseBody)
         page = await client.arun(
             lambda store: store.deletion.erase_user(user_id, body.cursor, dry_run=body.dry_run)

@@ -8,7 +8,7 @@ from langchain_zepstore.core.arguments import RecentQuery
 from langchain_zepstore.core.operation import Page
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Session, SessionPage
-from langchain_zepstore.server.auth import access_of
+from langchain_zepstore.server.auth import Client
 from langchain_zepstore.server.openapi import accepts, failures
 from langchain_zepstore.server.responses import Answers
 from langchain_zepstore.server.schemas import (
@@ -30,7 +30,7 @@ from langchain_zepstore.server.streaming import PAGE, json_array
 from langchain_zepstore.store_client import StoreClient
 
 
-def add_routes(router: APIRouter, client: StoreClient) -> None:
+def add_routes(router: APIRouter) -> None:
     """Add Zep's routes, with the parameters that we add to them."""
 
     @router.post(
@@ -40,20 +40,17 @@ def add_routes(router: APIRouter, client: StoreClient) -> None:
         openapi_extra=accepts(SessionBody),
         responses=failures(400),
     )
-    async def add_session(request: Request) -> Response:
+    async def add_session(request: Request, client: Client) -> Response:
         """Create a session; a soft-deleted one lives again, without its messages."""
         body = await read_body(request, SessionBody)
-        access = access_of(request)
-        user_id = access.user(body.user_id)
-        if user_id is not None and user_id == access.user_id:
-            await access.ensure_user(client)
-            await _check_not_others(client, request, body.session_id)
-        created = await client.memory.aadd_session(body.session(body.session_id, user_id))
+        session = body.session(body.session_id, body.user_id)
+        created = await client.memory.aadd_session(session)
         return Answers.to(request).session(created, 201)
 
     @router.get("/sessions", response_model=list[Session], responses=failures(400))
     async def list_sessions(
         request: Request,
+        client: Client,
         limit: Limit = None,
         cursor: Cursor = None,
         user_id: Text = None,
@@ -66,7 +63,7 @@ def add_routes(router: APIRouter, client: StoreClient) -> None:
             Answers.to(request),
             limit,
             cursor,
-            user_id=access_of(request).user(user_id),
+            user_id=user_id,
             metadata=read_filter(metadata),
             include_deleted=include_deleted,
         )
@@ -74,11 +71,11 @@ def add_routes(router: APIRouter, client: StoreClient) -> None:
     @router.get("/sessions/{session_id}", response_model=Session, responses=failures(400, 404))
     async def get_session(
         request: Request,
+        client: Client,
         session_id: Id,
         include_deleted: bool = False,
     ) -> Response:
         """Return a session."""
-        await access_of(request).session(client, session_id)
         if include_deleted:
             found = await client.arun(lambda store: store.sessions.find(session_id))
             if found is None:
@@ -93,18 +90,15 @@ def add_routes(router: APIRouter, client: StoreClient) -> None:
         openapi_extra=accepts(SessionPatch),
         responses=failures(400, 404),
     )
-    async def update_session(request: Request, session_id: Id) -> Response:
+    async def update_session(request: Request, client: Client, session_id: Id) -> Response:
         """Merge metadata into a session's; a soft-deleted one lives again, without its messages."""
         body = await read_body(request, SessionPatch)
-        access = access_of(request)
-        await access.session(client, session_id)
-        user_id = access.user(body.user_id) if body.user_id is not None else None
-        session = body.session(session_id, user_id)
+        session = body.session(session_id, body.user_id)
         updated = await client.memory.aupdate_session(session, unset=body.unset)
         return Answers.to(request).session(updated)
 
 
-def add_own_routes(router: APIRouter, client: StoreClient) -> None:
+def add_own_routes(router: APIRouter) -> None:
     """Add what Zep has not."""
 
     @router.post(
@@ -113,7 +107,7 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
         openapi_extra=accepts(ListingBody),
         responses=failures(400),
     )
-    async def list_sessions_by(request: Request) -> Response:
+    async def list_sessions_by(request: Request, client: Client) -> Response:
         """List sessions as `GET /sessions` does, by a filter that is too long for a URL."""
         body = await read_arguments(request, ListingBody)
         return await listed(
@@ -129,6 +123,7 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
     @router.get("/recent-sessions", response_model=SessionPage, responses=failures(400))
     async def recent_sessions(
         request: Request,
+        client: Client,
         limit: Limit = None,
         cursor: str | None = None,
         user_id: Text = None,
@@ -149,7 +144,7 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
         query = RecentQuery(
             limit=limit or 20,
             cursor=cursor,
-            user_id=access_of(request).user(user_id),
+            user_id=user_id,
             archived=archived,
             pinned=pinned,
             tags=tags,
@@ -166,7 +161,7 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
         openapi_extra=accepts(RecentQuery),
         responses=failures(400),
     )
-    async def recent_sessions_by(request: Request) -> Response:
+    async def recent_sessions_by(request: Request, client: Client) -> Response:
         """List recent sessions as `GET /recent-sessions` does, also by their metadata."""
         return await _recent(client, request, await read_arguments(request, RecentQuery))
 
@@ -176,10 +171,9 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
         openapi_extra=accepts(OrganizeBody),
         responses=failures(400, 404),
     )
-    async def organize_session(request: Request, session_id: Id) -> Response:
+    async def organize_session(request: Request, client: Client, session_id: Id) -> Response:
         """Change a session's title, pin, archive mark and tags, and merge metadata."""
         body = await read_body(request, OrganizeBody)
-        await access_of(request).session(client, session_id)
         changes = body.changes()
         session = await client.arun(lambda store: store.sessions.organize(session_id, changes))
         return Answers.to(request).session(session, is_own=True)
@@ -187,9 +181,8 @@ def add_own_routes(router: APIRouter, client: StoreClient) -> None:
     @router.post(
         "/sessions/{session_id}/undelete", response_model=Session, responses=failures(400, 404)
     )
-    async def undelete_session(request: Request, session_id: Id) -> Response:
+    async def undelete_session(request: Request, client: Client, session_id: Id) -> Response:
         """Bring back a session and the messages that its last deletion took."""
-        await access_of(request).session(client, session_id)
         session = await client.memory.aundelete_session(session_id)
         return Answers.to(request).session(session, is_own=True)
 
@@ -212,10 +205,3 @@ async def listed(
         return Page(sessions, sessions[-1].id if len(sessions) == PAGE else None)
 
     return await json_array(fetch, cursor, answers.session_fields, answers.media_type)
-
-
-async def _check_not_others(client: StoreClient, request: Request, session_id: str) -> None:
-    # To create a session over another's deleted one would take its id from its user.
-    found = await client.arun(lambda store: store.sessions.find(session_id))
-    if found is not None:
-        await access_of(request).session(client, session_id)

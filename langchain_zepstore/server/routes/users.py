@@ -5,9 +5,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from langchain_zepstore.core.operation import Page
-from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import CreateUserRequest, Session, UpdateUserRequest, User
-from langchain_zepstore.server.auth import access_of
+from langchain_zepstore.server.auth import Client
 from langchain_zepstore.server.openapi import OK, accepts, failures
 from langchain_zepstore.server.responses import Answers, ok_response
 from langchain_zepstore.server.routes.sessions import listed
@@ -16,7 +15,7 @@ from langchain_zepstore.server.streaming import PAGE, json_array
 from langchain_zepstore.store_client import StoreClient
 
 
-def add_routes(router: APIRouter, client: StoreClient, noun: str) -> None:
+def add_routes(router: APIRouter, noun: str) -> None:
     """Add Zep's routes, under the noun that its version has for them."""
 
     @router.post(
@@ -26,25 +25,22 @@ def add_routes(router: APIRouter, client: StoreClient, noun: str) -> None:
         openapi_extra=accepts(UserBody),
         responses=failures(400),
     )
-    async def add_user(request: Request) -> Response:
+    async def add_user(request: Request, client: Client) -> Response:
         """Create a user."""
         body = await read_body(request, UserBody)
-        access_of(request).user(body.user_id)
         created = await client.user.aadd(CreateUserRequest(**dict(body)))
         return Answers.to(request).user(created, 201)
 
     @router.get(noun, response_model=list[User], responses=failures(400))
-    async def list_users(request: Request, limit: Limit = None, cursor: Cursor = None) -> Response:
+    async def list_users(
+        request: Request, client: Client, limit: Limit = None, cursor: Cursor = None
+    ) -> Response:
         """List users by their `id`."""
-        own = access_of(request).user_id
-        if own is None:
-            return await _listed(client, Answers.to(request), limit, cursor)
-        return Answers.to(request).users(await _alone(client, own, cursor or 0))
+        return await _listed(client, Answers.to(request), limit, cursor)
 
     @router.get(noun + "/{user_id}", response_model=User, responses=failures(400, 404))
-    async def get_user(request: Request, user_id: Id) -> Response:
+    async def get_user(request: Request, client: Client, user_id: Id) -> Response:
         """Return a user."""
-        access_of(request).same_user(user_id)
         return Answers.to(request).user(await client.user.aget(user_id))
 
     @router.patch(
@@ -53,26 +49,23 @@ def add_routes(router: APIRouter, client: StoreClient, noun: str) -> None:
         openapi_extra=accepts(UserPatch),
         responses=failures(400, 404),
     )
-    async def update_user(request: Request, user_id: Id) -> Response:
+    async def update_user(request: Request, client: Client, user_id: Id) -> Response:
         """Change a user."""
         body = await read_body(request, UserPatch)
-        access_of(request).same_user(user_id)
         changes = UpdateUserRequest(user_id=user_id, **body.model_dump(exclude_unset=True))
         return Answers.to(request).user(await client.user.aupdate(changes))
 
     @router.delete(noun + "/{user_id}", responses={**OK, **failures(400, 404)})
-    async def delete_user(request: Request, user_id: Id) -> Response:
+    async def delete_user(client: Client, user_id: Id) -> Response:
         """Soft-delete a user and the user's sessions."""
-        access_of(request).same_user(user_id)
         await client.user.adelete(user_id)
         return ok_response()
 
     @router.get(
         noun + "/{user_id}/sessions", response_model=list[Session], responses=failures(400, 404)
     )
-    async def user_sessions(request: Request, user_id: Id) -> Response:
+    async def user_sessions(request: Request, client: Client, user_id: Id) -> Response:
         """List a user's sessions by their `id`."""
-        access_of(request).same_user(user_id)
         return await listed(client, Answers.to(request), None, None, user_id=user_id)
 
 
@@ -87,11 +80,3 @@ async def _listed(
         return Page(users, users[-1].id if len(users) == PAGE else None)
 
     return await json_array(fetch, cursor, answers.user_fields, answers.media_type)
-
-
-async def _alone(client: StoreClient, user_id: str, after: int) -> list[User]:
-    try:
-        user = await client.user.aget(user_id)
-    except NotFoundError:
-        return []
-    return [user] if (user.id or 0) > after else []
