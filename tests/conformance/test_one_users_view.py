@@ -86,6 +86,10 @@ ATTEMPTS: dict[str, list[Attempt]] = {
         lambda bob, session_id: bob.memory.embed(session_id=session_id),
         lambda bob, _: bob.memory.embed(user_id="ada"),
     ],
+    "memory.erase_session": [
+        lambda bob, session_id: bob.memory.erase_session(session_id),
+        lambda bob, session_id: bob.memory.erase_session(session_id, dry_run=True),
+    ],
     "memory.fork_session": [
         lambda bob, session_id: bob.memory.fork_session(session_id),
         lambda bob, session_id: bob.memory.fork_session("bob's", new_session_id=session_id),
@@ -177,6 +181,10 @@ ATTEMPTS: dict[str, list[Attempt]] = {
     ],
     "user.add": [lambda bob, _: bob.user.add(CreateUserRequest(user_id="ada"))],
     "user.delete": [lambda bob, _: bob.user.delete("ada")],
+    "user.erase": [
+        lambda bob, _: bob.user.erase("ada"),
+        lambda bob, _: bob.user.erase("ada", dry_run=True),
+    ],
     "user.get": [lambda bob, _: bob.user.get("ada")],
     "user.get_sessions": [lambda bob, _: bob.user.get_sessions("ada")],
     "user.list": [lambda bob, _: bob.user.list(), lambda bob, _: bob.user.list(10, 0)],
@@ -248,6 +256,8 @@ async def test_what_is_not_the_users_stays_closed_to_every_method(
             assert SECRET not in repr(result), (name, number)
             assert "ada's" not in repr(result).replace(session_id, ""), (name, number)
             assert result != "OK", (name, number)
+            if isinstance(result, dict):
+                assert not any(result.values()), (name, number)
     assert await everything(own) == before
     assert await contents(own, "bob's") == ["a harbour"]
     assert await bob.memory.list_sessions() == await own.memory.list_sessions(user_id="bob")
@@ -302,9 +312,12 @@ async def test_a_user_does_everything_with_what_is_the_users(own: Facade) -> Non
     assert (await bob.user.update(UpdateUserRequest(user_id="bob", email="b@c.d"))).email
     await bob.memory.delete_memory("mine")
     assert await bob.purge() == {"messages": 2, "sessions": 1, "users": 0}
+    assert await bob.memory.erase_session("spoken") == {"users": 0, "sessions": 1, "messages": 1}
     await bob.user.delete("bob")
     assert await bob.memory.list_sessions() == []
-    assert len(await own.memory.list_sessions(include_deleted=True)) == len(CLOSED) + 2
+    assert len(await own.memory.list_sessions(include_deleted=True)) == len(CLOSED) + 1
+    assert await bob.user.erase("bob") == {"users": 1, "sessions": 1, "messages": 1}
+    assert len(await own.memory.list_sessions(include_deleted=True)) == len(CLOSED)
 
 
 async def test_a_user_edits_and_forks_what_is_the_users(zep: Facade, session_id: str) -> None:
