@@ -185,6 +185,7 @@ ATTEMPTS: dict[str, list[Attempt]] = {
         lambda bob, _: bob.user.erase("ada"),
         lambda bob, _: bob.user.erase("ada", dry_run=True),
     ],
+    "user.export": [lambda bob, _: listed(bob.user, "export", "ada")],
     "user.get": [lambda bob, _: bob.user.get("ada")],
     "user.get_sessions": [lambda bob, _: bob.user.get_sessions("ada")],
     "user.list": [lambda bob, _: bob.user.list(), lambda bob, _: bob.user.list(10, 0)],
@@ -207,9 +208,19 @@ ATTEMPTS: dict[str, list[Attempt]] = {
         lambda bob, _: retrieved(bob, user_id="ada"),
         lambda bob, session_id: retrieved(bob, session_id=session_id),
     ],
+    "export": [
+        lambda bob, session_id: exported(bob, session_id=session_id),
+        lambda bob, _: exported(bob, user_id="ada"),
+        lambda bob, _: exported(bob),
+    ],
     "for_user": [lambda bob, _: view(bob, "ada").user.get("ada")],
 }
 NOT_TRIED = {"run", "close"}  # for the package's own, and of no session
+
+
+async def exported(zep: Facade, **options: Any) -> list[Any]:
+    caller = Caller(zep.client, asynchronous=zep.asynchronous)
+    return await listed(caller, "export", **options)
 
 
 async def retrieved(zep: Facade, **options: Any) -> Any:
