@@ -213,6 +213,8 @@ ATTEMPTS: dict[str, list[Attempt]] = {
         lambda bob, _: exported(bob, user_id="ada"),
         lambda bob, _: exported(bob),
     ],
+    "stats": [lambda bob, _: Caller(bob.client, asynchronous=bob.asynchronous).stats()],
+    "diagnose": [lambda bob, _: Caller(bob.client, asynchronous=bob.asynchronous).diagnose()],
     "for_user": [lambda bob, _: view(bob, "ada").user.get("ada")],
 }
 NOT_TRIED = {"run", "close"}  # for the package's own, and of no session
