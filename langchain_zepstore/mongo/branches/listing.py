@@ -1,15 +1,17 @@
-"""The list of a session's branches, counted by the server."""
+"""The list of a session's branches, with their lengths."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, groupby
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.models import Branch
 from langchain_zepstore.mongo.branches.table import ForkTable, Range, clipped, holds
 from langchain_zepstore.mongo.documents import MessageDocument, Query
 from langchain_zepstore.mongo.driver.collection import Collection
+
+_PAGE_SIZE = 10_000  # numbers
 
 
 def listed(
@@ -101,27 +103,24 @@ def _counts(
     firsts = {fork["first"] for fork in table.forks}
     afters = {fork["after"] + 1 for fork in table.forks}
     cuts = sorted({*firsts, *afters, table.last + 1})
-    grouped = []
-    if len(cuts) > 1:
-        grouped = yield from messages.aggregate(
-            [
-                {"$match": {**query, "seq": {"$gte": cuts[0], "$lt": cuts[-1]}}},
-                {
-                    "$bucket": {
-                        "groupBy": "$seq",
-                        "boundaries": cuts,
-                        "output": {
-                            "count": {"$sum": 1},
-                            "first": {"$min": "$seq"},
-                            "last": {"$max": "$seq"},
-                        },
-                    }
-                },
-            ]
+    groups: dict[int, tuple[int, int, int]] = {}
+    after = 0
+    # Here and not by the server, which compares each number with all cuts.
+    while found := (
+        yield from messages.find(
+            {**query, "seq": {"$gt": after, "$lte": table.last}},
+            sort={"seq": 1},
+            limit=_PAGE_SIZE,
+            fields={"_id": 0, "seq": 1},
         )
-    return _Counts(
-        cuts, {each["_id"]: (each["count"], each["first"], each["last"]) for each in grouped}
-    )
+    ):
+        numbers = [document["seq"] for document in found]
+        for cut, group in groupby(numbers, key=lambda number: cuts[bisect_right(cuts, number) - 1]):
+            together = list(group)
+            count, first, _ = groups.get(cut, (0, together[0], 0))
+            groups[cut] = count + len(together), first, together[-1]
+        after = numbers[-1]
+    return _Counts(cuts, groups)
 
 
 def _leaves(table: ForkTable, counts: _Counts) -> list[_Leaf]:
