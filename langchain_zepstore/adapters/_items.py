@@ -10,17 +10,22 @@ import logging
 from base64 import b64encode
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any
+
+from langchain_core.messages import BaseMessage
 
 from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import given_id
 from langchain_zepstore.errors import BadRequestError, NotFoundError
+from langchain_zepstore.messages.langchain import HUMAN_TYPES, to_langchain
 from langchain_zepstore.messages.nearest import Nearest, whole_text
 from langchain_zepstore.messages.parts import all_from_zep
 from langchain_zepstore.messages.shortening import shortened, texts_in
 from langchain_zepstore.messages.storable import check_metadata, check_storable
+from langchain_zepstore.messages.turns import opened
 from langchain_zepstore.models import Message
 from langchain_zepstore.store_client import StoreClient, client_of
 
@@ -110,6 +115,23 @@ class RawSession:
     def _clearing(self, store: Store) -> Operation[None]:
         with suppress(NotFoundError):
             yield from store.deletion.delete_session(self.session_id, self.user_id)
+
+
+def windowed(stored: Sequence[Message], lastn: int | None) -> list[Message]:
+    """Return a window from its first human message, each call of a tool followed by its answer.
+
+    Args:
+        stored: What ``RawSession.reading`` returned.
+        lastn: How many it was asked for.
+    """
+    by_id = {message.uuid: message for message in stored}
+    shown = opened([to_langchain(message) for message in stored], lastn, HUMAN_TYPES)
+    return [by_id.get(each.id) or _stand_in(each, stored[-1].created_at) for each in shown]
+
+
+def _stand_in(message: BaseMessage, at: datetime | None) -> Message:
+    langchain = answering(getattr(message, "tool_call_id", ""), message.name, failed=True)
+    return Message(role="tool", content=str(message.content), created_at=at, langchain=langchain)
 
 
 def packed(

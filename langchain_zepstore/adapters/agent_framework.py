@@ -124,7 +124,8 @@ class ZepHistoryProvider(HistoryProvider):
 
         Those with which the call begins and the session ends already are not added again, by the
         rule of the framework's own providers: the same ``message_id``, or where there is none the
-        same role and contents; one user's message alone is never taken for a repetition.
+        same role and contents. Unlike there, one whole turn without ids is never taken for a
+        repetition, nor is one user's message alone: people say the same again.
 
         Raises:
             BadRequestError: A message cannot be stored, or there is no session id.
@@ -152,6 +153,23 @@ def _saving(session: RawSession, messages: list[AgentMessage]) -> Call[None]:
 
 def _repeated(stored: list[AgentMessage], given: list[AgentMessage]) -> int:
     """Count the messages at the beginning that the session holds already, at its end."""
+    count = _overlap(stored, given)
+    return 0 if count == len(given) and _is_turn(given) else count
+
+
+def _is_turn(messages: list[AgentMessage]) -> bool:
+    """Whether messages without ids are one question with its completed answer."""
+    roles = [each.role for each in messages]
+    if roles[0] != "user" or roles[-1] != "assistant":
+        return False
+    return (
+        "user" not in roles[roles.index("assistant") :]
+        and all(each.message_id is None for each in messages)
+        and all(content.type != "function_call" for content in messages[-1].contents)
+    )
+
+
+def _overlap(stored: list[AgentMessage], given: list[AgentMessage]) -> int:
     old, new = [_identity(each) for each in stored], [_identity(each) for each in given]
     if not old:
         return 0

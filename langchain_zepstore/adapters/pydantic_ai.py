@@ -19,10 +19,17 @@ except ImportError as missing:
         'ZepMessageHistory needs an extra: pip install "langchain-zepstore[pydantic-ai]"'
     ) from missing
 
-from langchain_zepstore.adapters._items import RawSession, answering, calling, packed, unpacked
+from langchain_zepstore.adapters._items import (
+    RawSession,
+    answering,
+    calling,
+    packed,
+    unpacked,
+    windowed,
+)
 from langchain_zepstore.core.store import Call
 from langchain_zepstore.core.validation import checked_count
-from langchain_zepstore.messages.langchain import text_of, to_langchain
+from langchain_zepstore.messages.langchain import HUMAN_TYPES, text_of, to_langchain
 from langchain_zepstore.messages.nearest import Nearest, shown
 from langchain_zepstore.models import Message
 from langchain_zepstore.store_client import StoreClient
@@ -48,7 +55,8 @@ class ZepMessageHistory:
         url: As for ``ZepClient``.
         api_key: As for ``ZepClient``.
         lastn: Read only the last so many messages of the session, from the first prompt of the
-            user among them: a window never opens on a tool's answer whose call is out of sight.
+            user among them. Where there is none, the last earlier prompt comes first, and then the
+            end of its turn: a window never opens on a tool's answer whose call is out of sight.
         user_id: Whose session it becomes if it has to be created; the user is created if need be.
         session_metadata: Its metadata then.
 
@@ -86,11 +94,11 @@ class ZepMessageHistory:
         Raises:
             StoreUnavailableError: The database cannot be reached.
         """
-        return self._decoded(self._client.run(self._raw.reading(self._lastn)))
+        return self._decoded(self._client.run(self._raw.reading(self._lastn, HUMAN_TYPES)))
 
     async def aget_messages(self) -> list[ModelMessage]:
         """Return the messages, oldest first; see ``messages``."""
-        return self._decoded(await self._client.arun(self._raw.reading(self._lastn)))
+        return self._decoded(await self._client.arun(self._raw.reading(self._lastn, HUMAN_TYPES)))
 
     def add_messages(self, messages: Sequence[ModelMessage]) -> None:
         """Add messages at the end, in one insert; when it returns they are durable.
@@ -132,8 +140,11 @@ class ZepMessageHistory:
         return self._raw.adding(_packed(map(_readable, dumped)))
 
     def _decoded(self, stored: list[Message]) -> list[ModelMessage]:
+        is_reaching_back = self._lastn is not None and len(stored) > self._lastn
+        if is_reaching_back:
+            stored = windowed(stored, self._lastn)
         several = _unpacked(stored)
-        if self._lastn is not None:
+        if self._lastn is not None and not is_reaching_back:
             prompts = (index for index, each in enumerate(several) if _is_prompt(each))
             several = several[next(prompts, len(several)) :]
         try:
@@ -291,4 +302,6 @@ def _converted(message: Message, names: dict[str, str]) -> list[dict[str, Any]]:
 
 
 def _is_prompt(message: dict[str, Any]) -> bool:
-    return any(part["part_kind"] == "user-prompt" for part in message["parts"])
+    return any(
+        part["part_kind"] in _OF_USER and not part.get("tool_name") for part in message["parts"]
+    )

@@ -220,7 +220,6 @@ REPLAYS = {
     "the whole transcript": [said("a", "b"), said("a", "b", "c", "d")],
     "the whole transcript after others": [said("a", "b"), said("0", "1", "a", "b", "c")],
     "the last turn and the next": [said("a", "b", "c", "d"), said("c", "d", "e")],
-    "the same call": [said("a", "b"), said("a", "b")],
     "the same ids": [said("a", "b", "c", ids=True), said("c", ids=True)],
     "a user who says it again": [said("a"), said("a")],
     "a user who says it again later": [said("a", "b", "a"), said("a", "b")],
@@ -240,6 +239,30 @@ async def test_replays_are_told_as_by_the_frameworks_own_providers(provider, key
     assert dicts(await provider.get_messages(key)) == dicts(
         await theirs.get_messages(key, state=state)
     )
+
+
+@pytest.mark.parametrize("ids", [False, True], ids=["without ids", "with ids"])
+async def test_a_turn_that_is_said_again_is_kept_and_a_replay_with_ids_is_not(provider, key, ids):
+    for _ in range(4):
+        await provider.save_messages(key, said("lights on", "Done.", ids=ids))
+    assert texts(await provider.get_messages(key)) == ["lights on", "Done."] * (1 if ids else 4)
+
+
+async def test_agents_that_are_told_the_same_four_times_remember_it_four_times(provider, key):
+    session = AgentSession(session_id=key)
+    for _ in range(4):
+        await agent_of(provider, text("Done.")).run("lights on", session=session)
+    assert texts(await provider.get_messages(key)) == ["lights on", "Done."] * 4
+
+
+async def test_another_users_session_is_refused(client, provider, key):
+    await provider.save_messages(key, said("a", "b"))
+    theirs = ZepHistoryProvider(client=client, user_id="Bob")
+    with pytest.raises(BadRequestError, match="another user"):
+        await theirs.get_messages(key)
+    with pytest.raises(BadRequestError, match="another user"):
+        await theirs.save_messages(key, said("c"))
+    assert texts(await provider.get_messages(key)) == ["a", "b"]
 
 
 async def test_a_replay_of_parallel_results_adds_nothing(provider, key):

@@ -256,12 +256,29 @@ def test_a_window_opens_on_a_prompt(client, history) -> None:
     for _ in range(2):
         history.add_messages(tooled().run_sync("Weather?").new_messages())
     everything = history.messages
-    for lastn, kept in ((100, 8), (12, 8), (7, 4), (6, 4), (5, 4), (4, 0), (1, 0), (0, 0)):
+    for lastn, kept in ((100, 8), (12, 8), (7, 4), (6, 4), (5, 4), (4, 2), (1, 2), (0, 0)):
         window = ZepMessageHistory(history.session_id, client=client, lastn=lastn).messages
         assert len(window) == kept, lastn
-        if lastn != 5:  # the system prompt of that request is out of sight
+        if lastn > 5:  # else the system prompt of the first request is out of sight
             assert window == everything[8 - kept :]
-    tooled().run_sync("And now?", message_history=window)
+        if kept == 2:
+            assert [each.part_kind for each in window[0].parts] == ["user-prompt"]
+            assert window[1] == everything[-1]
+        tooled().run_sync("And now?", message_history=window)
+
+
+def test_a_window_within_a_long_turn_begins_with_its_prompt(client, history) -> None:
+    asked = ModelRequest(parts=[UserPromptPart("Look around.")])
+    calls = [ToolCallPart("look", {}, f"c{n}") for n in range(30)]
+    answers = [ToolReturnPart("look", f"seen {n}", f"c{n}") for n in range(30)]
+    history.add_messages([asked, ModelResponse(calls), ModelRequest(answers)])
+    window = ZepMessageHistory(history.session_id, client=client, lastn=20).messages
+    assert window[0].parts[0].content == "Look around."
+    called = [part.tool_call_id for part in window[1].parts]
+    answered = [part for request in window[2:] for part in request.parts]
+    assert sorted(part.tool_call_id for part in answered) == sorted(called)
+    assert answers[-1].content in [part.content for part in answered]
+    agent_of("All seen.").run_sync(message_history=window)
 
 
 async def test_32_who_add_at_once_lose_nothing_and_stand_together(client, history) -> None:
