@@ -18,7 +18,7 @@ from langchain_core.messages import BaseMessage
 from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
-from langchain_zepstore.core.validation import given_id
+from langchain_zepstore.core.validation import GivenId, given_id
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.messages.langchain import HUMAN_TYPES, to_langchain
 from langchain_zepstore.messages.nearest import Nearest, whole_text
@@ -57,12 +57,12 @@ class RawSession:
 
     def __init__(
         self,
-        session_id: str,
+        session_id: GivenId,
         *,
         client: StoreClient | None = None,
         url: str | None = None,
         api_key: str | None = None,
-        user_id: str | None = None,
+        user_id: GivenId | None = None,
         session_metadata: dict[str, Any] | None = None,
     ) -> None:
         self.session_id = given_id(session_id, "session_id")

@@ -27,6 +27,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langchain_zepstore.adapters._items import RawSession, answering, calling, packed, unpacked
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
+from langchain_zepstore.core.validation import GivenId
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.langchain import to_langchain
 from langchain_zepstore.models import Message
@@ -70,7 +71,7 @@ class ZepHistoryProvider(HistoryProvider):
         api_key: str | None = None,
         *,
         client: StoreClient | None = None,
-        user_id: str | None = None,
+        user_id: GivenId | None = None,
         session_metadata: dict[str, Any] | None = None,
         source_id: str = DEFAULT_SOURCE_ID,
         load_messages: bool = True,

@@ -16,6 +16,7 @@ except ImportError as missing:
     ) from missing
 
 from langchain_zepstore.adapters._items import RawSession, answering, calling, packed, unpacked
+from langchain_zepstore.core.validation import GivenId
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.langchain import text_of, to_langchain
 from langchain_zepstore.models import Message
@@ -60,12 +61,12 @@ class ZepSession:
 
     def __init__(
         self,
-        session_id: str,
+        session_id: GivenId,
         *,
         client: StoreClient | None = None,
         url: str | None = None,
         api_key: str | None = None,
-        user_id: str | None = None,
+        user_id: GivenId | None = None,
         session_settings: SessionSettings | dict[str, Any] | None = None,
         session_metadata: dict[str, Any] | None = None,
     ) -> None:

@@ -28,7 +28,7 @@ from langchain_zepstore.adapters._items import (
     windowed,
 )
 from langchain_zepstore.core.store import Call
-from langchain_zepstore.core.validation import checked_count
+from langchain_zepstore.core.validation import GivenId, checked_count
 from langchain_zepstore.messages.langchain import HUMAN_TYPES, text_of, to_langchain
 from langchain_zepstore.messages.nearest import Nearest, shown
 from langchain_zepstore.models import Message
@@ -66,13 +66,13 @@ class ZepMessageHistory:
 
     def __init__(
         self,
-        session_id: str,
+        session_id: GivenId,
         *,
         client: StoreClient | None = None,
         url: str | None = None,
         api_key: str | None = None,
         lastn: int | None = None,
-        user_id: str | None = None,
+        user_id: GivenId | None = None,
         session_metadata: dict[str, Any] | None = None,
     ) -> None:
         self._raw = RawSession(

@@ -12,6 +12,9 @@ MAX_ID_BYTES = 1024
 MAX_RETENTION = timedelta(seconds=2**31 - 1) - timedelta(days=1)
 """The longest time of a TTL index, less the day that sessions outlive their messages."""
 
+GivenId = str | int | UUID
+"""An id as frameworks give it."""
+
 MAX_TAGS = 100
 MAX_TITLE_CHARACTERS = 1000
 _MAX_TIMEOUT = 24 * 60 * 60

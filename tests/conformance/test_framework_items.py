@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -80,3 +81,13 @@ async def test_what_is_cleared_can_be_undeleted(zep: Facade, session_id: str) ->
     assert await done(zep, session.reading()) == []
     await zep.memory.undelete_session(session_id)
     assert len(await done(zep, session.reading())) == len(ITEMS)
+
+
+@pytest.mark.parametrize("given", [7, UUID(int=7)], ids=["an int", "a UUID"])
+async def test_adapters_take_ints_and_uuids_as_ids(
+    zep: Facade, session_id: str, given: int | UUID
+) -> None:
+    session = RawSession(f"{session_id} {given}", client=zep.client, user_id=given)
+    await done(zep, session.adding(messages_of(ITEMS[:1])))
+    assert (await zep.memory.get_session(session.session_id)).user_id == str(given)
+    assert RawSession(given, client=zep.client).session_id == str(given)

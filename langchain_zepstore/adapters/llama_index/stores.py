@@ -24,6 +24,7 @@ from langchain_zepstore.adapters.llama_index.operations import (
     removing_oldest,
     setting,
 )
+from langchain_zepstore.core.validation import GivenId
 from langchain_zepstore.store_client import StoreClient
 
 
@@ -58,12 +59,12 @@ class ZepChatStore(BaseChatStore):
         api_key: str | None = None,
         *,
         client: StoreClient | None = None,
-        user_id: str | None = None,
+        user_id: GivenId | None = None,
         session_metadata: dict[str, Any] | None = None,
     ) -> None:
         sessions = _Sessions(url, api_key, client, user_id, session_metadata)
         shown = None if url and "@" in url else url
-        fields = {"url": shown, "user_id": user_id, "session_metadata": session_metadata}
+        fields = {"url": shown, "user_id": sessions.user_id, "session_metadata": session_metadata}
         super().__init__(**fields)
         self._sessions = sessions
 
@@ -206,11 +207,11 @@ class ZepAsyncChatStore(AsyncDBChatStore):
         api_key: str | None = None,
         *,
         client: StoreClient | None = None,
-        user_id: str | None = None,
+        user_id: GivenId | None = None,
         session_metadata: dict[str, Any] | None = None,
     ) -> None:
         sessions = _Sessions(url, api_key, client, user_id, session_metadata)
-        super().__init__(**{"user_id": user_id})  # noqa: PIE804 - a field of this class
+        super().__init__(**{"user_id": sessions.user_id})  # noqa: PIE804 - a field of this class
         self._sessions = sessions
 
     @classmethod
@@ -318,11 +319,12 @@ class _Sessions:
         url: str | None,
         api_key: str | None,
         client: StoreClient | None,
-        user_id: str | None,
+        user_id: GivenId | None,
         session_metadata: dict[str, Any] | None,
     ) -> None:
         session = partial(RawSession, user_id=user_id, session_metadata=session_metadata)
-        client = session("any", client=client, url=url, api_key=api_key).client  # checks them all
+        checked = session("any", client=client, url=url, api_key=api_key)
+        client, self.user_id = checked.client, checked.user_id
         self.of = partial(session, client=client)
         self.run, self.arun = client.run, client.arun
 
