@@ -18,7 +18,7 @@ from langchain_zepstore.store_client import StoreClient
 _OPEN = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # Each is a POST only because the query is in its body.
-_READING = ("/search", "/list-sessions", "/recent-sessions")
+_READING = ("/search", "/list-sessions", "/recent-sessions", "/export")
 
 
 _VIEWER = "zepstore.viewer"

@@ -8,7 +8,7 @@ from tests.support.branch_invariants import branch_violations, on_active_branch
 
 Document = dict[str, Any]
 
-SECRETS = {"content", "langchain", "metadata", "role", "scope", "restored"}
+SECRETS = {"content", "langchain", "metadata", "role", "restored"}
 
 
 @dataclass
