@@ -483,7 +483,7 @@ async def test_a_request_names_one_user(scoped: Scoped) -> None:
 
 # A key for reading only.
 
-READING = {"/list-sessions", "/recent-sessions", "/search"}
+READING = {"/export", "/list-sessions", "/recent-sessions", "/search"}
 
 
 @pytest.mark.promise("a key for reading changes nothing")
