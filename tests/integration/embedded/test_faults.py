@@ -10,6 +10,7 @@ import threading
 import time
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pymongo
 import pymongo.errors
@@ -32,13 +33,12 @@ from tests.support.embedded import (
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX locks and signals")
 
 
-def in_private_mounts(home: Path, body: str) -> str:
+def in_private_mounts(home: Path, body: str, **options: Any) -> str:
     """What a child prints that may mount what it likes."""
     if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"], check=False).returncode:
         pytest.skip("needs root and unshare, to hide files from a process")
-    out, err = child(home, body, "unshare", "-m", "--propagation", "private").communicate(
-        timeout=60
-    )
+    process = child(home, body, "unshare", "-m", "--propagation", "private", **options)
+    out, err = process.communicate(timeout=60)
     assert err == ""
     return out
 
@@ -365,7 +365,8 @@ with open(sys.argv[2] + "/run/address") as file:
     private = os.path.dirname(file.read())
 print(os.readlink(private + "/lib/libcurl.so.4"))
 """
-    uri, link = in_private_mounts(home, HIDE_LIBCURL + body).splitlines()
+    # On a busy machine the server must outlive the child by more than a moment.
+    uri, link = in_private_mounts(home, HIDE_LIBCURL + body, linger=60).splitlines()
     assert Path(link) == wheel_file("pycurl", "pycurl.libs/libcurl")
     libraries = [m.path for m in mongod(home).memory_maps()]
     assert any("libcurl" in path and "pycurl.libs" in path for path in libraries)
