@@ -1,35 +1,35 @@
 """Chat history for LangChain and agents: Zep's sessions on MongoDB."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from langchain_zepstore.client import ZepClient
-from langchain_zepstore.errors import (
-    AlreadyExistsError,
-    APIError,
-    AuthError,
-    BadRequestError,
-    NotFoundError,
-    StoreUnavailableError,
-    ZepStoreError,
-)
-from langchain_zepstore.history import ZepChatMessageHistory
-from langchain_zepstore.models import (
-    Branch,
-    CreateUserRequest,
-    Finding,
-    Memory,
-    MemorySearchPayload,
-    MemorySearchResult,
-    Message,
-    Session,
-    SessionPage,
-    Stats,
-    Summary,
-    UpdateUserRequest,
-    User,
-)
-
 if TYPE_CHECKING:
+    from langchain_zepstore.client import ZepClient
+    from langchain_zepstore.errors import (
+        AlreadyExistsError,
+        APIError,
+        AuthError,
+        BadRequestError,
+        NotFoundError,
+        StoreUnavailableError,
+        ZepStoreError,
+    )
+    from langchain_zepstore.history import ZepChatMessageHistory
+    from langchain_zepstore.models import (
+        Branch,
+        CreateUserRequest,
+        Finding,
+        Memory,
+        MemorySearchPayload,
+        MemorySearchResult,
+        Message,
+        Session,
+        SessionPage,
+        Stats,
+        Summary,
+        UpdateUserRequest,
+        User,
+    )
     from langchain_zepstore.retriever import ZepRetriever
 
 __all__ = [
@@ -58,11 +58,18 @@ __all__ = [
     "ZepStoreError",
 ]
 
+_MODULES = {"ZepChatMessageHistory": "history", "ZepClient": "client", "ZepRetriever": "retriever"}
+
 
 def __getattr__(name: str) -> Any:
-    # LangChain's retrievers take as long to import as everything else here.
-    if name == "ZepRetriever":
-        from langchain_zepstore.retriever import ZepRetriever  # noqa: PLC0415
+    # Imported when first used: LangChain takes a second, and the command's --help needs none of it.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    default = "errors" if name.endswith("Error") else "models"
+    value = getattr(import_module(f"{__name__}.{_MODULES.get(name, default)}"), name)
+    globals()[name] = value
+    return value
 
-        return ZepRetriever
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,1 +1,1 @@
-"""The command ``zepstore``."""
+"""The command ``zepstore``: one module per noun, thin over the public API."""

@@ -1,5 +1,5 @@
 """``python -m langchain_zepstore.cli``: the same as ``zepstore``."""
 
-from langchain_zepstore.cli.main import main
+from langchain_zepstore.cli.main import run
 
-raise SystemExit(main())
+run()

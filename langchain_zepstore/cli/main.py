@@ -1,88 +1,74 @@
-"""``zepstore``: what the package does, from a shell."""
+"""The entry point of ``zepstore``: global options, exit codes, interrupts.
 
-import argparse
+What takes long to import is imported by the command that needs it: ``--help`` must be quick.
+"""
+
+import os
+import signal
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from typing import NoReturn
 
-from langchain_zepstore.errors import ZepStoreError
+from langchain_zepstore.cli.escape import one_line
+from langchain_zepstore.errors import NotFoundError, StoreUnavailableError, ZepStoreError
+
+FAILED, WRONG_USAGE, NOT_FOUND, UNREACHABLE, INTERRUPTED = 1, 2, 3, 4, 130
+
+_FLAGS = frozenset({"--json", "--quiet", "--version"})
+_VALUED = frozenset({"--url", "--database", "--api-key"})
+
+
+def run() -> NoReturn:
+    """Run the command as a process: Ctrl-C ends it at once and without a traceback."""
+    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    sys.exit(main())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status: 0, or 1 if something went wrong."""
-    options = _parser().parse_args(arguments)
+    """Run the command and return its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        options.run(options)
-    except ZepStoreError as error:
-        print(f"zepstore: {error}", file=sys.stderr)  # noqa: T201 - a command speaks
-        return 1
-    except ImportError as missing:
-        print(f"zepstore: {missing}", file=sys.stderr)  # noqa: T201 - a command speaks
-        return 1
+        from langchain_zepstore.cli.app import app  # noqa: PLC0415 - the extra may be missing
+
+        app(global_first(sys.argv[1:] if arguments is None else arguments), prog_name="zepstore")
+        sys.stdout.flush()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (ZepStoreError, ImportError, OSError) as error:
+        print(f"zepstore: {one_line(str(error))}", file=sys.stderr)
+        return exit_code(error)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="zepstore", description="Chat sessions on MongoDB.")
-    parser.add_argument("--version", action="version", version=version("langchain-zepstore"))
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_serve(commands)
-    return parser
+def exit_code(error: Exception) -> int:
+    """Return the exit code for an error."""
+    if isinstance(error, NotFoundError):
+        return NOT_FOUND
+    return UNREACHABLE if isinstance(error, StoreUnavailableError) else FAILED
 
 
-def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "serve",
-        help="run Zep's server on a store",
-        description="Run Zep's REST server on a store; without a URL, on the embedded mongod.",
-    )
-    add = parser.add_argument
-    add("--url", help="the store, as for ZepClient; $ZEPSTORE_URL, else embedded:")
-    add("--database", help="the database's name")
-    add("--host", default="127.0.0.1", help="the address to listen on (%(default)s)")
-    add("--port", type=_port, default=8000, help="the port; 0 takes a free one (%(default)s)")
-    add("--workers", type=_at_least_one, default=1, help="how many processes (%(default)s)")
-    add("--timeout", type=float, default=10.0, help="seconds for a database call (%(default)s)")
-    add("--embeddings", metavar="MODULE:NAME", help="LangChain's, to search by meaning")
-    add("--language", help="what messages are searched in by words, such as german")
-    add("--api-keys", metavar="FILE", help="keys as JSON; without it $ZEPSTORE_API_KEYS")
-    add("--max-body", type=_at_least_one, metavar="BYTES", help="the size of a request's body")
-    add("--insecure", action="store_true", help="serve others without keys")
-    add("--cors-origin", action="append", default=[], help="a web page's origin that may ask")
-    parser.set_defaults(run=_serve)
-
-
-def _serve(options: argparse.Namespace) -> None:
-    from langchain_zepstore.server.run import Serving, serve  # noqa: PLC0415
-
-    serving = Serving(
-        url=options.url,
-        database=options.database,
-        timeout=options.timeout,
-        embeddings=options.embeddings,
-        language=options.language,
-        api_keys=options.api_keys,
-        cors_origins=tuple(options.cors_origin),
-        max_body=options.max_body,
-    )
-    serve(
-        serving,
-        host=options.host,
-        port=options.port,
-        workers=options.workers,
-        insecure=options.insecure,
-    )
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port < 2**16:
-        raise argparse.ArgumentTypeError(f"{port} is no port")
-    return port
-
-
-def _at_least_one(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return number
+def global_first(arguments: Sequence[str]) -> list[str]:
+    """Return arguments with the global options first: they may come after the command, too."""
+    first: list[str] = []
+    rest: list[str] = []
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        if argument == "--":
+            rest += [argument, *waiting]
+            break
+        if argument in _FLAGS or (argument.partition("=")[0] in _VALUED and "=" in argument):
+            first.append(argument)
+        elif argument in _VALUED:
+            first += [argument, *waiting[:1]]
+            del waiting[:1]
+        else:
+            rest.append(argument)
+    return first + rest

@@ -101,6 +101,39 @@ class EmbeddedServer:
         with self._mutex:
             self._leave()
 
+    def keep(self) -> str:
+        """Start the server, if need be, to stay after its last user.
+
+        Returns:
+            The server's URI.
+
+        Raises:
+            StoreUnavailableError: The server cannot be started, or the directory cannot be used.
+        """
+        uri = self.open()
+        self._keep_file.touch(mode=0o600)
+        self.close()
+        return uri
+
+    def release(self) -> None:
+        """Let the server stop after its last user again."""
+        self._keep_file.unlink(missing_ok=True)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the server stays after its last user."""
+        return self._keep_file.exists()
+
+    @property
+    def uri(self) -> str | None:
+        """The server's URI; ``None`` if it does not run."""
+        address = _read(self._run / "address")
+        return _uri(address) if address and supervisor.ask(address) else None
+
+    @property
+    def _keep_file(self) -> Path:
+        return self._run / "keep"
+
     @property
     def _run(self) -> Path:
         return self.directory / "run"
@@ -213,6 +246,7 @@ def _start(directory: Path, lock: int, linger: float) -> str:
         "command": mongod.command(address, directory / "db", _log(directory)),
         "environment": {"LC_ALL": "C", **mongod.environment},
         "users": str(directory / "run" / "users.lock"),
+        "keep": str(directory / "run" / "keep"),
         "data": str(directory / "db"),
         "log": str(_log(directory)),
         "lock": lock,

@@ -160,6 +160,8 @@ class Supervisor:
             self.idle_since = None
             return False
         now = time.monotonic()
+        if os.path.exists(self.options["keep"]):  # noqa: PTH110
+            self.idle_since = now
         if self.idle_since is not None and now - self.idle_since >= self.options["linger"]:
             return True
         locks.unlock(self.users.fd)

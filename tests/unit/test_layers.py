@@ -33,7 +33,8 @@ ROOMS = {
     "middleware": f"{GROUND} messages managers store_client",
     "adapters": f"{GROUND} messages store_client history",
     "server": f"{GROUND} filters messages store_client",
-    "cli": f"{GROUND} client embedded server",
+    "cli": f"{GROUND} messages client embedded server",
+    "__main__": "cli",
     "__init__": "errors models client history retriever",
 }
 
@@ -60,7 +61,9 @@ OUTSIDE = {
     "fastapi": ["server"],
     "prometheus_client": ["server"],
     "starlette": ["server"],
-    "uvicorn": ["server", "cli"],
+    "typer": ["cli"],
+    "rich": ["cli"],
+    "uvicorn": ["server"],
 }
 CLIENTS = {"MongoClient", "AsyncMongoClient", "AsyncIOMotorClient"}
 

@@ -1,0 +1,246 @@
+"""``zepstore`` on a store: what a person sees and mends without writing Python."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langchain_zepstore import Memory, Message, Session, ZepClient
+from langchain_zepstore.cli.main import main
+from langchain_zepstore.models import CreateUserRequest
+from tests.support.commands import COMMAND
+from tests.support.mongod import lasting_port
+
+EVIL = "\x1b]0;owned\x07\x1b[2J end"
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(mongo_url: str, database_name: str, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command on a store of its own; return exit code, stdout and stderr."""
+
+    def run(*arguments: str, url: str = mongo_url) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(["--url", url, "--database", database_name, *arguments])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def store(mongo_url: str, database_name: str) -> Iterator[ZepClient]:
+    """A store with a user, who has two sessions."""
+    with ZepClient(mongo_url, database=database_name) as client:
+        client.user.add(CreateUserRequest(user_id="ada", email="ada@example.org"))
+        for session_id in ("boats", "trains"):
+            client.memory.add_session(Session(session_id=session_id, user_id="ada"))
+            said = [
+                Message(role="user", content=f"I like {session_id}", uuid=f"{session_id}-1"),
+                Message(role="assistant", content="So do I", uuid=f"{session_id}-2"),
+            ]
+            client.memory.add_memory(session_id, Memory(messages=said))
+        yield client
+
+
+def lines(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_sessions_are_listed_shown_deleted_and_restored(run: Run, store: ZepClient) -> None:
+    code, out, _ = run("sessions", "list")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["SESSION_ID", "boats", "trains"]
+    _, out, _ = run("sessions", "recent", "--user", "ada", "--json")
+    assert [each["session_id"] for each in lines(out)] == ["trains", "boats"]
+    _, out, _ = run("sessions", "show", "boats", "--json")
+    assert lines(out)[0]["user_id"] == "ada"
+    code, out, err = run("sessions", "delete", "boats", "trains")
+    assert (code, out, err) == (0, "", "deleted boats\ndeleted trains\n")
+    _, out, _ = run("trash", "list", "--user", "ada", "--json")
+    assert [each["session_id"] for each in lines(out)] == ["boats", "trains"]
+    assert run("sessions", "undelete", "boats", "--quiet") == (0, "", "")
+    assert store.message.count("boats") == 2
+    _, out, _ = run("sessions", "list", "--json")
+    assert [each["session_id"] for each in lines(out)] == ["boats"]
+
+
+def test_messages_are_added_listed_deleted_and_restored(run: Run, store: ZepClient) -> None:
+    _, out, _ = run("messages", "add", "boats", "--role", "user", "--json", "--", "--quiet")
+    [added] = lines(out)
+    assert (added["role"], added["content"]) == ("user", "--quiet")
+    _, out, _ = run("messages", "list", "boats", "--json")
+    assert [each["content"] for each in lines(out)] == ["I like boats", "So do I", "--quiet"]
+    assert run("messages", "delete", "boats", "boats-2")[0] == 0
+    _, out, _ = run("messages", "tail", "boats", "-n", "2")
+    assert [line.partition(": ")[2] for line in out.splitlines()] == ["I like boats", "--quiet"]
+    assert run("messages", "undelete", "boats", "boats-2")[0] == 0
+    assert store.message.count("boats") == 3
+
+
+def test_users_are_listed_shown_and_deleted(run: Run, store: ZepClient) -> None:
+    _, out, _ = run("users", "list")
+    assert out.splitlines()[1].split()[:2] == ["ada", "ada@example.org"]
+    _, out, _ = run("users", "show", "ada", "--json")
+    assert lines(out)[0]["email"] == "ada@example.org"
+    assert run("users", "delete", "ada")[0] == 0
+    assert run("users", "show", "ada")[0] == 3
+
+
+def test_a_search_finds_what_was_said(run: Run, store: ZepClient) -> None:
+    _, out, _ = run("search", "boats", "--user", "ada", "--limit", "1", "--json")
+    assert lines(out)[0]["message"]["content"] == "I like boats"
+    _, out, _ = run("search", "boats", "--session", "boats")
+    assert "I like boats" in out
+    assert run("search", "boats", "--session", "nowhere") == (0, "", "")
+
+
+@pytest.mark.promise("what destroys for good asks first, and wants --yes where nobody can answer")
+@pytest.mark.parametrize("command", [("trash", "empty"), ("purge",)], ids=" ".join)
+def test_the_trash_is_emptied_only_on_a_yes(
+    run: Run, store: ZepClient, command: tuple[str, ...]
+) -> None:
+    store.memory.delete_memory("boats")
+    code, out, err = run(*command)
+    assert (code, out) == (2, "")
+    assert "--yes" in err
+    _, out, _ = run(*command, "--yes", "--older-than", "1h", "--json")
+    assert lines(out)[0]["sessions"] == 0
+    _, out, _ = run(*command, "--yes", "--json")
+    assert lines(out)[0]["messages"] == 2
+    assert run("sessions", "undelete", "boats")[0] == 3
+
+
+@pytest.mark.promise("exit codes: 1 an error, 2 wrong usage, 3 not found, 4 unreachable")
+def test_errors_are_one_line_and_a_code(run: Run, store: ZepClient) -> None:
+    for arguments, expected in (
+        (("sessions", "show", "nowhere"), 3),
+        (("messages", "list", "nowhere"), 3),
+        (("messages", "delete", "boats", "none"), 3),
+        (("messages", "add", "", "x"), 1),
+        (("search", "", "--user", "ada"), 1),
+    ):
+        code, out, err = run(*arguments)
+        assert (code, out) == (expected, ""), arguments
+        assert err.startswith("zepstore: ")
+        assert len(err.splitlines()) == 1
+    unreachable = f"mongodb://127.0.0.1:{lasting_port()}/?serverSelectionTimeoutMS=100"
+    assert run("sessions", "list", url=unreachable)[0] == 4
+
+
+@pytest.mark.promise("terminal escapes in stored text are shown, never sent")
+def test_stored_text_cannot_control_the_terminal(run: Run, store: ZepClient) -> None:
+    store.memory.add_session(Session(session_id=EVIL, user_id="ada", metadata={EVIL: EVIL}))
+    store.memory.add_memory(
+        "evil", Memory(messages=[Message(role=EVIL, content="a\n" + EVIL, uuid=EVIL)])
+    )
+    for arguments in (
+        ("sessions", "list"),
+        ("sessions", "show", EVIL),
+        ("messages", "list", "evil"),
+        ("messages", "tail", "evil"),
+        ("sessions", "delete", EVIL),
+        ("sessions", "show", EVIL + "x"),
+    ):
+        _, out, err = run(*arguments)
+        assert "owned" in out + err
+        assert "\x1b" not in out + err
+        assert "\x07" not in out + err
+
+
+def test_tables_fit_80_columns_and_cut_contents(run: Run, store: ZepClient) -> None:
+    long = Message(role="user", content="word " * 100, uuid="u" * 36)
+    store.memory.add_memory("boats", Memory(messages=[long]))
+    _, out, _ = run("messages", "list", "boats")
+    assert max(map(len, out.splitlines())) <= 80
+    assert "…" in out
+    assert "u" * 36 in out
+
+
+def command_line(url: str, database: str, *arguments: str) -> list[str]:
+    return [*COMMAND, *arguments, "--url", url, "--database", database]
+
+
+@pytest.mark.promise("Ctrl-C ends a command at any moment without a traceback")
+def test_an_interrupt_is_quiet_at_any_moment(
+    mongo_url: str, database_name: str, store: ZepClient
+) -> None:
+    follow = command_line(mongo_url, database_name, "messages", "tail", "boats", "-f")
+    process = subprocess.Popen(follow, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout
+    assert b"I like boats" in process.stdout.readline()
+    assert b"So do I" in process.stdout.readline()
+    store.memory.add_memory("boats", Memory(messages=[Message(role="user", content="new")]))
+    assert b"new" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[1] == b""
+    assert process.returncode == 130
+    for tenths in range(1, 12, 2):
+        process = subprocess.Popen(
+            command_line(mongo_url, database_name, "sessions", "list"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONFAULTHANDLER": ""},
+        )
+        time.sleep(tenths / 10)
+        process.send_signal(signal.SIGINT)
+        err = process.communicate(timeout=60)[1]
+        assert process.returncode in {0, 130, -signal.SIGINT}
+        # Before a first line of ours has run, the interpreter itself may answer.
+        assert b"langchain_zepstore" not in err, err
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly(
+    mongo_url: str, database_name: str, store: ZepClient
+) -> None:
+    store.memory.add_memory(
+        "boats", Memory(messages=[Message(role="user", content="x" * 1000)] * 500)
+    )
+    process = subprocess.Popen(
+        command_line(mongo_url, database_name, "messages", "list", "boats", "--json"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout
+    assert process.stderr
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(60) == 1
+
+
+@pytest.mark.promise("the embedded server can be kept for mongosh and mongodump")
+def test_the_embedded_server_is_kept_until_it_is_stopped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--url", f"embedded://{tmp_path}")
+
+    def mongod(command: str, *more: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(["mongod", command, *options, *more])
+        return code, *capsys.readouterr()
+
+    assert mongod("path")[1] == f"{tmp_path}\n"
+    assert mongod("uri")[0] == 4
+    code, uri, _ = mongod("start")
+    assert code == 0
+    time.sleep(3)  # longer than it would linger
+    assert mongod("uri")[1] == uri
+    assert lines(mongod("status", "--json")[1])[0] | {"uri": ""} == {
+        "directory": str(tmp_path),
+        "running": True,
+        "kept": True,
+        "uri": "",
+    }
+    assert mongod("stop")[0] == 0
+    deadline = time.monotonic() + 60
+    while mongod("uri")[0] == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
