@@ -1,5 +1,19 @@
-"""``python -m langchain_zepstore.cli``: the same as ``zepstore``."""
+"""``python -m langchain_zepstore.cli``, and the process of ``zepstore``."""
 
-from langchain_zepstore.cli.main import run
+import os
+import signal
+import sys
 
-run()
+INTERRUPTED = 130
+
+
+def run() -> None:
+    """Run the command as a process: Ctrl-C ends it at once and without a traceback."""
+    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    from langchain_zepstore.cli.main import main  # noqa: PLC0415 - an import may be interrupted
+
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -15,7 +15,7 @@ from langchain_zepstore.cli.main import WRONG_USAGE
 if TYPE_CHECKING:
     from langchain_zepstore.client import ZepClient
 
-_ID_WIDTH, _TIME_WIDTH = 36, 16
+_ID_WIDTH, _TIME_WIDTH, _TEXT_WIDTH, _GAP = 36, 16, 6, 2
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -78,22 +78,17 @@ class Context:
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
+        console = Console(highlight=False)
         table = Table(box=None, pad_edge=False, header_style="bold")
         rows = [[cell(_field(model, name)) for name in columns] for model in models]
-        ids = [name for name in columns if name.endswith("id")]
-        for index, name in enumerate(columns):
-            longest = max((len(row[index]) for row in rows), default=0)
-            title = name.rpartition(".")[2].upper()
-            if name in ids:
-                width = min(longest, _ID_WIDTH if len(ids) == 1 else _ID_WIDTH // 2)
-                table.add_column(title, overflow="fold", min_width=width)
-            else:
-                width = min(longest, _TIME_WIDTH) if name.endswith("_at") else None
-                table.add_column(title, overflow="ellipsis", no_wrap=True, min_width=width)
+        for name, width in zip(columns, _widths(columns, rows, console.width), strict=True):
+            is_id = name.endswith("id")
+            overflow: Literal["fold", "ellipsis"] = "fold" if is_id else "ellipsis"
+            table.add_column(_title(name), overflow=overflow, no_wrap=not is_id, width=width)
         for row in rows:
             table.add_row(*map(Text, row))
         if rows:
-            Console(highlight=False).print(table)
+            console.print(table)
 
     def confirm(self, question: str, *, yes: bool) -> None:
         """Ask before something is destroyed for good; without a terminal, want ``--yes``."""
@@ -126,6 +121,33 @@ def cell(value: Any) -> str:
         case dict() | list():
             return one_line(json.dumps(value, ensure_ascii=False, default=str))
     return one_line(str(value))
+
+
+def _title(name: str) -> str:
+    return name.rpartition(".")[2].upper()
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], total: int) -> list[int]:
+    """Return the columns' widths: ids and times first, and the rest of the line for texts."""
+    longest = [
+        max(len(_title(name)), *(len(row[index]) for row in rows)) if rows else 0
+        for index, name in enumerate(columns)
+    ]
+    id_width = _ID_WIDTH // max(1, sum(name.endswith("id") for name in columns))
+    widths = [
+        min(length, id_width if name.endswith("id") else _width_of(name))
+        for name, length in zip(columns, longest, strict=True)
+    ]
+    free = total - sum(widths) - _GAP * (len(columns) - 1)
+    for index, length in enumerate(longest):
+        more = max(0, min(length - widths[index], free))
+        widths[index] += more
+        free -= more
+    return widths
+
+
+def _width_of(name: str) -> int:
+    return _TIME_WIDTH if name.endswith("_at") else _TEXT_WIDTH
 
 
 def _field(model: Any, path: str) -> Any:

@@ -4,24 +4,17 @@ What takes long to import is imported by the command that needs it: ``--help`` m
 """
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
+from langchain_zepstore.cli.__main__ import INTERRUPTED
 from langchain_zepstore.cli.escape import one_line
 from langchain_zepstore.errors import NotFoundError, StoreUnavailableError, ZepStoreError
 
-FAILED, WRONG_USAGE, NOT_FOUND, UNREACHABLE, INTERRUPTED = 1, 2, 3, 4, 130
+FAILED, WRONG_USAGE, NOT_FOUND, UNREACHABLE = 1, 2, 3, 4
 
 _FLAGS = frozenset({"--json", "--quiet", "--version"})
 _VALUED = frozenset({"--url", "--database", "--api-key"})
-
-
-def run() -> NoReturn:
-    """Run the command as a process: Ctrl-C ends it at once and without a traceback."""
-    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
-    sys.exit(main())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

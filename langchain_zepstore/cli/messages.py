@@ -9,7 +9,6 @@ from langchain_zepstore.cli.context import Context, cell, context_of
 from langchain_zepstore.cli.escape import one_line
 
 if TYPE_CHECKING:
-    from langchain_zepstore.client import ZepClient
     from langchain_zepstore.models import Message
 
 app = typer.Typer(help="List, add, follow, delete and restore messages.", no_args_is_help=True)
@@ -25,16 +24,20 @@ def list_messages(
     context: typer.Context,
     session_id: Session,
     last: Annotated[int | None, typer.Option(min=1, help="Only the last so many.")] = None,
+    deleted: Annotated[bool, typer.Option("--deleted", help="Also those in the trash.")] = False,
 ) -> None:
     """List a session's messages, oldest first."""
     command = context_of(context)
+    columns = ("uuid", "deleted_at" if deleted else "created_at", "role", "content")
     with command.client() as client:
-        client.memory.get_session(session_id)
+        if not deleted:
+            client.memory.get_session(session_id)
         if last is None:
-            messages = client.message.iter_messages(session_id)
+            messages = client.message.iter_messages(session_id, include_deleted=deleted)
         else:
-            messages = iter(client.memory.get_memory(session_id, last).messages)
-        command.table(("uuid", "created_at", "role", "content"), messages)
+            memory = client.memory.get_memory(session_id, last, include_deleted=deleted)
+            messages = iter(memory.messages)
+        command.table(columns, messages)
 
 
 @app.command(epilog='Example: zepstore messages add 3f2a --role user "Where is my boat?"')
@@ -70,33 +73,22 @@ def tail(
     with command.client() as client:
         client.memory.get_session(session_id)
         shown = client.memory.get_memory(session_id, number).messages
-        _print(command, shown)
+        for message in shown:
+            _print(command, message)
+        last = shown[-1].uuid if shown else None
         while follow:
             time.sleep(_POLL_SECONDS)
-            new = _since(client, session_id, shown[-1].uuid if shown else None)
-            _print(command, new)
-            shown = new or shown
+            for message in client.message.iter_messages(session_id, after=last):
+                _print(command, message)
+                last = message.uuid
 
 
-def _since(client: "ZepClient", session_id: str, last: str | None) -> "list[Message]":
-    number = 20
-    while True:
-        messages = client.memory.get_memory(session_id, number).messages
-        ids = [message.uuid for message in messages]
-        if last in ids:
-            return messages[ids.index(last) + 1 :]
-        if len(messages) < number:
-            return messages
-        number *= 4
-
-
-def _print(command: Context, messages: "list[Message]") -> None:
-    for message in messages:
-        if command.json:
-            command.object(message)
-        else:
-            head = f"{cell(message.created_at)} {one_line(message.role)}:"
-            command.text(f"{head} {message.content}")
+def _print(command: Context, message: "Message") -> None:
+    if command.json:
+        command.object(message)
+    else:
+        head = f"{cell(message.created_at)} {one_line(message.role)}:"
+        command.text(f"{head} {message.content}")
 
 
 @app.command(epilog="Example: zepstore messages delete 3f2a 7be0")

@@ -1,15 +1,23 @@
 """``zepstore sessions``."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from langchain_zepstore.cli.context import context_of
 
-app = typer.Typer(help="List, show, delete and restore sessions.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from langchain_zepstore.client import ZepClient
+    from langchain_zepstore.models import Session
 
-_COLUMNS = ("session_id", "user_id", "updated_at", "metadata")
+app = typer.Typer(help="List, show, organize, delete and restore sessions.", no_args_is_help=True)
 
+_COLUMNS = ("session_id", "title", "user_id", "active_at")
+_PAGE_SIZE = 500
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The session's id.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="The sessions' ids.")]
 User = Annotated[str | None, typer.Option("--user", help="Only this user's.")]
 
@@ -23,7 +31,7 @@ def list_sessions(
 ) -> None:
     """List sessions in the order of their creation."""
     command = context_of(context)
-    columns = (*_COLUMNS, "deleted_at") if deleted else _COLUMNS
+    columns = (*_COLUMNS[:3], "deleted_at") if deleted else _COLUMNS
     with command.client() as client:
         if limit is not None:
             listed = client.memory.list_sessions(limit, user_id=user, include_deleted=deleted)
@@ -33,25 +41,79 @@ def list_sessions(
         command.table(columns, (session for page in pages for session in page))
 
 
-@app.command(epilog="Example: zepstore sessions recent --user ada")
+@app.command(epilog="Example: zepstore sessions recent --user ada --tag work")
 def recent(
     context: typer.Context,
     user: User = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    pinned: Annotated[bool | None, typer.Option("--pinned/--not-pinned")] = None,
+    archived: Annotated[bool | None, typer.Option("--archived/--not-archived")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Only with this tag; repeatable.")] = None,
 ) -> None:
     """List the most recently active sessions."""
     command = context_of(context)
     with command.client() as client:
-        page = client.memory.recent_sessions(limit, user_id=user)
-    command.table(_COLUMNS, page.sessions)
+        filters = {"user_id": user, "pinned": pinned, "archived": archived, "tags": tag or None}
+        command.table(_COLUMNS, islice(recent_sessions(client, limit, **filters), limit))
+
+
+def recent_sessions(
+    client: "ZepClient", limit: int = _PAGE_SIZE, **filters: Any
+) -> "Iterator[Session]":
+    """Yield sessions page by page, as ``client.memory.recent_sessions`` orders them."""
+    cursor = None
+    while True:
+        page = client.memory.recent_sessions(min(limit, _PAGE_SIZE), cursor, **filters)
+        yield from page.sessions
+        if (cursor := page.next_cursor) is None:
+            return
 
 
 @app.command(epilog="Example: zepstore sessions show 3f2a --json")
-def show(context: typer.Context, session_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+def show(context: typer.Context, session_id: Id) -> None:
     """Show a session."""
     command = context_of(context)
     with command.client() as client:
         command.object(client.memory.get_session(session_id))
+
+
+@app.command(epilog='Example: zepstore sessions rename 3f2a "The red boat"')
+def rename(
+    context: typer.Context,
+    session_id: Id,
+    title: Annotated[str, typer.Argument(metavar="TITLE", help="An empty one clears it.")],
+) -> None:
+    """Give a session a title."""
+    _organize(context, session_id, title=title or None)
+
+
+@app.command(epilog="Example: zepstore sessions organize 3f2a --pin --tag work --tag boats")
+def organize(
+    context: typer.Context,
+    session_id: Id,
+    pin: Annotated[bool | None, typer.Option("--pin/--unpin")] = None,
+    archive: Annotated[bool | None, typer.Option("--archive/--unarchive")] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(help='In the place of its tags; repeatable. --tag "" clears them.'),
+    ] = None,
+) -> None:
+    """Pin, archive and tag a session; what is not given stays."""
+    changes = {"pinned": pin, "archived": archive, "tags": tag and [each for each in tag if each]}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if not changes:
+        raise typer.BadParameter("one is needed", param_hint="--pin, --archive or --tag")
+    _organize(context, session_id, **changes)
+
+
+def _organize(context: typer.Context, session_id: str, **changes: Any) -> None:
+    command = context_of(context)
+    with command.client() as client:
+        session = client.memory.organize_session(session_id, **changes)
+    if command.json:
+        command.object(session)
+    else:
+        command.note(f"changed {session_id}")
 
 
 @app.command(epilog="Example: zepstore sessions delete 3f2a 9c1b")

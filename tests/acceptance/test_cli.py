@@ -64,11 +64,35 @@ def test_sessions_are_listed_shown_deleted_and_restored(run: Run, store: ZepClie
     code, out, err = run("sessions", "delete", "boats", "trains")
     assert (code, out, err) == (0, "", "deleted boats\ndeleted trains\n")
     _, out, _ = run("trash", "list", "--user", "ada", "--json")
-    assert [each["session_id"] for each in lines(out)] == ["boats", "trains"]
+    assert [each["session_id"] for each in lines(out)] == ["trains", "boats"]
+    _, out, _ = run("messages", "list", "boats", "--deleted")
+    assert "I like boats" in out
     assert run("sessions", "undelete", "boats", "--quiet") == (0, "", "")
     assert store.message.count("boats") == 2
     _, out, _ = run("sessions", "list", "--json")
     assert [each["session_id"] for each in lines(out)] == ["boats"]
+
+
+def test_sessions_are_renamed_and_organized(run: Run, store: ZepClient) -> None:
+    assert run("sessions", "rename", "boats", "The red boat") == (0, "", "changed boats\n")
+    _, out, _ = run("sessions", "organize", "boats", "--pin", "--tag", "a", "--tag", "b", "--json")
+    [changed] = lines(out)
+    assert (changed["title"], changed["pinned"], changed["archived"]) == (
+        "The red boat",
+        True,
+        False,
+    )
+    assert changed["tags"] == ["a", "b"]
+    assert "The red boat" in run("sessions", "recent", "--tag", "b", "--pinned")[1]
+    assert run("sessions", "recent", "--limit", "1", "--archived") == (0, "", "")
+    assert len(lines(run("sessions", "recent", "--limit", "1", "--json")[1])) == 1
+    run("sessions", "organize", "boats", "--unpin", "--archive", "--tag", "")
+    found = store.memory.get_session("boats")
+    assert (found.pinned, found.archived, found.tags) == (False, True, [])
+    run("sessions", "rename", "boats", "")
+    assert store.memory.get_session("boats").title is None
+    assert run("sessions", "rename", "nowhere", "x")[0] == 3
+    assert run("sessions", "organize", "boats")[0] == 2
 
 
 def test_messages_are_added_listed_deleted_and_restored(run: Run, store: ZepClient) -> None:
@@ -112,7 +136,9 @@ def test_the_trash_is_emptied_only_on_a_yes(
     assert "--yes" in err
     _, out, _ = run(*command, "--yes", "--older-than", "1h", "--json")
     assert lines(out)[0]["sessions"] == 0
-    _, out, _ = run(*command, "--yes", "--json")
+    _, out, _ = run(*command, "--yes", "--user", "bob", "--json")
+    assert lines(out)[0]["sessions"] == 0
+    _, out, _ = run(*command, "--yes", "--user", "ada", "--json")
     assert lines(out)[0]["messages"] == 2
     assert run("sessions", "undelete", "boats")[0] == 3
 
@@ -192,8 +218,8 @@ def test_an_interrupt_is_quiet_at_any_moment(
         process.send_signal(signal.SIGINT)
         err = process.communicate(timeout=60)[1]
         assert process.returncode in {0, 130, -signal.SIGINT}
-        # Before a first line of ours has run, the interpreter itself may answer.
-        assert b"langchain_zepstore" not in err, err
+        # Until the command's first line runs, the interpreter itself answers.
+        assert b"langchain_zepstore/cli" not in err, err
 
 
 def test_a_reader_that_has_seen_enough_ends_it_quietly(
