@@ -134,3 +134,18 @@ def undelete(context: typer.Context, session_ids: Ids) -> None:
         for session_id in session_ids:
             client.memory.undelete_session(session_id)
             command.note(f"restored {session_id}")
+
+
+@app.command(epilog="Example: zepstore sessions erase 3f2a --yes")
+def erase(
+    context: typer.Context,
+    session_ids: Ids,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove sessions at once and for good, with all that was said in them."""
+    command = context_of(context)
+    command.confirm(f"Erase {', '.join(session_ids)} for good?", yes=yes or dry_run)
+    with command.client() as client:
+        for session_id in session_ids:
+            command.object(client.memory.erase_session(session_id, dry_run=dry_run))

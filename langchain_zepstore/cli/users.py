@@ -42,3 +42,17 @@ def delete(context: typer.Context, user_id: User) -> None:
     with command.client() as client:
         client.user.delete(user_id)
     command.note(f"deleted {user_id}")
+
+
+@app.command(epilog="Example: zepstore users erase ada --dry-run")
+def erase(
+    context: typer.Context,
+    user_id: User,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove a user at once and for good, with all that the user ever said."""
+    command = context_of(context)
+    command.confirm(f"Erase the user {user_id} for good?", yes=yes or dry_run)
+    with command.client() as client:
+        command.object(client.user.erase(user_id, dry_run=dry_run))

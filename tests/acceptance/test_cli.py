@@ -117,6 +117,17 @@ def test_users_are_listed_shown_and_deleted(run: Run, store: ZepClient) -> None:
     assert run("users", "show", "ada")[0] == 3
 
 
+@pytest.mark.promise("what destroys for good asks first, and wants --yes where nobody can answer")
+def test_sessions_and_users_are_erased_on_a_yes(run: Run, store: ZepClient) -> None:
+    assert run("sessions", "erase", "boats")[0] == run("users", "erase", "ada")[0] == 2
+    _, out, _ = run("users", "erase", "ada", "--dry-run", "--json")
+    assert lines(out)[0]["sessions"] == 2
+    assert lines(run("sessions", "erase", "boats", "--yes", "--json")[1])[0]["messages"] == 2
+    assert run("sessions", "undelete", "boats")[0] == 3
+    assert run("users", "erase", "ada", "--yes")[0] == 0
+    assert run("users", "show", "ada")[0] == run("sessions", "show", "trains")[0] == 3
+
+
 def test_a_search_finds_what_was_said(run: Run, store: ZepClient) -> None:
     _, out, _ = run("search", "boats", "--user", "ada", "--limit", "1", "--json")
     assert lines(out)[0]["message"]["content"] == "I like boats"
