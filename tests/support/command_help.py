@@ -12,10 +12,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 _INTRODUCTION = """# The command line
 
 `zepstore`, or `python -m langchain_zepstore`, comes with the extra `cli`:
-`pip install "langchain-zepstore[cli]"`. Global options may come before or after the command; after `--`
-nothing is an option. Exit codes: 0 done, 1 an error, 2 wrong usage, 3 not found, 4 the store cannot be
-reached, 130 interrupted. With `--json`, stdout has one JSON object, or for lists one per line. What
-destroys data for good asks first; without a terminal it wants `--yes`.
+`pip install "langchain-zepstore[cli]"`. Global options may come before or after the command;
+after `--` nothing is an option. Exit codes: 0 done, 1 an error, 2 wrong usage, 3 not found, 4 the
+store cannot be reached, 130 interrupted. With `--json`, stdout has one JSON object, or for lists
+one per line. What destroys data for good asks first; without a terminal it wants `--yes`.
 """
 
 
