@@ -180,7 +180,7 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
         Args:
             query: What to look for.
             metadata: ``where``, ``start_date`` and ``end_date``, as Zep has them.
-            search_scope: ``messages`` or ``summary``.
+            search_scope: ``messages``, ``summary`` or ``sessions``.
             search_type: ``text``, ``similarity``, ``mmr`` or ``hybrid``.
             mmr_lambda: Between relevance (1) and variety (0).
             limit: How many at most; 10 without it.

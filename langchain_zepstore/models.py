@@ -162,7 +162,7 @@ class MemorySearchPayload(BaseModel):
         text: The words.
         metadata: ``start_date`` and ``end_date``, as ISO 8601: when it was said. ``where``: what
             its metadata must be like.
-        search_scope: ``messages``, or ``summary``.
+        search_scope: ``messages``, ``summary`` or ``sessions``.
         search_type: ``text``, ``mmr`` or ``hybrid``; ``similarity``, zep-python's own default,
             leaves it to the store.
         mmr_lambda: Between relevance (1) and variety (0), for ``mmr``.
@@ -184,7 +184,9 @@ class MemorySearchResult(BaseModel):
         metadata: Data about the result; a field of zep-python.
         dist: How well it matches, more is better; Zep's name for the score.
         score: How well it matches, more is better; comparable within one search only.
-        session_id: Whose session's message it is.
+        session_id: The id of the session that it is in, or that was found.
+        session_title: The title of that session, if it has one.
+        snippet: The words around the hit, on one line of at most 240 characters.
     """
 
     message: Message | None = None
@@ -193,6 +195,8 @@ class MemorySearchResult(BaseModel):
     dist: float | None = None
     score: float | None = None
     session_id: str | None = None
+    session_title: str | None = None
+    snippet: str | None = None
 
 
 class CreateUserRequest(BaseModel):

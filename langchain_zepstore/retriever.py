@@ -124,6 +124,8 @@ class ZepRetriever(BaseRetriever):
             for result in results:
                 if result.summary is not None:
                     documents.append(_summary_document(result, result.summary))
+                elif result.message is None:
+                    documents.append(_session_document(result))
                 if result.message is None or result.session_id is None:
                     continue
                 turns = [result.message]
@@ -139,6 +141,18 @@ class ZepRetriever(BaseRetriever):
             return (yield from store.messages.around(session_id, str(message.uuid), self.window))
         except NotFoundError:  # deleted since it was found
             return [message]
+
+
+def _session_document(result: MemorySearchResult) -> Document:
+    return Document(
+        page_content=result.snippet or "",
+        id=result.session_id,
+        metadata={
+            "session_id": result.session_id,
+            "session_title": result.session_title,
+            "score": result.score,
+        },
+    )
 
 
 def _summary_document(result: MemorySearchResult, summary: Summary) -> Document:

@@ -31,7 +31,7 @@ from langchain_zepstore.models import MemorySearchPayload, Message, Session, Sum
 MAX_MMR_LIMIT = 1000  # mmr compares each with each
 MAX_SIMILARITY_WEIGHT = 1_000_000
 SEARCH_TYPES = ("text", "similarity", "mmr", "hybrid")
-SEARCH_SCOPES = ("messages", "summary")
+SEARCH_SCOPES = ("messages", "summary", "sessions")
 
 Check = Callable[[Any, str], Any]
 Date = Annotated[datetime, BeforeValidator(rfc_3339)]

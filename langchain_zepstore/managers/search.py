@@ -82,7 +82,9 @@ class Searches(Manager):
             limit: How many at most, at least 1; for ``mmr`` at most 1,000.
             search_type: ``text``, ``similarity``, ``mmr`` or ``hybrid``. Without it ``hybrid``
                 if the store has embeddings, else ``text``.
-            search_scope: ``messages``, or ``summary`` for the summaries of sessions.
+            search_scope: ``messages``; ``summary`` for the summaries of sessions; or ``sessions``
+                for sessions, by the words of title, tags and summary, among a user's 5,000 most
+                recently active ones.
             metadata: Only what has metadata that holds at least this, as for ``list_sessions``.
             where: Only what has metadata that is so, as Zep says it: ``{"jsonpath": '$[*] ? (@.foo
                 == "bar")'}``, ``{"and": […]}`` or ``{"or": […]}``.

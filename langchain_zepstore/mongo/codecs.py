@@ -289,10 +289,16 @@ def langchain_type(document: MessageDocument) -> str:
 def to_session(document: SessionDocument) -> Session:
     """Decode a session."""
     session = Session(session_id=document["_id"], **_same_names(document, Session))
-    if session.title is None and session.metadata:
-        title = session.metadata.get("title")
-        session.title = title if isinstance(title, str) else None
+    session.title = title_of(document)
     return as_read(session)
+
+
+def title_of(document: SessionDocument) -> str | None:
+    """Return a session's title; that in its metadata if none was set."""
+    if (title := document.get("title")) is not None:
+        return title
+    title = (decoded_metadata(document.get("metadata")) or {}).get("title")
+    return title if isinstance(title, str) else None
 
 
 def to_summary(document: SummaryDocument | None) -> Summary | None:

@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, TypeAdapter
 
 from langchain_zepstore.messages.wire import PLAIN
-from langchain_zepstore.models import MemorySearchResult, Message, Summary, UTCDatetime
+from langchain_zepstore.models import Message, Summary, UTCDatetime
 
 _REF = "#/components/schemas/{model}"
 _FAILURES = {
@@ -55,11 +55,23 @@ class MessagesAnswer(BaseModel):
     row_count: int
 
 
-class SearchAnswer(MemorySearchResult):
+class SearchAnswer(BaseModel):
     """A search result."""
 
     message: MessageAnswer | None = None
+    summary: Summary | None = None
+    metadata: dict[str, Any] | None = None
+    dist: float | None = None
+    score: float | None = None
+    session_id: str | None = None
     embedding: list[float] | None = None
+
+
+class OwnSearchAnswer(SearchAnswer):
+    """A search result on a route of our own."""
+
+    session_title: str | None = None
+    snippet: str | None = None
 
 
 class SummaryInputAnswer(BaseModel):

@@ -125,22 +125,22 @@ class Answers:
         """Return a user."""
         return self.json(self.user_fields(user), status)
 
-    def results(self, results: Iterable[MemorySearchResult]) -> Response:
-        """Return the results of a search."""
-        return self.json(
-            [
-                {
-                    "message": self.message_fields(result.message) if result.message else None,
-                    "summary": result.summary,
-                    "metadata": result.metadata,
-                    "dist": result.dist,
-                    "score": result.score,
-                    "session_id": result.session_id,
-                    "embedding": None,
-                }
-                for result in results
-            ]
-        )
+    def results(self, results: Iterable[MemorySearchResult], *, is_own: bool = False) -> Response:
+        """Return the results of a search; on routes of our own with all of their fields."""
+        return self.json([self._result_fields(result, is_own=is_own) for result in results])
+
+    def _result_fields(self, result: MemorySearchResult, *, is_own: bool) -> Fields:
+        fields = {
+            "message": self.message_fields(result.message) if result.message else None,
+            "summary": result.summary,
+            "metadata": result.metadata,
+            "dist": result.dist,
+            "score": result.score,
+            "session_id": result.session_id,
+            "embedding": None,
+        }
+        own = {"session_title": result.session_title, "snippet": result.snippet}
+        return fields | own if is_own else fields
 
     def users(self, users: Iterable[User]) -> Response:
         """Return users."""

@@ -126,6 +126,11 @@ ATTEMPTS: dict[str, list[Attempt]] = {
         lambda bob, _: bob.memory.search(SECRET),
         lambda bob, _: bob.memory.search(SECRET, user_id="ada"),
         lambda bob, _: bob.memory.search(SECRET, search_scope="summary"),
+        lambda bob, _: bob.memory.search(SECRET, search_scope="sessions"),
+        lambda bob, _: bob.memory.search(SECRET, user_id="ada", search_scope="sessions"),
+        lambda bob, session_id: bob.memory.search(
+            SECRET, session_id=session_id, search_scope="sessions"
+        ),
         lambda bob, session_id: bob.memory.search(SECRET, session_id=session_id),
         lambda bob, session_id: bob.memory.search(
             SECRET, session_id=session_id, search_scope="summary"
@@ -435,6 +440,7 @@ async def shows_nothing(zep: Facade, session_id: str) -> None:
         await zep.memory.search(SECRET, session_id=session_id),
         await zep.memory.search(SECRET, user_id=user_id),
         await zep.memory.search(SECRET, user_id=user_id, search_scope="summary"),
+        await zep.memory.search(SECRET, user_id=user_id, search_scope="sessions"),
     ]
     assert SECRET not in repr(shown)
     with pytest.raises(NotFoundError):

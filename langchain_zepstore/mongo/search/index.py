@@ -74,10 +74,15 @@ def ensure_word_index(database: Database) -> Operation[str]:
 
 def language_of(database: Database) -> Operation[str]:
     """Return the language of what is searched without the index; it is that of the index."""
-    language = database.whole.search_language or database.language
-    if language is None:
+    if (database.whole.search_language or database.language) is None:
         language = _language_in((yield from database.messages.index_information()))
-    return language or DEFAULT_LANGUAGE
+        return language or DEFAULT_LANGUAGE
+    return known_language(database)
+
+
+def known_language(database: Database) -> str:
+    """Return the language of the index as far as it is known without asking."""
+    return database.whole.search_language or database.language or DEFAULT_LANGUAGE
 
 
 def _ensured(database: Database) -> Operation[str]:

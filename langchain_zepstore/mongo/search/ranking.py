@@ -25,9 +25,15 @@ from typing import cast
 
 from langchain_zepstore.messages.langchain import text_of
 from langchain_zepstore.mongo.documents import MessageDocument
-from langchain_zepstore.mongo.search.tokens import folded, is_beginning, terms_of, tokenize
+from langchain_zepstore.mongo.search.tokens import (
+    folded,
+    is_beginning,
+    terms_of,
+    tokenize,
+    words_of,
+)
 
-_SATURATION, _LENGTH = 1.2, 0.45  # k1 and b of BM25
+_SATURATION, _LENGTH = 1.0, 0.4  # k1 and b of BM25
 _OF_SIMILARITY = 0.3  # of the best score by words
 _NAMED = 1.4  # times what a speaker says whom the query names
 _BESIDE = ((-2, 0.2), (-1, 0.25), (1, 0.25), (2, 0.2))
@@ -40,7 +46,7 @@ _COMMON_ROLES = frozenset({"ai", "assistant", "function", "human", "system", "to
 
 _LEAST_BEGINNING = 2  # letters of a word
 
-MAX_RANKED = 32_768
+MAX_RANKED = 16_384
 """Characters of a message that are ranked."""
 
 MessageKey = tuple[str, int]
@@ -180,17 +186,19 @@ def _by_words(
 ) -> dict[MessageKey, float]:
     """Return the scores by BM25, where statistics are those of the candidates."""
     wanted = frozenset(terms_of(query, language))
-    asks_stops = wanted.isdisjoint(tokenize(query, language)[0])
+    asks_stops = wanted.isdisjoint(words_of(query, language))
 
     def tokens(text: str) -> list[str]:
+        if not asks_stops:
+            return words_of(text[:MAX_RANKED], language)
         words, stops = tokenize(text[:MAX_RANKED], language)
-        return words + stops if asks_stops else words
+        return words + stops
 
     names = {name: tokens(name) for name in {each.speaker for each in candidates}}
     named = {name for name, several in names.items() if not wanted.isdisjoint(several)}
     texts = {each.key: names[each.speaker] + tokens(each.text) for each in candidates}
     counts = {
-        key: Counter(token for token in text if token in wanted) for key, text in texts.items()
+        key: Counter([token for token in text if token in wanted]) for key, text in texts.items()
     }
     holding = Counter(token for count in counts.values() for token in count)
     for term in wanted.difference(holding):  # that of words no candidate holds as a whole

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from langchain_zepstore.core.arguments import EmbeddingPage, IndexPage, SearchQuery
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.messages.langchain import text_of
 from langchain_zepstore.models import MemorySearchResult
 from langchain_zepstore.mongo import codecs
+from langchain_zepstore.mongo.documents import MessageDocument, Query
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.search.branches import Found, of_active_branches
 from langchain_zepstore.mongo.search.hits import Hit, decoded, key_of, live_at
@@ -19,6 +22,7 @@ from langchain_zepstore.mongo.search.index import (
     index_all,
     index_backlog,
     index_hint,
+    known_language,
 )
 from langchain_zepstore.mongo.search.mmr import fetch_k, select_mmr
 from langchain_zepstore.mongo.search.scope import (
@@ -27,6 +31,8 @@ from langchain_zepstore.mongo.search.scope import (
     filter_of,
     resolve_scope,
 )
+from langchain_zepstore.mongo.search.sessions import SessionSearch
+from langchain_zepstore.mongo.search.snippets import snippet_of
 from langchain_zepstore.mongo.search.summaries import SummarySearch
 from langchain_zepstore.mongo.search.text import TextSearch
 from langchain_zepstore.mongo.search.vectors import VectorSearch
@@ -55,9 +61,12 @@ class Search:
         self._words = TextSearch(database)
         self._vectors = VectorSearch(database, embedder, caches) if embedder else None
         self._summaries = SummarySearch(database, embedder)
+        self._sessions = SessionSearch(database)
 
     def find(self, sought: SearchQuery) -> Operation[list[MemorySearchResult]]:
         """Return what matches best of what lives, the best first."""
+        if sought.search_scope == "sessions":
+            return (yield from self._sessions.find(sought))
         kind = sought.search_type or ("hybrid" if self._vectors else "text")
         if kind != "text":
             self._needed_vectors(f"search_type {kind!r}")
@@ -74,17 +83,46 @@ class Search:
             hits, documents = yield from find(scope)
         else:
             hits, documents = yield from of_active_branches(self._database, scope, find)
+        return (yield from self._results(sought.text, scope, hits, documents))
+
+    def _results(
+        self,
+        text: str,
+        scope: SearchScope,
+        hits: Sequence[Hit],
+        documents: Sequence[MessageDocument],
+    ) -> Operation[list[MemorySearchResult]]:
+        session_ids = {document["session_id"] for document in documents}
+        titles = yield from self._titles(scope, sorted(session_ids))
+        language = known_language(self._database)
         messages = {key_of(document): document for document in documents}
         return [
             MemorySearchResult(
                 message=codecs.to_message(message),
                 session_id=message["session_id"],
+                session_title=titles.get(message["session_id"]),
+                snippet=snippet_of(text_of(message["content"]), text, language),
                 score=hit.score,
                 dist=hit.score,
             )
             for hit in hits
             if (message := messages.get(hit.key))  # it may be deleted since
         ]
+
+    def _titles(
+        self, scope: SearchScope, session_ids: Sequence[str]
+    ) -> Operation[dict[str, str | None]]:
+        titles: dict[str, str | None] = {}
+        query: Query = {"deleted_at": None}
+        if scope.owner and scope.owner.startswith("u:"):
+            query["user_id"] = scope.owner.removeprefix("u:")
+        for start in range(0, len(session_ids), _PAGE):
+            query["_id"] = {"$in": session_ids[start : start + _PAGE]}
+            sessions = yield from self._database.sessions.find(
+                query, fields={"title": 1, "metadata.title": 1}
+            )
+            titles |= {session["_id"]: codecs.title_of(session) for session in sessions}
+        return titles
 
     def _found(self, sought: SearchQuery, kind: str, scope: SearchScope) -> Operation[Found]:
         if not sought.text.strip():

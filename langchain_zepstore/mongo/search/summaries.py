@@ -17,10 +17,11 @@ from langchain_zepstore.mongo.documents import (
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.ownership import check_owner
 from langchain_zepstore.mongo.search.hits import Hit, VectorHit
-from langchain_zepstore.mongo.search.index import language_of
+from langchain_zepstore.mongo.search.index import known_language, language_of
 from langchain_zepstore.mongo.search.mmr import fetch_k, select_mmr
 from langchain_zepstore.mongo.search.ranking import Candidate, MessageKey, ranked
 from langchain_zepstore.mongo.search.scope import filter_of
+from langchain_zepstore.mongo.search.snippets import snippet_of
 from langchain_zepstore.mongo.search.vector_codec import embedding_of, fits, unit, vector_in
 from langchain_zepstore.mongo.search.vectors import MADE, in_parts
 from langchain_zepstore.mongo.summaries import covering_summary
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 
 _SUMMARY = (
+    *("title", "metadata.title"),
     *("summary.uuid", "summary.content", "summary.created_at", "summary.recent_message_uuid"),
     *("summary.token_count", "summary.metadata", "summary.embedding", "summary.seq"),
     *("seq", "forks", "user_id"),
@@ -63,10 +65,15 @@ class SummarySearch:
             found, key=lambda session: (session["summary"]["created_at"], session["_id"])
         )
         best = yield from self._best(newest[::-1], sought, kind)
+        language = known_language(self._database)
         return [
             MemorySearchResult(
                 summary=codecs.to_summary(sessions[each.session_id]["summary"]),
                 session_id=each.session_id,
+                session_title=codecs.title_of(sessions[each.session_id]),
+                snippet=snippet_of(
+                    sessions[each.session_id]["summary"]["content"], sought.text, language
+                ),
                 score=each.score,
                 dist=each.score,
             )

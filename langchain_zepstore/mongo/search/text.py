@@ -35,18 +35,26 @@ _MAX_READ = 2500  # messages from which the candidates are chosen
 _MAX_HELD = 2000  # that hold the terms by which messages are read; the rarest is always one
 _MAX_BEGUN = 1000  # messages read for words of which only the beginning was given
 _LEAST_BEGINNING, _MAX_ENDING = 3, 6  # letters
+_MAX_WHOLE = 16_384  # bytes of a message that is read as it is
 _MAX_BLOCKS = 100_000  # bytes of a message of blocks that is ranked by what it says
+_SIZE = {"$bsonSize": "$$ROOT"}
 _DIGITS = 6  # of a score: the order of a sum changes the last ones
 _RANKED = {
     "session_id": 1,
     "seq": 1,
     "role": 1,
     "content": {
-        "$cond": [
-            {"$eq": [{"$type": "$content"}, "string"]},
-            {"$substrCP": ["$content", 0, MAX_RANKED]},
-            {"$cond": [{"$lt": [{"$bsonSize": "$$ROOT"}, _MAX_BLOCKS]}, "$content", ""]},
-        ]
+        "$switch": {
+            "branches": [
+                {"case": {"$lt": [_SIZE, _MAX_WHOLE]}, "then": "$content"},
+                {
+                    "case": {"$eq": [{"$type": "$content"}, "string"]},
+                    "then": {"$substrCP": ["$content", 0, MAX_RANKED]},
+                },
+                {"case": {"$lt": [_SIZE, _MAX_BLOCKS]}, "then": "$content"},
+            ],
+            "default": "",
+        }
     },
 }
 

@@ -8,8 +8,9 @@ letters; an emoji is a word.
 import re
 import threading
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import chain
 
 NO_LANGUAGE = "none"
 """A language whose words are taken as they stand."""
@@ -55,6 +56,7 @@ _STOP = {
 _NONE: frozenset[str] = frozenset()
 _MAX_LETTERS = 40  # of a token
 _MAX_CACHED = 64  # letters; what is longer is seldom said twice, and may be megabytes long
+_MAX_CHUNKS = 30_000  # in a cache
 _lock = threading.Lock()
 
 Tokens = tuple[list[str], list[str]]  # words, and stop words
@@ -67,12 +69,12 @@ def tokenize(text: str, language: str) -> Tokens:
         text: The text.
         language: A language that ``snowballstemmer`` has, by its English name, or "none".
     """
-    words: list[str] = []
-    stops: list[str] = []
-    for more, less in _chunks(text, language):
-        words += more
-        stops += less
-    return words, stops
+    return words_of(text, language), _all(_stop_cache(language), _chunks(text))
+
+
+def words_of(text: str, language: str) -> list[str]:
+    """Return the tokens of a text in their order, without its stop words."""
+    return _all(_word_cache(language), _chunks(text))
 
 
 def indexed_tokens(text: str, language: str) -> list[str]:
@@ -82,9 +84,11 @@ def indexed_tokens(text: str, language: str) -> list[str]:
     """
     words: dict[str, None] = {}
     stops: dict[str, None] = {}
-    for more, less in _chunks(text[:MAX_INDEXED], language):
-        words.update(dict.fromkeys(more))
-        stops.update(dict.fromkeys(less))
+    chunks = _chunks(text[:MAX_INDEXED])
+    for start in range(0, len(chunks), MAX_TOKENS):
+        some = chunks[start : start + MAX_TOKENS]
+        words.update(dict.fromkeys(_all(_word_cache(language), some)))
+        stops.update(dict.fromkeys(_all(_stop_cache(language), some)))
         if len(words) >= MAX_TOKENS:
             break
     return list(words | stops)[:MAX_TOKENS] or [""]
@@ -118,10 +122,8 @@ def _stands_alone(letter: str, text: str) -> bool:
     return re.search(f"(?<![{_UNSPACED}]){letter}(?![{_UNSPACED}])", normal) is not None
 
 
-def _chunks(text: str, language: str) -> Iterator[Tokens]:
-    for chunk in text.replace("\0", " ").split():
-        tokens = _cached_tokens if len(chunk) <= _MAX_CACHED else _tokens
-        yield tokens(chunk, language)
+def _chunks(text: str) -> list[str]:
+    return text.replace("\0", " ").split()
 
 
 def _tokens(chunk: str, language: str) -> Tokens:
@@ -139,7 +141,34 @@ def _tokens(chunk: str, language: str) -> Tokens:
     return words, stops
 
 
-_cached_tokens = lru_cache(maxsize=30_000)(_tokens)
+class _Cache(dict[str, list[str]]):
+    """Tokens of chunks; as a dict, which is read several times as fast as an ``lru_cache``."""
+
+    def __init__(self, make: Callable[[str], list[str]]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, chunk: str) -> list[str]:
+        tokens = self._make(chunk)
+        if len(chunk) <= _MAX_CACHED:
+            if len(self) >= _MAX_CHUNKS:
+                self.clear()
+            self[chunk] = tokens
+        return tokens
+
+
+@lru_cache(maxsize=32)
+def _word_cache(language: str) -> _Cache:
+    return _Cache(lambda chunk: _tokens(chunk, language)[0])
+
+
+@lru_cache(maxsize=32)
+def _stop_cache(language: str) -> _Cache:
+    return _Cache(lambda chunk: _tokens(chunk, language)[1])
+
+
+def _all(cache: _Cache, chunks: Sequence[str]) -> list[str]:
+    return [*chain.from_iterable(map(cache.__getitem__, chunks))]
 
 
 def _add_word(piece: str, language: str, words: list[str], stops: list[str]) -> None:
@@ -167,7 +196,7 @@ def _token(word: str, language: str) -> str:
 
 @lru_cache(maxsize=30_000)
 def _stem(word: str, language: str) -> str:
-    if language != NO_LANGUAGE:
+    if language != NO_LANGUAGE and not word[-1].isdigit():  # which no ending is
         with _lock:  # a stemmer keeps the word in itself while it works
             word = _stemmer(language)(word)
     return _strip_accents(word)[:_MAX_LETTERS]

@@ -11,6 +11,7 @@ from langchain_zepstore.server.auth import Client
 from langchain_zepstore.server.openapi import (
     EmbedAnswer,
     IndexAnswer,
+    OwnSearchAnswer,
     SearchAnswer,
     accepts,
     failures,
@@ -49,7 +50,7 @@ def add_own_routes(router: APIRouter) -> None:
 
     @router.post(
         "/search",
-        response_model=list[SearchAnswer],
+        response_model=list[OwnSearchAnswer],
         openapi_extra=accepts(SearchQuery),
         responses=failures(400),
     )
@@ -57,7 +58,7 @@ def add_own_routes(router: APIRouter) -> None:
         """Search a session, or all sessions of a user."""
         query = await read_arguments(request, SearchQuery, user_id=client.user_id)
         found = await client.arun(lambda store: store.search.find(query))
-        return Answers.to(request).results(found)
+        return Answers.to(request).results(found, is_own=True)
 
     @router.post(
         "/embed",

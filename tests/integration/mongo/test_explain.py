@@ -240,6 +240,9 @@ CALLS = {
     "search summaries of a user": lambda c: c.memory.search(
         "short", user_id="user 1", search_scope="summary"
     ),
+    "search the sessions of a user": lambda c: c.memory.search(
+        "short", user_id="user 1", search_scope="sessions"
+    ),
     "search a session by its date": lambda c: c.memory.search(
         session_id="session 4", start_date=datetime(2020, 1, 1, tzinfo=UTC)
     ),
