@@ -5,7 +5,7 @@ import atexit
 import os
 import pickle
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -21,13 +21,12 @@ from langchain_zepstore.core.urls import (
     one_url,
     without_credentials,
 )
-from langchain_zepstore.core.validation import checked_id, checked_period
+from langchain_zepstore.core.validation import checked_id
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.managers import transfer
+from langchain_zepstore.managers.administration import Administration
 from langchain_zepstore.managers.memory import MemoryManager
 from langchain_zepstore.managers.messages import MessageManager
 from langchain_zepstore.managers.users import UserManager
-from langchain_zepstore.models import Finding, Stats
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class StoreClient:
+class StoreClient(Administration):
     """Runs operations on a store. The arguments are ``ZepClient``'s.
 
     Attributes:
@@ -132,93 +131,6 @@ class StoreClient:
         from langchain_zepstore.embedded.server import EmbeddedServer  # noqa: PLC0415 - see _backend
 
         return str(EmbeddedServer(embedded_directory(self.url)).directory)
-
-    def purge(
-        self,
-        older_than: timedelta | None = None,
-        *,
-        user_id: str | None = None,
-        session_id: str | None = None,
-    ) -> dict[str, int]:
-        """Remove for good, now, what the database would remove later.
-
-        Args:
-            older_than: Only what has been soft-deleted for so long; without it, all of it.
-            user_id: Only this user's trash.
-            session_id: Only this session's trash; with a user, only if it is that user's.
-
-        Returns:
-            How many were removed: ``{"messages": …, "sessions": …, "users": …}``.
-
-        Raises:
-            BadRequestError: ``older_than`` is no timedelta, or negative.
-            StoreUnavailableError: The database cannot be reached; repeating the call goes on.
-        """
-        return self.run(_purging(older_than, user_id, session_id))
-
-    async def apurge(
-        self,
-        older_than: timedelta | None = None,
-        *,
-        user_id: str | None = None,
-        session_id: str | None = None,
-    ) -> dict[str, int]:
-        """Remove for good, now, what the database would remove later; see ``purge``."""
-        return await self.arun(_purging(older_than, user_id, session_id))
-
-    def stats(self) -> Stats:
-        """Return what is stored, in numbers.
-
-        Raises:
-            StoreUnavailableError: The database cannot be reached.
-        """
-        return self.run(lambda store: store.diagnosis.stats())
-
-    async def astats(self) -> Stats:
-        """Return what is stored, in numbers; see ``stats``."""
-        return await self.arun(lambda store: store.diagnosis.stats())
-
-    def diagnose(self) -> list[Finding]:
-        """Check the database: server, write concern, indexes, retention, what was interrupted.
-
-        Over HTTP the server checks its own.
-
-        Returns:
-            What is right and what is wrong, with its cure.
-
-        Raises:
-            StoreUnavailableError: The database cannot be reached.
-        """
-        return self.run(lambda store: store.diagnosis.diagnose())
-
-    async def adiagnose(self) -> list[Finding]:
-        """Check the database; see ``diagnose``."""
-        return await self.arun(lambda store: store.diagnosis.diagnose())
-
-    def export(
-        self, *, user_id: str | None = None, session_id: str | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """Yield everything that is stored, or a part, as dicts for lines of JSON.
-
-        A header comes first, then users, then each session with its messages, trash and branches
-        included. ``json.dumps`` takes each as it is; ``migration.import_lines`` reads them back.
-        Memory stays flat. What changes meanwhile may be in it or not.
-
-        Args:
-            user_id: Only this user, with the user's sessions.
-            session_id: Only this session.
-
-        Raises:
-            BadRequestError: An id cannot be one.
-            StoreUnavailableError: The database cannot be reached.
-        """
-        return transfer.export(self, user_id, session_id)
-
-    def aexport(
-        self, *, user_id: str | None = None, session_id: str | None = None
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Yield everything that is stored, or a part, as dicts; see ``export``."""
-        return transfer.aexport(self, user_id, session_id)
 
     def run(self, call: Call[T]) -> T:
         """Run an operation of the store. For the package's own managers and adapters."""
@@ -320,18 +232,6 @@ class StoreClient:
                 f"pickled: {error}"
             ) from error
         return _unpickled, (type(self), arguments)
-
-
-def _purging(
-    older_than: timedelta | None, user_id: str | None, session_id: str | None
-) -> Call[dict[str, int]]:
-    if older_than is not None:
-        checked_period(older_than, "older_than")
-    if user_id is not None:
-        user_id = checked_id(user_id, "user_id")
-    if session_id is not None:
-        session_id = checked_id(session_id, "session_id")
-    return lambda store: store.deletion.purge(older_than, user_id, session_id)
 
 
 def _backend(settings: Settings) -> Backend:

@@ -26,7 +26,7 @@ from langchain_zepstore.core.validation import (
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.filters.where import parsed
 from langchain_zepstore.messages.storable import check_metadata
-from langchain_zepstore.models import MemorySearchPayload, Message, Session, Summary
+from langchain_zepstore.models import MemorySearchPayload, Session
 
 MAX_MMR_LIMIT = 1000  # mmr compares each with each
 MAX_SIMILARITY_WEIGHT = 1_000_000
@@ -324,64 +324,6 @@ def session_query(
         mmr_lambda=payload.mmr_lambda,
         owner=owner,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddingPage:
-    """The outcome of making the vectors of a page of messages.
-
-    Attributes:
-        total: The number of all messages; only with the first page, else 0.
-        seen: The number of messages in the page.
-        made: The number of vectors made.
-        cursor: The cursor of the next page; ``None`` if this was the last.
-    """
-
-    total: int
-    seen: int
-    made: int
-    cursor: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class IndexPage:
-    """The outcome of a step of indexing messages for searching by words.
-
-    Attributes:
-        indexed: The number of messages indexed.
-        cursor: The cursor of the next step; ``None`` if this was the last.
-    """
-
-    indexed: int
-    cursor: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ErasurePage:
-    """The outcome of a step of an erasure.
-
-    Attributes:
-        counts: The numbers of users, sessions and messages that it removed.
-        cursor: The cursor of the next step; ``None`` if this was the last.
-    """
-
-    counts: dict[str, int]
-    cursor: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class SummaryInput:
-    """The input of the next summary of a session.
-
-    Attributes:
-        summary: The summary so far.
-        messages: The messages after it, oldest first.
-        state: Changes when the session is deleted or undeleted.
-    """
-
-    summary: Summary | None
-    messages: list[Message]
-    state: str
 
 
 def _parsed_date(value: Any, name: str) -> datetime | None:

@@ -3,8 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
-from langchain_zepstore.core.arguments import ErasurePage
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.results import ErasurePage
 from langchain_zepstore.http.transport import Requests, path
 from langchain_zepstore.models import Message, Session
 

@@ -1,7 +1,8 @@
 """Search as requests."""
 
-from langchain_zepstore.core.arguments import EmbeddingPage, IndexPage, SearchQuery
+from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.results import EmbeddingPage, IndexPage
 from langchain_zepstore.http.transport import Requests, marked_metadata, path
 from langchain_zepstore.models import MemorySearchResult
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from langchain_zepstore.core.arguments import SummaryInput
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.results import SummaryInput
 from langchain_zepstore.http.responses import Answer
 from langchain_zepstore.http.transport import Requests, marked_metadata, path
 from langchain_zepstore.models import Message, Summary

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from langchain_zepstore.core.arguments import ErasurePage, Listing
+from langchain_zepstore.core.arguments import Listing
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.results import ErasurePage
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_bool, checked_id
 from langchain_zepstore.errors import BadRequestError

@@ -6,6 +6,7 @@ from langchain_zepstore.core.store import Call
 from langchain_zepstore.core.validation import checked_bool, checked_count, checked_id
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.managers.branches import Branches
+from langchain_zepstore.managers.deletion import Deletion
 from langchain_zepstore.managers.search import Searches
 from langchain_zepstore.managers.sessions import Sessions
 from langchain_zepstore.messages.parts import all_from_zep
@@ -13,7 +14,7 @@ from langchain_zepstore.messages.storable import check_metadata
 from langchain_zepstore.models import Memory
 
 
-class MemoryManager(Sessions, Searches, Branches):
+class MemoryManager(Sessions, Deletion, Searches, Branches):
     """Sessions and their memories, searching them and summing them up: ``client.memory``."""
 
     def add_memory(self, session_id: str, memory: Memory, *, before: str | None = None) -> str:

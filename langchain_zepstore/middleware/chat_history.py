@@ -1,25 +1,20 @@
 """``ChatHistoryMiddleware``: an agent's conversations in the store."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Annotated, Any, Literal, NotRequired, TypeVar, cast
-from uuid import uuid4
+from typing import Any, Literal, TypeVar, cast
 
 from langchain.agents.middleware.types import (
     AgentMiddleware,
-    AgentState,
     ContextT,
-    ExtendedModelResponse,
     ModelCallResult,
     ModelRequest,
     ModelResponse,
-    PrivateStateAttr,
 )
 from langchain_core.messages import BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langgraph.config import get_config
 from langgraph.runtime import Runtime
-from langgraph.types import Command, Overwrite
+from langgraph.types import Overwrite
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
@@ -45,6 +40,7 @@ from langchain_zepstore.middleware.recorder import (
     refused,
 )
 from langchain_zepstore.middleware.scope import Named, Scope
+from langchain_zepstore.middleware.state import SEEN, ChatHistoryState, extended, seen_in
 from langchain_zepstore.middleware.window import TokenCounter, window
 from langchain_zepstore.store_client import StoreClient, client_of
 
@@ -52,19 +48,6 @@ T = TypeVar("T")
 
 Title = Callable[[list[BaseMessage]], str | Awaitable[str | None] | None]
 """Is given the messages of a conversation, as they are stored, and returns its title."""
-
-_SEEN = "chat_history_seen"
-
-
-class ChatHistoryState(AgentState[Any]):
-    """What the middleware adds to an agent's state.
-
-    Attributes:
-        chat_history_seen: Which messages of the state were stored or loaded. A checkpointer keeps
-            it, so that in another process, too, none is stored again that somebody deleted.
-    """
-
-    chat_history_seen: NotRequired[Annotated[Seen, PrivateStateAttr]]
 
 
 class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
@@ -179,32 +162,32 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
         """Load the end of the session, in the mode ``memory``."""
-        seen = awaiting(state["messages"], _seen(state))
+        seen = awaiting(state["messages"], seen_in(state))
         if not self._loads:
-            return {_SEEN: seen}
-        return self._run(self._loading(state, seen, runtime), {_SEEN: seen})
+            return {SEEN: seen}
+        return self._run(self._loading(state, seen, runtime), {SEEN: seen})
 
     async def abefore_agent(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
         """Load the end of the session; see ``before_agent``."""
-        seen = awaiting(state["messages"], _seen(state))
+        seen = awaiting(state["messages"], seen_in(state))
         if not self._loads:
-            return {_SEEN: seen}
-        return await self._arun(self._loading(state, seen, runtime), {_SEEN: seen})
+            return {SEEN: seen}
+        return await self._arun(self._loading(state, seen, runtime), {SEEN: seen})
 
     def before_model(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
         """Store what tools have answered."""
-        plan = self._recorder.plan(state["messages"], _seen(state), is_given=False)
+        plan = self._recorder.plan(state["messages"], seen_in(state), is_given=False)
         return self._run(self._saving(state, plan, runtime))
 
     async def abefore_model(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
         """Store what tools have answered; see ``before_model``."""
-        plan = self._recorder.plan(state["messages"], _seen(state), is_given=False)
+        plan = self._recorder.plan(state["messages"], seen_in(state), is_given=False)
         return await self._arun(self._saving(state, plan, runtime))
 
     def wrap_model_call(
@@ -217,9 +200,9 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
         An answer of the model with an id that is there already gets one of its own.
         """
         state = cast("ChatHistoryState", request.state)
-        plan = self._recorder.plan(state["messages"], _seen(state))
-        update = self._run(self._saving(state, plan, request.runtime), {_SEEN: plan.unsaved()})
-        return _extended(handler(request), state, update)
+        plan = self._recorder.plan(state["messages"], seen_in(state))
+        update = self._run(self._saving(state, plan, request.runtime), {SEEN: plan.unsaved()})
+        return extended(handler(request), state, update)
 
     async def awrap_model_call(
         self,
@@ -228,26 +211,26 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
     ) -> ModelCallResult[Any]:
         """Store the input, and what has changed since; see ``wrap_model_call``."""
         state = cast("ChatHistoryState", request.state)
-        plan = self._recorder.plan(state["messages"], _seen(state))
+        plan = self._recorder.plan(state["messages"], seen_in(state))
         saving = self._saving(state, plan, request.runtime)
-        update = await self._arun(saving, {_SEEN: plan.unsaved()})
-        return _extended(await handler(request), state, update)
+        update = await self._arun(saving, {SEEN: plan.unsaved()})
+        return extended(await handler(request), state, update)
 
     def after_model(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
         """Store what is new in the state: what the model has answered."""
-        plan = self._recorder.plan(state["messages"], _seen(state))
+        plan = self._recorder.plan(state["messages"], seen_in(state))
         saving = self._saving(state, plan, runtime, plan.after)
-        return self._run(saving, {_SEEN: plan.unsaved()})
+        return self._run(saving, {SEEN: plan.unsaved()})
 
     async def aafter_model(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
         """Store what is new in the state; see ``after_model``."""
-        plan = self._recorder.plan(state["messages"], _seen(state))
+        plan = self._recorder.plan(state["messages"], seen_in(state))
         saving = self._saving(state, plan, runtime, plan.after)
-        return await self._arun(saving, {_SEEN: plan.unsaved()})
+        return await self._arun(saving, {SEEN: plan.unsaved()})
 
     def after_agent(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
@@ -282,7 +265,7 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
         self, state: ChatHistoryState, seen: Seen, runtime: Runtime[ContextT]
     ) -> Call[dict[str, Any]]:
         session_id, user_id = self._where(runtime)
-        before = _seen(state)
+        before = seen_in(state)
         fresh = [
             each
             for each in state["messages"]
@@ -299,7 +282,7 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
             messages = self._window(said, new)
             # Not what the state held: loaded, a message is as it was stored, which may be redacted.
             now = {**noted(messages), **awaiting(new, {})}
-            update: dict[str, Any] = {_SEEN: now}
+            update: dict[str, Any] = {SEEN: now}
             if messages != state["messages"]:
                 # Not by the reducer: what was said long ago would come out of a stream of messages.
                 update["messages"] = Overwrite(messages)
@@ -344,20 +327,20 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
         runtime: Runtime[ContextT],
         after: str | None = None,
     ) -> Call[dict[str, Any]] | None:
-        if plan.seen.items() <= _seen(state).items():
+        if plan.seen.items() <= seen_in(state).items():
             return None
         where = self._where(runtime)
 
         def operation(store: Store) -> Operation[dict[str, Any]]:
-            return {_SEEN: (yield from save(store, *where, plan, after))}
+            return {SEEN: (yield from save(store, *where, plan, after))}
 
         return operation
 
     def _ending(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> Call[dict[str, Any] | None] | None:
-        left_out = refused(state["messages"], _seen(state))
-        plan = self._recorder.plan(state["messages"], {**_seen(state), **left_out})
+        left_out = refused(state["messages"], seen_in(state))
+        plan = self._recorder.plan(state["messages"], {**seen_in(state), **left_out})
         saving = self._saving(state, plan, runtime)
         if self._title is None or left_out:
             return saving
@@ -371,7 +354,7 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
         return operation
 
     def _stored(self, state: ChatHistoryState) -> list[BaseMessage]:
-        seen = _seen(state)
+        seen = seen_in(state)
         stored = (
             self._recorder.stored(each)
             for each in state["messages"]
@@ -382,31 +365,6 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
     def _where(self, runtime: Runtime[ContextT]) -> tuple[str, str | None]:
         config = _config()
         return self._scope.session(runtime, config), self._scope.user(runtime, config)
-
-
-def _extended(
-    response: ModelResponse[Any], state: ChatHistoryState, update: dict[str, Any] | None
-) -> ModelCallResult[Any]:
-    """Return a response whose answers have ids of their own, with what is to be remembered.
-
-    A cached answer has the id of the first, which the session has, or had and deleted; some servers
-    give all answers the id "", or one that they gave before.
-    """
-    known = {each.id for each in state["messages"]}
-    result = [
-        each.model_copy(update={"id": f"lc_run--{uuid4()}"})
-        if not each.id
-        or each.id in known
-        or "total_cost" in (getattr(each, "usage_metadata", None) or {})
-        else each
-        for each in response.result
-    ]
-    response = replace(response, result=result)
-    return ExtendedModelResponse(response, Command(update=update)) if update else response
-
-
-def _seen(state: ChatHistoryState) -> Seen:
-    return state.get("chat_history_seen") or {}
 
 
 def _config() -> Mapping[str, Any]:

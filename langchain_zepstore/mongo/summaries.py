@@ -6,8 +6,8 @@ summary along, and the undeletion restores it.
 
 from collections.abc import Sequence
 
-from langchain_zepstore.core.arguments import SummaryInput
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.results import SummaryInput
 from langchain_zepstore.core.validation import checked_count, checked_text
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.models import Summary

@@ -13,8 +13,8 @@ from typing import Any, cast
 
 from bson import MaxKey, MinKey
 
-from langchain_zepstore.core.arguments import ErasurePage
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.results import ErasurePage
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.deletion.marks import Marking, this_session, with_id
 from langchain_zepstore.mongo.documents import (

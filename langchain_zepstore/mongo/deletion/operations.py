@@ -2,8 +2,8 @@
 
 from bson import ObjectId
 
-from langchain_zepstore.core.arguments import ErasurePage
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.results import ErasurePage
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Message, Session
 from langchain_zepstore.mongo import codecs

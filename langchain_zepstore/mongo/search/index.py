@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from langchain_zepstore.core.arguments import IndexPage
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.results import IndexPage
 from langchain_zepstore.errors import AuthError, StoreUnavailableError, ZepStoreError
 from langchain_zepstore.messages.langchain import text_of
 from langchain_zepstore.mongo.codecs import MAX_DOCUMENT_BYTES

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from langchain_zepstore.core.arguments import EmbeddingPage, IndexPage, SearchQuery
+from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.results import EmbeddingPage, IndexPage
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.langchain import text_of
 from langchain_zepstore.models import MemorySearchResult

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from langchain_zepstore.core.arguments import EmbeddingPage
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.results import EmbeddingPage
 from langchain_zepstore.mongo.codecs import MAX_DOCUMENT_BYTES
 from langchain_zepstore.mongo.documents import (
     Embedding,

@@ -12,7 +12,7 @@ from langgraph.checkpoint.mongodb import MongoDBSaver
 from pymongo import MongoClient
 
 from langchain_zepstore import CreateUserRequest, Memory, Message, Session, ZepClient
-from langchain_zepstore.core.arguments import ErasurePage
+from langchain_zepstore.core.results import ErasurePage
 from tests.support.messages import parts_of
 from tests.support.stepping import Drive, store_of
 

@@ -1,0 +1,65 @@
+"""What operations return beside models: pages of long work, and a summary's input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from langchain_zepstore.models import Message, Summary
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingPage:
+    """The outcome of making the vectors of a page of messages.
+
+    Attributes:
+        total: The number of all messages; only with the first page, else 0.
+        seen: The number of messages in the page.
+        made: The number of vectors made.
+        cursor: The cursor of the next page; ``None`` if this was the last.
+    """
+
+    total: int
+    seen: int
+    made: int
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexPage:
+    """The outcome of a step of indexing messages for searching by words.
+
+    Attributes:
+        indexed: The number of messages indexed.
+        cursor: The cursor of the next step; ``None`` if this was the last.
+    """
+
+    indexed: int
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ErasurePage:
+    """The outcome of a step of an erasure.
+
+    Attributes:
+        counts: The numbers of users, sessions and messages that it removed.
+        cursor: The cursor of the next step; ``None`` if this was the last.
+    """
+
+    counts: dict[str, int]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryInput:
+    """The input of the next summary of a session.
+
+    Attributes:
+        summary: The summary so far.
+        messages: The messages after it, oldest first.
+        state: Changes when the session is deleted or undeleted.
+    """
+
+    summary: Summary | None
+    messages: list[Message]
+    state: str
