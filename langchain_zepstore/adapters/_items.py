@@ -23,7 +23,7 @@ from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.messages.langchain import HUMAN_TYPES, to_langchain
 from langchain_zepstore.messages.nearest import Nearest, whole_text
 from langchain_zepstore.messages.parts import all_from_zep
-from langchain_zepstore.messages.shortening import shortened, texts_in
+from langchain_zepstore.messages.shortening import bulk, fitted
 from langchain_zepstore.messages.storable import check_metadata, check_storable
 from langchain_zepstore.messages.turns import opened
 from langchain_zepstore.models import Message
@@ -289,9 +289,13 @@ def _as_text(value: Any) -> str:
 
 
 def _within(most: int, item: Any) -> Any:
-    """Return an item whose texts are cut, if it is larger than so many bytes."""
-    size = sum(len(text.encode("utf-8", "replace")) for text in texts_in(item))
-    return item if size <= most else shortened(Nearest().of(item), size - most)
+    """Return an item whose values are cut, if it is larger than so many bytes."""
+    with suppress(TypeError, ValueError, RecursionError):
+        if len(json.dumps(item)) < most // 8:
+            return item
+    nearest = Nearest().of(item)
+    small = fitted(nearest, lambda value: max(bulk(value), len(_json(value))), most)
+    return item if small is nearest else small
 
 
 def _is_storable(value: dict[str, Any]) -> bool:

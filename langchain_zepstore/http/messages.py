@@ -11,7 +11,7 @@ from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.http.transport import Requests, marked_metadata, path
 from langchain_zepstore.messages import langchain as lc_messages
 from langchain_zepstore.messages.marks import JSON
-from langchain_zepstore.messages.shortening import shortened_parts
+from langchain_zepstore.messages.shortening import fitted_parts
 from langchain_zepstore.messages.wire import (
     MAX_BODY_BYTES,
     NEXT_CURSOR_HEADER,
@@ -19,6 +19,8 @@ from langchain_zepstore.messages.wire import (
     to_json,
 )
 from langchain_zepstore.models import Memory, Message
+
+_MAX_MESSAGE_BYTES = MAX_BODY_BYTES - 128 * 1024  # for what else a request says
 
 
 class Messages:
@@ -41,44 +43,38 @@ class Messages:
         """Store messages at the end of a session."""
         if not messages and not metadata and before is None:
             return {}
-        request: dict[str, Any] = {
-            "messages": [parts_fields(each) for each in messages],
-            "keep_deleted": keep_deleted or None,
-            "may_be_cut": any(each.may_be_cut for each in messages) or None,
-            "before": before,
-        }
+        request: dict[str, Any] = JSON.mark(defaults.given()) if defaults else {}
         if metadata:
             request["metadata"] = marked_metadata(metadata, "memory.metadata")
-        if defaults:
-            request |= JSON.mark(defaults.given())
-        if known_ids is not None:
-            replacing = sorted(known_ids.replacing)
-            request["known_ids"] = {"replacing": replacing, "after": known_ids.after}
-        request = {name: value for name, value in request.items() if value is not None}
-        body = to_json(request)
-        excess = len(body) - MAX_BODY_BYTES
-        if excess <= 0 or not request.get("may_be_cut"):
+        if keep_deleted:
+            request["keep_deleted"] = True
+        if before is not None:
+            request["before"] = before
+        may_be_cut = any(each.may_be_cut for each in messages)
+        if may_be_cut:
+            request["may_be_cut"] = True
+        new_ids: dict[str, str] = {}
+        pending = [messages]
+        while pending:
+            part = pending.pop()
+            request["messages"] = [parts_fields(each) for each in part]
+            if known_ids is not None:
+                replacing = sorted(known_ids.replacing)
+                request["known_ids"] = {"replacing": replacing, "after": known_ids.after}
+            body = to_json(request)
+            if len(body) > MAX_BODY_BYTES and may_be_cut:
+                if half := len(part) // 2:
+                    pending += [part[half:], part[:half]]
+                    continue
+                body = to_json({**request, "messages": [parts_fields(_fitted(part[0]))]})
             # Every message has an id: to send them twice stores them once.
             where = path("sessions", session_id, "memory")
             answer = yield from self._requests.send("POST", where, body=body, repeatable=True)
-            return answer.new_ids if known_ids else {}
-        half = len(messages) // 2
-        parts = [messages[:half], messages[half:]]
-        if not half:
-            parts = [[shortened_parts(messages[0], excess)]]
-        new_ids: dict[str, str] = {}
-        for part in parts:
-            new_ids |= yield from self.add(
-                session_id,
-                part,
-                defaults,
-                metadata=metadata,
-                keep_deleted=keep_deleted,
-                known_ids=known_ids,
-                before=before,
-            )
-            before = None  # the others follow it
-            known_ids = _behind(known_ids, part, new_ids)
+            request.pop("before", None)  # the other parts follow the first one
+            if known_ids and part:
+                new_ids |= answer.new_ids
+                last = part[-1].uuid
+                known_ids = KnownIds(known_ids.replacing, new_ids.get(last, last))
         return new_ids
 
     def read(
@@ -192,9 +188,6 @@ class Messages:
         return answer.count("total_count")
 
 
-def _behind(
-    known_ids: KnownIds | None, part: Sequence[MessageParts], new_ids: dict[str, str]
-) -> KnownIds | None:
-    """Return how known ids are treated behind a part of a call."""
-    last = part[-1].uuid
-    return known_ids and KnownIds(known_ids.replacing, new_ids.get(last, last))
+def _fitted(parts: MessageParts) -> MessageParts:
+    # By itself, so that a repeated call cuts it at the same character.
+    return fitted_parts(parts, lambda each: len(to_json(parts_fields(each))), _MAX_MESSAGE_BYTES)

@@ -5,7 +5,7 @@ for that, nor a turn be lost.
 """
 
 import logging
-from collections import Counter
+from collections import Counter, UserString, deque
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
@@ -14,22 +14,27 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
+from itertools import islice
 from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
-from langchain_zepstore.messages.storable import MAX_LEVELS, in_milliseconds
+from langchain_zepstore.messages.storable import MAX_ITEMS, MAX_LEVELS, in_milliseconds
 
+_OTHER = object()  # in the place of a plain value
+_WITH_TEXT = (date, time, timedelta, Decimal, Fraction, PurePath, UserString, UUID)
+_HELD = (dict, list, tuple, set, frozenset, deque)
+_MAX_COMPUTED = 100_000  # items of what makes them as they are asked for, as a range does
 _MAX_SHOWN = 1000  # characters of what has no better form than its repr
-_WITH_TEXT = (date, time, timedelta, Decimal, Fraction, PurePath, UUID)
-_MAX_NAMED = 5  # kinds of values that a warning names
+_MAX_NAME = 100  # characters of a class's name
+_MAX_NAMED = 5  # reasons and paths that a warning names
 
 
 class Nearest:
     """Replaces what a store cannot hold, and remembers that it did.
 
     Attributes:
-        path: Where the values stand that are replaced next.
+        path: The path of the values that are replaced next.
     """
 
     def __init__(self) -> None:
@@ -37,11 +42,12 @@ class Nearest:
         self._noted: dict[str, None] = {}
         self._paths: dict[str, None] = {}
         self._open: set[int] = set()
+        self._items_left = MAX_ITEMS
 
     def note(self, path: str, reason: str) -> None:
         """Remember that something was replaced."""
         self._paths[path] = None
-        self._noted[reason] = None
+        self._noted[whole_text(reason)] = None
 
     def log(self, logger: logging.Logger) -> None:
         """Log one warning, if anything was replaced."""
@@ -55,51 +61,61 @@ class Nearest:
             )
 
     def of(self, value: Any, levels: int = MAX_LEVELS) -> Any:
-        """Return the value, or the nearest one that a store can hold.
+        """Return the value, or the nearest one that a store can hold, in plain types.
 
         Half characters are replaced without a note; half characters that make a whole one are put
-        together. What contains itself, or nests too deeply, ends in a text.
+        together. What contains itself, nests too deeply or has too many items ends in a text.
         """
-        match value:
-            case str():
-                return whole_text(value)
-            case datetime():
-                return self._of_moment(value)
-            case list() | dict():
-                return self._of_container(value, levels)
-            case None | int() | float() | bytes() | bytearray() | memoryview():
-                return bytes(value) if isinstance(value, bytearray | memoryview) else value
-        self.note(self.path, type(value).__name__)
         try:
+            plain = _plain(value)
+            if plain is not _OTHER:
+                return plain
+            if isinstance(value, datetime):
+                return self._of_moment(value)
+            if isinstance(value, list | dict):
+                return self._of_container(value, levels)
+            self.note(self.path, _class_name(value))
             return self._of_object(value, levels)
         except Exception:  # noqa: BLE001 - it may be any object, and its methods may do anything
+            self.note(self.path, _class_name(value))
             return shown(value)
 
     def _of_moment(self, value: datetime) -> Any:
-        if value.tzinfo is None or value.microsecond % 1000:
-            self.note(self.path, type(value).__name__)
+        moment = datetime(
+            *(value.year, value.month, value.day, value.hour, value.minute, value.second),
+            microsecond=value.microsecond,
+            tzinfo=value.tzinfo,
+            fold=value.fold,
+        )
+        if moment.tzinfo is None or moment.microsecond % 1000:
+            self.note(self.path, "datetime")
         try:
-            return in_milliseconds(value)
+            return in_milliseconds(moment)
         except (OverflowError, ValueError):
-            self.note(self.path, type(value).__name__)
-            return value.isoformat()
+            self.note(self.path, "datetime")
+            return moment.isoformat()
 
     def _of_container(self, value: Any, levels: int) -> Any:
         if not levels or id(value) in self._open:
             self.note(self.path, "what contains itself or nests too deeply")
             return shown(value)
+        items = _items(value)
+        self._items_left -= len(items)
+        if self._items_left < 0:
+            self.note(self.path, f"what has more than {MAX_ITEMS:,} items")
+            return shown(value)
         self._open.add(id(value))
         try:
             if isinstance(value, Mapping):
-                return self._of_mapping(value, levels - 1)
-            return [self.of(item, levels - 1) for item in value]
+                return self._of_mapping(items, levels - 1)
+            return [self.of(item, levels - 1) for item in items]
         finally:
             self._open.discard(id(value))
 
-    def _of_mapping(self, value: Mapping[Any, Any], levels: int) -> dict[str, Any]:
+    def _of_mapping(self, items: list[tuple[Any, Any]], levels: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
         seen: Counter[str] = Counter()
-        for key, item in value.items():
+        for key, item in items:
             name = whole_text(key) if isinstance(key, str) else self._key(key)
             seen[name] += 1
             while name in result:
@@ -108,23 +124,20 @@ class Nearest:
         return result
 
     def _key(self, key: Any) -> str:
-        self.note(self.path, f"a key of type {type(key).__name__}")
+        self.note(self.path, f"a key of type {_class_name(key)}")
         form = self.of(key)
         return form if isinstance(form, str) else shown(form)
 
     def _of_object(self, value: Any, levels: int) -> Any:
-        match value:
-            case Mapping() | Sequence():
-                return self._of_container(value, levels)
-            case AbstractSet():
-                return self._of_container(_ordered(value), levels)
-        inner = _plainer(value)
+        if isinstance(value, Mapping | Sequence | AbstractSet) and not isinstance(value, _WITH_TEXT):
+            return self._of_container(value, levels)
+        plainer = _plainer(value)
         # A level for the object itself, which may lead back to itself.
-        if inner is None or not levels or id(value) in self._open:
+        if plainer is None or not levels or id(value) in self._open:
             return shown(value)
         self._open.add(id(value))
         try:
-            return self.of(inner(), levels - 1)
+            return self.of(plainer(), levels - 1)
         finally:
             self._open.discard(id(value))
 
@@ -146,8 +159,48 @@ def shown(value: Any) -> str:
     try:
         text = whole_text(repr(value))
     except Exception:  # noqa: BLE001 - a class's repr may do anything
-        text = f"<{type(value).__qualname__}>"
+        text = f"<{_class_name(value)}>"
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"
+
+
+def _plain(value: Any) -> Any:
+    """Return a scalar in a plain type, without calling a method that a subclass may have."""
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return whole_text(value)
+        case int():
+            return int.__index__(value)
+        case float():
+            return float.__float__(value)
+        case bytes() | bytearray() | memoryview():
+            return b"".join((value,))
+    return _OTHER
+
+
+def _items(value: Any) -> list[Any]:
+    """Return the items of a list, a set or the like, or the pairs of a map."""
+    if not isinstance(value, _HELD) and len(value) > _MAX_COMPUTED:
+        raise OverflowError("too many to be made only to be stored")
+    try:
+        if isinstance(value, AbstractSet):
+            return _ordered(value)
+        items = value.items() if isinstance(value, Mapping) else value
+        return list(islice(items, len(value)))
+    except Exception:  # a subclass's methods may do anything
+        if isinstance(value, dict):
+            return list(dict.items(value))
+        if isinstance(value, list):
+            return list(list.__iter__(value))
+        raise
+
+
+def _ordered(value: AbstractSet[Any]) -> list[Any]:
+    items = list(islice(value, len(value)))
+    with suppress(Exception):
+        return sorted(items)
+    return items
 
 
 def _plainer(value: Any) -> Callable[[], Any] | None:
@@ -163,7 +216,7 @@ def _plainer(value: Any) -> Callable[[], Any] | None:
     if callable(getattr(value, "model_dump", None)):
         return lambda: _dumped(value)
     to_list = getattr(value, "tolist", None)  # of numpy's scalars and arrays
-    return to_list if callable(to_list) else None
+    return to_list if callable(to_list) and getattr(value, "size", 0) <= MAX_ITEMS else None
 
 
 def _dumped(value: Any) -> Any:
@@ -172,8 +225,8 @@ def _dumped(value: Any) -> Any:
     return dict(vars(value))
 
 
-def _ordered(value: AbstractSet[Any]) -> list[Any]:
+def _class_name(value: Any) -> str:
     try:
-        return sorted(value)
-    except TypeError:
-        return list(value)
+        return str(type(value).__qualname__)[:_MAX_NAME]
+    except Exception:  # noqa: BLE001 - its class may have a class of its own
+        return "object"

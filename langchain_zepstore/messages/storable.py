@@ -13,6 +13,9 @@ from langchain_zepstore.errors import BadRequestError
 MAX_LEVELS = 100
 """How deeply maps and lists of a message may nest."""
 
+MAX_ITEMS = 5_000_000
+"""How many items the maps and lists of a value may have: more than a document of MongoDB holds."""
+
 MAX_METADATA_MAPS = 16
 MAX_METADATA_LEVELS = 80
 """How deeply metadata may nest with its lists: merging needs some of MongoDB's 200 levels."""
@@ -60,7 +63,7 @@ def check_storable(
     if type(value) is str and value.isascii():
         return 0
     try:
-        return _check(value, levels, with_marks)
+        return _Walk(with_marks).check(value, levels)
     except _UnstorableError as error:
         where = path + "".join(reversed(error.path))
         reason = error.reason.replace("{levels}", str(levels))
@@ -99,64 +102,71 @@ def in_milliseconds(moment: datetime) -> datetime:
     return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
 
 
-def _check(value: Any, left: int, with_marks: bool) -> int:
-    if isinstance(value, dict):
-        return _check_map(value, left, with_marks)
-    if isinstance(value, list):
-        return _check_list(value, left, with_marks)
-    return _check_number(value, with_marks) if isinstance(value, int) else _check_scalar(value)
+class _Walk:
+    def __init__(self, with_marks: bool) -> None:
+        self._with_marks = with_marks
+        self._items_left = MAX_ITEMS
 
+    def check(self, value: Any, left: int) -> int:
+        if isinstance(value, dict):
+            return self._check_map(value, left)
+        if isinstance(value, list):
+            return self._check_list(value, left)
+        return self._check_number(value) if isinstance(value, int) else _check_scalar(value)
 
-def _check_map(value: dict[Any, Any], left: int, with_marks: bool) -> int:
-    if not left:
-        raise _UnstorableError(_TOO_DEEP)
-    needs = 0 if type(value) is dict else NEEDS_TYPES
-    for key, item in value.items():
-        try:
-            if not (type(key) is str and key.isascii() and key.isprintable()):
-                needs |= _check_key(key, with_marks)
-            if key[:1] == "$":
-                needs |= NEEDS_ESCAPES
-            if item is not None and not (type(item) is str and item.isascii()):
-                needs |= _check(item, left - 1, with_marks)
-        except _UnstorableError as error:
-            error.path.append(f"[{key!r}]")
-            raise
-    return needs
+    def _enter(self, value: dict[Any, Any] | list[Any], left: int) -> None:
+        if not left:
+            raise _UnstorableError(_TOO_DEEP)
+        # A value that stands in many places is stored as often.
+        self._items_left -= len(value)
+        if self._items_left < 0:
+            raise _UnstorableError(f"more than {MAX_ITEMS:,} items")
 
-
-def _check_list(value: list[Any], left: int, with_marks: bool) -> int:
-    if not left:
-        raise _UnstorableError(_TOO_DEEP)
-    needs = 0 if type(value) is list else NEEDS_TYPES
-    for index, item in enumerate(value):
-        try:
-            if item is not None and not (type(item) is str and item.isascii()):
-                needs |= _check(item, left - 1, with_marks)
-        except _UnstorableError as error:
-            error.path.append(f"[{index}]")
-            raise
-    return needs
-
-
-def _check_key(key: Any, with_marks: bool) -> int:
-    if not isinstance(key, str):
-        raise _UnstorableError(f"a key must be a str, not {type(key).__name__}")
-    _check_text(key)
-    needs = 0 if type(key) is str else NEEDS_TYPES
-    if "\0" not in key:
+    def _check_map(self, value: dict[Any, Any], left: int) -> int:
+        self._enter(value, left)
+        needs = 0 if type(value) is dict else NEEDS_TYPES
+        for key, item in value.items():
+            try:
+                if not (type(key) is str and key.isascii() and key.isprintable()):
+                    needs |= self._check_key(key)
+                if key[:1] == "$":
+                    needs |= NEEDS_ESCAPES
+                if item is not None and not (type(item) is str and item.isascii()):
+                    needs |= self.check(item, left - 1)
+            except _UnstorableError as error:
+                error.path.append(f"[{key!r}]")
+                raise
         return needs
-    if not with_marks:
-        raise _UnstorableError("a key cannot hold a NUL character")
-    return needs | NEEDS_MARKS
 
+    def _check_list(self, value: list[Any], left: int) -> int:
+        self._enter(value, left)
+        needs = 0 if type(value) is list else NEEDS_TYPES
+        for index, item in enumerate(value):
+            try:
+                if item is not None and not (type(item) is str and item.isascii()):
+                    needs |= self.check(item, left - 1)
+            except _UnstorableError as error:
+                error.path.append(f"[{index}]")
+                raise
+        return needs
 
-def _check_number(value: int, with_marks: bool) -> int:
-    if _MIN_INT <= value <= _MAX_INT:
-        return 0 if type(value) in (int, bool) else NEEDS_TYPES
-    if not with_marks:
-        raise _UnstorableError("an int beyond 64 bits cannot be stored; use a str")
-    return NEEDS_MARKS
+    def _check_key(self, key: Any) -> int:
+        if not isinstance(key, str):
+            raise _UnstorableError(f"a key must be a str, not {type(key).__name__}")
+        _check_text(key)
+        needs = 0 if type(key) is str else NEEDS_TYPES
+        if "\0" not in key:
+            return needs
+        if not self._with_marks:
+            raise _UnstorableError("a key cannot hold a NUL character")
+        return needs | NEEDS_MARKS
+
+    def _check_number(self, value: int) -> int:
+        if _MIN_INT <= value <= _MAX_INT:
+            return 0 if type(value) in (int, bool) else NEEDS_TYPES
+        if not self._with_marks:
+            raise _UnstorableError("an int beyond 64 bits cannot be stored; use a str")
+        return NEEDS_MARKS if type(value) is int else NEEDS_MARKS | NEEDS_TYPES
 
 
 def _check_scalar(value: Any) -> int:

@@ -16,7 +16,7 @@ from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.message_parts import MessageParts
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages import langchain as lc_messages
-from langchain_zepstore.messages.shortening import shortened_parts
+from langchain_zepstore.messages.shortening import fitted_parts
 from langchain_zepstore.models import Message, Session, Summary, User
 from langchain_zepstore.mongo.documents import (
     MessageDocument,
@@ -37,7 +37,8 @@ from langchain_zepstore.mongo.encoding import (
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 """The largest document that MongoDB stores."""
 
-_HEADROOM = 8 * 1024  # for the fields that a body lacks; two of them hold an id of 1 kB
+# Without the fields that a body lacks: two of them hold an id of 1 kB.
+_MAX_BODY_BYTES = MAX_DOCUMENT_BYTES - 8 * 1024
 
 # A short plain message needs no measuring: the size of this bound is enough.
 _PLAIN_FIELDS = {"uuid", "role", "content", "token_count"}
@@ -65,15 +66,15 @@ def _with_size(parts: MessageParts) -> tuple[Stage, int]:
         if characters < _MAX_PLAIN_CHARACTERS:
             return body, _PLAIN_BYTES + _MAX_UTF8_BYTES * characters
     size = len(bson.encode(body))
-    excess = size - MAX_DOCUMENT_BYTES + _HEADROOM
-    if excess <= 0:
+    if size <= _MAX_BODY_BYTES:
         return body, size
     if not parts.may_be_cut:
         raise BadRequestError(
             f"{parts.path} (uuid {parts.uuid!r}) has {size:,} bytes; "
             f"a document of MongoDB holds at most {MAX_DOCUMENT_BYTES:,}"
         )
-    return _with_size(shortened_parts(parts, excess))
+    body = _body(fitted_parts(parts, lambda each: len(bson.encode(_body(each))), _MAX_BODY_BYTES))
+    return body, len(bson.encode(body))
 
 
 def _body(parts: MessageParts) -> Stage:
