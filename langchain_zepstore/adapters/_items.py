@@ -19,12 +19,13 @@ from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import GivenId, given_id
-from langchain_zepstore.errors import BadRequestError, NotFoundError
-from langchain_zepstore.messages.langchain import HUMAN_TYPES, to_langchain
-from langchain_zepstore.messages.nearest import Nearest, whole_text
+from langchain_zepstore.errors import APIError, NotFoundError
+from langchain_zepstore.messages.langchain import HUMAN_TYPES, build, to_langchain
+from langchain_zepstore.messages.marks import JSON
+from langchain_zepstore.messages.nearest import Nearest, shown, whole_text
 from langchain_zepstore.messages.parts import all_from_zep
 from langchain_zepstore.messages.shortening import bulk, fitted
-from langchain_zepstore.messages.storable import check_metadata, check_storable
+from langchain_zepstore.messages.storable import check_metadata
 from langchain_zepstore.messages.turns import opened
 from langchain_zepstore.models import Message
 from langchain_zepstore.store_client import StoreClient, client_of
@@ -70,12 +71,17 @@ class RawSession:
         self.user_id = None if user_id is None else given_id(user_id, "user_id")
         self._defaults = SessionDefaults(self.user_id, session_metadata)
 
-    def adding(self, messages: Iterable[Message]) -> Call[Any]:
+    def adding(self, messages: Iterable[Message], nearest: Nearest) -> Call[Any]:
         """Store messages at the end of the session, in one insert.
 
         One whose id the session has already replaces that one in its place.
+
+        Args:
+            messages: The messages.
+            nearest: What they were packed with; what it has replaced is logged.
         """
         parts = all_from_zep(list(messages), may_be_cut=True)
+        nearest.log(_logger)
         return lambda store: store.messages.add(self.session_id, parts, self._defaults)
 
     def reading(
@@ -140,6 +146,7 @@ def packed(
     role: str,
     texts: Iterable[Path] = (),
     *,
+    nearest: Nearest,
     otherwise: str = "",
     uuid: str | None = None,
     langchain: dict[str, Any] | None = None,
@@ -154,13 +161,14 @@ def packed(
         role: ``user``, ``assistant``, ``system`` or ``tool``.
         texts: Where in the item its texts stand: they become the content, a line each, and are
             stored there only. Where something else than a text stands, it is passed over.
+        nearest: Replaces what has no JSON form, and remembers that.
         otherwise: The content, if there is none of these texts.
         uuid: The message's id; the store gives it a new one if there is none.
-        langchain: What LangChain's message of it holds besides, as in ``Message.langchain``; left
-            out when it cannot be stored. See ``calling`` and ``answering``.
-
+        langchain: What LangChain's message of it holds besides, as in ``Message.langchain``. See
+            ``calling`` and ``answering``.
     """
-    item = _within(_JSON_BYTES, item)
+    nearest.path = f"an item of {key}"
+    item = _within(_JSON_BYTES, item, nearest)
     found = [(list(path), value) for path in texts if isinstance(value := _at(item, path), str)]
     content = _BETWEEN.join(text for _, text in found) if found else otherwise
     whole = whole_text(content)
@@ -173,8 +181,8 @@ def packed(
         role=role,
         content=content,
         uuid=uuid,
-        metadata={key: _storable(kept)},
-        langchain=langchain if langchain and _is_storable(langchain) else None,
+        metadata={key: _storable(kept, nearest)},
+        langchain=langchain and _readable(langchain, nearest),
     )
 
 
@@ -198,6 +206,8 @@ def unpacked(message: Message, key: str) -> Any:
 def _filled(kept: dict[str, Any], content: str) -> Any:
     if "json" in kept:
         kept = json.loads(kept["json"])
+    elif "marked" in kept:
+        kept = JSON.unmark(json.loads(kept["marked"]))
     item, start = kept["item"], 0
     for path, size in kept["texts"]:
         item = _with(item, path, content[start : start + size])
@@ -224,7 +234,7 @@ def calling(calls: Iterable[tuple[str, str, Any]]) -> dict[str, Any]:
         if isinstance(args, dict):
             good.append({**call, "args": args, "type": "tool_call"})
         else:
-            text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+            text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=shown)
             bad.append({**call, "args": text, "error": None, "type": "invalid_tool_call"})
     several = {"tool_calls": good, "invalid_tool_calls": bad}
     return {"type": "ai", "data": {name: value for name, value in several.items() if value}}
@@ -246,6 +256,19 @@ def answering(call_id: str, name: str | None = None, *, failed: bool = False) ->
     return {"type": "tool", "data": data}
 
 
+def json_form(value: Any, nearest: Nearest) -> Any:
+    """Return the nearest form that a value has in plain JSON."""
+    plain = nearest.of(value)
+    try:
+        return json.loads(json.dumps(plain, default=_as_text))
+    except ValueError:  # an int of thousands of digits
+        return JSON.mark(plain)
+
+
+def _as_text(value: Any) -> str:
+    return b64encode(value).decode() if isinstance(value, bytes) else str(value)
+
+
 def _at(value: Any, path: Path) -> Any:
     try:
         for step in path:
@@ -264,43 +287,39 @@ def _with(value: Any, path: Path, text: str) -> Any:
     return copy
 
 
-def _storable(kept: dict[str, Any]) -> dict[str, Any]:
+def _storable(kept: dict[str, Any], nearest: Nearest) -> dict[str, Any]:
     """Return it as it is, to be read and queried in the database, or else as a text of JSON."""
-    try:
+    if _is_storable(kept):
+        return kept
+    with suppress(Exception):  # an item's methods may do anything
+        return {"json": json.dumps(kept)}
+    kept = nearest.of(kept)
+    return kept if _is_storable(kept) else {"marked": json.dumps(JSON.mark(kept))}
+
+
+def _is_storable(kept: dict[str, Any]) -> bool:
+    with suppress(Exception):
         check_metadata({"": kept}, "item")
-    except BadRequestError:
-        return {"json": _json(kept)}
-    return kept
+        return True
+    return False
 
 
-def _json(kept: dict[str, Any]) -> str:
-    try:
-        return json.dumps(kept)
-    except (TypeError, ValueError, RecursionError):
-        nearest = Nearest()
-        nearest.path = "an item"
-        text = json.dumps(nearest.of(kept), default=_as_text)
-        nearest.log(_logger)
-        return text
-
-
-def _as_text(value: Any) -> str:
-    return b64encode(value).decode() if isinstance(value, bytes) else str(value)
-
-
-def _within(most: int, item: Any) -> Any:
+def _within(most: int, item: Any, nearest: Nearest) -> Any:
     """Return an item whose values are cut, if it is larger than so many bytes."""
-    with suppress(TypeError, ValueError, RecursionError):
+    with suppress(Exception):
         if len(json.dumps(item)) < most // 8:
             return item
-    nearest = Nearest().of(item)
-    small = fitted(nearest, lambda value: max(bulk(value), len(_json(value))), most)
-    return item if small is nearest else small
+    plain = Nearest().of(item)
+    size = bulk(plain)
+    if size < most // 8:
+        return item
+    return fitted(nearest.of(item), bulk, most) if size > most else nearest.of(item)
 
 
-def _is_storable(value: dict[str, Any]) -> bool:
+def _readable(langchain: dict[str, Any], nearest: Nearest) -> dict[str, Any] | None:
+    type_, data = langchain["type"], nearest.of(langchain["data"])
     try:
-        check_storable(value, "langchain", with_marks=True)
-    except BadRequestError:
-        return False
-    return True
+        build("", "", None, type_, data)
+    except APIError:
+        return None
+    return {"type": type_, "data": data}

@@ -30,6 +30,7 @@ from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import GivenId
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.langchain import to_langchain
+from langchain_zepstore.messages.nearest import Nearest
 from langchain_zepstore.models import Message
 from langchain_zepstore.store_client import StoreClient
 
@@ -142,12 +143,14 @@ class ZepHistoryProvider(HistoryProvider):
 
 
 def _saving(session: RawSession, messages: list[AgentMessage]) -> Call[None]:
-    most = len(_parts(messages)) + 1  # one more tells whether there are more
+    most = len(_parts(messages, Nearest())) + 1  # one more tells whether there are more
 
     def operation(store: Store) -> Operation[None]:
         stored = _joined((yield from session.reading(most)(store)))
         if new := messages[_repeated(stored, messages) :]:
-            yield from session.adding(_parts(new, _names(stored)))(store)
+            nearest = Nearest()
+            parts = _parts(new, nearest, _names(stored))
+            yield from session.adding(parts, nearest)(store)
 
     return operation
 
@@ -191,7 +194,9 @@ def _identity(message: AgentMessage) -> tuple[str, str]:
     return message.role, json.dumps(contents, sort_keys=True, default=str)
 
 
-def _parts(messages: Iterable[AgentMessage], names: dict[str, str] | None = None) -> list[Message]:
+def _parts(
+    messages: Iterable[AgentMessage], nearest: Nearest, names: dict[str, str] | None = None
+) -> list[Message]:
     """Turn messages into such that hold one tool's result each, as LangChain's do."""
     parts, called = [], dict(names or {})
     for index, message in enumerate(messages):
@@ -204,7 +209,7 @@ def _parts(messages: Iterable[AgentMessage], names: dict[str, str] | None = None
         pieces = list(_pieces(item))
         group = uuid4().hex if len(pieces) > 1 else None
         for piece in pieces:
-            part = _part({**item, "contents": piece}, called)
+            part = _part({**item, "contents": piece}, called, nearest)
             if group and part.metadata:
                 part.metadata[_KEY]["group"] = group
             parts.append(part)
@@ -233,7 +238,7 @@ def _pieces(item: dict[str, Any]) -> Iterator[list[Any]]:
     yield piece
 
 
-def _part(item: dict[str, Any], names: dict[str, str]) -> Message:
+def _part(item: dict[str, Any], names: dict[str, str], nearest: Nearest) -> Message:
     role = "system" if item["role"] == "developer" else item["role"]
     calls, paths, langchain = [], [], None
     item["contents"] = contents = list(item["contents"])
@@ -253,7 +258,7 @@ def _part(item: dict[str, Any], names: dict[str, str]) -> Message:
             langchain = answering(content["call_id"], name, failed=bool(content.get("exception")))
     if role == "assistant" and calls:
         langchain = calling(calls)
-    return packed(_KEY, item, role, paths, langchain=langchain)
+    return packed(_KEY, item, role, paths, nearest=nearest, langchain=langchain)
 
 
 def _items(result: str) -> list[dict[str, Any]]:

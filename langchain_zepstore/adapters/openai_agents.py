@@ -19,6 +19,7 @@ from langchain_zepstore.adapters._items import RawSession, answering, calling, p
 from langchain_zepstore.core.validation import GivenId
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.langchain import text_of, to_langchain
+from langchain_zepstore.messages.nearest import Nearest
 from langchain_zepstore.models import Message
 from langchain_zepstore.store_client import StoreClient
 
@@ -113,7 +114,9 @@ class ZepSession:
             BadRequestError: One of them is no JSON, or too large; none is stored.
             StoreUnavailableError: The database cannot be reached.
         """
-        await self._client.arun(self._raw.adding(_message(item) for item in items))
+        nearest = Nearest()
+        messages = [_message(item, nearest) for item in items]
+        await self._client.arun(self._raw.adding(messages, nearest))
 
     async def pop_item(self) -> TResponseInputItem | None:
         """Remove the last item and return it; ``None`` if there is none.
@@ -141,7 +144,7 @@ class ZepSession:
         await self._client.arun(self._raw.clearing())
 
 
-def _message(item: Any) -> Message:
+def _message(item: Any, nearest: Nearest) -> Message:
     if not isinstance(item, dict):
         raise BadRequestError(f"an item must be a dict, not {type(item).__name__}")
     kind, call_id = item.get("type"), item.get("call_id")
@@ -151,7 +154,7 @@ def _message(item: Any) -> Message:
         name = str(item.get("name", kind))
         langchain = answering(call_id) if is_output else calling([(call_id, name, _input(item))])
     role = "tool" if is_output else _ROLES.get(str(item.get("role")), "assistant")
-    return packed(_KEY, item, role, _texts(item, is_output), langchain=langchain)
+    return packed(_KEY, item, role, _texts(item, is_output), nearest=nearest, langchain=langchain)
 
 
 def _texts(item: dict[str, Any], is_output: bool) -> list[tuple[str | int, ...]]:

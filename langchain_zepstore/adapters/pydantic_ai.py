@@ -7,13 +7,19 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any
 
 from langchain_core.messages import AIMessage, RemoveMessage, ToolMessage
 
 try:
-    from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
+    from pydantic_ai.messages import (
+        ModelMessage,
+        ModelMessagesTypeAdapter,
+        ModelRequest,
+        ModelResponse,
+    )
 except ImportError as missing:
     raise ImportError(
         'ZepMessageHistory needs an extra: pip install "langchain-zepstore[pydantic-ai]"'
@@ -23,12 +29,14 @@ from langchain_zepstore.adapters._items import (
     RawSession,
     answering,
     calling,
+    json_form,
     packed,
     unpacked,
     windowed,
 )
 from langchain_zepstore.core.store import Call
 from langchain_zepstore.core.validation import GivenId, checked_count
+from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.langchain import HUMAN_TYPES, text_of, to_langchain
 from langchain_zepstore.messages.nearest import Nearest, shown
 from langchain_zepstore.models import Message
@@ -134,10 +142,10 @@ class ZepMessageHistory:
         await self._client.arun(self._raw.clearing())
 
     def _adding(self, messages: Sequence[ModelMessage]) -> Call[None]:
-        dumped = ModelMessagesTypeAdapter.dump_python(
-            list(messages), mode="json", fallback=Nearest().of, warnings=False
-        )
-        return self._raw.adding(_packed(map(_readable, dumped)))
+        nearest = Nearest()
+        nearest.path = "messages"
+        dumped = (_readable(_dumped(message, nearest), nearest) for message in messages)
+        return self._raw.adding(_packed(dumped, nearest), nearest)
 
     def _decoded(self, stored: list[Message]) -> list[ModelMessage]:
         is_reaching_back = self._lastn is not None and len(stored) > self._lastn
@@ -151,6 +159,18 @@ class ZepMessageHistory:
             return _validated(several)
         except ValueError:  # of another version, or stored by one that did not check
             return _validated([each for each in map(_readable, several) if _is_valid(each)])
+
+
+def _dumped(message: ModelMessage, nearest: Nearest) -> dict[str, Any]:
+    if not isinstance(message, ModelRequest | ModelResponse):
+        raise BadRequestError(f"a message is a {type(message).__name__}, not Pydantic AI's")
+    with suppress(Exception):  # it may hold any object
+        [dumped] = ModelMessagesTypeAdapter.dump_python(
+            [message], mode="json", fallback=nearest.of, warnings=False
+        )
+        json.dumps(dumped)
+        return dict(dumped)
+    return dict(json_form(message, nearest))
 
 
 def _validated(several: list[dict[str, Any]]) -> list[ModelMessage]:
@@ -167,11 +187,13 @@ def _is_valid(message: dict[str, Any]) -> bool:
     return True
 
 
-def _readable(message: dict[str, Any]) -> dict[str, Any]:
+def _readable(message: dict[str, Any], nearest: Nearest | None = None) -> dict[str, Any]:
     """Return a message in which parts that could not be read back are text."""
     if _is_valid(message):
         return message
-    message = Nearest().of(message)
+    if nearest:
+        nearest.note("messages", "a part that could not be read back")
+    message = (nearest or Nearest()).of(message)
     parts = []
     for part in message["parts"]:
         content = part.get("content")
@@ -183,25 +205,25 @@ def _readable(message: dict[str, Any]) -> dict[str, Any]:
     return {**message, "parts": parts}
 
 
-def _packed(dumped: Iterable[dict[str, Any]]) -> Iterator[Message]:
+def _packed(dumped: Iterable[dict[str, Any]], nearest: Nearest) -> Iterator[Message]:
     seen: Counter[str] = Counter()
     for message in dumped:
         digest = sha256(json.dumps(message, sort_keys=True).encode()).hexdigest()[:32]
         uuid = f"{digest}-{seen[digest]}"
         seen[digest] += 1
         if message["kind"] == "response":
-            yield _response(message, uuid)
+            yield _response(message, uuid, nearest)
             continue
         request = {**message, "parts": []}
         parts = message["parts"]
         if not parts:
-            yield packed(_KEY, {"request": request}, "system", uuid=uuid)
+            yield packed(_KEY, {"request": request}, "system", nearest=nearest, uuid=uuid)
         for index, part in enumerate(parts):
             first = {"request": request} if index == 0 else {}
-            yield _part({**first, "part": part}, f"{uuid}-{index}")
+            yield _part({**first, "part": part}, f"{uuid}-{index}", nearest)
 
 
-def _response(message: dict[str, Any], uuid: str) -> Message:
+def _response(message: dict[str, Any], uuid: str, nearest: Nearest) -> Message:
     parts = list(enumerate(message["parts"]))
     # What it thought is not what it said: a search would take it for that.
     texts = [
@@ -215,10 +237,18 @@ def _response(message: dict[str, Any], uuid: str) -> Message:
         if part["part_kind"] == "tool-call"
     ]
     langchain = calling(calls) if calls else None
-    return packed(_KEY, {"response": message}, "assistant", texts, uuid=uuid, langchain=langchain)
+    return packed(
+        _KEY,
+        {"response": message},
+        "assistant",
+        texts,
+        nearest=nearest,
+        uuid=uuid,
+        langchain=langchain,
+    )
 
 
-def _part(item: dict[str, Any], uuid: str) -> Message:
+def _part(item: dict[str, Any], uuid: str, nearest: Nearest) -> Message:
     part = item["part"]
     content = part.get("content")
     several = range(len(content)) if isinstance(content, list) else ()
@@ -229,11 +259,20 @@ def _part(item: dict[str, Any], uuid: str) -> Message:
     call_id, name = part.get("tool_call_id"), part.get("tool_name")
     if not (call_id and name):
         role = "user" if part["part_kind"] in _OF_USER else "system"
-        return packed(_KEY, item, role, texts, uuid=uuid)
+        return packed(_KEY, item, role, texts, nearest=nearest, uuid=uuid)
     succeeded = part["part_kind"] == "tool-return" and part.get("outcome", "success") == "success"
     langchain = answering(call_id, name, failed=not succeeded)
     answer = json.dumps(_without_files(content), ensure_ascii=False)
-    return packed(_KEY, item, "tool", texts, otherwise=answer, uuid=uuid, langchain=langchain)
+    return packed(
+        _KEY,
+        item,
+        "tool",
+        texts,
+        nearest=nearest,
+        otherwise=answer,
+        uuid=uuid,
+        langchain=langchain,
+    )
 
 
 def _without_files(content: Any) -> Any:

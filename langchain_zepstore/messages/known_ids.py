@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from langchain_core.messages import BaseMessage
-
-from langchain_zepstore.messages.langchain import take_apart
+from langchain_zepstore.messages.marks import JSON
 
 _COMPARED = ("tool_calls", "invalid_tool_calls", "tool_call_id", "status", "name")
 _logger = logging.getLogger(__name__)
@@ -23,13 +21,11 @@ def words_of(role: str, content: Any, data: Mapping[str, Any]) -> str:
         data: The other fields of LangChain's message.
     """
     said = {name: data[name] for name in _COMPARED if data.get(name)}
-    return json.dumps([role, content, said], default=str, sort_keys=True)
-
-
-def words_of_langchain(message: BaseMessage) -> str:
-    """Return what a message of LangChain's says; see ``words_of``."""
-    parts = take_apart(message, "message")
-    return words_of(parts.role, parts.content, parts.data)
+    words = [role, content, said]
+    try:
+        return json.dumps(words, default=str, sort_keys=True)
+    except ValueError:  # an int of thousands of digits
+        return json.dumps(JSON.mark(words), sort_keys=True)
 
 
 def renamed(uuid: str, words: str, previous: str | None) -> str:

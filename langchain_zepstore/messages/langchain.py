@@ -140,16 +140,13 @@ def take_apart(message: BaseMessage, path: str) -> Taken:
     The values are not copied, and not yet checked for what the store can hold.
 
     Args:
-        message: Any message of langchain-core's classes; it is not changed.
+        message: The message; it is not changed.
         path: The message's path, for the error.
 
     Raises:
-        BadRequestError: It is no LangChain message, or of a type langchain-core does not know.
+        BadRequestError: It is of a type that langchain-core does not know, or its content or role
+            is no text.
     """
-    if not isinstance(message, BaseMessage):
-        raise BadRequestError(
-            f"{path} is a {type(message).__name__}, not a LangChain message (BaseMessage)"
-        )
     type_ = message.type
     if not isinstance(type_, str) or type_ not in _CLASSES:
         raise BadRequestError(
@@ -235,7 +232,7 @@ def build(
     cls = _PLAIN.get(role, ChatMessage) if type_ is None else _CLASSES.get(str(type_))
     if cls is None:
         raise APIError(f"message {uuid!r} is of type {type_!r}, which langchain-core does not know")
-    if not data and cls in _BARE and isinstance(content, str | list):
+    if not data and cls in _BARE and isinstance(content, str):
         return cls(content=content, id=uuid)
     fields = {**(data or {}), "content": content, "id": uuid}
     if issubclass(cls, ChatMessage):
@@ -264,6 +261,12 @@ def _check_calls(calls: dict[str, Any]) -> None:
             raise TypeError(f"{name} must be a list of dicts")
     if not all({"name", "args", "id"} <= call.keys() for call in calls.get("tool_calls", ())):
         raise TypeError("each of the tool_calls must have a name, args and an id")
+
+
+def nearest_type(message: BaseMessage) -> str | None:
+    """Return the type of the class of langchain-core's that a message's class comes from."""
+    types = {cls: type_ for type_, cls in _CLASSES.items()}
+    return next((types[cls] for cls in type(message).__mro__ if cls in types), None)
 
 
 def text_of(content: str | Sequence[Any]) -> str:

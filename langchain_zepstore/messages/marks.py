@@ -47,7 +47,7 @@ class Marks:
 
     def _marked_bytes_or_moment(self, value: bytes | datetime) -> Any:
         if isinstance(value, bytes):
-            return {BYTES: b64encode(value).decode()} if BYTES in self._names else bytes(value)
+            return {BYTES: b64encode(value).decode()} if BYTES in self._names else b"".join([value])
         moment = in_milliseconds(value)
         return {MOMENT: moment.isoformat()} if MOMENT in self._names else moment
 
@@ -58,11 +58,12 @@ class Marks:
 
     def _marked_number(self, value: float) -> Any:
         if isinstance(value, int):
+            value = int.__index__(value)
             is_long = INT in self._names and not _MIN_INT <= value <= _MAX_INT
-            return {INT: _digits(value)} if is_long else int(value)
-        if NUMBER in self._names and not math.isfinite(value):
-            return {NUMBER: str(float(value))}
-        return float(value)
+            return {INT: _digits(value)} if is_long else value
+        value = float.__float__(value)
+        is_marked = NUMBER in self._names and not math.isfinite(value)
+        return {NUMBER: str(value)} if is_marked else value
 
     def unmark(self, value: Any) -> Any:
         """Undo ``mark``.
@@ -108,7 +109,7 @@ class Marks:
 
 
 def _digits(value: int) -> str:
-    return str(int(value)) if value.bit_length() <= _DECIMAL_BITS else hex(value)
+    return str(value) if value.bit_length() <= _DECIMAL_BITS else hex(value)
 
 
 def _key(entry: Any) -> str:

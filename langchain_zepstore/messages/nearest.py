@@ -16,16 +16,25 @@ from enum import Enum
 from fractions import Fraction
 from itertools import islice
 from pathlib import PurePath
+from reprlib import Repr
 from typing import Any
 from uuid import UUID
 
+from langchain_core.messages import BaseMessage
+
+from langchain_zepstore.errors import APIError
+from langchain_zepstore.messages.langchain import MESSAGE_TYPES, build, nearest_type
 from langchain_zepstore.messages.storable import MAX_ITEMS, MAX_LEVELS, in_milliseconds
 
 _OTHER = object()  # in the place of a plain value
+_WITH_ROLE = ("chat", "ChatMessageChunk")
+_NEEDED = ("tool_call_id", "name")  # by messages of tools and functions
 _WITH_TEXT = (date, time, timedelta, Decimal, Fraction, PurePath, UserString, UUID)
 _HELD = (dict, list, tuple, set, frozenset, deque)
+_COMPUTED_COST = 100  # items of those that are counted against MAX_ITEMS, for one of these
 _MAX_COMPUTED = 100_000  # items of what makes them as they are asked for, as a range does
 _MAX_SHOWN = 1000  # characters of what has no better form than its repr
+_REPR = Repr()  # of what may hold itself, or a thing in many places
 _MAX_NAME = 100  # characters of a class's name
 _MAX_NAMED = 5  # reasons and paths that a warning names
 
@@ -48,6 +57,11 @@ class Nearest:
         """Remember that something was replaced."""
         self._paths[path] = None
         self._noted[whole_text(reason)] = None
+
+    @property
+    def is_noted(self) -> bool:
+        """Whether anything was replaced."""
+        return bool(self._noted)
 
     def log(self, logger: logging.Logger) -> None:
         """Log one warning, if anything was replaced."""
@@ -100,7 +114,7 @@ class Nearest:
             self.note(self.path, "what contains itself or nests too deeply")
             return shown(value)
         items = _items(value)
-        self._items_left -= len(items)
+        self._items_left -= len(items) * (1 if isinstance(value, _HELD) else _COMPUTED_COST)
         if self._items_left < 0:
             self.note(self.path, f"what has more than {MAX_ITEMS:,} items")
             return shown(value)
@@ -129,7 +143,9 @@ class Nearest:
         return form if isinstance(form, str) else shown(form)
 
     def _of_object(self, value: Any, levels: int) -> Any:
-        if isinstance(value, Mapping | Sequence | AbstractSet) and not isinstance(value, _WITH_TEXT):
+        if isinstance(value, Mapping | Sequence | AbstractSet) and not isinstance(
+            value, _WITH_TEXT
+        ):
             return self._of_container(value, levels)
         plainer = _plainer(value)
         # A level for the object itself, which may lead back to itself.
@@ -157,7 +173,7 @@ def whole_text(text: str) -> str:
 def shown(value: Any) -> str:
     """Return an object's ``repr``, shortened; its class's name if it has none."""
     try:
-        text = whole_text(repr(value))
+        text = whole_text(_REPR.repr(value) if isinstance(value, _HELD) else repr(value))
     except Exception:  # noqa: BLE001 - a class's repr may do anything
         text = f"<{_class_name(value)}>"
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 1] + "…"
@@ -230,3 +246,43 @@ def _class_name(value: Any) -> str:
         return str(type(value).__qualname__)[:_MAX_NAME]
     except Exception:  # noqa: BLE001 - its class may have a class of its own
         return "object"
+
+
+def _plain_content(content: Any, nearest: Nearest) -> str | list[Any]:
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        nearest.note(nearest.path, f"a content of type {_class_name(content)}")
+        return "" if content is None else shown(content)
+    if all(isinstance(block, str | dict) for block in content):
+        return content
+    nearest.note(nearest.path, "blocks that are no maps")
+    return [block if isinstance(block, str | dict) else shown(block) for block in content]
+
+
+def plain_message(message: BaseMessage, nearest: Nearest) -> BaseMessage:
+    """Return the nearest message that a store can hold, of a class of langchain-core's.
+
+    One of another class becomes one of the class that it comes from, or else a ``ChatMessage``,
+    with its type in ``additional_kwargs``. What langchain-core would not read back is left out.
+
+    Args:
+        message: Any message; it is not changed.
+        nearest: Replaces what the store cannot hold, and remembers that.
+    """
+    fields = nearest.of({**vars(message), **(message.__pydantic_extra__ or {})})
+    own, type_ = str(fields.pop("type", "")), nearest_type(message)
+    content = _plain_content(fields.pop("content", ""), nearest)
+    role = fields.pop("role", own) if type_ in _WITH_ROLE or type_ is None else own
+    if own != (type_ or "chat"):
+        nearest.note(nearest.path, f"a message of type {own[:_MAX_NAME]!r}")
+    if own not in MESSAGE_TYPES:
+        kwargs = fields.get("additional_kwargs")
+        fields["additional_kwargs"] = {"type": own, **(kwargs if isinstance(kwargs, dict) else {})}
+    fields.pop("id", None)
+    needed = {name: fields[name] for name in _NEEDED if isinstance(fields.get(name), str)}
+    for data in (fields, needed):
+        with suppress(APIError):
+            return build(str(role), content, None, type_ or "chat", data)
+        nearest.note(nearest.path, "fields that langchain-core would not read back")
+    return build(str(role), content, None)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -12,14 +13,15 @@ from langchain_zepstore.core.validation import checked_count, checked_id, checke
 from langchain_zepstore.errors import APIError, BadRequestError
 from langchain_zepstore.messages.known_ids import renamed, words_of
 from langchain_zepstore.messages.langchain import (
+    Taken,
     approximate_tokens,
     build,
     take_apart,
     with_blocks,
 )
-from langchain_zepstore.messages.nearest import Nearest
+from langchain_zepstore.messages.nearest import Nearest, plain_message
 from langchain_zepstore.messages.storable import (
-    NEEDS_ROUNDING,
+    NEEDS_TYPES,
     check_metadata,
     check_storable,
     checked_moment,
@@ -55,7 +57,7 @@ def all_from_langchain(messages: Iterable[BaseMessage]) -> list[MessageParts]:
     What the store cannot hold is replaced by its nearest readable form, with one warning.
 
     Raises:
-        BadRequestError: One is no message of langchain-core's.
+        BadRequestError: One is no ``BaseMessage``.
     """
     if not isinstance(messages, Iterable) or isinstance(messages, str | bytes):
         raise BadRequestError(f"messages must be a list, not {type(messages).__name__}")
@@ -113,26 +115,34 @@ def from_langchain(
         nearest: Replaces what the store cannot hold, and remembers that.
 
     Raises:
-        BadRequestError: It is no message of langchain-core's.
+        BadRequestError: It is no ``BaseMessage``.
     """
+    if not isinstance(message, BaseMessage):
+        raise BadRequestError(
+            f"{path} is a {type(message).__name__}, not a LangChain message (BaseMessage)"
+        )
     nearest = nearest or Nearest()
-    taken = take_apart(message, path)
+    nearest.path = path
+    uuid = _usable_id(message.id, path, nearest)
+    with suppress(Exception):  # its values may be of classes whose methods do anything
+        parts = _from_taken(take_apart(message, path), uuid, path)
+        if not parts.needs & NEEDS_TYPES:
+            return parts
+    return _from_taken(take_apart(plain_message(message, nearest), path), uuid, path)
+
+
+def _from_taken(taken: Taken, uuid: str, path: str) -> MessageParts:
     parts = MessageParts(
         role=taken.role,
         content=taken.content,
-        uuid=_usable_id(taken.id, path, nearest),
+        uuid=uuid,
         token_count=taken.token_count,
         type=taken.type,
         data=taken.data,
         path=path,
         may_be_cut=True,
     )
-    try:
-        _check(parts)
-    except BadRequestError:
-        _replace(parts, nearest)
-    if parts.needs & NEEDS_ROUNDING:
-        nearest.note(path, "datetime")
+    _check(parts)
     return parts
 
 
@@ -140,6 +150,12 @@ def storable_message(message: BaseMessage) -> BaseMessage:
     """Return a LangChain message as a store would give it back, for a caller to change."""
     parts = from_langchain(message)
     return build(parts.role, parts.content, parts.uuid, parts.type, parts.data)
+
+
+def words_of_langchain(message: BaseMessage) -> str:
+    """Return what a message of LangChain's says; see ``words_of``."""
+    parts = from_langchain(message)
+    return words_of(parts.role, parts.content, parts.data)
 
 
 def _check(parts: MessageParts) -> None:
@@ -155,22 +171,8 @@ def _check(parts: MessageParts) -> None:
         raise BadRequestError(f"{path}.langchain is no LangChain message: {error}") from error
 
 
-def _replace(parts: MessageParts, nearest: Nearest) -> None:
-    nearest.path = parts.path
-    parts.role = nearest.of(parts.role)
-    parts.content = nearest.of(parts.content)
-    parts.data = nearest.of(parts.data)
-    try:
-        _check(parts)
-    except BadRequestError as error:
-        # Its fields were assigned what langchain-core would not read back: the content stays.
-        nearest.note(parts.path, str(error))
-        parts.type, parts.data = None, {}
-        _check(parts)
-
-
 def _usable_id(uuid: Any, path: str, nearest: Nearest) -> str:
-    if uuid is None or uuid == "":
+    if uuid is None or (type(uuid) is str and not uuid):
         return new_id()
     try:
         return checked_id(uuid, "id")

@@ -13,8 +13,8 @@ from langchain_zepstore.errors import BadRequestError
 MAX_LEVELS = 100
 """How deeply maps and lists of a message may nest."""
 
-MAX_ITEMS = 5_000_000
-"""How many items the maps and lists of a value may have: more than a document of MongoDB holds."""
+MAX_ITEMS = 2_000_000
+"""How many items the maps and lists of a value may have: about what a document of MongoDB holds."""
 
 MAX_METADATA_MAPS = 16
 MAX_METADATA_LEVELS = 80

@@ -20,8 +20,9 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_count
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.messages.known_ids import renamed, words_of_langchain
+from langchain_zepstore.messages.known_ids import renamed
 from langchain_zepstore.messages.langchain import HUMAN_TYPES
+from langchain_zepstore.messages.parts import words_of_langchain
 from langchain_zepstore.messages.turns import opened
 from langchain_zepstore.middleware.hooks import log_unavailable, save, set_title
 from langchain_zepstore.middleware.recall import search_past_conversations
@@ -294,7 +295,8 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
         self, fresh: Sequence[BaseMessage], said: Sequence[BaseMessage]
     ) -> list[BaseMessage]:
         """Give an input another id whose id a stored message with other words has."""
-        words = {each.id: words_of_langchain(each) for each in said}
+        ids = {each.id for each in fresh}
+        words = {each.id: words_of_langchain(each) for each in said if each.id in ids}
 
         def distinct(message: BaseMessage) -> BaseMessage:
             stored = self._recorder.stored(message) if message.id in words else None

@@ -14,11 +14,17 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.storage.chat_store.base_db import MessageStatus
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
 
-from langchain_zepstore.adapters._items import answering, calling, packed, unpacked
+from langchain_zepstore.adapters._items import (
+    answering,
+    calling,
+    json_form,
+    packed,
+    unpacked,
+)
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.langchain import to_langchain
+from langchain_zepstore.messages.nearest import Nearest
 from langchain_zepstore.models import Message
 
 KEY = "llama_index"
@@ -37,12 +43,14 @@ def status_of(message: Message) -> MessageStatus:
 
 
 def from_llama_index(
-    messages: Iterable[ChatMessage], status: MessageStatus = MessageStatus.ACTIVE
+    messages: Iterable[ChatMessage],
+    nearest: Nearest,
+    status: MessageStatus = MessageStatus.ACTIVE,
 ) -> list[Message]:
-    """Turn messages into Zep messages that give them back equal.
+    """Turn messages into Zep messages that give them back equal, or in their nearest form.
 
     Raises:
-        BadRequestError: One of them has no JSON form, or is no ``ChatMessage``.
+        BadRequestError: One of them is no ``ChatMessage``.
     """
     several = []
     for index, message in enumerate(messages):
@@ -50,21 +58,29 @@ def from_llama_index(
             raise BadRequestError(
                 f"messages[{index}] is a {type(message).__name__}, not LlamaIndex's ChatMessage"
             )
-        try:
-            item = message.model_dump(mode="json")
-        except (PydanticSerializationError, ValueError, TypeError) as error:
-            raise BadRequestError(f"messages[{index}] has no JSON form: {error}") from error
+        item = _dumped(message, f"messages[{index}]", nearest)
         texts = [
             ("blocks", number, "text")
             for number, block in enumerate(item["blocks"])
             if block["block_type"] == "text"
         ]
         role = _SPOKEN.get(message.role.value, message.role.value)
-        made = packed(KEY, item, role, texts, langchain=_langchain(role, item))
+        made = packed(KEY, item, role, texts, nearest=nearest, langchain=_langchain(role, item))
         if status != MessageStatus.ACTIVE and made.metadata:
             made.metadata[KEY]["status"] = status.value
         several.append(made)
     return several
+
+
+def _dumped(message: ChatMessage, path: str, nearest: Nearest) -> dict[str, Any]:
+    with suppress(Exception):  # it may hold any object
+        return dict(message.model_dump(mode="json"))
+    nearest.path = path
+    return {
+        "role": message.role.value,
+        "blocks": [json_form(block, nearest) for block in message.blocks],
+        "additional_kwargs": json_form(message.additional_kwargs, nearest),
+    }
 
 
 def _langchain(role: str, item: dict[str, Any]) -> dict[str, Any] | None:

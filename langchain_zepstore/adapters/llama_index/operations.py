@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.storage.chat_store.base_db import MessageStatus
@@ -21,6 +21,7 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_count
 from langchain_zepstore.errors import NotFoundError
+from langchain_zepstore.messages.nearest import Nearest
 from langchain_zepstore.models import Message
 
 T = TypeVar("T")
@@ -38,11 +39,20 @@ def having(session: RawSession, status: MessageStatus | None) -> Call[list[Messa
     return operation
 
 
+def adding(
+    session: RawSession, messages: list[ChatMessage], status: MessageStatus = MessageStatus.ACTIVE
+) -> Call[Any]:
+    """Add messages at the end."""
+    nearest = Nearest()
+    return session.adding(from_llama_index(messages, nearest, status), nearest)
+
+
 def setting(
     session: RawSession, messages: list[ChatMessage], status: MessageStatus = MessageStatus.ACTIVE
 ) -> Call[None]:
     """Replace the messages; those at the beginning that stay the same stay as they are."""
-    wanted = from_llama_index(messages, status)  # an error before anything is deleted
+    nearest = Nearest()
+    wanted = from_llama_index(messages, nearest, status)  # an error before anything is deleted
 
     def operation(store: Store) -> Operation[None]:
         stored = yield from session.reading()(store)
@@ -55,7 +65,7 @@ def setting(
             yield from _deleting(store, session, stored[same:])
         else:
             yield from session.clearing()(store)
-        yield from session.adding(wanted[same:])(store)
+        yield from session.adding(wanted[same:], nearest)(store)
 
     return operation
 

@@ -12,10 +12,10 @@ from pydantic import PrivateAttr
 from langchain_zepstore.adapters._items import RawSession
 from langchain_zepstore.adapters.llama_index.messages import (
     all_to_llama_index,
-    from_llama_index,
     one_to_llama_index,
 )
 from langchain_zepstore.adapters.llama_index.operations import (
+    adding,
     archiving,
     clearing,
     having,
@@ -110,11 +110,11 @@ class ZepChatStore(BaseChatStore):
             BadRequestError: The message cannot be stored, or the key is no session id.
             StoreUnavailableError: The database cannot be reached.
         """
-        self._sessions.run(self._sessions.of(key).adding(from_llama_index([message])))
+        self._sessions.run(adding(self._sessions.of(key), [message]))
 
     async def async_add_message(self, key: str, message: ChatMessage) -> None:
         """Add a message at the end of a key; see ``add_message``."""
-        await self._sessions.arun(self._sessions.of(key).adding(from_llama_index([message])))
+        await self._sessions.arun(adding(self._sessions.of(key), [message]))
 
     def delete_messages(self, key: str) -> list[ChatMessage] | None:
         """Soft-delete a key and its messages, and return them; ``None`` if there is no such key.
@@ -263,7 +263,7 @@ class ZepAsyncChatStore(AsyncDBChatStore):
             BadRequestError: A message cannot be stored, or the key is no session id.
             StoreUnavailableError: The database cannot be reached.
         """
-        await self._sessions.arun(self._sessions.of(key).adding(from_llama_index(messages, status)))
+        await self._sessions.arun(adding(self._sessions.of(key), messages, status))
 
     async def set_messages(
         self, key: str, messages: list[ChatMessage], status: MessageStatus = MessageStatus.ACTIVE

@@ -252,12 +252,26 @@ def test_what_is_no_langchain_message_is_refused_by_place() -> None:
             from_langchain(thing, "messages[3]")
 
 
-def test_a_type_that_cannot_be_read_back_is_refused_by_place() -> None:
-    class Whisper(BaseMessage):
-        type: str = "whisper"
+class Whisper(BaseMessage):
+    type: str = "whisper"
+    volume: int = 1
 
-    with pytest.raises(BadRequestError, match=r"^messages\[3\] is of type 'whisper'"):
-        from_langchain(Whisper("psst"), "messages[3]")
+
+class Shout(AIMessage):
+    type: str = "shout"  # type: ignore[assignment]
+
+
+@pytest.mark.promise("odd values: the nearest readable form, with one warning")
+def test_a_class_that_langchain_cannot_read_back_becomes_the_nearest_one() -> None:
+    whisper = built(from_langchain(Whisper("psst", id="1", volume=2)))
+    kwargs = {"type": "whisper"}
+    assert whisper == ChatMessage(
+        "psst", role="whisper", id="1", volume=2, additional_kwargs=kwargs
+    )
+    call = {"name": "f", "args": {}, "id": "c", "type": "tool_call"}
+    shout = built(from_langchain(Shout("HEY", id="2", tool_calls=[call])))
+    expected = AIMessage("HEY", id="2", tool_calls=[call], additional_kwargs={"type": "shout"})
+    assert shout == expected
 
 
 @pytest.mark.parametrize("block", [{"type": "text", "text": None}, {"type": ["odd"]}], ids=str)
