@@ -43,16 +43,13 @@ class Messages:
         """Store messages at the end of a session."""
         if not messages and not metadata and before is None:
             return {}
-        request: dict[str, Any] = JSON.mark(defaults.given()) if defaults else {}
+        may_be_cut = any(each.may_be_cut for each in messages)
+        options = {"keep_deleted": keep_deleted, "may_be_cut": may_be_cut, "before": before}
+        request: dict[str, Any] = {name: value for name, value in options.items() if value}
+        if defaults:
+            request |= JSON.mark(defaults.given())
         if metadata:
             request["metadata"] = marked_metadata(metadata, "memory.metadata")
-        if keep_deleted:
-            request["keep_deleted"] = True
-        if before is not None:
-            request["before"] = before
-        may_be_cut = any(each.may_be_cut for each in messages)
-        if may_be_cut:
-            request["may_be_cut"] = True
         new_ids: dict[str, str] = {}
         pending = [messages]
         while pending:

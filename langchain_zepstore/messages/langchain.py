@@ -257,6 +257,8 @@ def build(
 
 def _check_calls(calls: dict[str, Any]) -> None:
     for name, several in calls.items():
+        if type(several) is list and not several:
+            continue
         if not isinstance(several, list) or not all(isinstance(call, dict) for call in several):
             raise TypeError(f"{name} must be a list of dicts")
     if not all({"name", "args", "id"} <= call.keys() for call in calls.get("tool_calls", ())):

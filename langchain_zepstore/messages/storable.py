@@ -4,6 +4,7 @@ A value that a store could not give back is a ``BadRequestError`` that names its
 data: ``.`` and ``$`` are ordinary characters in them.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
@@ -33,6 +34,7 @@ _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 
 
 _TOO_DEEP = "nested deeper than {levels} levels"
+_TOO_MANY = f"more than {MAX_ITEMS:,} items"  # one that stands in many places counts in each
 
 
 class _UnstorableError(Exception):
@@ -106,6 +108,11 @@ class _Walk:
     def __init__(self, with_marks: bool) -> None:
         self._with_marks = with_marks
         self._items_left = MAX_ITEMS
+        self._checks: dict[type, Callable[[Any, int], int]] = {
+            dict: self._check_map,
+            list: self._check_list,
+            int: self._check_number,
+        }
 
     def check(self, value: Any, left: int) -> int:
         if isinstance(value, dict):
@@ -114,16 +121,10 @@ class _Walk:
             return self._check_list(value, left)
         return self._check_number(value) if isinstance(value, int) else _check_scalar(value)
 
-    def _enter(self, value: dict[Any, Any] | list[Any], left: int) -> None:
-        if not left:
-            raise _UnstorableError(_TOO_DEEP)
-        # A value that stands in many places is stored as often.
-        self._items_left -= len(value)
-        if self._items_left < 0:
-            raise _UnstorableError(f"more than {MAX_ITEMS:,} items")
-
     def _check_map(self, value: dict[Any, Any], left: int) -> int:
-        self._enter(value, left)
+        self._items_left -= len(value)
+        if not left or self._items_left < 0:
+            raise _UnstorableError(_TOO_MANY if left else _TOO_DEEP)
         needs = 0 if type(value) is dict else NEEDS_TYPES
         for key, item in value.items():
             try:
@@ -132,19 +133,21 @@ class _Walk:
                 if key[:1] == "$":
                     needs |= NEEDS_ESCAPES
                 if item is not None and not (type(item) is str and item.isascii()):
-                    needs |= self.check(item, left - 1)
+                    needs |= self._checks.get(type(item), self.check)(item, left - 1)
             except _UnstorableError as error:
                 error.path.append(f"[{key!r}]")
                 raise
         return needs
 
     def _check_list(self, value: list[Any], left: int) -> int:
-        self._enter(value, left)
+        self._items_left -= len(value)
+        if not left or self._items_left < 0:
+            raise _UnstorableError(_TOO_MANY if left else _TOO_DEEP)
         needs = 0 if type(value) is list else NEEDS_TYPES
         for index, item in enumerate(value):
             try:
                 if item is not None and not (type(item) is str and item.isascii()):
-                    needs |= self.check(item, left - 1)
+                    needs |= self._checks.get(type(item), self.check)(item, left - 1)
             except _UnstorableError as error:
                 error.path.append(f"[{index}]")
                 raise
@@ -161,7 +164,7 @@ class _Walk:
             raise _UnstorableError("a key cannot hold a NUL character")
         return needs | NEEDS_MARKS
 
-    def _check_number(self, value: int) -> int:
+    def _check_number(self, value: int, left: int = 0) -> int:  # noqa: ARG002 - as the others
         if _MIN_INT <= value <= _MAX_INT:
             return 0 if type(value) in (int, bool) else NEEDS_TYPES
         if not self._with_marks:

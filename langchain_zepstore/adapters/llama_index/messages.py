@@ -78,9 +78,15 @@ def _dumped(message: ChatMessage, path: str, nearest: Nearest) -> dict[str, Any]
     nearest.path = path
     return {
         "role": message.role.value,
-        "blocks": [json_form(block, nearest) for block in message.blocks],
+        "blocks": [_dumped_block(block, nearest) for block in message.blocks],
         "additional_kwargs": json_form(message.additional_kwargs, nearest),
     }
+
+
+def _dumped_block(block: ContentBlock, nearest: Nearest) -> Any:
+    with suppress(Exception):
+        return block.model_dump(mode="json")
+    return json_form(block, nearest)
 
 
 def _langchain(role: str, item: dict[str, Any]) -> dict[str, Any] | None:

@@ -179,10 +179,20 @@ def test_all_of_them_are_a_conversation_for_langchain(client, store, key):
     assert read["image"].content == "see"
 
 
-def test_what_has_no_json_form_is_refused_before_anything_is_deleted(store, key):
+def test_what_has_no_json_form_is_stored_in_its_nearest(store, key, caplog):
+    loop: dict = {"name": "ring", 1: {2}}
+    loop["self"] = loop
+    odd = ChatMessage("d", additional_kwargs={"x": ValueError("no"), "loop": loop})
+    store.set_messages(key, [*said("c"), odd])
+    [first, read] = store.get_messages(key)
+    assert (first, read.blocks) == (said("c")[0], odd.blocks)
+    assert read.additional_kwargs["x"] == "ValueError('no')"
+    assert read.additional_kwargs["loop"]["name"] == "ring"
+    assert len(caplog.records) == 1
+
+
+def test_what_is_no_message_is_refused_before_anything_is_deleted(store, key):
     store.set_messages(key, said("a", "b"))
-    with pytest.raises(BadRequestError, match=r"messages\[1\]"):
-        store.set_messages(key, [*said("c"), ChatMessage("d", additional_kwargs={"x": object()})])
     with pytest.raises(BadRequestError, match="not LlamaIndex's ChatMessage"):
         store.add_message(key, "hello")
     assert store.get_messages(key) == said("a", "b")

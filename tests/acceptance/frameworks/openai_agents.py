@@ -353,6 +353,18 @@ async def test_a_value_of_any_class_is_kept_as_a_text(session) -> None:
     assert "object" in item["content"][0]["text"]
 
 
+async def test_any_object_in_an_item_is_stored_in_its_nearest_form(session, caplog) -> None:
+    loop: dict = {"type": "function_call_output", "call_id": "c", "output": "ok", "b": b"\0"}
+    loop |= {"self": loop, "long": 10**5000, "half": "\ud83d", "error": ValueError("no")}
+    await session.add_items([*turns(1), loop, {"role": "user", "content": {1, 2}}])
+    [*first, output, asked] = await session.get_items()
+    assert first == turns(1)
+    assert (output["output"], output["b"], output["long"]) == ("ok", b"\0", 10**5000)
+    assert (output["half"], output["error"]) == ("\ufffd", "ValueError('no')")
+    assert asked == {"role": "user", "content": [1, 2]}
+    assert len(caplog.records) == 1
+
+
 def test_arguments_that_contradict_each_other_are_refused(client) -> None:
     with pytest.raises(BadRequestError):
         ZepSession("a", client=client, url="embedded:")
