@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from langchain_zepstore.adapters._items import RawSession, packed, unpacked
+from langchain_zepstore.messages.nearest import Nearest
 from tests.support.facade import Facade
 
 ITEMS: list[Any] = [
@@ -17,7 +18,7 @@ ITEMS: list[Any] = [
 
 
 def messages_of(items: list[Any]) -> list[Any]:
-    return [packed("f", item, "user", [("text",)]) for item in items]
+    return [packed("f", item, "user", [("text",)], nearest=Nearest()) for item in items]
 
 
 async def done(zep: Facade, call: Any) -> Any:
@@ -27,7 +28,7 @@ async def done(zep: Facade, call: Any) -> Any:
 @pytest.mark.promise("any JSON item comes back equal, its texts stored once")
 async def test_items_come_back_equal(zep: Facade, session_id: str) -> None:
     session = RawSession(session_id, client=zep.client)
-    await done(zep, session.adding(messages_of(ITEMS)))
+    await done(zep, session.adding(messages_of(ITEMS), Nearest()))
     read = await done(zep, session.reading())
     assert [unpacked(message, "f") for message in read] == ITEMS
     assert unpacked((await done(zep, session.reading(1)))[0], "f") == ITEMS[-1]
@@ -39,7 +40,7 @@ async def test_a_session_of_items_gets_its_user_and_metadata(
     session = RawSession(
         session_id, client=zep.client, user_id=user_id, session_metadata={"topic": "items"}
     )
-    await done(zep, session.adding(messages_of(ITEMS)))
+    await done(zep, session.adding(messages_of(ITEMS), Nearest()))
     [listed] = await zep.user.get_sessions(user_id)
     assert (listed.session_id, listed.metadata) == (session_id, {"topic": "items"})
 
@@ -52,7 +53,7 @@ async def test_of_several_who_pop_at_once_each_gets_another_item(
 ) -> None:
     session = RawSession(session_id, client=zep.client)
     items = [{"text": f"{number}"} for number in range(20)]
-    await done(zep, session.adding(messages_of(items)))
+    await done(zep, session.adding(messages_of(items), Nearest()))
 
     async def pop_all() -> list[str]:
         popped = []
@@ -75,7 +76,7 @@ async def test_of_several_who_pop_at_once_each_gets_another_item(
 async def test_what_is_cleared_can_be_undeleted(zep: Facade, session_id: str) -> None:
     session = RawSession(session_id, client=zep.client)
     await done(zep, session.clearing())
-    await done(zep, session.adding(messages_of(ITEMS)))
+    await done(zep, session.adding(messages_of(ITEMS), Nearest()))
     await done(zep, session.clearing())
     await done(zep, session.clearing())
     assert await done(zep, session.reading()) == []
