@@ -31,6 +31,7 @@ BACKENDS = {
 REMOTE = ("http-sync", "http-async", "asgi")
 LACKING = {
     "large": (REMOTE, "a request's body may have 17 MB"),
+    "synchronous": (("asgi",), "its client has no synchronous side, and the property no twin"),
     "steps": (REMOTE, "the steps of an operation are the server's, not the client's"),
 }
 """What a test may need that a backend has not, and why."""
