@@ -176,21 +176,23 @@ def test_no_user_is_a_401_and_bad_input_a_400_or_422(http: TestClient) -> None:
 
 
 async def leave(app: Any, chat: str, meanwhile: Any = None) -> None:
-    """Ask a question, and go away after the first piece of the answer."""
-    arrived = asyncio.Event()
+    """Ask a question. After the first piece of the answer, go away or do something else."""
+    left, pieces = asyncio.Event(), []
     requests = [{"type": "http.request", "body": b'{"content": "Which train?"}'}]
 
     async def receive() -> dict[str, Any]:
         if requests:
             return requests.pop()
-        await arrived.wait()
+        await left.wait()
         return {"type": "http.disconnect"}
 
     async def send(event: dict[str, Any]) -> None:
         if event.get("body"):
-            if meanwhile:
+            pieces.append(event["body"])
+            if not meanwhile:
+                left.set()
+            elif len(pieces) == 1:
                 await meanwhile()
-            arrived.set()
 
     headers = [(b"x-user", b"ada"), (b"content-type", b"application/json")]
     path = f"/chats/{chat}/messages"
