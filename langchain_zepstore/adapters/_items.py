@@ -21,7 +21,7 @@ from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import GivenId, given_id
 from langchain_zepstore.errors import APIError, NotFoundError
 from langchain_zepstore.messages.langchain import HUMAN_TYPES, build, to_langchain
-from langchain_zepstore.messages.marks import JSON
+from langchain_zepstore.messages.marks import INT, JSON, Marks
 from langchain_zepstore.messages.nearest import Nearest, shown, whole_text
 from langchain_zepstore.messages.parts import all_from_zep
 from langchain_zepstore.messages.shortening import bulk, fitted
@@ -36,6 +36,7 @@ Path = Sequence[str | int]
 _logger = logging.getLogger(__name__)
 
 _JSON_BYTES = 15 * 1024 * 1024  # of an item's texts: a document of MongoDB holds 16 MB
+_LONG_INTS = Marks((INT,))
 _BETWEEN = "\n"  # the texts of one item, in the content
 
 
@@ -262,7 +263,7 @@ def json_form(value: Any, nearest: Nearest) -> Any:
     try:
         return json.loads(json.dumps(plain, default=_as_text))
     except ValueError:  # an int of thousands of digits
-        return JSON.mark(plain)
+        return json.loads(json.dumps(_LONG_INTS.mark(plain), default=_as_text))
 
 
 def _as_text(value: Any) -> str:

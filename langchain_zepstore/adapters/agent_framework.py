@@ -24,7 +24,14 @@ except ImportError as missing:
 
 from langchain_core.messages import AIMessage, ToolMessage
 
-from langchain_zepstore.adapters._items import RawSession, answering, calling, packed, unpacked
+from langchain_zepstore.adapters._items import (
+    RawSession,
+    answering,
+    calling,
+    json_form,
+    packed,
+    unpacked,
+)
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import GivenId
@@ -190,8 +197,23 @@ def _overlap(stored: list[AgentMessage], given: list[AgentMessage]) -> int:
 def _identity(message: AgentMessage) -> tuple[str, str]:
     if message.message_id is not None:
         return "", message.message_id
-    contents = [content.to_dict() for content in message.contents]
-    return message.role, json.dumps(contents, sort_keys=True, default=str)
+    contents = _dumped(message, Nearest())["contents"]
+    return message.role, json.dumps(json_form(contents, Nearest()), sort_keys=True)
+
+
+def _dumped(message: AgentMessage, nearest: Nearest) -> dict[str, Any]:
+    with suppress(Exception):  # it may hold any object
+        return dict(message.to_dict())
+    contents = [_given(content) for content in message.contents]
+    return dict(json_form({**_given(message), "type": "message", "contents": contents}, nearest))
+
+
+def _given(thing: AgentMessage | Content) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in vars(thing).items()
+        if value is not None and name != "raw_representation"
+    }
 
 
 def _parts(
@@ -205,7 +227,7 @@ def _parts(
                 f"messages[{index}] is a {type(message).__name__}, not Agent Framework's Message"
             )
         called |= _names([message])
-        item = message.to_dict()
+        item = _dumped(message, nearest)
         pieces = list(_pieces(item))
         group = uuid4().hex if len(pieces) > 1 else None
         for piece in pieces:

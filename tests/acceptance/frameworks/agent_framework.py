@@ -208,6 +208,19 @@ async def test_what_cannot_be_stored_is_refused(client, provider, key):
     assert await provider.get_messages(key) == []
 
 
+async def test_any_object_in_a_message_is_stored_in_its_nearest_form(provider, key, caplog):
+    loop: dict[Any, Any] = {"name": "ring", 1: {2}, "error": ValueError("no"), "long": 10**4200}
+    loop["self"] = loop
+    odd = Message("user", [text("hi")], additional_properties={"loop": loop})
+    asks = Message("assistant", [call("1", "f", {"loop": loop})])
+    await provider.save_messages(key, [odd, asks])
+    read = await provider.get_messages(key)
+    assert [each.text for each in read] == ["hi", ""]
+    for kept in (read[0].additional_properties["loop"], read[1].contents[0].arguments["loop"]):
+        assert (kept["name"], kept["1"], kept["error"]) == ("ring", [2], "ValueError('no')")
+    assert len(caplog.records) == 1
+
+
 def said(*several: str, ids: bool = False) -> list[Message]:
     return [
         Message("assistant" if n % 2 else "user", [each], message_id=each if ids else None)

@@ -23,6 +23,7 @@ from pydantic_ai.messages import (
     ModelMessagesTypeAdapter,
     ModelRequest,
     ModelResponse,
+    RetryPromptPart,
     SystemPromptPart,
     TextPart,
     ThinkingPart,
@@ -370,6 +371,33 @@ def test_a_message_that_was_deleted_is_missing_and_nothing_else(client, history)
     [request, *others] = history.messages
     assert [part.part_kind for part in request.parts] == ["user-prompt"]
     assert others == result.all_messages()[1:]
+
+
+def test_an_error_that_cannot_be_read_back_is_stored_readable(history, caplog):
+    error = {"type": "odd", "loc": ("a",), "msg": "not so", "input": {1}, "ctx": ValueError("no")}
+    retry = RetryPromptPart([error], tool_name="f", tool_call_id="1")
+    history.add_messages([ModelRequest([UserPromptPart("Why?")]), ModelRequest([retry])])
+    history.add_messages([ModelResponse([TextPart("So.")])])
+    [asked, kept, answered] = history.messages
+    assert (asked.parts[0].content, answered.parts[0].content) == ("Why?", "So.")
+    assert kept.parts[0].tool_call_id == "1"
+    assert "not so" in str(kept.parts[0].content)
+    assert len(caplog.records) == 1
+
+
+def test_any_object_in_a_message_is_stored_in_its_nearest_form(history, caplog):
+    loop = {"name": "ring", 1: {2}, "error": ValueError("no"), "long": 10**5000}
+    loop["self"] = loop
+    history.add_messages(
+        [
+            ModelResponse([ToolCallPart("f", {"loop": loop}, tool_call_id="1")]),
+            ModelRequest([ToolReturnPart("f", loop, tool_call_id="1")]),
+        ]
+    )
+    [called, returned] = history.messages
+    for kept in (called.parts[0].args["loop"], returned.parts[0].content):
+        assert (kept["name"], kept["1"], kept["error"]) == ("ring", [2], "ValueError('no')")
+    assert len(caplog.records) == 1
 
 
 def test_arguments_that_contradict_each_other_are_refused(client) -> None:
