@@ -37,9 +37,12 @@ LACKING = {
 """What a test may need that a backend has not, and why."""
 
 
-ALIKE = ("embedded-sync", "embedded-motor", "replica-set-sync", "replica-set-motor")
-"""Backends that differ from the first three in how they are opened: each promise is shown on them
-once, all tests run on them with ``--long``."""
+ALIKE = (
+    *("mongodb-pymongo-async", "embedded-sync", "embedded-motor"),
+    *("replica-set-sync", "replica-set-motor", "http-async", "asgi"),
+)
+"""Backends that differ from the other three in how they are opened and awaited: each promise is
+shown on them once, all tests run on them with ``--long``."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
