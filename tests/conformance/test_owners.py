@@ -9,9 +9,11 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_zepstore import BadRequestError, ZepChatMessageHistory
 from langchain_zepstore.adapters._items import RawSession, packed
+from langchain_zepstore.messages.nearest import Nearest
 from tests.support.facade import Facade
 
 PROMISE = pytest.mark.promise("a session of another user is refused, on reading and on writing")
+NEAREST = Nearest()
 SAID = [HumanMessage("a ferry", id="1"), AIMessage("noted", id="2")]
 
 
@@ -42,7 +44,7 @@ CALLS: dict[str, tuple[Callable[..., Awaitable[Any]], Any]] = {
     "clear": (on_history, ["clear"]),
     "reading": (on_items, ["reading"]),
     "reading a window": (on_items, ["reading", 5]),
-    "adding": (on_items, ["adding", [packed("f", {}, "user")]]),
+    "adding": (on_items, ["adding", [packed("f", {}, "user", nearest=NEAREST)], NEAREST]),
     "popping": (on_items, ["popping"]),
     "clearing": (on_items, ["clearing"]),
 }
