@@ -83,6 +83,7 @@ _OWN_OF_CHAT = _OWN | {"role"}
 _SPOKEN = {"ai": "assistant", "human": "user"}  # as models call the roles
 _REQUIRED = object()  # in the place of a default, which equals no value
 _BARE = (AIMessage, HumanMessage, SystemMessage)
+_CALL_KEYS = {"name", "args", "id"}
 _CALLS = ("tool_calls", "invalid_tool_calls", "tool_call_chunks")
 
 
@@ -257,12 +258,13 @@ def build(
 
 def _check_calls(calls: dict[str, Any]) -> None:
     for name, several in calls.items():
-        if type(several) is list and not several:
-            continue
-        if not isinstance(several, list) or not all(isinstance(call, dict) for call in several):
+        if not isinstance(several, list):
             raise TypeError(f"{name} must be a list of dicts")
-    if not all({"name", "args", "id"} <= call.keys() for call in calls.get("tool_calls", ())):
-        raise TypeError("each of the tool_calls must have a name, args and an id")
+        for call in several:
+            if not isinstance(call, dict):
+                raise TypeError(f"{name} must be a list of dicts")
+            if name == "tool_calls" and not call.keys() >= _CALL_KEYS:
+                raise TypeError("each of the tool_calls must have a name, args and an id")
 
 
 def nearest_type(message: BaseMessage) -> str | None:

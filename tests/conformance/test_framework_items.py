@@ -89,6 +89,6 @@ async def test_adapters_take_ints_and_uuids_as_ids(
     zep: Facade, session_id: str, given: int | UUID
 ) -> None:
     session = RawSession(f"{session_id} {given}", client=zep.client, user_id=given)
-    await done(zep, session.adding(messages_of(ITEMS[:1])))
+    await done(zep, session.adding(messages_of(ITEMS[:1]), Nearest()))
     assert (await zep.memory.get_session(session.session_id)).user_id == str(given)
     assert RawSession(given, client=zep.client).session_id == str(given)
