@@ -110,16 +110,17 @@ async def test_a_session_that_was_never_deleted_cannot_be_undeleted(
 
 @pytest.mark.promise("undelete is exact")
 async def test_undeleting_brings_a_session_back_as_it_was(zep: Facade, session_id: str) -> None:
-    created = await zep.memory.add_session(Session(session_id=session_id, metadata={"a": [1]}))
+    await zep.memory.add_session(Session(session_id=session_id, metadata={"a": [1]}))
     await add(zep, session_id, "a", "b")
     await add(zep, session_id, "c")
     before = await zep.memory.get_memory(session_id)
+    live = await zep.memory.get_session(session_id)
     await zep.memory.delete_memory(session_id)
     await asyncio.sleep(TICK)
     undeleted = await zep.memory.undelete_session(session_id)
     assert undeleted.deleted_at is None
-    assert undeleted.updated_at > created.updated_at
-    assert undeleted.model_copy(update={"updated_at": created.updated_at}) == created
+    assert undeleted.updated_at > live.updated_at
+    assert undeleted.model_copy(update={"updated_at": live.updated_at}) == live
     assert await zep.memory.get_session(session_id) == undeleted
     assert await zep.memory.get_memory(session_id) == before
     assert await contents(zep, session_id) == ["a", "b", "c"]

@@ -101,8 +101,10 @@ class Collection(Generic[D]):
         """
         query = self._own(query)
         limit, skip = min(limit, _MAX_LIMIT), min(skip, _MAX_LIMIT)
-        options: Query = {"batch_size": limit or _BATCH_SIZE} | _hinted(hint)
+        options: Query = {"batch_size": limit or _BATCH_SIZE}
         options["limit"] = -limit if one_batch else limit
+        if hint is not None:
+            options["hint"] = hint
         return self._deployment.call(
             lambda: self._raw.find(query, fields, sort=sort, skip=skip, **options).to_list(None)
         )
@@ -111,9 +113,12 @@ class Collection(Generic[D]):
         self, stages: Sequence[Mapping[str, Any]], *, hint: Hint | None = None
     ) -> Operation[list[Any]]:
         """Return what comes out of a pipeline that only reads and begins with ``$match``."""
-        first, *others = stages
-        stages = [{"$match": self._own(first["$match"])}, *others]
-        options: Query = {"batchSize": _BATCH_SIZE} | _hinted(hint)
+        if self._narrowing:
+            first, *others = stages
+            stages = [{"$match": self._own(first["$match"])}, *others]
+        options: Query = {"batchSize": _BATCH_SIZE}
+        if hint is not None:
+            options["hint"] = hint
 
         def whole() -> Any:
             # A cursor that lost its connection is at its end: a repeat begins with a new one.
@@ -249,10 +254,6 @@ def _check_writes(answer: Mapping[str, Any]) -> None:
     for failure in answer.get("writeErrors", []):
         if failure["code"] != _DUPLICATE_KEY:
             raise refused_write(failure)
-
-
-def _hinted(hint: Hint | None) -> Query:
-    return {} if hint is None else {"hint": hint}
 
 
 async def _listed(opening: Any) -> Any:

@@ -137,7 +137,7 @@ def test_what_was_purged_within_the_hour_leaves_nothing_but_its_number(own: ZepC
     (left,) = database["messages"].find().to_list()
     assert "secret" not in repr(left)
     assert set(left) == {
-        *("_id", "session_id", "seq", "uuid", "placeholder"),
+        *("_id", "session_id", "seq", "uuid", "scope", "placeholder"),
         *("deleted_at", "created_at", "token_count"),
     }
 
