@@ -37,12 +37,9 @@ LACKING = {
 """What a test may need that a backend has not, and why."""
 
 
-ALIKE = (
-    *("mongodb-pymongo-async", "embedded-sync", "embedded-motor"),
-    *("replica-set-sync", "replica-set-motor", "http-async", "asgi"),
-)
-"""Backends that differ from the other three in how they are opened and awaited: each promise is
-shown on them once, all tests run on them with ``--long``."""
+WHOLE = ("mongodb-sync", "http-async")
+"""Backends on which every test runs. The others differ from them in how they are opened and
+awaited: each promise is shown on them once, and with ``--long`` every test."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -66,8 +63,8 @@ def _showing_nothing_new(items: list[pytest.Item]) -> set[pytest.Item]:
     shown: set[tuple[str, str]] = set()
     left_out = set()
     for item in items:
-        backend = next((name for name in ALIKE if name in item.name), None)
-        if backend and item.path.parent == HERE:
+        backend = next((name for name in BACKENDS if f"[{name}" in item.name), None)
+        if backend and backend not in WHOLE and item.path.parent == HERE:
             shows = {(backend, marker.args[0]) for marker in item.iter_markers("promise")}
             if shows <= shown:
                 left_out.add(item)
