@@ -69,8 +69,7 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
     message; with other words it is a new one, and gets another id, as an answer does whose id was
     there before. One that is deleted from the session stays deleted, and so does a session that was
     cleared, though the agent's state may hold on to them: only what is said afterwards is stored.
-    (A message without an id is given a new one by LangGraph whenever it is passed in. Give it one
-    if you retry.)
+    (LangGraph gives a message without an id a new one each time. Give it one if you retry.)
     Summaries and system messages are not stored: they are not said by anyone.
 
     A loaded window is in a form that the models' APIs accept; what is stored stays as it is. If the
@@ -100,8 +99,7 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
             answer that calls tools only the text is.
         redact: Is given a copy of each message before it is stored, and returns what is stored of
             it; ``None``: nothing. What the model is given in this run is not changed, what it is
-            given in later ones, in the mode ``memory``, is. Keep it quick: it runs on the event
-            loop.
+            given in later ones, in the mode ``memory``, is. It runs on the event loop.
         title: ``True``: the first words of the conversation become the session's title when its
             first turn is complete. Or a function (a coroutine function under ``ainvoke`` and
             ``astream``) that is given the messages, as they are stored, and returns a title or
