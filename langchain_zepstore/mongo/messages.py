@@ -8,15 +8,15 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.messages import langchain as lc_messages
 from langchain_zepstore.models import Message
 from langchain_zepstore.mongo import codecs
+from langchain_zepstore.mongo.adding.insertion import Insertion, Outcome
+from langchain_zepstore.mongo.adding.known_ids import Repetition
+from langchain_zepstore.mongo.adding.reservation import confirm, reserve
 from langchain_zepstore.mongo.branches.edits import Edits
 from langchain_zepstore.mongo.documents import Metadata, Stage
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.encoding import mergeable
 from langchain_zepstore.mongo.expressions import literal, merged
-from langchain_zepstore.mongo.insertion import Insertion, Outcome
-from langchain_zepstore.mongo.known_ids import Repetition
 from langchain_zepstore.mongo.message_reads import MessageReads, existing, live
-from langchain_zepstore.mongo.reservation import confirm, reserve
 
 
 class Messages(MessageReads):

@@ -12,6 +12,7 @@ from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.errors import AlreadyExistsError, BadRequestError, NotFoundError
 from langchain_zepstore.models import Session
 from langchain_zepstore.mongo import codecs
+from langchain_zepstore.mongo.adding.reservation import CLOSED_DELETION, fields_on_insert
 from langchain_zepstore.mongo.deletion.marks import with_id
 from langchain_zepstore.mongo.deletion.operations import Deletion
 from langchain_zepstore.mongo.documents import Metadata, Query, SessionDocument, Stage
@@ -26,7 +27,6 @@ from langchain_zepstore.mongo.ownership import (
 )
 from langchain_zepstore.mongo.reassignment import assign_owner, complete_reassignment
 from langchain_zepstore.mongo.recent import recent_sessions
-from langchain_zepstore.mongo.reservation import CLOSED_DELETION, fields_on_insert
 
 
 class Sessions:

@@ -25,6 +25,7 @@ from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.parts import from_zep
 from langchain_zepstore.models import Message
 from langchain_zepstore.mongo import codecs
+from langchain_zepstore.mongo.adding.reservation import fields_on_insert
 from langchain_zepstore.mongo.branches.table import table_of
 from langchain_zepstore.mongo.branches.tree import parents
 from langchain_zepstore.mongo.deletion.marks import Marking, with_id
@@ -45,7 +46,6 @@ from langchain_zepstore.mongo.ownership import (
     upsert_user,
 )
 from langchain_zepstore.mongo.reassignment import complete_reassignment
-from langchain_zepstore.mongo.reservation import fields_on_insert
 
 _PAGE_SIZE = 500
 _KEPT = ("uuid", "seq", "deletion_count", "branched", "turn", "forks")

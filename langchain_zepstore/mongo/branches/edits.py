@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import BadRequestError, NotFoundError
+from langchain_zepstore.mongo.adding.insertion import AsideInsertion, Outcome
+from langchain_zepstore.mongo.adding.reservation import RESERVATION_FIELDS, reserving
 from langchain_zepstore.mongo.branches import updates
 from langchain_zepstore.mongo.branches.reads import TABLE_FIELDS
 from langchain_zepstore.mongo.branches.table import MAX_FORKS, holds, table_of
@@ -26,8 +28,6 @@ from langchain_zepstore.mongo.documents import (
 )
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.driver.durability import Reservation
-from langchain_zepstore.mongo.insertion import AsideInsertion, Outcome
-from langchain_zepstore.mongo.reservation import RESERVATION_FIELDS, reserving
 
 _FLAGGING_SPAN = 50_000  # sequence numbers in one update
 _EDIT_FORKS = 3  # of the edit, of what it interrupts, of what it interrupts once more

@@ -7,6 +7,7 @@ from langchain_zepstore.core.results import ErasurePage
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Message, Session
 from langchain_zepstore.mongo import codecs
+from langchain_zepstore.mongo.adding.reservation import CLOSED_DELETION
 from langchain_zepstore.mongo.deletion.erasure import Erasure
 from langchain_zepstore.mongo.deletion.marks import Marking, this_session, with_id
 from langchain_zepstore.mongo.deletion.purge import Purging
@@ -14,7 +15,6 @@ from langchain_zepstore.mongo.documents import MessageDocument, Query, SessionDo
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.expressions import literal
 from langchain_zepstore.mongo.ownership import check_owner
-from langchain_zepstore.mongo.reservation import CLOSED_DELETION
 
 _SETTLED = {"$or": [{"deletion": None}, {"deletion.settled": True}]}
 

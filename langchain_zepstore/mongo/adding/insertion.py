@@ -8,6 +8,8 @@ from bson import ObjectId
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo import codecs
+from langchain_zepstore.mongo.adding.known_ids import Repetition
+from langchain_zepstore.mongo.adding.reservation import confirm
 from langchain_zepstore.mongo.deletion.marks import Marking
 from langchain_zepstore.mongo.documents import (
     MessageDocument,
@@ -19,8 +21,6 @@ from langchain_zepstore.mongo.documents import (
 from langchain_zepstore.mongo.driver.collection import Conflict
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.driver.durability import Reservation
-from langchain_zepstore.mongo.known_ids import Repetition
-from langchain_zepstore.mongo.reservation import confirm
 
 _MAX_PART_MESSAGES = 1000
 _MAX_PART_BYTES = 8 * 1024 * 1024

@@ -1,0 +1,1 @@
+"""Adding messages: reserving their numbers, inserting them, telling repeats by their ids."""
