@@ -104,7 +104,9 @@ def test_fresh_clients_at_once_on_a_fresh_database_all_work(mongo_url, database_
     together = Barrier(16)
 
     def work(number: int) -> None:
-        with ZepClient(mongo_url, database=database_name, retention=timedelta(days=7)) as client:
+        with ZepClient(
+            mongo_url, database=database_name, retention=timedelta(days=7), timeout=60
+        ) as client:
             together.wait()
             client.memory.add_memory("a session", said(str(number)))
 
