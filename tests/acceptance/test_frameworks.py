@@ -89,7 +89,7 @@ def run_tests(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
-        timeout=240,
+        timeout=600,
     )
     assert report.exists(), done.stdout + done.stderr
     failures: Failures = {}
