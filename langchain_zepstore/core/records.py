@@ -16,7 +16,12 @@ from langchain_zepstore.models import UTCDatetime
 Record: TypeAlias = dict[str, Any]
 """A user, a session or a message of an export; its ``type`` says which."""
 
+MAX_FORKS = 1000
+"""The most forks of a session."""
+
+_MAX_SEQ = 100_000_000  # deletions walk the numbers in spans
 _Int = Field(ge=0, lt=2**62)
+_OptionalInt = Field(default=None, ge=0, lt=2**62)
 
 
 class _Strict(BaseModel):
@@ -65,7 +70,7 @@ class SessionRecord(_Strict):
 
     session_id: str
     uuid: str
-    seq: int = _Int
+    seq: int = Field(ge=0, le=_MAX_SEQ)
     user_id: str | None = None
     metadata: dict[str, Any] | None = None
     title: str | None = None
@@ -77,10 +82,10 @@ class SessionRecord(_Strict):
     active_at: UTCDatetime | None = None
     deleted_at: UTCDatetime | None = None
     deletion: dict[str, Any] | None = None
-    deletion_count: int | None = None
+    deletion_count: int | None = _OptionalInt
     summary: dict[str, Any] | None = None
     branched: bool | None = None
-    turn: int | None = None
+    turn: int | None = _OptionalInt
     forks: list[dict[str, Any]] | None = None
 
 
@@ -94,11 +99,11 @@ class MessageRecord(_Strict):
     content: str
     uuid: str
     created_at: UTCDatetime | None = None
-    token_count: int | None = None
+    token_count: int | None = _OptionalInt
     metadata: dict[str, Any] | None = None
     langchain: dict[str, Any] | None = None
     deleted_at: UTCDatetime | None = None
-    deletion: int | None = None
+    deletion: int | None = _OptionalInt
 
 
 AnyRecord: TypeAlias = UserRecord | SessionRecord | MessageRecord
@@ -137,10 +142,31 @@ def _check_session(session: SessionRecord) -> None:
     session.tags = checked_tags(session.tags, "tags")
     if session.deletion is not None:
         session.deletion = _Deletion(**session.deletion).model_dump()
+        if session.deletion["seq"] > session.seq:
+            raise BadRequestError("session.deletion: seq must not be above the session's")
     if session.summary is not None:
         session.summary = _Summary(**session.summary).model_dump(exclude_none=True)
-    if session.forks is not None:
-        session.forks = [_Fork(**fork).model_dump() for fork in session.forks]
+    if session.forks:
+        forks = [_Fork(**fork) for fork in session.forks]
+        if not _is_tree(forks, session.seq):
+            raise BadRequestError(
+                f"session.forks: between 1 and {MAX_FORKS:,} forks must begin at rising numbers "
+                "from 1 to the one behind seq, each after a smaller number"
+            )
+        session.forks = [fork.model_dump() for fork in forks]
+        session.branched, session.turn = True, session.turn or 1
+
+
+def _is_tree(forks: list[_Fork], last: int) -> bool:
+    """Return whether each path through forks comes to an end."""
+    firsts = [fork.first for fork in forks]
+    return (
+        len(forks) <= MAX_FORKS
+        and firsts[0] == 1
+        and firsts == sorted(set(firsts))
+        and firsts[-1] <= last + 1
+        and all(fork.after < fork.first for fork in forks)
+    )
 
 
 HEADER: Record = {"type": "zepstore", "version": 1}

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+import bson
 from bson import Int64, MaxKey, ObjectId
 
 from langchain_zepstore.core.ids import new_id
@@ -48,6 +49,7 @@ from langchain_zepstore.mongo.ownership import (
 from langchain_zepstore.mongo.reassignment import complete_reassignment
 
 _PAGE_SIZE = 500
+_PAGE_BYTES = 4 * 1024 * 1024  # of messages, behind which a page ends
 _KEPT = ("uuid", "seq", "deletion_count", "branched", "turn", "forks")
 _STORED = ("deletion_count", "branched", "turn", "forks", "deletion")
 _DELETION = ("id", "at", "seq", "open", "settled")
@@ -77,7 +79,8 @@ class Transfer:
             of_sessions["_id"] = session_id
         records: list[Record] = []
         step, number, seq, parent = _read_cursor(cursor)
-        while len(records) < _PAGE_SIZE:
+        size = 0
+        while len(records) < _PAGE_SIZE and size < _PAGE_BYTES:
             room = _PAGE_SIZE - len(records)
             if step == "user":
                 users: list[UserDocument] = []
@@ -105,6 +108,7 @@ class Transfer:
                     step = "session"
                     continue
                 records += yield from self._message_records(session, said, parent)
+                size += sum(len(bson.encode(each)) for each in said)
                 seq, parent = said[-1]["seq"], said[-1]["uuid"]
         return Page(records, json.dumps([step, number, seq, parent]))
 
@@ -118,6 +122,7 @@ class Transfer:
             sort={"_id": 1},
             limit=limit,
             fields=codecs.MESSAGE_FIELDS,
+            one_batch=True,
         )
 
     def _message_records(

@@ -150,3 +150,40 @@ async def test_what_is_no_client_or_no_lines_is_refused(own: Facade) -> None:
         import_lines("client", [])  # type: ignore[arg-type]
     with pytest.raises(BadRequestError, match="lines"):
         await load(own, "lines")  # type: ignore[arg-type]
+
+
+CYCLE = [{"first": 1, "after": 0, "activated": 1}, {"first": 2, "after": 2, "activated": 2}]
+DELETION = {"id": 1, "at": "2026-01-01T00:00:00Z", "open": True, "settled": False}
+
+
+@PROMISE
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"forks": CYCLE}, "forks"),
+        ({"forks": [{"first": 2, "after": 0, "activated": 1}]}, "forks"),
+        ({"forks": CYCLE[:1] * 2}, "forks"),
+        ({"forks": [CYCLE[0], {"first": 9, "after": 1, "activated": 1}]}, "forks"),
+        ({"seq": 2**61}, "seq"),
+        ({"deletion": {**DELETION, "seq": 2**61}}, "deletion"),
+        ({"turn": 2**70}, "turn"),
+        ({"deletion_count": 2**70}, "deletion_count"),
+    ],
+)
+async def test_a_session_that_no_export_holds_is_refused(
+    own: Facade, fields: dict[str, Any], named: str
+) -> None:
+    line = {"type": "session", "session_id": "s", "uuid": "u", "seq": 3, **fields}
+    report = await load(own, [line])
+    assert [named in error.reason for error in report.errors] == [True]
+    assert await own.memory.list_sessions(include_deleted=True) == []
+
+
+async def test_a_message_with_a_number_beyond_64_bits_is_refused(own: Facade) -> None:
+    await own.memory.add_memory("s", Memory(messages=[Message(role="user", content="a")]))
+    header, session, message = await lines_of(own)
+    await own.memory.erase_session("s")
+    for name in ("deletion", "token_count", "seq"):
+        report = await load(own, [header, session, {**message, name: 2**70}])
+        assert [name in error.reason for error in report.errors] == [True]
+    assert await contents(own, "s") == []

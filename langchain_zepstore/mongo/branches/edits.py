@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 
 from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.records import MAX_FORKS
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.mongo.adding.insertion import AsideInsertion, Outcome
 from langchain_zepstore.mongo.adding.reservation import RESERVATION_FIELDS, reserving
 from langchain_zepstore.mongo.branches import updates
 from langchain_zepstore.mongo.branches.reads import TABLE_FIELDS
-from langchain_zepstore.mongo.branches.table import MAX_FORKS, holds, table_of
+from langchain_zepstore.mongo.branches.table import holds, table_of
 from langchain_zepstore.mongo.deletion.marks import Marking, numbers_between, this_session
 from langchain_zepstore.mongo.documents import (
     MessageDocument,

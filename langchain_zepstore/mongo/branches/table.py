@@ -11,9 +11,6 @@ from dataclasses import dataclass
 
 from langchain_zepstore.mongo.documents import Fork, SessionDocument
 
-MAX_FORKS = 1000
-"""The most forks of a session."""
-
 Range = tuple[int, int]
 """The first and the last of consecutive numbers."""
 

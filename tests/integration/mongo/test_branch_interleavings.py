@@ -3,7 +3,7 @@
 import pytest
 
 from langchain_zepstore import BadRequestError, Memory, Message, ZepClient
-from langchain_zepstore.mongo.branches.table import MAX_FORKS
+from langchain_zepstore.core.records import MAX_FORKS
 from tests.support.messages import parts_of
 from tests.support.stepping import Drive, store_of
 
