@@ -29,7 +29,5 @@ class Manager:
 
 
 def arguments_of(variables: dict[str, Any]) -> dict[str, Any]:
-    """Return a method's arguments from its ``locals()``, less those that are ``None``."""
-    return {
-        name: value for name, value in variables.items() if name != "self" and value is not None
-    }
+    """Return a method's arguments from its ``locals()``."""
+    return {name: value for name, value in variables.items() if name != "self"}

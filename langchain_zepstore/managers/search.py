@@ -15,7 +15,8 @@ class Searches(Manager):
     """What ``client.memory`` finds."""
 
     def _query(self, variables: dict[str, Any]) -> SearchQuery:
-        arguments = arguments_of(variables)
+        named = arguments_of(variables)
+        arguments = {name: value for name, value in named.items() if value is not None}
         if self._runner.user_id is not None and "session_id" not in arguments:
             arguments.setdefault("user_id", self._runner.user_id)
         return SearchQuery(**arguments)

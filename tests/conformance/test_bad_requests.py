@@ -144,9 +144,10 @@ async def test_what_is_no_id_reaches_no_session_user_or_message(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     await zep.user.add(CreateUserRequest(user_id=user_id))
-    created = await zep.memory.add_session(Session(session_id=session_id, user_id=user_id))
+    await zep.memory.add_session(Session(session_id=session_id, user_id=user_id))
     one = Message(role="user", content="x", uuid="id")
     await zep.memory.add_memory(session_id, Memory(messages=[one]))
+    before = await zep.memory.get_session(session_id)
     memory, message, user = zep.memory, zep.message, zep.user
     for bad in BAD_IDS:
         of_user, updating = CreateUserRequest(user_id="x"), UpdateUserRequest(user_id="x")
@@ -185,7 +186,7 @@ async def test_what_is_no_id_reaches_no_session_user_or_message(
             await refused(call, bad, "user_id")
         with pytest.raises(BadRequestError, match="user_id"):
             zep.chat_history(session_id, user_id=bad)
-    assert await memory.get_session(session_id) == created
+    assert await memory.get_session(session_id) == before
     assert (await user.get(user_id)).deleted_at is None
     assert await message.count(session_id) == 1
 
