@@ -1,4 +1,4 @@
-"""The benchmark of searching, run small: the package's ranking finds more than the bare index."""
+"""The benchmark of searching, run small."""
 
 import json
 import re
@@ -47,7 +47,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> str:
         ("Ben", "Then we had a picnic in the rain."),
     ]
     asked = [
-        # The index finds the turn before the answer, and one that has the word more often.
+        # Said in the turn before the answer, and more often in another.
         {"question": "Which boat did Ada take?", "evidence": ["D1:2"], "category": 1},
         {"question": "Where is the picnic?", "evidence": ["D1:5"], "category": 1},
         # No word of it was said.
@@ -66,9 +66,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_the_evidence_is_looked_for_among_the_results(small: str) -> None:
     assert "3 questions" in small
-    bare, text = figures(small, "the bare index"), figures(small, "text")
-    assert bare == [0.333, 0.333, 0.333]
-    assert text[0] >= bare[0]
+    text = figures(small, "text")
+    assert text[0] >= 0.333
     assert text[1:] == [0.667, 0.667]
 
 
@@ -110,15 +109,11 @@ def test_memory_is_measured_and_does_not_run_away(small: str) -> None:
 
 
 @pytest.mark.promise("rare words, neighbours and the session's subject rank what was found")
-def test_real_conversations_are_searched_better_than_by_the_bare_index(
-    locomo_directory: Path | None,
-) -> None:
+def test_the_evidence_of_real_conversations_is_found(locomo_directory: Path | None) -> None:
     if locomo_directory is None:
         pytest.skip("the conversations are not at hand")
     output = run(locomo_directory, "--no-model")
     shares = figures(output, "text")
-    bare = figures(output, "the bare index")
-    assert all(ours > index for ours, index in zip(shares, bare, strict=True))
     assert shares[0] > 0.4
     assert shares[1] > 0.64
     assert shares[2] > 0.72

@@ -64,9 +64,10 @@ def is_live(document: Document) -> bool:
 
 
 def before(session: Document, number: int) -> int:
-    """Return the number that a number follows on its branch."""
+    """Return the number that a number follows on its branch; 0 where the table has a circle."""
     own = [fork for fork in session.get("forks") or () if fork["first"] == number]
-    return int(own[0]["after"]) if own else number - 1
+    after = int(own[0]["after"]) if own else number - 1
+    return after if after < number else 0
 
 
 def above(session: Document, live: dict[int, str], number: int) -> str | None:
