@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from langchain_zepstore.client import ZepClient
     from langchain_zepstore.models import Session
 
-app = typer.Typer(help="List, show, organize, delete and restore sessions.", no_args_is_help=True)
+app = typer.Typer(help="List, organize, fork, delete and restore sessions.", no_args_is_help=True)
 
 _COLUMNS = ("session_id", "title", "user_id", "active_at")
 _PAGE_SIZE = 500
@@ -114,6 +114,34 @@ def _organize(context: typer.Context, session_id: str, **changes: Any) -> None:
         command.object(session)
     else:
         command.note(f"changed {session_id}")
+
+
+@app.command(epilog="Example: zepstore sessions branches 3f2a")
+def branches(context: typer.Context, session_id: Id) -> None:
+    """List a session's branches in the order of their making."""
+    command = context_of(context)
+    with command.client() as client:
+        client.memory.get_session(session_id)
+        columns = ("last_message_id", "message_count", "created_at", "is_active")
+        command.table(columns, client.memory.branches(session_id))
+
+
+@app.command(epilog="Example: zepstore sessions fork 3f2a --at 77e0")
+def fork(
+    context: typer.Context,
+    session_id: Id,
+    at: Annotated[
+        str | None, typer.Option(metavar="MESSAGE", help="The last message to copy.")
+    ] = None,
+) -> None:
+    """Copy a session's active branch into a new session of the same user."""
+    command = context_of(context)
+    with command.client() as client:
+        session = client.memory.fork_session(session_id, at=at)
+    if command.json:
+        command.object(session)
+    else:
+        print(session.session_id)
 
 
 @app.command(epilog="Example: zepstore sessions delete 3f2a 9c1b")

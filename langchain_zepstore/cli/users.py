@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from langchain_zepstore.cli.context import context_of
+from langchain_zepstore.cli.transfer import Output, write_lines
 
-app = typer.Typer(help="List, show and delete users.", no_args_is_help=True)
+app = typer.Typer(help="List, show, export and delete users.", no_args_is_help=True)
 
 User = Annotated[str, typer.Argument(metavar="ID", help="The user's id.")]
 
@@ -33,6 +34,15 @@ def show(context: typer.Context, user_id: User) -> None:
     command = context_of(context)
     with command.client() as client:
         command.object(client.user.get(user_id))
+
+
+@app.command(epilog="Example: zepstore users export ada -o ada.jsonl")
+def export(context: typer.Context, user_id: User, output: Output = None) -> None:
+    """Write all that is a user's as lines of JSON, trash and branches included."""
+    command = context_of(context)
+    with command.client() as client:
+        client.user.get(user_id)
+        write_lines(command, client.user.export(user_id), output)
 
 
 @app.command(epilog="Example: zepstore users delete ada")

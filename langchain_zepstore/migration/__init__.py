@@ -1,5 +1,17 @@
-"""Import of what ``client.export`` returned."""
+"""Moving in: import of what ``client.export`` returned, and migration from other stores."""
 
+from langchain_zepstore.migration.conversation import Conversation, Reader, Unreadable
 from langchain_zepstore.migration.lines import LineError, Report, aimport_lines, import_lines
+from langchain_zepstore.migration.migrate import MigrationReport, migrate
 
-__all__ = ["LineError", "Report", "aimport_lines", "import_lines"]
+__all__ = [
+    "Conversation",
+    "LineError",
+    "MigrationReport",
+    "Reader",
+    "Report",
+    "Unreadable",
+    "aimport_lines",
+    "import_lines",
+    "migrate",
+]

@@ -183,6 +183,9 @@ class SessionDocument(TypedDict):
     forks: NotRequired[list[Fork]]
     #: The ``uuid`` of the session that it was imported from.
     origin: NotRequired[str]
+    #: The last sequence number that an import brought; while nothing was added since, another
+    #: import may bring more.
+    imported: NotRequired[int]
     #: What of earlier sessions with the id is still to be removed.
     erasing: NotRequired[list[Erasing]]
 

@@ -33,7 +33,7 @@ ROOMS = {
     "middleware": f"{GROUND} messages managers store_client",
     "adapters": f"{GROUND} messages store_client history",
     "server": f"{GROUND} filters messages store_client",
-    "cli": f"{GROUND} messages client embedded server",
+    "cli": f"{GROUND} messages migration client embedded server",
     "__main__": "cli",
     "__init__": "errors models client history retriever",
 }

@@ -156,9 +156,25 @@ def fields_on_insert(
         metadata: Its metadata, encoded.
         others: Its other fields, as expressions.
     """
+    number = yield from next_number(database, "sessions")
+    return on_insert(number, token, user_id, metadata, others or {})
+
+
+def on_insert(
+    number: int, token: str, user_id: str | None, metadata: Metadata | None, others: Stage
+) -> Stage:
+    """Return the ``$set`` that creates a session with a number; see ``fields_on_insert``.
+
+    Args:
+        number: Its ``id``.
+        token: Its ``uuid``.
+        user_id: Its user.
+        metadata: Its metadata, encoded.
+        others: Its other fields, as expressions.
+    """
     fields: Stage = {
         "uuid": token,
-        "id": (yield from next_number(database, "sessions")),
+        "id": number,
         "seq": Int64(0),
         "created_at": "$$NOW",
         "updated_at": "$$NOW",
@@ -166,7 +182,7 @@ def fields_on_insert(
         "user_id": literal(user_id),
         "metadata": literal(metadata),
         "deleted_at": "$$REMOVE",
-        **(others or {}),
+        **others,
     }
     is_insert = {"$eq": [{"$type": "$uuid"}, "missing"]}
     return {name: {"$cond": [is_insert, value, f"${name}"]} for name, value in fields.items()}

@@ -138,10 +138,10 @@ class Edits:
             raise NotFoundError(f"session {this['_id']!r} began anew since the message was said")
         if session.get("forks"):
             return session
-        yield from self._prepare(this)
+        yield from self.prepare(this)
         return None
 
-    def _prepare(self, this: Query) -> Operation[None]:
+    def prepare(self, this: Query) -> Operation[None]:
         """Give a session its table."""
         session = yield from self._sessions.find_one_and_update(
             this, {"$set": {"branched": True}}, fields={**TABLE_FIELDS, "fenced": 1}

@@ -185,11 +185,18 @@ class Collection(Generic[D]):
         return int(result.matched_count)
 
     def update_each(
-        self, updates: Sequence[tuple[Query, Update]], *, durable: bool = True
+        self,
+        updates: Sequence[tuple[Query, Update]],
+        *,
+        upsert: bool = False,
+        durable: bool = True,
     ) -> Operation[int]:
         """Update one document per query, all in one command, and return how many matched."""
         raw = self._raw if durable else self._w1
-        requests = [UpdateOne(self._own(query), update) for query, update in updates]
+        requests = [
+            UpdateOne(self._own(query, upsert=upsert), update, upsert=upsert)
+            for query, update in updates
+        ]
         result = yield from self._deployment.call(lambda: raw.bulk_write(requests, ordered=False))
         return int(result.matched_count)
 
