@@ -124,6 +124,28 @@ class Erasing(TypedDict):
     incarnations: list[str]
 
 
+class Counted(TypedDict):
+    """How many messages of a session are live on its active branch."""
+
+    #: The last sequence number that was counted.
+    seq: int
+    #: The session's ``turn`` then.
+    turn: int | None
+    #: The number of live messages up to ``seq``; 1,000 for so many or more.
+    messages: int
+    #: The sequence number of the last of them, 0 if there is none.
+    last: int
+
+
+class Uncounted(TypedDict):
+    """Changes of which messages of a session are live."""
+
+    #: New with every change.
+    stamp: ObjectId
+    #: The stamps of changes that may not be complete.
+    pending: NotRequired[list[ObjectId]]
+
+
 class SessionDocument(TypedDict):
     """A conversation, in the collection ``sessions``.
 
@@ -165,8 +187,12 @@ class SessionDocument(TypedDict):
     deletion_count: NotRequired[int]
     #: The undeletion under way.
     undeletion: NotRequired[Undeletion]
-    #: The last sequence number that a deletion or reassignment fenced.
+    #: The last sequence number that a deletion, reassignment or count fenced.
     fenced: NotRequired[int]
+    #: The count of its messages, once a preview needed it and until something changes it.
+    counted: NotRequired[Counted]
+    #: What changed which of its messages are live.
+    uncounted: NotRequired[Uncounted]
     #: The last sequence number of the add that last undeleted it.
     revived: NotRequired[int]
     #: The token of the ``add_session`` that last undeleted it, which recognizes its own retry.

@@ -1,18 +1,36 @@
 """Recent sessions and the trash, filtered, with previews of their messages."""
 
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
 from langchain_zepstore.core.arguments import RecentQuery
 from langchain_zepstore.core.operation import Operation, Page
-from langchain_zepstore.models import Session
+from langchain_zepstore.errors import ZepStoreError
+from langchain_zepstore.models import Message, Session
 from langchain_zepstore.mongo import codecs
-from langchain_zepstore.mongo.branches.reads import BranchReads
+from langchain_zepstore.mongo.branches.reads import count_along, last_along
+from langchain_zepstore.mongo.branches.table import clipped, table_of
 from langchain_zepstore.mongo.cursors import decode_cursor, encode_cursor
-from langchain_zepstore.mongo.documents import Query, Stage
+from langchain_zepstore.mongo.deletion.counts import counting, may_count
+from langchain_zepstore.mongo.deletion.marks import Marking
+from langchain_zepstore.mongo.documents import (
+    Counted,
+    MessageId,
+    Query,
+    SessionDocument,
+    Stage,
+    Update,
+)
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.encoding import encoded_metadata
 from langchain_zepstore.mongo.expressions import contains
 
 MAX_MESSAGE_COUNT = 1000
 """Where the count of a preview ends."""
+
+_MAX_UNCOUNTED = 10  # numbers behind a count that a preview looks up one by one
 
 _MAX_PAGE_SIZE = 2**31 - 2
 
@@ -21,39 +39,26 @@ def recent_sessions(database: Database, asked: RecentQuery) -> Operation[Page[Se
     """Return a page of sessions, the last active first; of deleted ones the last deleted."""
     limit = min(asked.limit, _MAX_PAGE_SIZE)
     order = "deleted_at" if asked.deleted else "active_at"
-    query, sort = _query(asked), {order: -1, "id": -1}
+    query = _query(asked)
     if asked.cursor is not None:
         moment, number = decode_cursor(asked.cursor, "recent_sessions")
         earlier = {"$or": [{order: {"$lt": moment}}, {"id": {"$lt": number}}]}
         query["$and"] = [{order: {"$lte": moment}}, earlier]
-    if asked.preview:
-        page: list[Stage] = [{"$match": query}, {"$sort": sort}, {"$limit": limit + 1}]
-        found = yield from database.sessions.aggregate([*page, *_PREVIEW])
-    else:
-        found = yield from database.sessions.find(
-            query, sort=sort, limit=limit + 1, fields=codecs.SESSION_FIELDS
-        )
+    found = yield from database.sessions.find(
+        query,
+        sort={order: -1, "id": -1},
+        limit=limit + 1,
+        fields=_PREVIEW_FIELDS if asked.preview else codecs.SESSION_FIELDS,
+    )
     sessions = [codecs.to_session(session) for session in found[:limit]]
     if asked.preview:
-        for session, document in zip(sessions, found, strict=False):
-            counts, last = document["message_counts"], document["last_messages"]
-            session.message_count = counts[0]["messages"] if counts else 0
-            session.last_message = codecs.to_message(last[0]) if last else None
-            if document.get("branched") and last:
-                yield from _preview_branch(database, session)
+        previews = yield from _previews(database, found[:limit])
+        for session, preview in zip(sessions, previews, strict=True):
+            session.message_count, session.last_message = preview
     if len(found) <= limit:
         return Page(sessions, None)
-    last = found[limit - 1]
-    return Page(sessions, encode_cursor(last[order], last["id"]))
-
-
-def _preview_branch(database: Database, session: Session) -> Operation[None]:
-    """Fill in the preview of a session that has branched, from its active branch."""
-    reads = BranchReads(database)
-    last = yield from reads.find(session.session_id, codecs.MESSAGE_FIELDS, order=-1, limit=1)
-    count = yield from reads.count(session.session_id)
-    session.message_count = min(count, MAX_MESSAGE_COUNT)
-    session.last_message = codecs.to_message(last[0]) if last else None
+    end: Mapping[str, Any] = found[limit - 1]
+    return Page(sessions, encode_cursor(end[order], end["id"]))
 
 
 def _query(asked: RecentQuery) -> Query:
@@ -74,25 +79,106 @@ def _query(asked: RecentQuery) -> Query:
     return query
 
 
-def _live_messages(name: str, *stages: Stage) -> Stage:
-    return {
-        "$lookup": {
-            "from": "messages",
-            "localField": "_id",
-            "foreignField": "session_id",
-            "pipeline": [{"$match": {"deleted_at": None}}, *stages],
-            "as": name,
+_PREVIEW_FIELDS = {name: 0 for name in codecs.SESSION_FIELDS if name != "forks"}
+_LIVE_OF_EACH: list[Stage] = [
+    {"$project": codecs.MESSAGE_FIELDS},
+    {
+        "$group": {
+            "_id": "$_id.s",
+            "numbers": {"$push": "$seq"},
+            "last": {"$top": {"sortBy": {"seq": -1}, "output": "$$ROOT"}},
         }
-    }
-
-
-_PREVIEW: list[Stage] = [
-    {"$project": codecs.SESSION_FIELDS},
-    _live_messages(
-        "last_messages",
-        {"$sort": {"seq": -1}},
-        {"$limit": 1},
-        {"$project": codecs.MESSAGE_FIELDS},
-    ),
-    _live_messages("message_counts", {"$limit": MAX_MESSAGE_COUNT}, {"$count": "messages"}),
+    },
 ]
+
+
+def _previews(
+    database: Database, sessions: Sequence[SessionDocument]
+) -> Operation[list[tuple[int, Message | None]]]:
+    """Return for each session the count of its messages and the last one.
+
+    Messages are looked up by their numbers: the last one that was counted, and those after it.
+    """
+    counts = yield from _counts(database, sessions)
+    ids: list[MessageId] = [
+        {"s": session["uuid"], "q": number}
+        for session, counted in zip(sessions, counts, strict=True)
+        if not session.get("deleted_at")
+        for number in (counted["last"], *range(counted["seq"] + 1, session["seq"] + 1))
+    ]
+    live: Query = {"_id": {"$in": ids}, "deleted_at": None}
+    found = yield from database.whole.messages.aggregate([{"$match": live}, *_LIVE_OF_EACH])
+    of_each = {group["_id"]: group for group in found}
+    previews: list[tuple[int, Message | None]] = []
+    for session, counted in zip(sessions, counts, strict=True):
+        group = of_each.get(session["uuid"])
+        if group is None:
+            previews.append((0, None))
+            continue
+        count = counted["messages"] + sum(each > counted["seq"] for each in group["numbers"])
+        previews.append((min(count, MAX_MESSAGE_COUNT), codecs.to_message(group["last"])))
+    return previews
+
+
+def _counts(database: Database, sessions: Sequence[SessionDocument]) -> Operation[list[Counted]]:
+    """Return for each session a count behind which there are few numbers."""
+    counts: list[Counted] = []
+    updates: list[tuple[Query, Update]] = []
+    may_write = database.messages.reads_primary
+    for session in sessions:
+        counted = _kept(session)
+        if not session.get("deleted_at") and not _is_recent(session, counted):
+            is_kept = may_write and may_count(session)
+            if is_kept:
+                may_write = is_kept = yield from _fenced(database, session)
+            counted = yield from _recounted(database, session, counted)
+            if is_kept:
+                updates.append(counting(session, counted))
+        counts.append(counted)
+    if updates:
+        with suppress(ZepStoreError):  # then the next preview counts again
+            yield from database.sessions.update_each(updates, durable=False)
+    return counts
+
+
+def _kept(session: SessionDocument) -> Counted:
+    turn = session.get("turn")
+    counted = session.get("counted")
+    if counted and counted["turn"] == turn:
+        return counted
+    return {"seq": 0, "turn": turn, "messages": 0, "last": 0}
+
+
+def _is_recent(session: SessionDocument, counted: Counted) -> bool:
+    # The numbers behind a count are on the active branch, not those before the first count.
+    is_linear = bool(counted["seq"]) or not session.get("forks")
+    return is_linear and session["seq"] - counted["seq"] <= _MAX_UNCOUNTED
+
+
+def _fenced(database: Database, session: SessionDocument) -> Operation[bool]:
+    """Fence what is to be counted; ``False`` where nothing can be written."""
+    try:
+        yield from Marking(database).fence(session, session["seq"], datetime.now(UTC))
+    except ZepStoreError:
+        return False
+    return True
+
+
+def _recounted(
+    database: Database, session: SessionDocument, counted: Counted
+) -> Operation[Counted]:
+    """Extend a count to a session's last number."""
+    messages = database.whole.messages
+    live: Query = {
+        "session_id": session["_id"],
+        "_id.s": session["uuid"],
+        "deleted_at": None,
+    }
+    table = table_of(session)
+    ranges = clipped(table.active(), first=counted["seq"] + 1)
+    count = counted["messages"]
+    if count < MAX_MESSAGE_COUNT:
+        count += yield from count_along(messages, live, ranges, limit=MAX_MESSAGE_COUNT - count)
+    newest = yield from last_along(messages, live, ranges, fields={"seq": 1})
+    last = newest["seq"] if newest else counted["last"]
+    return {"seq": table.last, "turn": counted["turn"], "messages": count, "last": last}

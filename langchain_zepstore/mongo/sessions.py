@@ -96,7 +96,7 @@ class Sessions:
             # A new incarnation: the former owner's messages can never be restored into it.
             changes |= {"uuid": token, "user_id": literal(user_id), "created_at": "$$NOW"}
             changes |= _CLEARED | sidebar
-            removed += ["deletion", "adopting", "branched", "forks", "turn"]
+            removed += ["deletion", "adopting", "branched", "forks", "turn", "counted"]
             yield from self._messages.update(
                 {"session_id": session["_id"], "deleted_at": None},
                 [{"$set": {"deleted_at": "$$NOW", "own_deletion": ObjectId()}}],

@@ -10,6 +10,7 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.adding.known_ids import Repetition
 from langchain_zepstore.mongo.adding.reservation import confirm
+from langchain_zepstore.mongo.deletion.counts import changing
 from langchain_zepstore.mongo.deletion.marks import Marking
 from langchain_zepstore.mongo.documents import (
     MessageDocument,
@@ -108,7 +109,7 @@ class Insertion:
         self._bodies = self._repetition.restart(self._bodies)
         self._superseded.append(ObjectId())
         numbers = {"$gt": session["seq"] - len(self._bodies), "$lte": session["seq"]}
-        yield from self._messages.update(
+        superseding = self._messages.update(
             {
                 "session_id": self._session_id,
                 "uuid": {"$in": self.uuids},
@@ -119,6 +120,7 @@ class Insertion:
             _superseding(self._superseded[-1]),
             many=True,
         )
+        yield from changing(self._database, [self._session_id], superseding)
 
     def finish(self) -> Operation[None]:
         """Forget what was superseded, once the messages are stored."""
@@ -210,7 +212,10 @@ class Insertion:
         query = _this(self._session_id, holder)
         if not (live or _is_stray(holder, session)):
             query["deleted_at"] = {"$ne": None}  # it may have been restored since it was read
-        yield from self._messages.update(query, _superseding(self._superseded[-1]))
+        superseding = self._messages.update(query, _superseding(self._superseded[-1]))
+        if live:
+            superseding = changing(self._database, [self._session_id], superseding)
+        yield from superseding
 
     def _settle_live(
         self, session: SessionDocument, holder: MessageDocument, message: MessageDocument

@@ -189,12 +189,19 @@ def find_along(
 
 
 def count_along(
-    messages: Collection[MessageDocument], query: Query, ranges: Sequence[Range]
+    messages: Collection[MessageDocument],
+    query: Query,
+    ranges: Sequence[Range],
+    *,
+    limit: int = 0,
 ) -> Operation[int]:
-    """Return how many messages a path has."""
+    """Return how many messages a path has, at most ``limit`` unless that is 0."""
     total = 0
     for some in _in_parts(ranges):
-        total += yield from messages.count({**query, **in_ranges(some)})
+        room = limit and limit - total
+        total += yield from messages.count({**query, **in_ranges(some)}, limit=room)
+        if limit and total >= limit:
+            break
     return total
 
 

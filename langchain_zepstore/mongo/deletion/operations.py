@@ -8,6 +8,7 @@ from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Message, Session
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.adding.reservation import CLOSED_DELETION
+from langchain_zepstore.mongo.deletion.counts import changing, uncounting
 from langchain_zepstore.mongo.deletion.erasure import Erasure
 from langchain_zepstore.mongo.deletion.marks import Marking, this_session, with_id
 from langchain_zepstore.mongo.deletion.purge import Purging
@@ -23,6 +24,7 @@ class Deletion:
     """Deletes, undeletes and purges."""
 
     def __init__(self, database: Database) -> None:
+        self._database = database
         self._sessions = database.sessions
         self._messages = database.messages
         self._marking = Marking(database)
@@ -93,6 +95,7 @@ class Deletion:
                 {"$set": {"deletion": {"$cond": [is_open, "$deletion", opened]}}},
                 {"$set": {"deletion_count": "$deletion.id"}},
                 {"$unset": "summary"},
+                *uncounting(),
             ],
         )
 
@@ -169,9 +172,10 @@ class Deletion:
         """
         this = {"session_id": session_id, "uuid": uuid}
         mark = ObjectId()
-        matched = yield from self._messages.update(
+        marking = self._messages.update(
             {**this, "deleted_at": None}, [{"$set": {"deleted_at": "$$NOW", "own_deletion": mark}}]
         )
+        matched = yield from changing(self._database, [session_id], marking)
         # It may have been this call, with the answer lost.
         if not matched and not (yield from self._messages.find_one({**this, "own_deletion": mark})):
             raise NotFoundError(f"session {session_id!r} has no message {uuid!r}")
@@ -236,6 +240,7 @@ class Deletion:
                     }
                 },
                 *changes,
+                *uncounting(),
             ],
         )
 

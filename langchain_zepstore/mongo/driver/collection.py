@@ -12,7 +12,7 @@ from inspect import iscoroutine
 from typing import Any, Generic, Self, TypeVar
 
 from bson.codec_options import CodecOptions
-from pymongo import ReturnDocument, UpdateOne, WriteConcern
+from pymongo import ReadPreference, ReturnDocument, UpdateOne, WriteConcern
 from pymongo.errors import DuplicateKeyError, WriteConcernError
 
 from langchain_zepstore.core.operation import Operation
@@ -78,6 +78,11 @@ class Collection(Generic[D]):
 
     def _own(self, query: Query, *, upsert: bool = False) -> Query:
         return self._narrowing.of(query, upsert=upsert) if self._narrowing else query
+
+    @property
+    def reads_primary(self) -> bool:
+        """Whether reads see all writes that were acknowledged."""
+        return bool(self._raw.read_preference == ReadPreference.PRIMARY)
 
     @property
     def write_concern(self) -> dict[str, Any]:
@@ -231,10 +236,12 @@ class Collection(Generic[D]):
         result = yield from self._deployment.call(lambda: self._raw.delete_many(query, hint=hint))
         return int(result.deleted_count)
 
-    def count(self, query: Query, *, hint: str | None = None) -> Operation[int]:
-        """Return how many documents match."""
+    def count(self, query: Query, *, hint: str | None = None, limit: int = 0) -> Operation[int]:
+        """Return how many documents match, at most ``limit`` unless that is 0."""
         query = self._own(query)
-        options = {"hint": hint} if hint else {}
+        options: Query = {"hint": hint} if hint else {}
+        if limit:
+            options["limit"] = limit
         return self._deployment.call(lambda: self._raw.count_documents(query, **options))
 
     def create_indexes(self, models: Sequence[Any]) -> Operation[list[str]]:

@@ -26,6 +26,7 @@ from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.adding.reservation import on_insert
 from langchain_zepstore.mongo.branches.edits import Edits
 from langchain_zepstore.mongo.counters import next_numbers
+from langchain_zepstore.mongo.deletion.counts import changing
 from langchain_zepstore.mongo.documents import (
     MessageDocument,
     Query,
@@ -210,7 +211,9 @@ class Load:
                 refused[index] = f"session {record.session_id!r} is deleted"
         if documents:
             indexes = list(documents)
-            inserted = yield from self._messages.insert(list(documents.values()))
+            inserting = self._messages.insert(list(documents.values()))
+            ids = {document["session_id"] for document in documents.values()}
+            inserted = yield from changing(self._database, ids, inserting)
             for conflict in inserted.conflicts:
                 index = indexes[conflict.index]
                 refused[index] = (

@@ -16,6 +16,8 @@ SECTIONS = {
     "Erasing": "An entry of `erasing` has",
     "Deletion": "A `deletion` has",
     "Undeletion": "An `undeletion` has",
+    "Counted": "A `counted` has",
+    "Uncounted": "An `uncounted` has",
     "SummaryDocument": "A `summary` has",
     "Fork": "A `fork` has",
     "MessageDocument": "## messages\n",

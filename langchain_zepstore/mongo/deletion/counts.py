@@ -1,0 +1,66 @@
+"""The count of live messages that a session's document keeps, for previews.
+
+``counted`` says how many messages numbered up to ``counted.seq`` are live on the active branch. The
+numbers are fenced before they are counted, so that no add lands among them later. Whatever else
+changes which of them are live removes ``counted`` and sets a new ``uncounted.stamp`` first, in one
+update, and is pending until it is complete. A count is stored only where nothing was pending, and
+only if the stamp is still the one from before the messages were counted. So a count may be missing,
+and is never wrong. What a killed process left pending is ignored after an hour.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from bson import ObjectId
+
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.mongo import codecs
+from langchain_zepstore.mongo.deletion.marks import this_session, with_id
+from langchain_zepstore.mongo.documents import Counted, Query, SessionDocument, Stage, Update
+from langchain_zepstore.mongo.driver.database import Database
+
+T = TypeVar("T")
+
+
+def uncounting() -> list[Stage]:
+    """Return the stages that remove a count, for an update that leaves a change pending itself."""
+    return [{"$set": {"uncounted": {"stamp": ObjectId()}}}, {"$unset": ["counted"]}]
+
+
+def changing(database: Database, session_ids: Iterable[str], change: Operation[T]) -> Operation[T]:
+    """Make a change of which messages of sessions are live, and remove their counts before."""
+    sessions, token = database.sessions, ObjectId()
+    these = [with_id(session_id) for session_id in sorted(session_ids)]
+    begin: Update = {
+        "$set": {"uncounted.stamp": token},
+        "$addToSet": {"uncounted.pending": token},
+        "$unset": {"counted": 1},
+    }
+    yield from sessions.update_each([(this, begin) for this in these])
+    result = yield from change
+    end: Update = {"$pull": {"uncounted.pending": token}}
+    yield from sessions.update_each([(this, end) for this in these], durable=False)
+    return result
+
+
+def may_count(session: SessionDocument) -> bool:
+    """Return whether nothing is changing which messages of a session are live."""
+    deletion = session.get("deletion")
+    latest = ObjectId.from_datetime(datetime.now(UTC) - codecs.MAX_ADD_DURATION)
+    pending = session.get("uncounted", {}).get("pending", [])
+    return not (
+        session.get("undeletion")
+        or (deletion and not deletion.get("settled"))
+        or any(token > latest for token in pending)
+    )
+
+
+def counting(session: SessionDocument, counted: Counted) -> tuple[Query, Update]:
+    """Return the update that stores a count, if nothing has changed since the session was read."""
+    query: Query = {
+        **this_session(session),
+        "turn": session.get("turn"),
+        "uncounted.stamp": session.get("uncounted", {}).get("stamp"),
+    }
+    return query, {"$set": {"counted": counted}, "$max": {"fenced": counted["seq"]}}
