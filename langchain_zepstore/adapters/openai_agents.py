@@ -15,21 +15,14 @@ except ImportError as missing:
         'ZepSession needs an extra: pip install "langchain-zepstore[openai-agents]"'
     ) from missing
 
-from langchain_zepstore.adapters._items import RawSession, answering, calling, packed, unpacked
+from langchain_zepstore.adapters._items import RawSession, unpacked
+from langchain_zepstore.adapters._openai_items import KEY, message_of
 from langchain_zepstore.core.validation import GivenId
-from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.langchain import text_of, to_langchain
 from langchain_zepstore.messages.nearest import Nearest
 from langchain_zepstore.models import Message
 from langchain_zepstore.store_client import StoreClient
 
-_KEY = "openai_agents"
-_ROLES = {
-    "assistant": "assistant",
-    "developer": "system",
-    "system": "system",
-    "user": "user",
-}
 _OF_LANGCHAIN = {"ai": "assistant", "system": "system", "developer": "developer"}
 
 
@@ -115,7 +108,7 @@ class ZepSession:
             StoreUnavailableError: The database cannot be reached.
         """
         nearest = Nearest()
-        messages = [_message(item, nearest) for item in items]
+        messages = [message_of(item, nearest) for item in items]
         await self._client.arun(self._raw.adding(messages, nearest))
 
     async def pop_item(self) -> TResponseInputItem | None:
@@ -144,41 +137,10 @@ class ZepSession:
         await self._client.arun(self._raw.clearing())
 
 
-def _message(item: Any, nearest: Nearest) -> Message:
-    if not isinstance(item, dict):
-        raise BadRequestError(f"an item must be a dict, not {type(item).__name__}")
-    kind, call_id = item.get("type"), item.get("call_id")
-    is_output = isinstance(kind, str) and kind.endswith("_output")
-    langchain = None
-    if isinstance(call_id, str):
-        name = str(item.get("name", kind))
-        langchain = answering(call_id) if is_output else calling([(call_id, name, _input(item))])
-    role = "tool" if is_output else _ROLES.get(str(item.get("role")), "assistant")
-    return packed(_KEY, item, role, _texts(item, is_output), nearest=nearest, langchain=langchain)
-
-
-def _texts(item: dict[str, Any], is_output: bool) -> list[tuple[str | int, ...]]:
-    # A summary of reasoning is not what was said: a search would take it for that.
-    if item.get("type") == "reasoning":
-        return []
-    field = "output" if is_output else "content"
-    parts = item.get(field)
-    several = range(len(parts)) if isinstance(parts, list) else ()
-    names = ("text", "refusal", "stdout")
-    return [(field,), *((field, index, name) for index in several for name in names)]
-
-
-def _input(item: dict[str, Any]) -> Any:
-    """Return what a call passes to its tool: of a function, a JSON text."""
-    if "arguments" in item:
-        return item["arguments"]
-    return {name: item[name] for name in ("input", "action", "operation", "code") if name in item}
-
-
 def _items(messages: list[Message]) -> list[TResponseInputItem]:
     items = []
     for message in messages:
-        item = unpacked(message, _KEY)
+        item = unpacked(message, KEY)
         items += _converted(to_langchain(message)) if item is None else [item]
     return items
 

@@ -4,7 +4,17 @@ from typing import Annotated
 
 import typer
 
-from langchain_zepstore.cli import messages, mongod, search, serve, sessions, transfer, trash, users
+from langchain_zepstore.cli import (
+    messages,
+    migrate,
+    mongod,
+    search,
+    serve,
+    sessions,
+    transfer,
+    trash,
+    users,
+)
 from langchain_zepstore.cli.context import Context
 
 app = typer.Typer(
@@ -21,6 +31,7 @@ app.add_typer(trash.app, name="trash")
 app.command("search", epilog=search.EXAMPLE)(search.search)
 app.command("export", epilog=transfer.EXPORT_EXAMPLE)(transfer.export)
 app.command("import", epilog=transfer.IMPORT_EXAMPLE)(transfer.import_files)
+app.command("migrate", epilog=migrate.EXAMPLE)(migrate.migrate)
 app.command("purge", epilog="Example: zepstore purge --older-than 30d --yes")(trash.empty)
 app.add_typer(mongod.app, name="mongod")
 app.command("serve", epilog=serve.EXAMPLE)(serve.serve)

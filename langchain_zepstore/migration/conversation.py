@@ -1,5 +1,6 @@
 """What readers yield, and its form as records."""
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from itertools import islice
 from typing import Any, TypeAlias
 from uuid import NAMESPACE_URL, uuid5
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, messages_from_dict
 
 from langchain_zepstore.core.records import Record
 from langchain_zepstore.errors import BadRequestError
@@ -84,6 +85,22 @@ def from_message(message: BaseMessage, uuid: str, created_at: datetime | None = 
         token_count=parts.token_count,
         langchain={"type": parts.type, "data": data} if parts.type else None,
     )
+
+
+def from_json(data: Any, uuid: str, created_at: datetime | None = None) -> Message | Unreadable:
+    """Return a message for what LangChain's histories store, as text or as a dict.
+
+    Args:
+        data: The message as ``message_to_dict`` makes it.
+        uuid: Its id, if it has none itself.
+        created_at: When it was said.
+    """
+    try:
+        given = json.loads(data) if isinstance(data, str | bytes) else data
+        [message] = messages_from_dict([given])
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        return Unreadable(f"message {uuid} is none of LangChain's: {error!r}", data)
+    return from_message(message, uuid, created_at)
 
 
 Chunk = list[Record | Unreadable]

@@ -1,6 +1,7 @@
 """Migration of what a reader yields."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,14 @@ from langchain_zepstore.migration.conversation import (
 )
 from langchain_zepstore.migration.lines import MAX_ERRORS, LineError, Report, checked_client
 from langchain_zepstore.migration.verify import differences
-from langchain_zepstore.models import Memory, Message, Session, User
+from langchain_zepstore.models import (
+    CreateUserRequest,
+    Memory,
+    Message,
+    Session,
+    UpdateUserRequest,
+    User,
+)
 from langchain_zepstore.store_client import StoreClient
 
 _BATCH_RECORDS = 1000
@@ -170,6 +178,7 @@ class _Migration:
         for entry, reason in zip(batch, reasons, strict=True):
             if reason is None:
                 self._count(entry)
+                self._refresh(entry)
             else:
                 refused.setdefault(entry.number, []).append((entry, reason))
         for several in refused.values():
@@ -223,6 +232,23 @@ class _Migration:
             self._last_session = entry.number
         self.report.count(entry.record)
 
+    def _refresh(self, entry: _Entry) -> None:
+        """Change what was there already, if it was changed in the source since."""
+        item = entry.item
+        if self.dry_run or isinstance(item, Unreadable):
+            return
+        if isinstance(item, User):
+            stored = self.client.user.get(item.user_id)
+            if changes := _changes(item, stored, *CreateUserRequest.model_fields):
+                changes["user_id"] = item.user_id
+                self.client.user.update(UpdateUserRequest(**changes))
+        elif entry.record["type"] == "session" and item.session.updated_at is not None:
+            session_id = item.session.session_id
+            with suppress(NotFoundError):  # it was deleted here
+                session = self.client.memory.get_session(session_id)
+                if changes := _changes(item.session, session, "title", "metadata"):
+                    self.client.memory.organize_session(session_id, **changes)
+
     def _refuse(self, number: int, item: Item, reason: str) -> None:
         self.report.refuse(number, reason)
         if number != self._last_refused and not isinstance(item, User):
@@ -236,3 +262,14 @@ def _fault(record: Record) -> str | None:
     except BadRequestError as error:
         return str(error)
     return None
+
+
+def _changes(given: User | Session, stored: User | Session, *names: str) -> dict[str, Any]:
+    """Return the fields with other values than those stored, if these are older."""
+    if not given.updated_at or not stored.updated_at or given.updated_at <= stored.updated_at:
+        return {}
+    return {
+        name: value
+        for name in names
+        if (value := getattr(given, name)) not in (None, getattr(stored, name))
+    }

@@ -1,0 +1,93 @@
+"""langchain-mongodb's histories, and collections of other libraries on MongoDB."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from bson import ObjectId
+from pymongo import MongoClient
+from pymongo.collection import Collection
+from pymongo.database import Database
+
+from langchain_zepstore.migration.conversation import Conversation, Item, from_json
+from langchain_zepstore.migration.readers.source import Source
+from langchain_zepstore.models import Session
+
+
+@contextmanager
+def opened(url: str, database: str | None, default: str) -> Iterator[Database[Any]]:
+    """Open a database: the one given, or the one that the URL names, or the default."""
+    with MongoClient[Any](url, tz_aware=True, document_class=dict) as client:
+        yield client[database] if database else client.get_default_database(default)
+
+
+class LangChainMongoDB(Source):
+    """The histories of langchain-mongodb's ``MongoDBChatMessageHistory``.
+
+    Args:
+        url: The URL.
+        database: The database; without it, the one that the URL names.
+        collection: The collection.
+        session_field: The field with the session's id.
+        history_field: The field with the message.
+    """
+
+    source = "langchain-mongodb"
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        database: str | None = None,
+        collection: str = "message_store",
+        session_field: str = "SessionId",
+        history_field: str = "History",
+    ) -> None:
+        self._url = url
+        self._database = database
+        self._collection = collection
+        self._session_field = session_field
+        self._history_field = history_field
+
+    def items(self) -> Iterator[Item]:
+        """Yield the conversations, the oldest first."""
+        with opened(self._url, self._database, "chat_history") as database:
+            collection = database[self._collection]
+            grouped = self._by_session if self._has_index(collection) else self._sorted
+            for session_id, documents in grouped(collection):
+                session = Session(session_id=str(session_id))
+                yield Conversation(session, map(self._message, documents))
+
+    def count(self) -> int:
+        """Return about how many messages there are."""
+        with opened(self._url, self._database, "chat_history") as database:
+            return database[self._collection].estimated_document_count()
+
+    def _has_index(self, collection: Collection[Any]) -> bool:
+        indexes = collection.index_information().values()
+        return any(index["key"][0][0] == self._session_field for index in indexes)
+
+    def _by_session(self, collection: Collection[Any]) -> Iterator[tuple[Any, Iterator[Any]]]:
+        first: dict[str, Any] = {
+            "$group": {"_id": f"${self._session_field}", "first": {"$min": "$_id"}}
+        }
+        pipeline = [first, {"$sort": {"first": 1}}]
+        for group in collection.aggregate(pipeline, allowDiskUse=True):
+            query = {self._session_field: group["_id"]}
+            yield group["_id"], collection.find(query, self._fields).sort("_id", 1)
+
+    def _sorted(self, collection: Collection[Any]) -> Iterator[tuple[Any, Iterator[Any]]]:
+        order = [(self._session_field, 1), ("_id", 1)]
+        documents = collection.find({}, self._fields).sort(order).allow_disk_use(True)
+        return groupby(documents, itemgetter(self._session_field))
+
+    @property
+    def _fields(self) -> dict[str, int]:
+        return {self._session_field: 1, self._history_field: 1}
+
+    def _message(self, document: dict[str, Any]) -> Any:
+        key = document["_id"]
+        moment = key.generation_time if isinstance(key, ObjectId) else None
+        return from_json(document.get(self._history_field), str(key), moment)
