@@ -11,8 +11,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from langchain_zepstore.core.operation import arun, run
+from langchain_zepstore.core.results import Connections
 from langchain_zepstore.core.settings import Settings
 from langchain_zepstore.core.store import Backend, Call
+from langchain_zepstore.core.telemetry import traced
 from langchain_zepstore.core.urls import (
     default_url,
     embedded_directory,
@@ -132,19 +134,23 @@ class StoreClient(Administration):
 
         return str(EmbeddedServer(embedded_directory(self.url)).directory)
 
-    def run(self, call: Call[T]) -> T:
+    def run(self, call: Call[T], *, prepare: bool = True) -> T:
         """Run an operation of the store. For the package's own managers and adapters."""
         if self._whole is not None:
-            return self._whole.run(self._narrowed(call))
-        return run(call(self._opened().open()))
+            return self._whole.run(self._narrowed(call), prepare=prepare)
+        return run(call(traced(self._opened().open(prepare=prepare))))
 
-    async def arun(self, call: Call[T]) -> T:
+    async def arun(self, call: Call[T], *, prepare: bool = True) -> T:
         """Run an operation of the store. For the package's own managers and adapters."""
         if self._whole is not None:
-            return await self._whole.arun(self._narrowed(call))
+            return await self._whole.arun(self._narrowed(call), prepare=prepare)
         if self._backend is None:
             await asyncio.to_thread(self._opened)  # it imports the drivers
-        return await arun(call(await self._opened().aopen()))
+        return await arun(call(traced(await self._opened().aopen(prepare=prepare))))
+
+    def connections(self) -> Connections:
+        """Return how many connections to MongoDB this process has. For the server's metrics."""
+        return self._backend.connections() if self._backend else Connections()
 
     def _narrowed(self, call: Call[T]) -> Call[T]:
         user_id = str(self._user_id)

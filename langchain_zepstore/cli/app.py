@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from langchain_zepstore.cli import (
+    doctor,
     messages,
     migrate,
     mongod,
@@ -33,6 +34,8 @@ app.command("export", epilog=transfer.EXPORT_EXAMPLE)(transfer.export)
 app.command("import", epilog=transfer.IMPORT_EXAMPLE)(transfer.import_files)
 app.command("migrate", epilog=migrate.EXAMPLE)(migrate.migrate)
 app.command("purge", epilog="Example: zepstore purge --older-than 30d --yes")(trash.empty)
+app.command("stats", epilog=doctor.STATS_EXAMPLE)(doctor.stats)
+app.command("doctor", epilog=doctor.DOCTOR_EXAMPLE)(doctor.doctor)
 app.add_typer(mongod.app, name="mongod")
 app.command("serve", epilog=serve.EXAMPLE)(serve.serve)
 

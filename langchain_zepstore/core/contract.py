@@ -362,5 +362,5 @@ class DiagnosisOperations(Protocol):
     def stats(self) -> Operation[Stats]:
         """Return what is stored, in numbers."""
 
-    def diagnose(self) -> Operation[list[Finding]]:
-        """Return what is right and what is wrong."""
+    def diagnose(self, *, mend: bool) -> Operation[list[Finding]]:
+        """Return what is right and what is wrong, after mending what is harmless to mend."""

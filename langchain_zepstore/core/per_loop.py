@@ -93,6 +93,11 @@ class PerLoop(Generic[T]):
                 del self._kept[key]
             await arun(self._close(resource, loop))
 
+    def resources(self) -> list[T]:
+        """Return what is open in this process."""
+        kept = list(self._kept.items())
+        return [each.resource for (process, _), each in kept if process == os.getpid()]
+
     def forget(self) -> None:
         """Open other resources from now on; those in use are left to who uses them."""
         self._kept.clear()

@@ -63,3 +63,16 @@ class SummaryInput:
     summary: Summary | None
     messages: list[Message]
     state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """The connections of one process to its database.
+
+    Attributes:
+        opened: How many there are.
+        in_use: How many of them a call is using.
+    """
+
+    opened: int = 0
+    in_use: int = 0

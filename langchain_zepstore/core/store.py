@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, TypeVar
 
 from langchain_zepstore.core.contract import (
@@ -17,12 +17,17 @@ from langchain_zepstore.core.contract import (
     UserOperations,
 )
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.results import Connections
 
 T = TypeVar("T")
 
 
 class Store(Protocol):
     """A place that holds sessions, over one synchronous or asynchronous connection."""
+
+    @property
+    def span_attributes(self) -> Mapping[str, str | int]:
+        """OpenTelemetry's attributes of the database behind it."""
 
     @property
     def sessions(self) -> SessionOperations:
@@ -71,11 +76,17 @@ Call = Callable[[Store], Operation[T]]
 class Backend(Protocol):
     """Opens stores: one for synchronous calls, and one for each event loop."""
 
-    def open(self) -> Store:
-        """Return the store for synchronous calls, opened by the first."""
+    def open(self, *, prepare: bool = True) -> Store:
+        """Return the store for synchronous calls, opened by the first.
 
-    async def aopen(self) -> Store:
+        Without ``prepare`` it is as it was found: indexes that are missing are not made.
+        """
+
+    async def aopen(self, *, prepare: bool = True) -> Store:
         """Return the store for calls on the running event loop, opened by the first."""
+
+    def connections(self) -> Connections:
+        """Return how many connections this process has."""
 
     def close(self) -> None:
         """Give back what was opened for synchronous calls, and what belongs to no event loop."""

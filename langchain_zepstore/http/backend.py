@@ -2,6 +2,7 @@
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.per_loop import Loop, PerLoop
+from langchain_zepstore.core.results import Connections
 from langchain_zepstore.core.settings import Settings
 from langchain_zepstore.http.branches import Branches
 from langchain_zepstore.http.connections import Connector
@@ -21,6 +22,7 @@ class HttpStore:
 
     def __init__(self, requests: Requests) -> None:
         self.client = requests.client
+        self.span_attributes = requests.span_attributes
         self.branches = Branches(requests)
         self._requests = requests
         self.deletion = Deletion(requests)
@@ -48,11 +50,11 @@ class HttpBackend:
         self._connector = Connector(settings)
         self._stores = PerLoop(self._open, self._close)
 
-    def open(self) -> HttpStore:
+    def open(self, *, prepare: bool = True) -> HttpStore:  # noqa: ARG002 - nothing to prepare
         """Return the store over a synchronous client."""
         return self._stores.get()
 
-    async def aopen(self) -> HttpStore:
+    async def aopen(self, *, prepare: bool = True) -> HttpStore:  # noqa: ARG002
         """Return the store over an asynchronous client, for the running event loop."""
         return await self._stores.aget()
 
@@ -61,6 +63,10 @@ class HttpBackend:
 
     def _close(self, store: HttpStore, loop: Loop | None) -> Operation[None]:
         return self._connector.close(store.client, loop)
+
+    def connections(self) -> Connections:
+        """Return none: there are none to MongoDB."""
+        return Connections()
 
     def close(self) -> None:
         """Close the synchronous client, but for one that the caller passed in."""

@@ -95,6 +95,13 @@ class Requests:
         self._server = server
         self._viewer = viewer
 
+    @property
+    def span_attributes(self) -> dict[str, str | int]:
+        """OpenTelemetry's attributes of the server."""
+        url = httpx.URL(self._server.base)
+        port = url.port or (443 if url.scheme == "https" else 80)
+        return {"db.system.name": "zepstore", "server.address": url.host, "server.port": port}
+
     def for_user(self, user_id: str) -> "Requests":
         """Return the same, for requests about what is one user's."""
         return Requests(self.client, self._server, quote(user_id, safe=""))

@@ -53,16 +53,20 @@ class Administration(Runner):
         Raises:
             StoreUnavailableError: The database cannot be reached.
         """
-        return self.run(lambda store: store.diagnosis.stats())
+        return self.run(lambda store: store.diagnosis.stats(), prepare=False)
 
     async def astats(self) -> Stats:
         """Return what is stored, in numbers; see ``stats``."""
-        return await self.arun(lambda store: store.diagnosis.stats())
+        return await self.arun(lambda store: store.diagnosis.stats(), prepare=False)
 
-    def diagnose(self) -> list[Finding]:
-        """Check the database: server, write concern, indexes, retention, what was interrupted.
+    def diagnose(self, *, mend: bool = False) -> list[Finding]:
+        """Check the database: server, rights, indexes, retention, what was interrupted, and more.
 
         Over HTTP the server checks its own.
+
+        Args:
+            mend: Make missing indexes and finish interrupted deletions before; without it,
+                nothing is changed.
 
         Returns:
             What is right and what is wrong, with its cure.
@@ -70,11 +74,11 @@ class Administration(Runner):
         Raises:
             StoreUnavailableError: The database cannot be reached.
         """
-        return self.run(lambda store: store.diagnosis.diagnose())
+        return self.run(lambda store: store.diagnosis.diagnose(mend=mend), prepare=False)
 
-    async def adiagnose(self) -> list[Finding]:
+    async def adiagnose(self, *, mend: bool = False) -> list[Finding]:
         """Check the database; see ``diagnose``."""
-        return await self.arun(lambda store: store.diagnosis.diagnose())
+        return await self.arun(lambda store: store.diagnosis.diagnose(mend=mend), prepare=False)
 
     def export(
         self, *, user_id: str | None = None, session_id: str | None = None

@@ -14,10 +14,10 @@ class Runner(Protocol):
     def user_id(self) -> str | None:
         """The user whose view it is; ``None`` for everybody's."""
 
-    def run(self, call: Call[T]) -> T:
-        """Run an operation of the store."""
+    def run(self, call: Call[T], *, prepare: bool = True) -> T:
+        """Run an operation of the store, with the indexes made that are missing, or without."""
 
-    async def arun(self, call: Call[T]) -> T:
+    async def arun(self, call: Call[T], *, prepare: bool = True) -> T:
         """Run an operation of the store on the running event loop."""
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from langchain_zepstore.core.embedder import Embedder, embedders
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.per_loop import Loop, PerLoop
+from langchain_zepstore.core.results import Connections
 from langchain_zepstore.core.settings import Settings
 from langchain_zepstore.mongo.branches.operations import Branches
 from langchain_zepstore.mongo.deletion.operations import Deletion
-from langchain_zepstore.mongo.diagnosis import Diagnosis
-from langchain_zepstore.mongo.driver.clients import Connection, Connector
+from langchain_zepstore.mongo.diagnosis.operations import Diagnosis
+from langchain_zepstore.mongo.driver.clients import Connection, Connector, pool_use
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.indexes import ensure_indexes
 from langchain_zepstore.mongo.messages import Messages
@@ -34,6 +35,10 @@ class MongoStore:
     def __init__(
         self, database: Database, embedder: Embedder | None, caches: dict[int, VectorCache]
     ) -> None:
+        self.span_attributes: dict[str, str | int] = {
+            "db.system.name": "mongodb",
+            "db.namespace": database.name,
+        }
         self.branches = Branches(database)
         self._database = database
         self._embedder = embedder
@@ -43,7 +48,7 @@ class MongoStore:
         self.search = Search(database, embedder, caches)
         self.sessions = Sessions(database)
         self.summaries = Summaries(database)
-        self.diagnosis = Diagnosis(database)
+        self.diagnosis = Diagnosis(database, embedder.model if embedder else None)
         self.transfer = Transfer(database)
         self.users = Users(database)
 
@@ -59,7 +64,7 @@ class _Opened:
 
 
 class MongoBackend:
-    """Opens a driver, and makes the indexes, with the first call.
+    """Opens a driver with the first call, and makes the indexes with the first that needs them.
 
     Args:
         settings: How to reach the database.
@@ -68,7 +73,10 @@ class MongoBackend:
     def __init__(self, settings: Settings) -> None:
         self._retention = settings.retention
         self._opened = PerLoop(self._open, self._close)
-        self._connector = Connector(settings, self._opened.forget)
+        self._unprepared = PerLoop(
+            self._connect, self._close
+        )  # for who looks before any other call
+        self._connector = Connector(settings, self._forget)
         self._embedder: Embedder | None = None
         self._async_embedder: Embedder | None = None
         if settings.embeddings is not None:
@@ -76,37 +84,55 @@ class MongoBackend:
         self._caches: dict[int, VectorCache] = {}
         self._has_indexes = False
 
-    def open(self) -> MongoStore:
+    def open(self, *, prepare: bool = True) -> MongoStore:
         """Return the store over pymongo."""
-        return self._opened.get().store
+        return self._stores(prepare).get().store
 
-    async def aopen(self) -> MongoStore:
+    async def aopen(self, *, prepare: bool = True) -> MongoStore:
         """Return the store over the asynchronous driver, for the running event loop."""
-        return (await self._opened.aget()).store
+        return (await self._stores(prepare).aget()).store
+
+    def _stores(self, prepare: bool) -> PerLoop[_Opened]:
+        return self._opened if prepare or self._has_indexes else self._unprepared
 
     def _open(self, loop: Loop | None) -> Operation[_Opened]:
-        connection = yield from self._connector.open(loop)
+        opened = yield from self._connect(loop)
         if not self._has_indexes:
             try:
-                yield from ensure_indexes(connection.database, retention=self._retention)
+                yield from ensure_indexes(opened.connection.database, retention=self._retention)
             except BaseException:
-                yield from self._connector.close(connection, loop)
+                yield from self._close(opened, loop)
                 raise
             self._has_indexes = True
+        return opened
+
+    def _connect(self, loop: Loop | None) -> Operation[_Opened]:
+        connection = yield from self._connector.open(loop)
         embedder = self._embedder if loop is None else self._async_embedder
         return _Opened(connection, MongoStore(connection.database, embedder, self._caches))
+
+    def _forget(self) -> None:
+        self._unprepared.forget()
+        self._opened.forget()
 
     def _close(self, opened: _Opened, loop: Loop | None) -> Operation[None]:
         return self._connector.close(opened.connection, loop)
 
+    def connections(self) -> Connections:
+        """Return how many connections this process has."""
+        each = [pool_use(opened.connection.client) for opened in self._opened.resources()]
+        return Connections(sum(use.opened for use in each), sum(use.in_use for use in each))
+
     def close(self) -> None:
         """Close the clients, but for those that the caller passed in."""
+        self._unprepared.close()
         self._opened.close()
         self._connector.leave()
 
     async def aclose(self) -> None:
         """Close the clients, but for those that the caller passed in."""
         try:
+            await self._unprepared.aclose()
             await self._opened.aclose()
         finally:
             await asyncio.to_thread(self._connector.leave)

@@ -23,7 +23,7 @@ LIVE = {"deleted_at": None}
 DELETED = {"deleted_at": {"$exists": True}}
 """The partial filter of indexes on what is soft-deleted."""
 
-_EXPIRY = "expiry"
+EXPIRY = "expiry"
 WORD_INDEX = "live_by_tokens"
 OLD_WORD_INDEX = "live_by_words"  # of earlier versions
 
@@ -193,7 +193,7 @@ def _ensure(
         *indexes,
         IndexModel(
             [("deleted_at", ASCENDING)],
-            name=_EXPIRY,
+            name=EXPIRY,
             expireAfterSeconds=seconds,
             partialFilterExpression=DELETED,
         ),
@@ -201,7 +201,7 @@ def _ensure(
     missing = [index for index in wanted if index.document["name"] not in there]
     if missing:
         yield from collection.create_indexes(missing)
-    if _EXPIRY in there and retention is not None:
-        current = there[_EXPIRY].get("expireAfterSeconds")
+    if EXPIRY in there and retention is not None:
+        current = there[EXPIRY].get("expireAfterSeconds")
         if current != seconds:
-            yield from collection.set_expiry(_EXPIRY, seconds)
+            yield from collection.set_expiry(EXPIRY, seconds)

@@ -1,6 +1,7 @@
 """The ASGI application: routes and middleware."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -11,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from langchain_zepstore.errors import BadRequestError, ZepStoreError
 from langchain_zepstore.messages.wire import USER_HEADER
+from langchain_zepstore.server import swagger
 from langchain_zepstore.server.api_keys import ApiKey, Keys, from_environment
 from langchain_zepstore.server.asgi.limits import Limits
 from langchain_zepstore.server.asgi.observability import Metrics, Observability
@@ -65,7 +67,7 @@ def create_app(
     if not isinstance(client, StoreClient):
         raise BadRequestError(f"client must be a ZepClient, not {type(client).__name__}")
     keys = Keys(from_environment() if api_keys is None else api_keys)
-    metrics = Metrics()
+    metrics = Metrics(client.connections)
     own = version("langchain-zepstore")
     app = FastAPI(
         title="zepstore",
@@ -73,10 +75,12 @@ def create_app(
         version=own,
         redirect_slashes=False,
         redoc_url=None,
+        docs_url=None,
     )
     app.state.client = client
     service_routes = APIRouter(tags=["service"])
     service.add_routes(service_routes, client, metrics)
+    swagger.add_routes(service_routes, app.title)
     app.include_router(service_routes)
     app.include_router(_routes(1), prefix="/api/v1")
     app.include_router(_routes(2), prefix="/api/v2", include_in_schema=False)
@@ -104,22 +108,30 @@ def create_app(
 
 def _routes(version: int) -> APIRouter:
     router = APIRouter(dependencies=[Depends(check_method)])
-    sessions.add_routes(router)
-    memory.add_routes(router, version)
-    messages.add_routes(router, version)
-    search.add_routes(router, version)
-    users.add_routes(router, "/user" if version == 1 else "/users")
+    additions: list[tuple[str, Callable[[APIRouter], None]]] = [
+        ("sessions", sessions.add_routes),
+        ("messages", partial(memory.add_routes, version=version)),
+        ("messages", partial(messages.add_routes, version=version)),
+        ("search", partial(search.add_routes, version=version)),
+        ("users", partial(users.add_routes, noun="/user" if version == 1 else "/users")),
+    ]
     if version == 1:
-        sessions.add_own_routes(router)
-        messages.add_own_routes(router)
-        branches.add_own_routes(router)
-        search.add_own_routes(router)
-        summaries.add_own_routes(router)
-        service.add_own_routes(router)
-        service.add_erasing_routes(router)
-        service.add_diagnosis_routes(router)
-        transfer.add_own_routes(router)
-    service.add_missing_routes(router)
+        additions += [
+            ("sessions", sessions.add_own_routes),
+            ("messages", messages.add_own_routes),
+            ("branches", branches.add_own_routes),
+            ("search", search.add_own_routes),
+            ("summaries", summaries.add_own_routes),
+            ("administration", service.add_own_routes),
+            ("administration", service.add_erasing_routes),
+            ("administration", service.add_diagnosis_routes),
+            ("administration", transfer.add_own_routes),
+        ]
+    additions.append(("not implemented", service.add_missing_routes))
+    for tag, add_routes in additions:
+        tagged = APIRouter(tags=[tag])
+        add_routes(tagged)
+        router.include_router(tagged)
     return router
 
 

@@ -11,11 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from langchain_zepstore.core.validation import checked_id
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.wire import USER_HEADER
+from langchain_zepstore.server import swagger
 from langchain_zepstore.server.api_keys import ApiKey, Keys
 from langchain_zepstore.server.responses import text_response
 from langchain_zepstore.store_client import StoreClient
 
-_OPEN = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
+_OPEN = frozenset({"/", "/healthz", "/readyz", "/openapi.json", *swagger.PATHS})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # Each is a POST only because the query is in its body.
 _READING = ("/search", "/list-sessions", "/recent-sessions", "/export")

@@ -6,23 +6,27 @@ import ipaddress
 import json
 import logging
 import os
+import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from importlib import import_module
+from importlib.metadata import version
 from inspect import isroutine
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
 
 from langchain_zepstore.errors import BadRequestError, ZepStoreError
 from langchain_zepstore.server.api_keys import KEYS_VARIABLE, ApiKey, from_environment, from_file
 from langchain_zepstore.server.app import create_app
 from langchain_zepstore.server.asgi.limits import MAX_HEAD_BYTES
-from langchain_zepstore.server.asgi.observability import ACCESS_LOG
+from langchain_zepstore.server.asgi.observability import ACCESS_LOG, METRICS_VARIABLE
 from langchain_zepstore.server.routes.service import check_store
 from langchain_zepstore.store_client import StoreClient
 
@@ -169,6 +173,7 @@ def serve(
     options: dict[str, Any] = {
         "host": host,
         "port": port,
+        "workers": workers,
         "http": "h11",
         "h11_max_incomplete_event_size": MAX_HEAD_BYTES,
         "limit_concurrency": _MAX_CONNECTIONS,
@@ -183,9 +188,57 @@ def serve(
     log_to_stderr()
     if workers > 1:
         os.environ[_SETTINGS_VARIABLE] = json.dumps(asdict(serving))
-        uvicorn.run(f"{__name__}:app_of_worker", factory=True, workers=workers, **options)
+        config = uvicorn.Config(f"{__name__}:app_of_worker", factory=True, **options)
+    else:
+        config = uvicorn.Config(serving.app(), **options)
+    listener = _listening(config)
+    sys.stderr.write(asyncio.run(_banner(serving, config, listener)))
+    if workers == 1:
+        server = uvicorn.Server(config)
+        server.run(sockets=[listener])
+        if not server.started:
+            sys.exit(1)
         return
-    uvicorn.run(serving.app(), **options)
+    with tempfile.TemporaryDirectory(prefix="zepstore-metrics-") as directory:
+        os.environ[METRICS_VARIABLE] = directory
+        Multiprocess(config, sockets=[listener]).run()
+
+
+def _listening(config: uvicorn.Config) -> socket.socket:
+    """Return a socket that takes connections, which wait until the application has started."""
+    logger = logging.getLogger("uvicorn.error")
+    logger.setLevel(logging.WARNING)  # the banner says where it is
+    try:
+        listener = config.bind_socket()
+    except SystemExit:  # it has logged why
+        sys.exit(1)
+    logger.setLevel(logging.INFO)
+    listener.listen(config.backlog)
+    return listener
+
+
+async def _banner(serving: Serving, config: uvicorn.Config, listener: socket.socket) -> str:
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    url = f"http://{host}:{listener.getsockname()[1]}"
+    keys = len(serving.keys())
+    who = "none: whoever reaches this address may read and change everything"
+    if keys:
+        who = f"{keys}, from {serving.api_keys or '$' + KEYS_VARIABLE}"
+    timeout = min(serving.timeout, _PROMPT_SECONDS)
+    async with StoreClient(serving.url, database=serving.database, timeout=timeout) as client:
+        state = "it answers"
+        try:
+            await check_store(client)
+        except ZepStoreError as error:
+            state = f"it does not answer yet, until then requests are a 503 ({error})"
+        lines = {
+            "store": f"{client.location}: {state}",
+            "keys": who,
+            "docs": f"{url}/docs",
+            "metrics": f"{url}/metrics",
+        }
+    shown = "".join(f"\n  {name:8} {text}" for name, text in lines.items())
+    return f"zepstore {version('langchain-zepstore')} running on {url}{shown}\n"
 
 
 def log_to_stderr() -> None:

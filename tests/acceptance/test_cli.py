@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from langchain_zepstore import Memory, Message, Session, ZepClient
 from langchain_zepstore.cli.main import main
@@ -16,6 +17,7 @@ from langchain_zepstore.models import CreateUserRequest
 from tests.support.commands import COMMAND
 from tests.support.mongod import lasting_port
 
+MESSAGES = "indexes of messages"
 EVIL = "\x1b]0;owned\x07\x1b[2J end"
 
 Run = Callable[..., tuple[int, str, str]]
@@ -151,6 +153,42 @@ def test_the_trash_is_emptied_only_on_a_yes(
     _, out, _ = run(*command, "--yes", "--user", "ada", "--json")
     assert lines(out)[0]["messages"] == 2
     assert run("sessions", "undelete", "boats")[0] == 3
+
+
+@pytest.mark.promise("`doctor` shows faults and exits 1; --mend mends the harmless ones")
+def test_the_doctor_finds_a_missing_index_and_mends_it(
+    run: Run, store: ZepClient, mongo_url: str, database_name: str
+) -> None:
+    with MongoClient(mongo_url) as raw:
+        raw[database_name].messages.drop_index("by_uuid")
+    for _ in range(2):  # looking changes nothing
+        code, out, _ = run("doctor", "--json")
+        levels = {each["name"]: each["level"] for each in lines(out)}
+        assert (code, levels[MESSAGES], levels["server"]) == (1, "fault", "ok")
+    code, out, _ = run("doctor", "--quiet")
+    assert code == 1
+    assert "missing: by_uuid" in out
+    assert "-> zepstore doctor --mend" in out
+    assert "rights" not in out
+    assert max(map(len, out.splitlines())) <= 80
+    code, out, _ = run("doctor", "--mend", "--json")
+    levels = {each["name"]: each["level"] for each in lines(out)}
+    assert (levels[MESSAGES], code) == ("ok", int("fault" in levels.values()))
+    assert "retention of messages" in run("doctor")[1]
+
+
+def test_stats_count_what_is_stored(run: Run, store: ZepClient) -> None:
+    store.memory.delete_memory("boats")
+    _, out, _ = run("stats", "--json")
+    [found] = lines(out)
+    assert (found["sessions"], found["messages"], found["deleted_messages"]) == (1, 2, 2)
+    _, out, _ = run("stats")
+    shown = {
+        line[: line.rindex("  ")].strip(): line.rpartition("  ")[2] for line in out.splitlines()
+    }
+    assert (shown["deleted_sessions"], shown["users"]) == ("1", "1")
+    assert shown["index_bytes"].endswith("B")
+    assert [name for name in shown if name.startswith("active on 20")] != []
 
 
 @pytest.mark.promise("exit codes: 1 an error, 2 wrong usage, 3 not found, 4 unreachable")

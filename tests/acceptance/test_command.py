@@ -1,5 +1,6 @@
 """``zepstore serve``, as a user runs it: on the embedded server, on MongoDB, until told to stop."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from langchain_zepstore import BadRequestError, Memory, Message, ZepClient
 from tests.support.commands import ran, serving
 from tests.support.mongod import Mongod, lasting_port
 
+METRICS = "PROMETHEUS_MULTIPROC_DIR"
 SAID = Memory(messages=[Message(role="user", content="hello")])
 
 
@@ -102,9 +104,28 @@ def test_two_workers_share_the_address(mongo_url: str) -> None:
             for _ in range(20):
                 client.memory.add_memory("workers", SAID)
             assert client.message.count("workers") == 20
+        assert posts(server.url) == 20
+        directory = Path(worker(server.process.pid).environ()[METRICS])
+        worker(server.process.pid).kill()  # another one is started
+        server.wait_for("died")
+        assert posts(server.url) == 20, "what a dead worker counted is lost"
         family = tree(server.process.pid)
         server.stop()
         assert psutil.wait_procs(family, timeout=30)[1] == []
+        assert not directory.exists()
+
+
+def posts(url: str) -> int:
+    """How many messages' additions all workers have counted, whichever answers."""
+    metrics = httpx.get(f"{url}/metrics", timeout=60).text
+    assert re.search(r"^zepstore_requests_under_way 1.0$", metrics, re.MULTILINE), metrics
+    counted = re.findall(r'seconds_count{method="POST",.*} ([\d.]+)', metrics)
+    return int(sum(map(float, counted)))
+
+
+def worker(pid: int) -> psutil.Process:
+    """The worker of a server that answers next to nothing: the last one started."""
+    return psutil.Process(pid).children()[-1]
 
 
 def _listening(pid: int) -> set[int]:

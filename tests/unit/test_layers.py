@@ -65,6 +65,7 @@ OUTSIDE = {
     "typer": ["cli"],
     "rich": ["cli"],
     "uvicorn": ["server"],
+    "opentelemetry": ["core/telemetry"],
 }
 CLIENTS = {"MongoClient", "AsyncMongoClient", "AsyncIOMotorClient"}
 

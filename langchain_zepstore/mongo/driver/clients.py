@@ -19,6 +19,7 @@ from pymongo.driver_info import DriverInfo
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.per_loop import Loop
+from langchain_zepstore.core.results import Connections
 from langchain_zepstore.core.settings import Settings
 from langchain_zepstore.core.urls import embedded_directory, is_embedded, without_credentials
 from langchain_zepstore.embedded.server import EmbeddedServer
@@ -160,6 +161,15 @@ def display_name(url: str | None, embedded: EmbeddedServer | None = None) -> str
     if not url:
         return "MongoDB"
     return f"MongoDB at {without_credentials(url).partition('://')[2].rstrip('/')}"
+
+
+def pool_use(client: Any) -> Connections:
+    """Return how many connections a client has."""
+    synchronous = client.delegate if isinstance(client, AsyncIOMotorClient) else client
+    # The public way is a listener, which would cost every call.
+    servers = list(synchronous._topology._servers.values())  # noqa: SLF001
+    in_use = sum(server.pool.active_sockets for server in servers)
+    return Connections(in_use + sum(len(server.pool.conns) for server in servers), in_use)
 
 
 def _process(client: Any) -> Any:

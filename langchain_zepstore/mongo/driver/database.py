@@ -60,9 +60,22 @@ class Database:
         self.viewer: str | None = None
         self.whole = self
 
-    def command(self, name: str, value: Any = 1, **options: Any) -> Operation[Any]:
-        """Run a command that only reads, on this database."""
-        return self._deployment.call(lambda: self._raw.command(name, value, **options))
+    @property
+    def name(self) -> str:
+        """The database's name."""
+        return str(self._raw.name)
+
+    @property
+    def embedded(self) -> str | None:
+        """The embedded server's name for a reader; ``None`` if it is another."""
+        return self._deployment.name if self._deployment.revive else None
+
+    def command(
+        self, name: str, value: Any = 1, *, admin: bool = False, **options: Any
+    ) -> Operation[Any]:
+        """Run a command that only reads, on this database or on ``admin``."""
+        raw = self._raw.client.admin if admin else self._raw
+        return self._deployment.call(lambda: raw.command(name, value, **options))
 
     def is_sharded(self) -> Operation[bool]:
         """Whether the database is behind a router."""

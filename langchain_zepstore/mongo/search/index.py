@@ -75,7 +75,7 @@ def ensure_word_index(database: Database) -> Operation[str]:
 def language_of(database: Database) -> Operation[str]:
     """Return the language of what is searched without the index; it is that of the index."""
     if (database.whole.search_language or database.language) is None:
-        language = _language_in((yield from database.messages.index_information()))
+        language = language_in((yield from database.messages.index_information()))
         return language or DEFAULT_LANGUAGE
     return known_language(database)
 
@@ -88,7 +88,7 @@ def known_language(database: Database) -> str:
 def _ensured(database: Database) -> Operation[str]:
     messages = database.messages
     there = yield from messages.index_information()
-    current = _language_in(there)
+    current = language_in(there)
     language = database.language or current or DEFAULT_LANGUAGE
     if WORD_INDEX not in there or language != current:
         if WORD_INDEX in there:
@@ -110,7 +110,8 @@ def _drop_text_index(database: Database) -> Operation[None]:
         _log.warning("the index %s is not needed any more and stays: %s", OLD_WORD_INDEX, error)
 
 
-def _language_in(indexes: Mapping[str, Mapping[str, Any]]) -> str | None:
+def language_in(indexes: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Return the language of the index for searching by words, ``None`` if there is none."""
     if WORD_INDEX in indexes:
         return str(indexes[WORD_INDEX]["key"][1][0]).partition(".")[2]
     language = indexes.get(OLD_WORD_INDEX, {}).get("default_language")

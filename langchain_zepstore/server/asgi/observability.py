@@ -1,14 +1,23 @@
 """Metrics for Prometheus and an access log of one JSON object per request."""
 
 import logging
+import os
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from langchain_zepstore.core.results import Connections
 from langchain_zepstore.messages.wire import to_json
+
+METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Names the directory in which several processes count together."""
 
 ACCESS_LOG = logging.getLogger("langchain_zepstore.server.access")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -17,14 +26,15 @@ _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"
 
 
 class Metrics:
-    """Counts and times requests.
+    """Counts and times requests: of one application, or of all processes that count together.
 
-    Attributes:
-        registry: The metrics of one application.
+    Args:
+        connections: Returns how many connections to the database there are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, connections: Callable[[], Connections]) -> None:
         self.registry = CollectorRegistry()
+        self._connections = connections
         self.seconds = Histogram(
             "zepstore_request_seconds",
             "How long requests took.",
@@ -36,6 +46,14 @@ class Metrics:
             "zepstore_requests_under_way",
             "How many requests are under way.",
             registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self.pool = Gauge(
+            "zepstore_pool_connections",
+            "How many connections to MongoDB there were when the last request came.",
+            ("state",),
+            registry=self.registry,
+            multiprocess_mode="livesum",
         )
         self.read = Counter(
             "zepstore_request_bytes_total", "Bytes of bodies read.", registry=self.registry
@@ -43,6 +61,35 @@ class Metrics:
         self.sent = Counter(
             "zepstore_response_bytes_total", "Bytes of bodies sent.", registry=self.registry
         )
+
+    def begin(self) -> None:
+        """Count a request that has come."""
+        self.under_way.inc()
+        use = self._connections()
+        self.pool.labels("open").set(use.opened)
+        self.pool.labels("in use").set(use.in_use)
+
+    def text(self) -> bytes:
+        """Return the metrics as Prometheus reads them."""
+        registry = self.registry
+        if directory := os.environ.get(METRICS_VARIABLE):
+            _mark_dead(Path(directory))
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, directory)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+
+def _mark_dead(directory: Path) -> None:
+    """Leave out what processes were doing that have died; what they counted stays."""
+    for file in directory.glob("gauge_live*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            with suppress(FileNotFoundError):  # another process was faster
+                mark_process_dead(pid, str(directory))  # type: ignore[no-untyped-call]
+        except PermissionError:
+            continue
 
 
 class Observability:
@@ -82,7 +129,7 @@ class Observability:
             sent += len(message.get("body", b""))
             await send(message)
 
-        self._metrics.under_way.inc()
+        self._metrics.begin()
         try:
             await self._app(scope, counting_receive, counting_send)
         finally:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import PlainTextResponse
 
 from langchain_zepstore.core.arguments import Listing
@@ -16,6 +16,7 @@ from langchain_zepstore.server.auth import Client, require_whole
 from langchain_zepstore.server.openapi import EraseAnswer, PurgeAnswer, accepts, failures
 from langchain_zepstore.server.responses import Answers, text_response
 from langchain_zepstore.server.schemas import EraseBody, Id, PurgeBody, read_arguments, read_body
+from langchain_zepstore.server.store_metrics import StoreMetrics
 from langchain_zepstore.store_client import StoreClient
 
 _READY_SECONDS = 5.0
@@ -36,6 +37,7 @@ async def check_store(client: StoreClient) -> None:
 
 def add_routes(router: APIRouter, client: StoreClient, metrics: Metrics) -> None:
     """Add the routes outside of Zep's interface."""
+    store_metrics = StoreMetrics(client)
 
     @router.get("/", response_class=PlainTextResponse)
     async def welcome() -> Response:
@@ -61,7 +63,8 @@ def add_routes(router: APIRouter, client: StoreClient, metrics: Metrics) -> None
     async def prometheus(request: Request) -> Response:
         """Return metrics for Prometheus."""
         require_whole(request)
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        text = metrics.text() + await store_metrics.text()
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 def add_own_routes(router: APIRouter) -> None:
@@ -98,8 +101,18 @@ def add_diagnosis_routes(router: APIRouter) -> None:
     async def diagnosis(request: Request, client: Client) -> Response:
         """Check the database; say what is right and what is wrong, with its cure."""
         require_whole(request)
-        findings = await client.adiagnose()
-        return Answers.to(request).json([finding.model_dump() for finding in findings])
+        return await _diagnosed(request, client, mend=False)
+
+    @router.post("/diagnosis", response_model=list[Finding])
+    async def mended_diagnosis(request: Request, client: Client) -> Response:
+        """Mend what is harmless to mend, then check the database."""
+        return await _diagnosed(request, client, mend=True)
+
+
+async def _diagnosed(request: Request, client: StoreClient, *, mend: bool) -> Response:
+    require_whole(request)
+    findings = await client.adiagnose(mend=mend)
+    return Answers.to(request).json([finding.model_dump() for finding in findings])
 
 
 def add_erasing_routes(router: APIRouter) -> None:

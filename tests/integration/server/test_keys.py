@@ -151,6 +151,7 @@ LISTINGS_OURS: list[tuple[str, str, Any, set[int]]] = [
     ("POST", "/user/{user_id}/erase", {"dry_run": True}, {200}),
     ("GET", "/stats", None, {403}),
     ("GET", "/diagnosis", None, {403}),
+    ("POST", "/diagnosis", {}, {403}),
     ("POST", "/export", {}, {200}),
     ("POST", "/export", {"user_id": "bob"}, {200}),
     *(("POST", "/export", {"session_id": each}, {200}) for each in OTHERS),

@@ -1,6 +1,7 @@
 """Zep's interface, route by route: status, shape and text; and what stands beside it."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -251,7 +252,6 @@ async def test_health_readiness_metrics_and_documentation(http, store) -> None:
     metrics = (await http.get("/metrics")).text
     labels = 'method="GET",route="/api/v1/sessions/{session_id}",status="404"'
     assert f"zepstore_request_seconds_count{{{labels}}} 1.0" in metrics
-    assert (await http.get("/docs")).status_code == 200
     described = (await http.get("/openapi.json")).json()
     paths = described["paths"]
     assert "/api/v1/sessions/{session_id}/undelete" in paths
@@ -259,10 +259,56 @@ async def test_health_readiness_metrics_and_documentation(http, store) -> None:
     for path, operations in paths.items():
         for operation in operations.values():
             assert "422" not in operation["responses"], path
+            assert len(operation["tags"]) == 1, path
             assert operation["description"], path
     text = json.dumps(described)
     for reference in {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}:
         assert reference in described["components"]["schemas"]
+
+
+@pytest.mark.promise("the page of the documentation loads nothing from other hosts")
+async def test_the_page_of_the_documentation_loads_nothing_from_other_hosts(http) -> None:
+    pytest.importorskip("fastapi_offline")
+    page = await http.get("/docs")
+    assert page.status_code == 200
+    named = re.findall(r"""(?:src|href|url)['"]?\s*[=:]\s*['"]([^'"]+)""", page.text)
+    assert "openapi.json" in named
+    files = [each for each in named if each.startswith("docs/")]
+    assert len(files) == 3
+    assert set(named) == {"openapi.json", *files}
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    for file in files:
+        assert (await http.get(f"/{file}")).status_code == 200
+    style = (await http.get("/docs/swagger-ui.css")).text
+    assert set(re.findall(r"url\([\"']?(\w+:)?", style)) <= {"data:"}
+    assert (await http.get("/docs/core.py")).status_code == 404
+
+
+@pytest.mark.promise("`/metrics` tells what is stored, and the use of the pool")
+async def test_metrics_tell_what_is_stored_and_the_use_of_the_pool(http, store) -> None:
+    for session_id in ("live", "gone"):
+        await http.post(f"/api/v1/sessions/{session_id}/memory", json=TWO)
+    await http.delete("/api/v1/sessions/gone/memory")
+    metrics = (await http.get("/metrics")).text
+    for noun, number in (("sessions", 1), ("messages", 2)):
+        for state in ("live", "deleted"):
+            assert f'zepstore_{noun}{{state="{state}"}} {number}.0' in metrics
+    assert "zepstore_store_up 1.0" in metrics
+    opened = re.search(r'zepstore_pool_connections{state="open"} ([\d.]+)', metrics)
+    assert opened
+    assert float(opened[1]) >= 1
+    await http.post("/api/v1/sessions/more/memory", json=TWO)
+    counted = (await http.get("/metrics")).text
+    assert 'zepstore_sessions{state="live"} 1.0' in counted  # counted anew only after a while
+
+
+async def test_metrics_of_a_store_that_cannot_be_reached_come_all_the_same() -> None:
+    async with ZepClient("mongodb://127.0.0.1:9/", timeout=0.3) as nowhere:
+        transport = httpx.ASGITransport(app=create_app(nowhere, api_keys=()))
+        async with httpx.AsyncClient(transport=transport, base_url="http://h") as http:
+            metrics = (await http.get("/metrics")).text
+    assert "zepstore_store_up 0.0" in metrics
+    assert "zepstore_sessions{" not in metrics
 
 
 @pytest.mark.promise("health, readiness, metrics, OpenAPI and its page")

@@ -1,0 +1,1 @@
+"""The state of the store: numbers, and checks with their cures."""
