@@ -171,8 +171,6 @@ def serve(
             f"${KEYS_VARIABLE} or --api-keys, listen on 127.0.0.1, or say --insecure"
         )
     options: dict[str, Any] = {
-        "host": host,
-        "port": port,
         "workers": workers,
         "http": "h11",
         "h11_max_incomplete_event_size": MAX_HEAD_BYTES,
@@ -191,35 +189,43 @@ def serve(
         config = uvicorn.Config(f"{__name__}:app_of_worker", factory=True, **options)
     else:
         config = uvicorn.Config(serving.app(), **options)
-    listener = _listening(config)
-    sys.stderr.write(asyncio.run(_banner(serving, config, listener)))
+    listener = _bound(host, port)
+    banner = asyncio.run(_banner(serving, host, listener))
     if workers == 1:
-        server = uvicorn.Server(config)
-        server.run(sockets=[listener])
-        if not server.started:
-            sys.exit(1)
+        listener.listen(config.backlog)  # who comes while it starts waits
+    sys.stderr.write(banner)
+    if workers > 1:
+        with tempfile.TemporaryDirectory(prefix="zepstore-metrics-") as directory:
+            os.environ[METRICS_VARIABLE] = directory
+            Multiprocess(config, sockets=[listener]).run()
         return
-    with tempfile.TemporaryDirectory(prefix="zepstore-metrics-") as directory:
-        os.environ[METRICS_VARIABLE] = directory
-        Multiprocess(config, sockets=[listener]).run()
-
-
-def _listening(config: uvicorn.Config) -> socket.socket:
-    """Return a socket that takes connections, which wait until the application has started."""
-    logger = logging.getLogger("uvicorn.error")
-    logger.setLevel(logging.WARNING)  # the banner says where it is
-    try:
-        listener = config.bind_socket()
-    except SystemExit:  # it has logged why
+    server = uvicorn.Server(config)
+    server.run(sockets=[listener])
+    if not server.started:
         sys.exit(1)
-    logger.setLevel(logging.INFO)
-    listener.listen(config.backlog)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """Return a socket at an address.
+
+    Raises:
+        BadRequestError: The address is taken, or not this machine's.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        reason = str(error.strerror).lower()
+        raise BadRequestError(f"cannot listen on {host}, port {port}: {reason}") from error
+    listener.set_inheritable(True)
     return listener
 
 
-async def _banner(serving: Serving, config: uvicorn.Config, listener: socket.socket) -> str:
-    host = f"[{config.host}]" if ":" in config.host else config.host
-    url = f"http://{host}:{listener.getsockname()[1]}"
+async def _banner(serving: Serving, host: str, listener: socket.socket) -> str:
+    shown_host = f"[{host}]" if ":" in host else host
+    url = f"http://{shown_host}:{listener.getsockname()[1]}"
     keys = len(serving.keys())
     who = "none: whoever reaches this address may read and change everything"
     if keys:

@@ -50,10 +50,10 @@ class Serving:
                 self._runs.set()
         self._runs.set()
 
-    def wait_for(self, text: str) -> None:
-        """Wait until the log holds a text."""
+    def wait_for(self, text: str, times: int = 1) -> None:
+        """Wait until the log holds a text so often."""
         deadline = time.monotonic() + 60
-        while text not in self.log:
+        while self.log.count(text) < times:
             assert time.monotonic() < deadline, self.log
             time.sleep(0.05)
 
