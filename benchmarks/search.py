@@ -25,7 +25,7 @@ from uuid import uuid4
 
 from benchmarks import servers
 from benchmarks.minilm import MISSING, MiniLM, is_installed
-from benchmarks.recall import recall
+from benchmarks.recall import recall, recall_among
 from benchmarks.search_footprint import DIMENSION, Anything, grown
 from langchain_zepstore import CreateUserRequest, Memory, Message, Session, ZepClient
 from langchain_zepstore.mongo.search.vector_cache import MOST_BYTES
@@ -52,7 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--weights", type=float, nargs="+", default=[], help="of similarity in a hybrid search"
     )
+    parser.add_argument(
+        "--among", type=int, help="only the recall by words among so many other messages of a user"
+    )
     options = parser.parse_args(arguments)
+    if options.directory and options.among is not None:
+        with tempfile.TemporaryDirectory() as name, _mongod(name) as url:
+            print(recall_among(url, options.directory, options.among), flush=True)
+        return
     with tempfile.TemporaryDirectory() as name, _mongod(name) as url:
         users = Users(url, _SIZES[:1] if options.quick else _SIZES)
         rounds = 20 if options.quick else _ROUNDS

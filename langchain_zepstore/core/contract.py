@@ -22,7 +22,7 @@ from langchain_zepstore.core.arguments import (
 from langchain_zepstore.core.message_parts import MessageParts
 from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.core.records import Record
-from langchain_zepstore.core.results import EmbeddingPage, ErasurePage, IndexPage, SummaryInput
+from langchain_zepstore.core.results import EmbeddingPage, ErasurePage, SummaryInput
 from langchain_zepstore.models import (
     Branch,
     CreateUserRequest,
@@ -310,12 +310,11 @@ class SearchOperations(Protocol):
         Of a session, of a user's sessions, or of all there are.
         """
 
-    def index(
-        self, session_id: str | None, user_id: str | None, after: str | None
-    ) -> Operation[IndexPage]:
+    def index(self, session_id: str | None, user_id: str | None) -> Operation[int]:
         """Index what no search by words has met yet, for about a second.
 
-        Of a session, of a user's sessions, or of all there are.
+        Of a session, of a user's sessions, or of all there are. Returns how many messages were
+        indexed; 0 if none is left.
         """
 
 

@@ -25,19 +25,6 @@ class EmbeddingPage:
 
 
 @dataclass(frozen=True, slots=True)
-class IndexPage:
-    """The outcome of a step of indexing messages for searching by words.
-
-    Attributes:
-        indexed: The number of messages indexed.
-        cursor: The cursor of the next step; ``None`` if this was the last.
-    """
-
-    indexed: int
-    cursor: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class ErasurePage:
     """The outcome of a step of an erasure.
 

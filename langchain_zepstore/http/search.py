@@ -2,7 +2,7 @@
 
 from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.results import EmbeddingPage, IndexPage
+from langchain_zepstore.core.results import EmbeddingPage
 from langchain_zepstore.http.transport import Requests, marked_metadata, path
 from langchain_zepstore.models import MemorySearchResult
 
@@ -21,13 +21,11 @@ class Search:
         answer = yield from self._requests.send("POST", path("search"), body=body, repeatable=True)
         return answer.read_list(MemorySearchResult, answer.data)
 
-    def index(
-        self, session_id: str | None, user_id: str | None, after: str | None
-    ) -> Operation[IndexPage]:
+    def index(self, session_id: str | None, user_id: str | None) -> Operation[int]:
         """Index what no search by words has met yet, for about a second."""
-        body = {"session_id": session_id, "user_id": user_id, "after": after}
+        body = {"session_id": session_id, "user_id": user_id}
         answer = yield from self._requests.send("POST", path("index"), body=body, repeatable=True)
-        return IndexPage(indexed=answer.count("indexed"), cursor=answer.text("cursor"))
+        return answer.count("indexed")
 
     def embed(
         self, session_id: str | None, user_id: str | None, after: str | None, limit: int

@@ -55,13 +55,10 @@ def indexing(session_id: str | None, user_id: str | None) -> Call[int]:
         checked_id(user_id, "user_id")
 
     def operation(store: Store) -> Operation[int]:
-        indexed, cursor = 0, None
-        while True:
-            page = yield from store.search.index(session_id, user_id, cursor)
-            indexed += page.indexed
-            if page.cursor is None:
-                return indexed
-            cursor = page.cursor
+        total = 0
+        while indexed := (yield from store.search.index(session_id, user_id)):
+            total += indexed
+        return total
 
     return operation
 

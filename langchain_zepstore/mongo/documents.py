@@ -265,7 +265,8 @@ class MessageDocument(TypedDict):
     marked: NotRequired[bool]
     #: True in a session that has branched: a read asks the session which branch is active.
     branched: NotRequired[bool]
-    #: The tokens of its text by the index's language, once a search by words met it.
+    #: The tokens of its text by the index's language, once a search by words met it; a deletion
+    #: removes them.
     tokens: NotRequired[dict[str, list[str]]]
     #: Its vector, once a search needed it. Stands last.
     embedding: NotRequired[Embedding]

@@ -1,6 +1,7 @@
 """The indexes of all collections, and their creation."""
 
 import warnings
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -24,8 +25,10 @@ DELETED = {"deleted_at": {"$exists": True}}
 """The partial filter of indexes on what is soft-deleted."""
 
 EXPIRY = "expiry"
-WORD_INDEX = "live_by_tokens"
-OLD_WORD_INDEX = "live_by_words"  # of earlier versions
+OLD_WORD_INDEXES = ("live_by_words", "live_by_tokens")
+"""Indexes of earlier versions, which searches by words do not use any more."""
+
+_BY_TOKENS, _UNINDEXED = "by_tokens_", "unindexed_"
 
 MESSAGE_INDEXES = [
     IndexModel(
@@ -116,17 +119,46 @@ USER_INDEXES = [
 ]
 
 
-def word_index(language: str) -> IndexModel:
-    """Return the index for searching by words, in a language.
+def tokens_field(language: str) -> str:
+    """Return the path of the tokens of a language in a message."""
+    return f"tokens.{language}"
 
-    It is prefixed by ``scope``: a search reads one user's words, or those of one session that has
-    no user. It also finds the messages that have no tokens yet. Made by the first search.
+
+def token_index(language: str) -> str:
+    """Return the name of the index of tokens in a language."""
+    return _BY_TOKENS + language
+
+
+def unindexed_index(language: str) -> str:
+    """Return the name of the index of live messages that have no tokens in a language yet."""
+    return _UNINDEXED + language
+
+
+def indexed_language(names: Iterable[str]) -> str | None:
+    """Return the language of searches by words that indexes of these names serve."""
+    prefix = _BY_TOKENS
+    return next((name.removeprefix(prefix) for name in names if name.startswith(prefix)), None)
+
+
+def word_indexes(language: str) -> list[IndexModel]:
+    """Return the indexes for searching by words in a language; the first search makes them.
+
+    They are prefixed by ``scope``: a search reads one user's words, or those of one session that
+    has no user. A deletion removes the tokens, so that counting those of a word reads no message.
     """
-    return IndexModel(
-        [("scope", ASCENDING), (f"tokens.{language}", ASCENDING)],
-        name=WORD_INDEX,
-        partialFilterExpression=LIVE,
-    )
+    tokens = tokens_field(language)
+    return [
+        IndexModel(
+            [("scope", ASCENDING), (tokens, ASCENDING)],
+            name=token_index(language),
+            partialFilterExpression={tokens: {"$exists": True}},
+        ),
+        IndexModel(
+            [("scope", ASCENDING)],
+            name=unindexed_index(language),
+            partialFilterExpression={**LIVE, tokens: None},
+        ),
+    ]
 
 
 def sharding_commands(database: str) -> list[Query]:

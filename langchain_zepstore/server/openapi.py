@@ -98,10 +98,9 @@ class EmbedAnswer(BaseModel):
 
 
 class IndexAnswer(BaseModel):
-    """What came of a step of indexing."""
+    """How many messages a step of indexing has indexed; 0 if none was left."""
 
     indexed: int
-    cursor: str | None
 
 
 class PurgeAnswer(BaseModel):

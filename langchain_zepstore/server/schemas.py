@@ -233,7 +233,6 @@ class IndexBody(_Strict):
 
     session_id: str | None = None
     user_id: str | None = None
-    after: str | None = Field(None, description="The `cursor` of the step before.")
 
 
 class SummaryBody(_Strict):

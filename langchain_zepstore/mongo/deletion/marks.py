@@ -61,7 +61,10 @@ class Marking:
             "deleted_at": None,
             "restored": {"$not": {"$gte": deletion["id"]}},
         }
-        mark = {"$set": {"deleted_at": deletion["at"], "deletion": deletion["id"]}}
+        mark = {
+            "$set": {"deleted_at": deletion["at"], "deletion": deletion["id"]},
+            "$unset": {"tokens": 1},
+        }
         yield from self.update_in_spans(marked, mark, deletion["seq"])
         # Closed by an add since: the session stays live.
         is_open = {"$eq": ["$deletion.open", True]}

@@ -173,7 +173,8 @@ class Deletion:
         this = {"session_id": session_id, "uuid": uuid}
         mark = ObjectId()
         marking = self._messages.update(
-            {**this, "deleted_at": None}, [{"$set": {"deleted_at": "$$NOW", "own_deletion": mark}}]
+            {**this, "deleted_at": None},
+            [{"$set": {"deleted_at": "$$NOW", "own_deletion": mark}}, {"$unset": "tokens"}],
         )
         matched = yield from changing(self._database, [session_id], marking)
         # It may have been this call, with the answer lost.

@@ -14,7 +14,7 @@ from langchain_zepstore.mongo.indexes import (
     EXPIRY,
     LIVE,
     MESSAGE_INDEXES,
-    OLD_WORD_INDEX,
+    OLD_WORD_INDEXES,
     SESSION_INDEXES,
     USER_INDEXES,
 )
@@ -93,20 +93,20 @@ class Contents:
         return [Finding(name=name, level="fault", message=message, cure=_ENABLE_TTL)]
 
     def search(self) -> Operation[list[Finding]]:
-        """Check the index for searching by words, and its language."""
+        """Check the indexes for searching by words, and their language."""
         name, wanted = "search by words", self._database.language
         there = yield from self._database.messages.index_information()
         language = language_in(there)
         if language is None:
-            message = "the first search makes its index"
+            message = "the first search makes its indexes"
             return [Finding(name=name, level="ok", message=message)]
         message = f"in {language}"
-        if OLD_WORD_INDEX in there:
-            cure = f"db.messages.dropIndex({OLD_WORD_INDEX!r}), or search once"
-            message += ", with the index of an older version"
+        if old := sorted(there.keys() & {*OLD_WORD_INDEXES}):
+            cure = f"db.messages.dropIndexes({old}), or search once"
+            message += ", with an index of an older version"
             return [Finding(name=name, level="warning", message=message, cure=cure)]
         if wanted not in (None, language):
-            message += f"; this client wants {wanted}, and its first search makes the index anew"
+            message += f"; this client wants {wanted}, and its first search makes the indexes anew"
             cure = "give all clients the same language"
             return [Finding(name=name, level="warning", message=message, cure=cure)]
         return [Finding(name=name, level="ok", message=message)]

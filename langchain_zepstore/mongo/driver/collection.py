@@ -27,7 +27,6 @@ from langchain_zepstore.mongo.driver.narrowing import Narrowing
 from langchain_zepstore.mongo.driver.retry import Deployment
 
 D = TypeVar("D", bound=Mapping[str, Any])
-Hint = str | Mapping[str, Any]
 
 _BATCH_SIZE = 10_000
 _MAX_LIMIT = 2**31 - 2  # a driver adds one, and a server takes 31 bits
@@ -97,7 +96,7 @@ class Collection(Generic[D]):
         skip: int = 0,
         limit: int = 0,
         fields: Fields | None = None,
-        hint: Hint | None = None,
+        hint: str | None = None,
         one_batch: bool = False,
     ) -> Operation[list[D]]:
         """Return the documents that match, all of them unless there is a limit.
@@ -115,7 +114,7 @@ class Collection(Generic[D]):
         )
 
     def aggregate(
-        self, stages: Sequence[Mapping[str, Any]], *, hint: Hint | None = None
+        self, stages: Sequence[Mapping[str, Any]], *, hint: str | None = None
     ) -> Operation[list[Any]]:
         """Return what comes out of a pipeline that only reads and begins with ``$match``."""
         if self._narrowing:
@@ -196,14 +195,14 @@ class Collection(Generic[D]):
         upsert: bool = False,
         durable: bool = True,
     ) -> Operation[int]:
-        """Update one document per query, all in one command, and return how many matched."""
+        """Update one document per query, all in one command, and return how many changed."""
         raw = self._raw if durable else self._w1
         requests = [
             UpdateOne(self._own(query, upsert=upsert), update, upsert=upsert)
             for query, update in updates
         ]
         result = yield from self._deployment.call(lambda: raw.bulk_write(requests, ordered=False))
-        return int(result.matched_count)
+        return int(result.modified_count)
 
     def insert(self, documents: Sequence[D], *, ordered: bool = False) -> Operation[Inserted]:
         """Insert documents in one command: those that can be, or if ordered, up to a conflict."""

@@ -1,4 +1,4 @@
-"""The index of tokens: its language, and giving messages the tokens that they lack.
+"""The indexes of tokens: their language, and giving messages the tokens that they lack.
 
 Adding a message does not make its tokens; a search makes those of what it has not met yet. So who
 never searches pays nothing, and what was replaced, given away or stored by an older version gets
@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.results import IndexPage
 from langchain_zepstore.errors import AuthError, StoreUnavailableError, ZepStoreError
 from langchain_zepstore.messages.langchain import text_of
 from langchain_zepstore.mongo.codecs import MAX_DOCUMENT_BYTES
@@ -19,10 +18,17 @@ from langchain_zepstore.mongo.documents import (
     Query,
     Update,
 )
-from langchain_zepstore.mongo.driver.collection import Hint
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.driver.errors import UNAUTHORIZED
-from langchain_zepstore.mongo.indexes import OLD_WORD_INDEX, WORD_INDEX, word_index
+from langchain_zepstore.mongo.expressions import Expression, literal
+from langchain_zepstore.mongo.indexes import (
+    OLD_WORD_INDEXES,
+    indexed_language,
+    token_index,
+    tokens_field,
+    unindexed_index,
+    word_indexes,
+)
 from langchain_zepstore.mongo.search.tokens import indexed_tokens
 
 DEFAULT_LANGUAGE = "english"
@@ -44,18 +50,8 @@ _ELEMENT = 12  # bytes of a token in an array, but for its letters
 _SAID = {"session_id": 1, "content": 1, "size": {"$bsonSize": "$$ROOT"}}
 
 
-def tokens_field(language: str) -> str:
-    """Return the path of the tokens of a language in a message."""
-    return f"tokens.{language}"
-
-
-def index_hint(language: str) -> Query:
-    """Return the key of the index: a hint that fails once it is of another language."""
-    return {"scope": 1, tokens_field(language): 1}
-
-
-def ensure_word_index(database: Database) -> Operation[str]:
-    """Make sure once that the index is there, in the language asked for; return its language.
+def ensure_word_indexes(database: Database) -> Operation[str]:
+    """Make sure once that the indexes are there, in the language asked for; return their language.
 
     Without a language asked for, the one that is there stays.
     """
@@ -73,7 +69,7 @@ def ensure_word_index(database: Database) -> Operation[str]:
 
 
 def language_of(database: Database) -> Operation[str]:
-    """Return the language of what is searched without the index; it is that of the index."""
+    """Return the language of what is searched without the indexes; it is that of the indexes."""
     if (database.whole.search_language or database.language) is None:
         language = language_in((yield from database.messages.index_information()))
         return language or DEFAULT_LANGUAGE
@@ -81,7 +77,7 @@ def language_of(database: Database) -> Operation[str]:
 
 
 def known_language(database: Database) -> str:
-    """Return the language of the index as far as it is known without asking."""
+    """Return the language of the indexes as far as it is known without asking."""
     return database.whole.search_language or database.language or DEFAULT_LANGUAGE
 
 
@@ -90,48 +86,59 @@ def _ensured(database: Database) -> Operation[str]:
     there = yield from messages.index_information()
     current = language_in(there)
     language = database.language or current or DEFAULT_LANGUAGE
-    if WORD_INDEX not in there or language != current:
-        if WORD_INDEX in there:
-            yield from messages.drop_index(WORD_INDEX)
-        yield from messages.create_indexes([word_index(language)])
-    if OLD_WORD_INDEX in there:
-        yield from _drop_text_index(database)
+    if not {token_index(language), unindexed_index(language)} <= there.keys():
+        try:
+            yield from messages.create_indexes(word_indexes(language))
+        except AuthError as error:
+            raise _explained(error) from error.__cause__
+    unused = {*OLD_WORD_INDEXES}
+    if current not in (None, language):
+        unused |= {token_index(current), unindexed_index(current)}
+    for name in there.keys() & unused:
+        yield from _drop(database, name)
     return language
 
 
-def _drop_text_index(database: Database) -> Operation[None]:
-    """Drop the index of versions before 0.3; without the right to, it stays."""
+def _explained(error: AuthError) -> AuthError:
+    if getattr(error.__cause__, "code", None) != UNAUTHORIZED:
+        return error
+    return AuthError(
+        "a search by words needs indexes that these credentials may not create "
+        f"({error.__cause__}); let an administrator search once, or grant createIndex"
+    )
+
+
+def _drop(database: Database, name: str) -> Operation[None]:
+    """Drop an index that is not used any more; without the right to, it stays."""
     try:
-        yield from database.messages.drop_index(OLD_WORD_INDEX)
+        yield from database.messages.drop_index(name)
     except ZepStoreError as error:
         code = getattr(error.__cause__, "code", None)
         if code not in {UNAUTHORIZED, *_CONFLICTS}:
             raise
-        _log.warning("the index %s is not needed any more and stays: %s", OLD_WORD_INDEX, error)
+        _log.warning("the index %s is not needed any more and stays: %s", name, error)
 
 
 def language_in(indexes: Mapping[str, Mapping[str, Any]]) -> str | None:
     """Return the language of the index for searching by words, ``None`` if there is none."""
-    if WORD_INDEX in indexes:
-        return str(indexes[WORD_INDEX]["key"][1][0]).partition(".")[2]
-    language = indexes.get(OLD_WORD_INDEX, {}).get("default_language")
-    return None if language is None else str(language)
+    if language := indexed_language(indexes):
+        return language
+    for old in OLD_WORD_INDEXES:
+        if index := indexes.get(old):
+            return str(index.get("default_language") or index["key"][1][0].partition(".")[2])
+    return None
 
 
 def index_backlog(
-    database: Database,
-    language: str,
-    query: Query,
-    hint: Hint,
-    seconds: float,
+    database: Database, language: str, query: Query, hint: str | None, seconds: float
 ) -> Operation[tuple[int, bool]]:
     """Give messages the tokens that they lack, for so long.
 
     Args:
         database: Where they are.
-        language: Of the index.
+        language: Of the indexes.
         query: Which messages.
-        hint: An index that serves the query.
+        hint: An index that serves the query; ``None``: that of messages without tokens.
         seconds: After these, no further step is begun.
 
     Returns:
@@ -139,26 +146,27 @@ def index_backlog(
     """
     until = time.monotonic() + seconds
     lacking = {**query, "deleted_at": None, tokens_field(language): None}
-    indexed = 0
+    hint = hint or unindexed_index(language)
+    indexed, before = 0, None
     while True:
         found = yield from database.messages.find(
             lacking, fields=_SAID, limit=PAGE_SIZE, hint=hint, one_batch=True
         )
-        before = indexed
+        if not found or found == before:  # those left are being replaced
+            return indexed, not found
+        before = found
         for updates in _commands(found, language):
-            if indexed and time.monotonic() > until:
-                return indexed, False
             try:
                 indexed += yield from database.messages.update_each(updates, durable=False)
             except (AuthError, StoreUnavailableError) as error:
                 _log.warning("messages are searched without those said last: %s", error)
                 return indexed, False
-        if not found or indexed == before:  # those left are being replaced
-            return indexed, not found
+            if time.monotonic() > until:
+                return indexed, False
 
 
 def index_for_search(
-    database: Database, language: str, query: Query, hint: Hint
+    database: Database, language: str, query: Query, hint: str | None
 ) -> Operation[None]:
     """Give messages the tokens that they lack, as long as a search may wait for it."""
     _, is_all = yield from index_backlog(database, language, query, hint, BACKLOG_SECONDS)
@@ -167,33 +175,6 @@ def index_for_search(
             "a search answers from the messages indexed so far; the next goes on with it, and "
             "client.memory.index(…) completes it"
         )
-
-
-def index_all(database: Database, after: str | None) -> Operation[IndexPage]:
-    """Give messages of all owners the tokens that they lack, for about a second.
-
-    Args:
-        database: Where they are.
-        after: The cursor of the step: the last owner whose messages all have theirs.
-    """
-    language = yield from ensure_word_index(database)
-    hint = index_hint(language)
-    until = time.monotonic() + INDEX_SECONDS
-    after, indexed = after or "", 0
-    while True:
-        query = {"scope": {"$gt": after}, "deleted_at": None}
-        found = yield from database.messages.find(
-            query, sort={"scope": 1}, limit=1, fields={"scope": 1}, hint=hint
-        )
-        if not found:
-            return IndexPage(indexed, None)
-        owner = found[0]["scope"]
-        seconds = until - time.monotonic()
-        more, is_all = yield from index_backlog(database, language, {"scope": owner}, hint, seconds)
-        indexed += more
-        after = owner if is_all else after
-        if not is_all or time.monotonic() > until:
-            return IndexPage(indexed, after)
 
 
 def _commands(
@@ -207,7 +188,7 @@ def _commands(
         if updates and keys + len(tokens) > _MAX_KEYS:
             yield updates
             updates, keys = [], 0
-        updates.append((_unchanged(message), {"$set": {"tokens": {language: tokens}}}))
+        updates.append(({"_id": message["_id"]}, _setting(message, {language: tokens})))
         keys += len(tokens)
     if updates:
         yield updates
@@ -218,9 +199,12 @@ def _fitting(tokens: list[str], size: int) -> list[str]:
     return tokens if size + need < MAX_DOCUMENT_BYTES - _HEADROOM else [""]
 
 
-def _unchanged(message: Mapping[str, Any]) -> Query:
-    """Return the query for a message that says what it said when it was read."""
-    this: Query = {"_id": message["_id"], "session_id": message["session_id"]}
-    if message["size"] < _MAX_GUARD:
-        return {**this, "content": message["content"]}
-    return {**this, "$expr": {"$eq": [{"$bsonSize": "$$ROOT"}, message["size"]]}}
+def _setting(message: Mapping[str, Any], tokens: dict[str, list[str]]) -> Update:
+    """Return the update that sets tokens if the message says what it said when it was read.
+
+    In the update, since a query for more than the ``_id`` takes the server twice as long.
+    """
+    is_same: Expression = {"$eq": ["$content", literal(message["content"])]}
+    if message["size"] >= _MAX_GUARD:
+        is_same = {"$eq": [{"$bsonSize": "$$ROOT"}, message["size"]]}
+    return [{"$set": {"tokens": {"$cond": [is_same, literal(tokens), "$tokens"]}}}]

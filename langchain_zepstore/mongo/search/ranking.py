@@ -20,8 +20,8 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import cast
+from itertools import chain
+from typing import NamedTuple, cast
 
 from langchain_zepstore.messages.langchain import text_of
 from langchain_zepstore.mongo.documents import MessageDocument
@@ -53,8 +53,7 @@ MessageKey = tuple[str, int]
 """A session's incarnation, and a number in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A message that may be a result, or stands beside one.
 
     Attributes:
@@ -195,43 +194,47 @@ def _by_words(
         return words + stops
 
     names = {name: tokens(name) for name in {each.speaker for each in candidates}}
-    named = {name for name, several in names.items() if not wanted.isdisjoint(several)}
-    texts = {each.key: names[each.speaker] + tokens(each.text) for each in candidates}
-    counts = {
-        key: Counter([token for token in text if token in wanted]) for key, text in texts.items()
+    named = {name for name, said in names.items() if not wanted.isdisjoint(said)}
+    counts: dict[MessageKey, dict[str, int]] = {}
+    lengths: dict[MessageKey, int] = {}
+    for each in candidates:
+        said = names[each.speaker] + tokens(each.text)
+        held = [token for token in said if token in wanted]
+        counts[each.key] = {token: held.count(token) for token in held}
+        lengths[each.key] = len(said)
+    whole = set(chain.from_iterable(counts.values()))
+    _count_beginnings(wanted - whole, candidates, counts)
+    holding = Counter(chain.from_iterable(counts.values()))
+    number = len(lengths)
+    gains = {
+        token: math.log1p((number - held_by + 0.5) / (held_by + 0.5)) * (_SATURATION + 1)
+        for token, held_by in holding.items()
     }
-    holding = Counter(token for count in counts.values() for token in count)
-    for term in wanted.difference(holding):  # that of words no candidate holds as a whole
-        _count_beginnings(term, candidates, counts, holding)
-    rarity = {
-        token: math.log1p((len(texts) - number + 0.5) / (number + 0.5))
-        for token, number in holding.items()
-    }
-    mean = sum(map(len, texts.values())) / max(len(texts), 1) or 1.0
-
-    def score(each: Candidate) -> float:
-        norm = _SATURATION * (1 - _LENGTH + _LENGTH * len(texts[each.key]) / mean)
-        total = sum(
-            rarity[token] * number * (_SATURATION + 1) / (number + norm)
-            for token, number in counts[each.key].items()
-        )
-        return total * _NAMED if each.speaker in named else total
-
-    return {each.key: score(each) for each in candidates}
+    mean = sum(lengths.values()) / max(number, 1) or 1.0
+    scores: dict[MessageKey, float] = {}
+    for each in candidates:
+        norm = _SATURATION * (1 - _LENGTH + _LENGTH * lengths[each.key] / mean)
+        score = 0.0
+        for token, times in counts[each.key].items():
+            score += gains[token] * times / (times + norm)
+        scores[each.key] = score * _NAMED if each.speaker in named else score
+    return scores
 
 
 def _count_beginnings(
-    term: str,
+    terms: Iterable[str],
     candidates: Sequence[Candidate],
-    counts: dict[MessageKey, Counter[str]],
-    holding: Counter[str],
+    counts: dict[MessageKey, dict[str, int]],
 ) -> None:
-    """Count the words that begin with a term."""
-    is_letter = is_beginning(term)
-    if not is_letter and len(term) < _LEAST_BEGINNING:
-        return
-    begins = re.compile(("" if is_letter else r"(?<![^\W_])") + re.escape(folded(term)))
-    for each in candidates:
-        if number := len(begins.findall(folded(each.text[:MAX_RANKED]))):
-            counts[each.key][term] = number
-            holding[term] += 1
+    """Count the words that begin with terms."""
+    begun = []
+    for term in terms:
+        if is_beginning(term) or len(term) >= _LEAST_BEGINNING:
+            letters = folded(term)
+            start = "" if is_beginning(term) else r"(?<![^\W_])"
+            begun.append((term, letters, re.compile(start + re.escape(letters))))
+    for each in candidates if begun else ():
+        text = folded(each.text[:MAX_RANKED])
+        for term, letters, pattern in begun:
+            if letters in text and (number := len(pattern.findall(text))):
+                counts[each.key][term] = number

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.results import EmbeddingPage, IndexPage
+from langchain_zepstore.core.results import EmbeddingPage
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.langchain import text_of
 from langchain_zepstore.models import MemorySearchResult
@@ -19,10 +19,8 @@ from langchain_zepstore.mongo.search.branches import Found, of_active_branches
 from langchain_zepstore.mongo.search.hits import Hit, decoded, key_of, live_at
 from langchain_zepstore.mongo.search.index import (
     INDEX_SECONDS,
-    ensure_word_index,
-    index_all,
+    ensure_word_indexes,
     index_backlog,
-    index_hint,
     known_language,
 )
 from langchain_zepstore.mongo.search.mmr import fetch_k, select_mmr
@@ -154,24 +152,18 @@ class Search:
             return EmbeddingPage(total=0, seen=0, made=0, cursor=None)
         return (yield from vectors.embed(scope, after, limit))
 
-    def index(
-        self, session_id: str | None, user_id: str | None, after: str | None
-    ) -> Operation[IndexPage]:
+    def index(self, session_id: str | None, user_id: str | None) -> Operation[int]:
         """Index what no search by words has met yet, for about a second."""
         scope = yield from resolve_scope(self._database, session_id, user_id)
         if scope is None:
-            return IndexPage(0, None)
-        if scope.owner is None:
-            return (yield from index_all(self._database, after))
-        language = yield from ensure_word_index(self._database)
-        query = {"scope": scope.owner}
+            return 0
+        language = yield from ensure_word_indexes(self._database)
+        query: Query = {} if scope.owner is None else {"scope": scope.owner}
+        hint = None
         if session_id is not None:
-            query["session_id"] = session_id
-        hint = index_hint(language) if session_id is None else SESSION_INDEX
-        indexed, is_all = yield from index_backlog(
-            self._database, language, query, hint, INDEX_SECONDS
-        )
-        return IndexPage(indexed, None if is_all else "")
+            query["session_id"], hint = session_id, SESSION_INDEX
+        indexed, _ = yield from index_backlog(self._database, language, query, hint, INDEX_SECONDS)
+        return indexed
 
     def _needed_vectors(self, what: str) -> VectorSearch:
         if self._vectors is None:

@@ -7,7 +7,8 @@ words that begin with it.
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from bson import Regex
@@ -18,17 +19,16 @@ from langchain_zepstore.messages.langchain import text_of
 from langchain_zepstore.mongo.documents import MessageDocument, Query, Stage
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.driver.errors import MissingIndexError
+from langchain_zepstore.mongo.indexes import token_index, tokens_field
 from langchain_zepstore.mongo.search.hits import Hit, key_of, live_at
 from langchain_zepstore.mongo.search.index import (
-    ensure_word_index,
+    ensure_word_indexes,
     index_for_search,
-    index_hint,
-    tokens_field,
 )
 from langchain_zepstore.mongo.search.ranking import MAX_RANKED, answers, candidate, ranked
 from langchain_zepstore.mongo.search.scope import SearchScope
 from langchain_zepstore.mongo.search.text_query import TextQuery, parse_text
-from langchain_zepstore.mongo.search.tokens import is_beginning, terms_of
+from langchain_zepstore.mongo.search.tokens import is_beginning, terms_of, tokenize
 
 _CANDIDATES = 500  # that are ranked; fewer lose some of what is looked for
 _MAX_READ = 2500  # messages from which the candidates are chosen
@@ -95,12 +95,12 @@ class TextSearch:
         self, scope: SearchScope, query: TextQuery, limit: int
     ) -> Operation[tuple[list[MessageDocument], str]]:
         """Return what the index finds, and its language."""
-        language = yield from ensure_word_index(self._database)
+        language = yield from ensure_word_indexes(self._database)
         try:
             found = yield from _Candidates(self._database, scope, query, language).find(limit)
         except MissingIndexError:  # dropped meanwhile, perhaps to be made in another language
             self._database.whole.search_language = None
-            language = yield from ensure_word_index(self._database)
+            language = yield from ensure_word_indexes(self._database)
             found = yield from _Candidates(self._database, scope, query, language).find(limit)
         return found, language
 
@@ -115,7 +115,6 @@ class _Candidates:
         self._scope = scope
         self._field = tokens_field(language)
         self._language = language
-        self._hint = scope.hint or index_hint(language)
         self._terms = terms_of(query.text, language)
         self._conditions: list[Query] = []
         for phrase in query.phrases:
@@ -126,17 +125,23 @@ class _Candidates:
 
     def find(self, limit: int) -> Operation[list[MessageDocument]]:
         yield from index_for_search(
-            self._database, self._language, self._scope.indexed(), self._hint
+            self._database, self._language, self._scope.indexed(), self._scope.hint
         )
         if not self._terms:
             return []
-        counts = yield from self._counts()
+        if self._scope.hint:  # of a short session all that hold a term are candidates
+            counts = dict.fromkeys(self._terms, 0)
+        else:
+            counts = yield from self._counts()
         chosen = _rarest(counts)
         weights = _weights(counts)
         found: list[MessageDocument] = []
         if chosen:
             found = yield from self._read(_patterns(chosen), weights, max(limit, _MAX_READ), limit)
-        if absent := [term for term in self._terms if term not in counts]:
+        held = set(counts)
+        if self._scope.hint:
+            held = {term for message in found for term in self._tokens(message)}
+        if absent := [term for term in self._terms if term not in held]:
             begun = [pattern for term in absent for pattern in _beginnings(term)]
             if begun:
                 found += yield from self._read(begun, weights, _MAX_BEGUN, limit)
@@ -146,11 +151,14 @@ class _Candidates:
             found += yield from self._read(_patterns(rest), weights, most, limit)
         return list({key_of(message): message for message in found}.values())
 
+    def _tokens(self, message: MessageDocument) -> Iterable[str]:
+        return chain(*tokenize(text_of(message["content"]), self._language))
+
     def _counts(self) -> Operation[dict[str, int]]:
         """Return how many messages hold each term, counted up to a number; none that none holds."""
         pipelines: list[list[Stage]] = [
             [
-                {"$match": {**self._scope.indexed(), self._field: _pattern(term)}},
+                {"$match": {"scope": self._scope.owner, self._field: _pattern(term)}},
                 {"$limit": _MAX_HELD + 1},
                 {"$count": "number"},
                 {"$set": {"term": {"$literal": term}}},
@@ -160,7 +168,7 @@ class _Candidates:
         name = self._database.messages.name
         unions = [{"$unionWith": {"coll": name, "pipeline": each}} for each in pipelines[1:]]
         counted = yield from self._database.messages.aggregate(
-            [*pipelines[0], *unions], hint=self._hint
+            [*pipelines[0], *unions], hint=token_index(self._language)
         )
         numbers = {each["term"]: each["number"] for each in counted}
         return {term: numbers[term] for term in self._terms if term in numbers}
@@ -183,7 +191,7 @@ class _Candidates:
                 {"$sort": {"score": -1, "_id": 1}},
                 {"$limit": max(limit, _CANDIDATES)},
             ],
-            hint=self._hint,
+            hint=self._scope.hint or token_index(self._language),
         )
 
 

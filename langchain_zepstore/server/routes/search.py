@@ -89,7 +89,5 @@ def add_own_routes(router: APIRouter) -> None:
         for name in ("session_id", "user_id"):
             if (value := getattr(body, name)) is not None:
                 checked_id(value, name)
-        page = await client.arun(
-            lambda store: store.search.index(body.session_id, body.user_id, body.after)
-        )
-        return Answers.to(request).json(asdict(page))
+        indexed = await client.arun(lambda store: store.search.index(body.session_id, body.user_id))
+        return Answers.to(request).json({"indexed": indexed})

@@ -4,7 +4,7 @@ import pytest
 from pymongo import MongoClient
 
 from langchain_zepstore import BadRequestError, ZepClient
-from langchain_zepstore.mongo.indexes import WORD_INDEX
+from langchain_zepstore.mongo.indexes import indexed_language
 from tests.support.messages import said
 
 
@@ -17,10 +17,9 @@ def test_words_match_in_the_forms_of_their_language(mongo_url, database_name) ->
     def opened(language: str | None = None) -> ZepClient:
         return ZepClient(mongo_url, database=database_name, language=language)
 
-    def language() -> str:
+    def language() -> str | None:
         with MongoClient(mongo_url) as raw:
-            key = raw[database_name].messages.index_information()[WORD_INDEX]["key"]
-        return key[1][0].removeprefix("tokens.")
+            return indexed_language(raw[database_name].messages.index_information())
 
     with opened() as client:
         client.memory.add_memory("s", said("zwei grüne Häuser", "two green houses"))

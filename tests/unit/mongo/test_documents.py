@@ -32,7 +32,7 @@ INDEXES = {
     "messages": [
         *indexes.MESSAGE_INDEXES,
         indexes.SCOPE_INDEX,
-        indexes.word_index("english"),
+        *indexes.word_indexes("english"),
     ],
     "users": indexes.USER_INDEXES,
 }
