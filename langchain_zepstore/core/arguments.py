@@ -5,7 +5,7 @@ are set are what goes to a server, which reads the same class.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Annotated, Any
@@ -82,10 +82,28 @@ class KnownIds:
         replacing: The ids of messages that are put in the place of the stored ones.
         after: The id of a stored message that was said before: what stands before it is not
             repeated.
+        given: By ids of messages that are not stored as they were given: what ``given_fingerprint``
+            returns of their words.
     """
 
     replacing: frozenset[str] = frozenset()
     after: str | None = None
+    given: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GivenMessage(Arguments):
+    """A message of an agent's input, which its session may have.
+
+    Attributes:
+        uuid: The message's id.
+        words: Fingerprints of its words, as they were given and as they would be stored.
+        new_uuid: The id that it gets if it edits the stored one; ``None``: it cannot be an edit.
+    """
+
+    uuid: str
+    words: tuple[str, ...]
+    new_uuid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from langchain_core.messages import BaseMessage
 
 from langchain_zepstore.core.arguments import (
+    GivenMessage,
     KnownIds,
     Listing,
     RecentQuery,
@@ -22,7 +23,7 @@ from langchain_zepstore.core.arguments import (
 from langchain_zepstore.core.message_parts import MessageParts
 from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.core.records import Record
-from langchain_zepstore.core.results import EmbeddingPage, ErasurePage, SummaryInput
+from langchain_zepstore.core.results import EmbeddingPage, ErasurePage, Resumption, SummaryInput
 from langchain_zepstore.models import (
     Branch,
     CreateUserRequest,
@@ -226,6 +227,23 @@ class BranchOperations(Protocol):
         """Activate the last active branch that holds a live message, if the active one does not.
 
         ``NotFoundError`` if there is no such message.
+        """
+
+    def resume(
+        self,
+        session_id: str,
+        lastn: int,
+        given: Sequence[GivenMessage],
+        *,
+        start_on: Collection[str] = (),
+        user_id: str | None = None,
+    ) -> Operation[Resumption]:
+        """Return what an agent's run with this input goes on from.
+
+        The first human message of the input that is stored with other words edits that one: the run
+        goes on from what stands before it, or before the repeated edit if that is stored. Else it
+        goes on from the end of the active branch. ``lastn``, ``start_on`` and ``user_id`` are those
+        of ``read_langchain``.
         """
 
     def listed(self, session_id: str) -> Operation[list[Branch]]:

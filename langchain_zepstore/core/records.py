@@ -102,6 +102,7 @@ class MessageRecord(_Strict):
     token_count: int | None = _OptionalInt
     metadata: dict[str, Any] | None = None
     langchain: dict[str, Any] | None = None
+    given: str | None = None
     deleted_at: UTCDatetime | None = None
     deletion: int | None = _OptionalInt
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from langchain_core.messages import BaseMessage
 
 from langchain_zepstore.models import Message, Summary
 
@@ -63,3 +65,21 @@ class Connections:
 
     opened: int = 0
     in_use: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """What an agent's run goes on from.
+
+    Attributes:
+        messages: The last messages before the run, oldest first.
+        repeated: Of the given ids that the session has, whether the words are those that it has, or
+            was given.
+        edited: The first of the given ids whose message the run edits.
+        previous: The id of the message before that one; ``None`` if it is the first.
+    """
+
+    messages: list[BaseMessage]
+    repeated: dict[str, bool] = field(default_factory=dict)
+    edited: str | None = None
+    previous: str | None = None

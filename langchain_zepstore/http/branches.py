@@ -1,7 +1,12 @@
 """Operations on branches as requests."""
 
+from collections.abc import Collection, Sequence
+
+from langchain_zepstore.core.arguments import GivenMessage
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.results import Resumption
 from langchain_zepstore.http.transport import Requests, path
+from langchain_zepstore.messages.langchain import to_langchain
 from langchain_zepstore.models import Branch, Message, Session
 
 
@@ -24,6 +29,33 @@ class Branches:
             path("sessions", session_id, "switch-branch"),
             body={"message_id": uuid},
             repeatable=True,
+        )
+
+    def resume(
+        self,
+        session_id: str,
+        lastn: int,
+        given: Sequence[GivenMessage],
+        *,
+        start_on: Collection[str] = (),
+        user_id: str | None = None,
+    ) -> Operation[Resumption]:
+        """Return what an agent's run with this input goes on from."""
+        body = {
+            "lastn": lastn,
+            "start_on": sorted(start_on),
+            "user_id": user_id,
+            "given": [each.given() for each in given],
+        }
+        answer = yield from self._requests.send(
+            "POST", path("sessions", session_id, "resume"), body=body, repeatable=True
+        )
+        messages = answer.read_list(Message, answer.field("messages"))
+        return Resumption(
+            [to_langchain(message) for message in messages],
+            answer.field("repeated"),
+            answer.field("edited"),
+            answer.field("previous"),
         )
 
     def listed(self, session_id: str) -> Operation[list[Branch]]:

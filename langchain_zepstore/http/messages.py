@@ -1,6 +1,7 @@
 """Operations on messages as requests."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -56,8 +57,11 @@ class Messages:
             part = pending.pop()
             request["messages"] = [parts_fields(each) for each in part]
             if known_ids is not None:
-                replacing = sorted(known_ids.replacing)
-                request["known_ids"] = {"replacing": replacing, "after": known_ids.after}
+                request["known_ids"] = {
+                    "replacing": sorted(known_ids.replacing),
+                    "after": known_ids.after,
+                    "given": dict(known_ids.given),
+                }
             body = to_json(request)
             if len(body) > MAX_BODY_BYTES and may_be_cut:
                 if half := len(part) // 2:
@@ -71,7 +75,7 @@ class Messages:
             if known_ids and part:
                 new_ids |= answer.new_ids
                 last = part[-1].uuid
-                known_ids = KnownIds(known_ids.replacing, new_ids.get(last, last))
+                known_ids = replace(known_ids, after=new_ids.get(last, last))
         return new_ids
 
     def read(

@@ -1,6 +1,6 @@
 """``ChatHistoryMiddleware``: an agent's conversations in the store."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, TypeVar, cast
 
 from langchain.agents.middleware.types import (
@@ -14,16 +14,12 @@ from langchain_core.messages import BaseMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langgraph.config import get_config
 from langgraph.runtime import Runtime
-from langgraph.types import Overwrite
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_count
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.messages.known_ids import renamed
-from langchain_zepstore.messages.langchain import HUMAN_TYPES
-from langchain_zepstore.messages.parts import words_of_langchain
-from langchain_zepstore.messages.turns import opened
+from langchain_zepstore.middleware.beginning import Beginning
 from langchain_zepstore.middleware.hooks import log_unavailable, save, set_title
 from langchain_zepstore.middleware.recall import search_past_conversations
 from langchain_zepstore.middleware.recorder import (
@@ -34,15 +30,12 @@ from langchain_zepstore.middleware.recorder import (
     awaiting,
     first_words,
     identified,
-    is_awaiting,
-    is_derived,
     is_refused,
-    noted,
     refused,
 )
 from langchain_zepstore.middleware.scope import Named, Scope
 from langchain_zepstore.middleware.state import SEEN, ChatHistoryState, extended, seen_in
-from langchain_zepstore.middleware.window import TokenCounter, window
+from langchain_zepstore.middleware.window import TokenCounter
 from langchain_zepstore.store_client import StoreClient, client_of
 
 T = TypeVar("T")
@@ -139,14 +132,13 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
         _check_choice(mode, "mode", ("memory", "archive"))
         _check_choice(on_error, "on_error", ("raise", "log"))
         self._scope = Scope(session_id, user_id)
-        self._lastn = checked_count(lastn, "lastn")
+        checked_count(lastn, "lastn")
         if max_tokens is not None:
             checked_count(max_tokens, "max_tokens")
-        self._max_tokens = max_tokens
-        self._token_counter = token_counter
         self._recorder = Recorder(tools=record_tools, redact=redact)
+        loaded = lastn if mode == "memory" else 0
+        self._beginning = Beginning(self._recorder, loaded, max_tokens, token_counter)
         self._title: Title | None = first_words if title is True else title or None
-        self._loads = mode == "memory"
         self._logs = on_error == "log"
         self._client = client_of(client, url, api_key)
         self.tools = []
@@ -160,20 +152,16 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
     def before_agent(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
-        """Load the end of the session, in the mode ``memory``."""
+        """Load the end of the session, in the mode ``memory``; find what the input edits."""
         seen = awaiting(state["messages"], seen_in(state))
-        if not self._loads:
-            return {SEEN: seen}
-        return self._run(self._loading(state, seen, runtime), {SEEN: seen})
+        return self._run(self._beginning_of(state, seen, runtime), {SEEN: seen})
 
     async def abefore_agent(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
         """Load the end of the session; see ``before_agent``."""
         seen = awaiting(state["messages"], seen_in(state))
-        if not self._loads:
-            return {SEEN: seen}
-        return await self._arun(self._loading(state, seen, runtime), {SEEN: seen})
+        return await self._arun(self._beginning_of(state, seen, runtime), {SEEN: seen})
 
     def before_model(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
@@ -260,65 +248,11 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
             return await self._client.arun(call)
         return otherwise
 
-    def _loading(
+    def _beginning_of(
         self, state: ChatHistoryState, seen: Seen, runtime: Runtime[ContextT]
     ) -> Call[dict[str, Any]]:
-        session_id, user_id = self._where(runtime)
-        before = seen_in(state)
-        fresh = [
-            each
-            for each in state["messages"]
-            if seen[identified(each)] != before.get(identified(each))
-            and is_awaiting(seen[identified(each)])
-            and not is_derived(each)
-        ]
-
-        def operation(store: Store) -> Operation[dict[str, Any]]:
-            said = yield from store.messages.read_langchain(
-                session_id, self._lastn, start_on=HUMAN_TYPES, user_id=user_id
-            )
-            new = self._distinct(fresh, said)
-            messages = self._window(said, new)
-            # Not what the state held: loaded, a message is as it was stored, which may be redacted.
-            now = {**noted(messages), **awaiting(new, {})}
-            update: dict[str, Any] = {SEEN: now}
-            if messages != state["messages"]:
-                # Not by the reducer: what was said long ago would come out of a stream of messages.
-                update["messages"] = Overwrite(messages)
-            return update
-
-        return operation
-
-    def _distinct(
-        self, fresh: Sequence[BaseMessage], said: Sequence[BaseMessage]
-    ) -> list[BaseMessage]:
-        """Give an input another id whose id a stored message with other words has."""
-        ids = {each.id for each in fresh}
-        words = {each.id: words_of_langchain(each) for each in said if each.id in ids}
-
-        def distinct(message: BaseMessage) -> BaseMessage:
-            stored = self._recorder.stored(message) if message.id in words else None
-            if stored is None or words_of_langchain(stored) == words[message.id]:
-                return message
-            uuid = renamed(str(message.id), words_of_langchain(stored), None)
-            return message.model_copy(update={"id": uuid})
-
-        return [distinct(each) for each in fresh]
-
-    def _window(
-        self, said: Sequence[BaseMessage], fresh: Sequence[BaseMessage]
-    ) -> list[BaseMessage]:
-        again = {each.id for each in fresh}
-        is_whole = len(said) < self._lastn
-        if not is_whole:
-            said = opened(said, self._lastn, HUMAN_TYPES)
-        return window(
-            [each for each in said if each.id not in again],
-            fresh,
-            is_whole=is_whole,
-            max_tokens=self._max_tokens,
-            token_counter=self._token_counter,
-        )
+        where, before = self._where(runtime), seen_in(state)
+        return lambda store: self._beginning.resume(store, where, state["messages"], before, seen)
 
     def _saving(
         self,

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from inspect import isawaitable, iscoroutine
 
+from langchain_core.messages import BaseMessage
+
 from langchain_zepstore.core.arguments import KnownIds, SessionChanges, SessionDefaults
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Store
@@ -44,17 +46,53 @@ def save(
     Returns:
         What is to be remembered.
     """
-    replacing = frozenset(str(message.id) for message in plan.changed)
-    # By default what was deleted would come to life at the end of the session.
-    new_ids = yield from store.messages.add(
-        session_id,
-        all_from_langchain([*plan.changed, *plan.new]),
-        SessionDefaults(user_id),
-        keep_deleted=True,
-        known_ids=KnownIds(replacing, after),
-    )
+    user, changed = SessionDefaults(user_id), list(plan.changed)
+    new_ids: dict[str, str] = {}
+    for edited, messages in plan.parts():
+        given = KnownIds(given=plan.given)
+        if edited and (yield from _edit(store, (session_id, user), edited, messages[0], given)):
+            after = messages.pop(0).id
+        replacing = frozenset(str(message.id) for message in changed)
+        # By default what was deleted would come to life at the end of the session.
+        new_ids |= yield from store.messages.add(
+            session_id,
+            all_from_langchain([*changed, *messages]),
+            user,
+            keep_deleted=True,
+            known_ids=KnownIds(replacing, after, plan.given),
+        )
+        changed = []
+        after = new_ids.get(str(messages[-1].id), messages[-1].id) if messages else after
     log_renamed(session_id, new_ids)
     return plan.remembered(new_ids)
+
+
+def _edit(
+    store: Store,
+    of: tuple[str, SessionDefaults],
+    edited: str,
+    message: BaseMessage,
+    known_ids: KnownIds,
+) -> Operation[bool]:
+    """Store a message in the place of the one that it edits; return whether that is there.
+
+    If it is stored already its branch becomes active.
+    """
+    session_id, user = of
+    try:
+        yield from store.messages.add(
+            session_id,
+            all_from_langchain([message]),
+            user,
+            keep_deleted=True,
+            known_ids=known_ids,
+            before=edited,
+        )
+    except NotFoundError:
+        return False
+    with suppress(NotFoundError):  # it was deleted meanwhile
+        yield from store.branches.switch(session_id, str(message.id))
+    return True
 
 
 def set_title(

@@ -1,10 +1,7 @@
 """Which messages of an agent's state are to be stored, and in which form. Pure functions."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from hashlib import blake2b
-from typing import Any
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 from langchain_core.messages import (
@@ -16,18 +13,20 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from langchain_zepstore.core.arguments import GivenMessage
 from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.messages.fingerprints import fingerprint, given_fingerprint
+from langchain_zepstore.messages.known_ids import renamed
 from langchain_zepstore.messages.langchain import text_of
-from langchain_zepstore.messages.nearest import Nearest
-from langchain_zepstore.messages.parts import storable_message
+from langchain_zepstore.messages.parts import storable_message, words_of_langchain
 from langchain_zepstore.messages.turns import SOURCE
 
 Redact = Callable[[BaseMessage], BaseMessage | None]
 """Is given a copy of a message, returns what is stored of it; ``None``: nothing."""
 
 Seen = dict[str, str]
-"""The ids of messages that a hook has met. Of each a mark, its fingerprint, and the id under which
-it is stored if that is another one, with ``@`` before it."""
+"""The ids of messages that a hook has met. Of each a mark, its fingerprint, and behind an ``@`` the
+id under which it is stored if that is another one, or of the message that it is to edit."""
 
 _DERIVED = frozenset({"summarization", SOURCE})
 _STORED, _LEFT_OUT = "+", "-"
@@ -35,9 +34,6 @@ _AWAITING = "?"  # not stored before the model is called
 _UNSAVED = "!"  # the model has been called, and the store could not be reached
 _REFUSED = "x"  # the run ended before the model was called: never stored
 _TITLE_LENGTH = 60
-# What middleware changes in messages. The other fields may come back from a checkpoint in another
-# form, a list for a tuple, and that is no change.
-_COMPARED = ("content", "tool_calls", "invalid_tool_calls", "status", "tool_call_id", "name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +45,25 @@ class Plan:
         changed: Messages that were stored, or loaded, and have changed since.
         seen: What is to be remembered once that is done.
         after: The id of the last stored message before the first new one.
+        edits: By the ids of new messages: of the stored ones that they edit.
+        given: By the ids of new messages that are not stored as they were given: fingerprints.
     """
 
-    new: list[BaseMessage]
-    changed: list[BaseMessage]
-    seen: Seen
-    after: str | None
+    new: list[BaseMessage] = field(default_factory=list)
+    changed: list[BaseMessage] = field(default_factory=list)
+    seen: Seen = field(default_factory=dict)
+    after: str | None = None
+    edits: dict[str, str] = field(default_factory=dict)
+    given: dict[str, str] = field(default_factory=dict)
+
+    def parts(self) -> list[tuple[str | None, list[BaseMessage]]]:
+        """Return the new messages in parts, each but the first with the id of what it edits."""
+        parts: list[tuple[str | None, list[BaseMessage]]] = [(None, [])]
+        for message in self.new:
+            if edited := self.edits.get(str(message.id)):
+                parts.append((edited, []))
+            parts[-1][1].append(message)
+        return parts
 
     def remembered(self, new_ids: Mapping[str, str]) -> Seen:
         """Return what is to be remembered, with the ids that the store has given."""
@@ -67,7 +76,7 @@ class Plan:
         """Return what is to be remembered if the store could not be reached."""
         unsaved = {str(message.id) for message in self.new}
         return {
-            uuid: _UNSAVED + mark[1:] if uuid in unsaved else mark
+            uuid: _mark(_UNSAVED, mark[1:], self.edits.get(uuid)) if uuid in unsaved else mark
             for uuid, mark in self.seen.items()
         }
 
@@ -94,28 +103,46 @@ class Recorder:
             seen: What was remembered; of messages that left the state it is forgotten.
             is_given: Whether the model is given, or was given, what awaits it.
         """
-        new: list[BaseMessage] = []
-        changed: list[BaseMessage] = []
-        now: Seen = {}
-        after = None
+        plan = Plan()
+        now, after = plan.seen, None
         for message in messages:
             uuid, current = identified(message), fingerprint(message)
             mark, before, stored_id = _parsed(seen.get(uuid, ""))
             if mark == _REFUSED or (before == current and mark in {_STORED, _LEFT_OUT}):
                 now[uuid] = seen[uuid]
             elif not is_given and _awaits(message, mark):
-                now[uuid] = _AWAITING + current
+                now[uuid] = seen.get(uuid) or _AWAITING + current
+            elif (stored := self.stored(message)) is None:
+                now[uuid] = _LEFT_OUT + current
+            elif mark == _STORED:
+                plan.changed.append(stored.model_copy(update={"id": stored_id or uuid}))
+                now[uuid] = _mark(_STORED, current, stored_id)
             else:
-                stored = self.stored(message)
-                now[uuid] = (_LEFT_OUT if stored is None else _STORED) + current
-                if stored is not None and mark == _STORED:
-                    changed.append(stored.model_copy(update={"id": stored_id or uuid}))
-                    now[uuid] += f"@{stored_id}" if stored_id else ""
-                elif stored is not None:
-                    new.append(stored)
-            if not new and now[uuid].startswith(_STORED):
+                plan.new.append(stored)
+                now[uuid] = _STORED + current
+                if stored_id:
+                    plan.edits[uuid] = stored_id
+                given = before or current
+                if isinstance(stored, HumanMessage) and given != _stored_fingerprint(stored):
+                    plan.given[uuid] = given_fingerprint(given)
+            if not plan.new and now[uuid].startswith(_STORED):
                 after = stored_id or uuid
-        return Plan(new, changed, now, after)
+        return replace(plan, after=after)
+
+    def given(self, message: BaseMessage, uuid: str) -> GivenMessage | None:
+        """Return a message of the input for the store to look up; ``None`` if it is not stored.
+
+        Args:
+            message: The message.
+            uuid: Its id in the store.
+        """
+        stored = self.stored(message)
+        if stored is None:
+            return None
+        new_uuid = None
+        if isinstance(stored, HumanMessage):
+            new_uuid = renamed(uuid, words_of_langchain(stored), None)
+        return GivenMessage(uuid, (fingerprint(message), _stored_fingerprint(stored)), new_uuid)
 
     def stored(self, message: BaseMessage) -> BaseMessage | None:
         """Return what is stored of a message; ``None``: nothing.
@@ -153,9 +180,10 @@ def awaiting(messages: Iterable[BaseMessage], seen: Mapping[str, str]) -> Seen:
     now: Seen = {}
     for message in messages:
         uuid, current = identified(message), fingerprint(message)
-        mark, before, _ = _parsed(seen.get(uuid, ""))
+        mark, before, stored_id = _parsed(seen.get(uuid, ""))
         if mark in {"", _UNSAVED} or (mark == _STORED and before != current):
-            now[uuid] = _AWAITING + current
+            edited = stored_id if mark == _UNSAVED else None
+            now[uuid] = _mark(_AWAITING, current, edited)
         else:
             now[uuid] = _REFUSED if mark == _AWAITING else seen[uuid]
     return now
@@ -183,9 +211,27 @@ def is_awaiting(mark: str) -> bool:
     return mark.startswith(_AWAITING)
 
 
+def awaiting_edit(message: BaseMessage, edited: str) -> str:
+    """Return what is to be remembered of a message that awaits the model and edits another."""
+    return _mark(_AWAITING, fingerprint(message), edited)
+
+
+def stored_as(mark: str) -> str | None:
+    """Return the id of the stored message that one is, or is to edit, if it is not its own."""
+    return _parsed(mark)[2] or None
+
+
 def is_refused(mark: str) -> bool:
     """Whether a message was refused, by what is remembered of it."""
     return mark == _REFUSED
+
+
+def _mark(mark: str, current: str, uuid: str | None) -> str:
+    return f"{mark}{current}@{uuid}" if uuid else mark + current
+
+
+def _stored_fingerprint(message: BaseMessage) -> str:
+    return fingerprint(storable_message(message))
 
 
 def _parsed(seen: str) -> tuple[str, str, str]:
@@ -198,6 +244,15 @@ def noted(messages: Iterable[BaseMessage]) -> Seen:
     return {
         identified(message): (_STORED if _is_said(message) else _LEFT_OUT) + fingerprint(message)
         for message in messages
+    }
+
+
+def stored_again(messages: Iterable[BaseMessage], seen: Mapping[str, str]) -> Seen:
+    """Return what is to be remembered of stored messages whose words have changed, but not anew."""
+    return {
+        uuid: _mark(_STORED, fingerprint(message), stored_as(seen[uuid]))
+        for message in messages
+        if seen.get(uuid := identified(message), "").startswith(_STORED)
     }
 
 
@@ -237,13 +292,3 @@ def _without_tools(message: BaseMessage) -> BaseMessage | None:
     # Anew, for the calls are in content blocks and additional_kwargs as well.
     kept = {"name": message.name, "usage_metadata": message.usage_metadata}
     return AIMessage(text, id=message.id, **kept)
-
-
-def fingerprint(message: BaseMessage) -> str:
-    """Return a short text that changes with what a message says."""
-    fields: dict[str, Any] = {name: getattr(message, name, None) for name in _COMPARED}
-    try:
-        text = json.dumps([message.type, fields], default=str, skipkeys=True)
-    except Exception:  # noqa: BLE001 - the classes of its values may do anything
-        text = json.dumps(Nearest().of([message.type, fields]), default=str)
-    return blake2b(text.encode(), digest_size=8).hexdigest()

@@ -16,6 +16,8 @@ from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.message_parts import MessageParts
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages import langchain as lc_messages
+from langchain_zepstore.messages.fingerprints import fingerprint, given_fingerprint
+from langchain_zepstore.messages.langchain import HUMAN_TYPES
 from langchain_zepstore.messages.shortening import fitted_parts
 from langchain_zepstore.models import Message, Session, Summary, User
 from langchain_zepstore.mongo.documents import (
@@ -99,7 +101,7 @@ def _body(parts: MessageParts) -> Stage:
 
 BODY_FIELDS = (
     *("uuid", "role", "content", "token_count", "created_at"),
-    *("langchain", "metadata", "escaped", "marked"),
+    *("langchain", "metadata", "escaped", "marked", "given"),
 )
 """The fields of a message that do not depend on its session."""
 
@@ -198,7 +200,7 @@ FORGETTING: list[Stage] = [
     },
     {
         "$unset": [
-            *("content", "langchain", "metadata", "role", *DERIVED_FIELDS),
+            *("content", "langchain", "metadata", "role", "given", *DERIVED_FIELDS),
             *("deletion", "own_deletion", "restored"),
         ]
     },
@@ -265,6 +267,7 @@ LANGCHAIN_FIELDS = {
     "seq": 1,
     "scope": 1,
     "branched": 1,
+    "given": 1,
 }
 """The projection for ``to_langchain``."""
 
@@ -273,6 +276,16 @@ def to_langchain(document: MessageDocument) -> BaseMessage:
     """Decode a message as LangChain's."""
     type_, data, content = _langchain_parts(document)
     return lc_messages.build(document["role"], content, document["uuid"], type_, data)
+
+
+def given_for(document: MessageDocument) -> str | None:
+    """Return the ``given`` of a stored message that gets other words; ``None`` for others' words.
+
+    Only of human messages is it asked for.
+    """
+    if langchain_type(document) not in HUMAN_TYPES:
+        return None
+    return document.get("given") or given_fingerprint(fingerprint(to_langchain(document)))
 
 
 def _langchain_parts(document: MessageDocument) -> tuple[str | None, Metadata, Any]:

@@ -263,6 +263,9 @@ class MessageDocument(TypedDict):
     escaped: NotRequired[bool]
     #: Whether ints and keys that BSON lacks are marked there as well.
     marked: NotRequired[bool]
+    #: The beginning of a fingerprint of the words that were given, where others are stored: an edit
+    #: has neither.
+    given: NotRequired[str]
     #: True in a session that has branched: a read asks the session which branch is active.
     branched: NotRequired[bool]
     #: The tokens of its text by the index's language, once a search by words met it; a deletion

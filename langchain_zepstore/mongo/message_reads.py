@@ -216,10 +216,7 @@ class MessageReads:
     def around(self, session_id: str, uuid: str, window: int) -> Operation[list[Message]]:
         """Return a live message with so many before and after it, oldest first."""
         fields = codecs.MESSAGE_FIELDS
-        found = yield from self._messages.find_one(
-            {**live(session_id), "uuid": uuid}, fields=fields
-        )
-        message = existing(found, session_id, uuid)
+        message = yield from self._document(session_id, uuid)
         seq = message["seq"]
         before: list[MessageDocument] = []
         after: list[MessageDocument] = []
@@ -234,10 +231,13 @@ class MessageReads:
 
     def get(self, session_id: str, uuid: str) -> Operation[Message]:
         """Return one message."""
+        return codecs.to_message((yield from self._document(session_id, uuid)))
+
+    def _document(self, session_id: str, uuid: str) -> Operation[MessageDocument]:
         found = yield from self._messages.find_one(
             {**live(session_id), "uuid": uuid}, fields=codecs.MESSAGE_FIELDS
         )
-        return codecs.to_message(existing(found, session_id, uuid))
+        return existing(found, session_id, uuid)
 
     def count(self, session_id: str) -> Operation[int]:
         """Return how many messages a session has."""

@@ -44,8 +44,14 @@ class Messages(MessageReads):
         """
         patch = mergeable(metadata, "memory.metadata") if metadata else None
         sized = codecs.with_sizes(messages)
+        if known_ids and known_ids.given:
+            for body, _ in sized:
+                if given := known_ids.given.get(body["uuid"]):
+                    body["given"] = given
         if before is not None:
-            yield from self._edits.edit(session_id, before, sized, patch, defaults)
+            yield from self._edits.edit(
+                session_id, before, sized, patch, defaults, keep_deleted=keep_deleted
+            )
             return {}
         repetition = Repetition(known_ids, keep_deleted=keep_deleted)
         yield from self.add_bodies(session_id, sized, patch, defaults, repetition)
@@ -92,12 +98,13 @@ class Messages(MessageReads):
             patch = mergeable(metadata, "metadata")
             update.append({"$set": {"metadata": merged("$metadata", patch)}})
         if content is not None:
-            role = (yield from self.get(session_id, uuid)).role
-            tokens = lc_messages.approximate_tokens(Message(role=role, content=content))
-            update += [
-                {"$set": {"content": literal(content), "token_count": tokens}},
-                {"$unset": list(codecs.DERIVED_FIELDS)},
-            ]
+            document = yield from self._document(session_id, uuid)
+            message = Message(role=document["role"], content=content)
+            tokens = lc_messages.approximate_tokens(message)
+            fields: Stage = {"content": literal(content), "token_count": tokens}
+            if given := codecs.given_for(document):
+                fields["given"] = {"$ifNull": ["$given", given]}
+            update += [{"$set": fields}, {"$unset": list(codecs.DERIVED_FIELDS)}]
         if not update:
             return (yield from self.get(session_id, uuid))
         updated = yield from self._messages.find_one_and_update(

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.messages.langchain import PLAIN_TYPES
-from langchain_zepstore.mongo.branches.reads import BranchReads
+from langchain_zepstore.mongo.branches.reads import ALL, BranchReads
 from langchain_zepstore.mongo.codecs import langchain_type
 from langchain_zepstore.mongo.documents import Fields, MessageDocument, Query
 
@@ -25,8 +25,12 @@ class Windows:
         fields: Fields,
         start_on: Collection[str],
         user_id: str | None,
+        *,
+        before: int | None = None,
     ) -> Operation[list[MessageDocument]]:
         """Return the documents of the last messages, oldest first; see ``MessageOperations.read``.
+
+        With ``before``, a number, the window ends before it, on a branch that holds it.
 
         Raises:
             BadRequestError: The session is another user's.
@@ -35,7 +39,13 @@ class Windows:
             return []
         order: Literal[1, -1] = 1 if lastn is None else -1
         found = yield from self._reads.find(
-            session_id, fields, order=order, limit=lastn or 0, user_id=user_id
+            session_id,
+            fields,
+            between=ALL if before is None else (1, before - 1),
+            through=before,
+            order=order,
+            limit=lastn or 0,
+            user_id=user_id,
         )
         if lastn is not None:
             if start_on and len(found) == lastn and not _holds(found, start_on):

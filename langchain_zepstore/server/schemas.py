@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from langchain_zepstore.core.arguments import KnownIds, SessionChanges
+from langchain_zepstore.core.arguments import GivenMessage, KnownIds, SessionChanges
 from langchain_zepstore.core.validation import checked_id, rfc_3339
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.wire import EXACT, from_json, payload_of
@@ -105,6 +105,15 @@ class SwitchBody(_Strict):
     message_id: str = Field(description="The `uuid` of any of its messages.")
 
 
+class ResumeBody(_Strict):
+    """The input of an agent's run."""
+
+    lastn: int = Field(ge=0, description="How many messages to return at most.")
+    start_on: list[str] = Field([], description="As for `GET …/memory`.")
+    user_id: str | None = Field(None, description="Another user's session is refused.")
+    given: list[GivenMessage] = Field(description="The messages, with fingerprints of their words.")
+
+
 class ForkBody(_Strict):
     """What to copy into a new session."""
 
@@ -166,6 +175,9 @@ class KnownIdsBody(BaseModel):
 
     replacing: list[str] = Field([], description="Of messages that replace the stored ones.")
     after: str | None = Field(None, description="Of the stored message before the first one.")
+    given: dict[str, str] = Field(
+        {}, description="Fingerprints of words that were given, where others are stored."
+    )
 
 
 class MemoryBody(BaseModel):
@@ -190,7 +202,9 @@ class MemoryBody(BaseModel):
     def ids(self) -> KnownIds | None:
         """How known ids are treated, for the store."""
         known = self.known_ids
-        return None if known is None else KnownIds(frozenset(known.replacing), known.after)
+        if known is None:
+            return None
+        return KnownIds(frozenset(known.replacing), known.after, known.given)
 
 
 class MessagePatch(BaseModel):

@@ -31,8 +31,8 @@ _KEPT_FIELDS: tuple[Literal["_id", "seq", "restored", "branched"], ...] = (
 )
 _HOLDER_FIELDS = dict.fromkeys(
     (
-        *(*_KEPT_FIELDS, "uuid", "created_at", "deleted_at", "embedding", "langchain"),
-        *_CONTENT_FIELDS,
+        *(*_KEPT_FIELDS, "uuid", "created_at", "deleted_at", "embedding", "given"),
+        *(*_CONTENT_FIELDS, "langchain", "escaped", "marked"),
     ),
     1,
 )
@@ -229,6 +229,8 @@ class Insertion:
             holder.get(name) == message[name] for name in _CONTENT_FIELDS
         ):
             kept["embedding"] = holder["embedding"]
+        if self._repetition.replaces(message["uuid"]) and (given := codecs.given_for(holder)):
+            kept["given"] = given
         # Restored or flagged since it was read, it would lose that.
         unchanged = {
             "deleted_at": None,

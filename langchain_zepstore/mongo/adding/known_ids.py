@@ -88,6 +88,10 @@ class Repetition:
         self._pass(message)
         return message, holder, False
 
+    def replaces(self, uuid: str) -> bool:
+        """Whether a message of the call is put in the place of the stored one."""
+        return uuid in self._replacing
+
     def note_landed(self, messages: Sequence[MessageDocument]) -> None:
         """Note that messages are new."""
         if messages[-1]["seq"] not in self._before:

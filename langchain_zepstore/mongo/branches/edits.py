@@ -15,6 +15,7 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.records import MAX_FORKS
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.mongo.adding.insertion import AsideInsertion, Outcome
+from langchain_zepstore.mongo.adding.known_ids import Repetition
 from langchain_zepstore.mongo.adding.reservation import RESERVATION_FIELDS, reserving
 from langchain_zepstore.mongo.branches import updates
 from langchain_zepstore.mongo.branches.reads import TABLE_FIELDS
@@ -50,13 +51,16 @@ class Edits:
         sized: Sequence[tuple[Stage, int]],
         metadata: Metadata | None = None,
         defaults: SessionDefaults | None = None,
+        *,
+        keep_deleted: bool = False,
     ) -> Operation[None]:
         """Store messages in the place of one and of what follows it; their branch gets active.
 
         Repeated with the same ids, it is completed.
         """
         user_id = self._database.owner(defaults.user_id if defaults else None)
-        insertion = AsideInsertion(self._database, session_id, sized)
+        repetition = Repetition(None, keep_deleted=keep_deleted)
+        insertion = AsideInsertion(self._database, session_id, sized, repetition)
         if not sized:
             raise BadRequestError("before needs messages; rewind ends a branch without any")
         if before in insertion.uuids:

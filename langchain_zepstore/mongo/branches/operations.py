@@ -10,6 +10,7 @@ from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.branches.edits import Edits
 from langchain_zepstore.mongo.branches.listing import listed
 from langchain_zepstore.mongo.branches.reads import TABLE_FIELDS, find_along
+from langchain_zepstore.mongo.branches.resumption import Resumptions
 from langchain_zepstore.mongo.branches.table import ForkTable, Range, clipped, table_of
 from langchain_zepstore.mongo.branches.tree import alternatives
 from langchain_zepstore.mongo.driver.database import Database
@@ -29,6 +30,7 @@ class Branches:
         self._edits = Edits(database)
         self.rewind = self._edits.rewind
         self.switch = self._edits.switch
+        self.resume = Resumptions(database).resume
 
     def listed(self, session_id: str) -> Operation[list[Branch]]:
         """Return a session's branches, in the order of their making."""

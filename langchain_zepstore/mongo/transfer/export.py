@@ -162,6 +162,8 @@ def _message_record(document: MessageDocument, parent: str | None) -> Record:
         **{name: value for name, value in dict(message).items() if value is not None},
         "parent_uuid": parent,
     }
+    if "given" in document:
+        record["given"] = document["given"]
     if isinstance(document.get("deletion"), int):
         record["deletion"] = document["deletion"]
     return record

@@ -292,6 +292,8 @@ def _document(session: SessionDocument, record: MessageRecord) -> MessageDocumen
     }
     if session.get("branched"):
         document["branched"] = True
+    if record.given is not None:
+        document["given"] = record.given
     if record.deleted_at is not None:
         document["deleted_at"] = record.deleted_at
         if record.deletion is not None:

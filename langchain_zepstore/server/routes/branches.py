@@ -2,11 +2,21 @@
 
 from fastapi import APIRouter, Request, Response
 
+from langchain_zepstore.messages.langchain import types_of
+from langchain_zepstore.messages.parts import from_langchain
+from langchain_zepstore.messages.wire import parts_fields
 from langchain_zepstore.models import Branch, Session
 from langchain_zepstore.server.auth import Client
 from langchain_zepstore.server.openapi import OK, MessageAnswer, accepts, failures
 from langchain_zepstore.server.responses import Answers, ok_response
-from langchain_zepstore.server.schemas import ForkBody, Id, RewindBody, SwitchBody, read_body
+from langchain_zepstore.server.schemas import (
+    ForkBody,
+    Id,
+    ResumeBody,
+    RewindBody,
+    SwitchBody,
+    read_body,
+)
 
 
 def add_own_routes(router: APIRouter) -> None:
@@ -33,6 +43,32 @@ def add_own_routes(router: APIRouter) -> None:
         body = await read_body(request, SwitchBody)
         await client.memory.aswitch_branch(session_id, body.message_id)
         return ok_response()
+
+    @router.post(
+        "/sessions/{session_id}/resume",
+        openapi_extra=accepts(ResumeBody),
+        responses=failures(400),
+    )
+    async def resume(request: Request, client: Client, session_id: Id) -> Response:
+        """Return the messages from which an agent's run goes on, and which one its input edits."""
+        body = await read_body(request, ResumeBody)
+        found = await client.arun(
+            lambda store: store.branches.resume(
+                session_id,
+                body.lastn,
+                body.given,
+                start_on=types_of(body.start_on),
+                user_id=body.user_id,
+            )
+        )
+        return Answers.to(request).json(
+            {
+                "messages": [parts_fields(from_langchain(message)) for message in found.messages],
+                "repeated": found.repeated,
+                "edited": found.edited,
+                "previous": found.previous,
+            }
+        )
 
     @router.get(
         "/sessions/{session_id}/branches", response_model=list[Branch], responses=failures(400)
