@@ -1,12 +1,16 @@
 """``ChatHistoryMiddleware``: what a process had stored when it was killed, and how it goes on."""
 
-import asyncio
-import sys
+import os
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 import pytest
+from langchain.agents import create_agent
 
 from langchain_zepstore import ZepClient
+from langchain_zepstore.middleware import ChatHistoryMiddleware
 from tests.support.agents import (
     FileSaver,
     Scripted,
@@ -15,42 +19,42 @@ from tests.support.agents import (
     of,
     said,
     stored,
+    weather,
 )
 
-REPOSITORY = Path(__file__).parents[3]
+
+@pytest.fixture(scope="module")
+def forkserver() -> ForkServerContext:
+    """Forks of a process that has imported all that they need."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
-KILLED = """
-import os, sys
-from pathlib import Path
-from langchain.agents import create_agent
-from langchain_zepstore import ZepClient
-from langchain_zepstore.middleware import ChatHistoryMiddleware
-from tests.support.agents import FileSaver, Scripted, calling, of, said, weather
+def run_and_die(url: str, session_id: str, mode: Any, step: int, checkpoints: Path) -> None:
+    """Kill this process after so many hooks of a run: LangGraph does not know what is stored."""
+    steps_left = step
 
-url, session_id, mode, step, path = sys.argv[1:]
-step = int(step)
+    def die_after(hook: str) -> None:
+        original = getattr(ChatHistoryMiddleware, hook)
 
-def dying(hook):
-    original = getattr(ChatHistoryMiddleware, hook)
-    def hooked(self, state, runtime):
-        global step
-        update = original(self, state, runtime)
-        step -= 1
-        if step == 0:
-            os.kill(os.getpid(), 9)  # stored, but LangGraph does not know it
-        return update
-    setattr(ChatHistoryMiddleware, hook, hooked)
+        def hooked(self: Any, state: Any, runtime: Any) -> Any:
+            nonlocal steps_left
+            update = original(self, state, runtime)
+            steps_left -= 1
+            if steps_left == 0:
+                os.kill(os.getpid(), 9)
+            return update
 
-for hook in ("before_agent", "before_model", "after_model", "after_agent"):
-    dying(hook)
+        setattr(ChatHistoryMiddleware, hook, hooked)
 
-model = Scripted(calling(("a", "Rome"), text="Well").model_copy(update={"id": "call"}), "Sun!")
-middleware = [ChatHistoryMiddleware(client=ZepClient(url), mode=mode)]
-saver = FileSaver(Path(path)) if mode == "archive" else None
-agent = create_agent(model, [weather], middleware=middleware, checkpointer=saver)
-agent.invoke(said("Weather?"), durability="sync" if saver else None, **of(session_id))
-"""
+    for hook in ("before_agent", "before_model", "after_model", "after_agent"):
+        die_after(hook)
+    model = Scripted(calling(("a", "Rome"), text="Well").model_copy(update={"id": "call"}), "Sun!")
+    middleware = [ChatHistoryMiddleware(client=ZepClient(url), mode=mode)]
+    saver = FileSaver(checkpoints) if mode == "archive" else None
+    killed = create_agent(model, [weather], middleware=middleware, checkpointer=saver)
+    killed.invoke(said("Weather?"), durability="sync" if saver else None, **of(session_id))
 
 
 # The hooks of this run: before_agent, before_model, after_model, before_model, after_model,
@@ -63,15 +67,20 @@ KEPT = [0, 0, 2, 3, 4, 4]  # the input is stored when the model is called
 @pytest.mark.parametrize("step", range(1, 7))
 @pytest.mark.parametrize("mode", ["memory", "archive"])
 async def test_a_process_killed_after_a_hook_has_stored_what_was_said_until_then(
-    client: ZepClient, mongo_url: str, session_id: str, mode: str, step: int, tmp_path: Path
+    client: ZepClient,
+    mongo_url: str,
+    session_id: str,
+    mode: str,
+    step: int,
+    tmp_path: Path,
+    forkserver: ForkServerContext,
 ) -> None:
     checkpoints = tmp_path / "checkpoints"
-    command = [sys.executable, "-c", KILLED, mongo_url, session_id, mode, str(step), checkpoints]
-    process = await asyncio.create_subprocess_exec(
-        *map(str, command), cwd=REPOSITORY, stderr=asyncio.subprocess.PIPE
-    )
-    _, complaint = await process.communicate()
-    assert process.returncode == -9, complaint
+    of_run = (mongo_url, session_id, mode, step, checkpoints)
+    process = forkserver.Process(target=run_and_die, args=of_run)
+    process.start()
+    process.join()
+    assert process.exitcode == -9
     kept = WHOLE[: KEPT[step - 1]]
     assert await stored(client, session_id) == kept
 
