@@ -61,18 +61,18 @@ _IMPORTING = (
 _QUICK = Sizes(
     lengths=(10, 100),
     rounds=5,
-    budget=1.0,
+    budget=0.3,
     read=50,
     add=50,
     clear=50,
     crowd=8,
-    crowd_seconds=0.3,
+    crowd_seconds=0.1,
     crowd_length=20,
     writers=4,
-    sessions=2000,
-    of_user=500,
+    sessions=500,
+    of_user=100,
     memory=(200, 20),
-    imports=3,
+    imports=1,
 )
 
 

@@ -18,8 +18,8 @@ ROOMS_BY_LENGTH = ("acceptance", "faults", "integration", "conformance", "unit")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the tests of faults run in their long form."""
-    parser.addoption("--long", action="store_true", help="the long form of the tests of faults")
+    """Let tests run in their long form."""
+    parser.addoption("--long", action="store_true", help="the long form of tests")
     parser.addoption("--promises", action="store_true", help="print what tests promise, run none")
 
 
@@ -53,6 +53,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("figures")
     for nodeid, figure in figures:
         terminalreporter.line(f"{nodeid.rpartition('::')[2]}: {figure}")
+
+
+@pytest.fixture(scope="session")
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether the long form is wanted."""
+    return bool(request.config.getoption("--long"))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from pymongo import MongoClient
@@ -18,6 +18,7 @@ from tests.support.invariants import Story
 from tests.support.proxy import LossyProxy
 from tests.support.races import check
 
+T = TypeVar("T")
 DRIVERS: dict[str, tuple[bool, dict[str, Any]]] = {
     "sync": (False, {}),
     "motor": (True, {"async_driver": "motor"}),
@@ -111,6 +112,17 @@ async def timed(call: Awaitable[Any]) -> tuple[float, StoreUnavailableError | No
     except StoreUnavailableError as caught:
         error = caught
     return time.monotonic() - begun, error
+
+
+async def until_done(call: Callable[[], Awaitable[T]]) -> T:
+    """Repeat a call until it succeeds: its timeout is short, and the machine may be slow."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return await call()
+        except StoreUnavailableError:
+            if time.monotonic() > deadline:
+                raise
 
 
 def with_ids(*ids: str) -> Memory:

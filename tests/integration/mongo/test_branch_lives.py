@@ -127,10 +127,14 @@ def _outcome(call: Any, *arguments: Any) -> type[Exception] | None:
 
 
 @pytest.mark.promise("any life of a session with branches is as a plain tree says")
-def test_every_life_with_branches_is_as_a_plain_tree_says(mongo_url: str) -> None:
+def test_every_life_with_branches_is_as_a_plain_tree_says(mongo_url: str, long: bool) -> None:
     with ZepClient(mongo_url, database="branch_lives") as client:
 
-        @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @settings(
+            max_examples=200 if long else 20,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        )
         @given(steps=STEPS)
         def live(steps: list[tuple[str, int, int]]) -> None:
             player = Player(client)

@@ -173,13 +173,15 @@ async def replay(url: str, steps: list[Step], *, asynchronous: bool) -> None:
 
 
 @pytest.mark.promise("any life of a session is as a plain model says, on every backend")
-def test_every_life_of_a_session_is_as_the_model_says(mongo_url: str, embedded_url: str) -> None:
+def test_every_life_of_a_session_is_as_the_model_says(
+    mongo_url: str, embedded_url: str, long: bool
+) -> None:
     Lives.url = mongo_url
     Lives.others = [(mongo_url, True), (embedded_url, False)]
     run_state_machine_as_test(
         Lives,
         settings=settings(
-            max_examples=40,
+            max_examples=100 if long else 10,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

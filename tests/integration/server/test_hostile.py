@@ -24,12 +24,6 @@ DEEP = 100_000
 
 
 @pytest.fixture
-def long(request: pytest.FixtureRequest) -> bool:
-    """Whether to take the time that the long form needs."""
-    return bool(request.config.getoption("--long"))
-
-
-@pytest.fixture
 async def app(mongo_url: str, database_name: str) -> AsyncIterator[Any]:
     async with ZepClient(mongo_url, database=database_name) as client:
         await client.memory.aadd_memory(
@@ -575,7 +569,7 @@ def test_generated_requests_meet_no_error_of_the_server(
     statuses: Counter[int] = Counter()
     wrong: list[str] = []
     settings = hypothesis.settings(
-        max_examples=500 if long else 5,
+        max_examples=500 if long else 2,
         deadline=None,
         database=None,
         derandomize=True,
