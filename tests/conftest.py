@@ -1,6 +1,7 @@
 """What all tests share: databases to talk to, and fresh names."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -11,6 +12,10 @@ from pymongo import MongoClient
 from langchain_zepstore import ZepClient
 from tests.support.mongod import Mongod
 from tests.support.serving import Served
+
+# The workers, and the many programs that tests start, are to be compiled once.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 TEST_URL_VARIABLE = "ZEPSTORE_TEST_URL"
 FIGURE = "figure"
