@@ -84,11 +84,14 @@ class KnownIds:
             repeated.
         given: By ids of messages that are not stored as they were given: what ``given_fingerprint``
             returns of their words.
+        branch_of: The id of a stored message. If the active branch does not hold it any more, the
+            messages are added to the one that does; it becomes active if one of them is human.
     """
 
     replacing: frozenset[str] = frozenset()
     after: str | None = None
     given: Mapping[str, str] = field(default_factory=dict)
+    branch_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

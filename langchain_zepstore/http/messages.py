@@ -61,6 +61,7 @@ class Messages:
                     "replacing": sorted(known_ids.replacing),
                     "after": known_ids.after,
                     "given": dict(known_ids.given),
+                    "branch_of": known_ids.branch_of,
                 }
             body = to_json(request)
             if len(body) > MAX_BODY_BYTES and may_be_cut:

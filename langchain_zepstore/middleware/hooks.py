@@ -48,10 +48,11 @@ def save(
     """
     user, changed = SessionDefaults(user_id), list(plan.changed)
     new_ids: dict[str, str] = {}
+    branch_of = plan.after
     for edited, messages in plan.parts():
         given = KnownIds(given=plan.given)
         if edited and (yield from _edit(store, (session_id, user), edited, messages[0], given)):
-            after = messages.pop(0).id
+            after = branch_of = messages.pop(0).id
         replacing = frozenset(str(message.id) for message in changed)
         # By default what was deleted would come to life at the end of the session.
         new_ids |= yield from store.messages.add(
@@ -59,10 +60,11 @@ def save(
             all_from_langchain([*changed, *messages]),
             user,
             keep_deleted=True,
-            known_ids=KnownIds(replacing, after, plan.given),
+            known_ids=KnownIds(replacing, after, plan.given, branch_of),
         )
         changed = []
-        after = new_ids.get(str(messages[-1].id), messages[-1].id) if messages else after
+        if messages:
+            after = branch_of = new_ids.get(str(messages[-1].id), messages[-1].id)
     log_renamed(session_id, new_ids)
     return plan.remembered(new_ids)
 

@@ -294,7 +294,7 @@ def _langchain_parts(document: MessageDocument) -> tuple[str | None, Metadata, A
     return payload["type"] if payload else None, data, decoded(document["content"], document)
 
 
-def langchain_type(document: MessageDocument) -> str:
+def langchain_type(document: MessageDocument | Stage) -> str:
     """Return the type of LangChain's message."""
     payload = document.get("langchain")
     return payload["type"] if payload else lc_messages.PLAIN_TYPES.get(document["role"], "chat")

@@ -73,6 +73,13 @@ class Messages(MessageReads):
             reservation = yield from reserve(
                 self._database, session_id, len(sized), metadata=metadata, defaults=defaults
             )
+            if repetition and repetition.branch_of and reservation.session.get("branched"):
+                moved = yield from self._edits.on_branch_of(
+                    repetition.branch_of, reservation, [body for body, _ in sized]
+                )
+                if moved is None:
+                    continue
+                reservation = moved
             if (yield from insertion.insert(reservation)) is Outcome.STORED:
                 break
             # The whole call is repeated under new numbers, with what has landed already.

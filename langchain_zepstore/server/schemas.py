@@ -178,6 +178,7 @@ class KnownIdsBody(BaseModel):
     given: dict[str, str] = Field(
         {}, description="Fingerprints of words that were given, where others are stored."
     )
+    branch_of: str | None = Field(None, description="Of a stored message whose branch they extend.")
 
 
 class MemoryBody(BaseModel):
@@ -204,7 +205,7 @@ class MemoryBody(BaseModel):
         known = self.known_ids
         if known is None:
             return None
-        return KnownIds(frozenset(known.replacing), known.after, known.given)
+        return KnownIds(frozenset(known.replacing), known.after, known.given, known.branch_of)
 
 
 class MessagePatch(BaseModel):

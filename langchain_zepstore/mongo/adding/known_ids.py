@@ -18,6 +18,7 @@ class Repetition:
 
     Attributes:
         after: The id of the stored message before the call.
+        branch_of: The id of a stored message whose branch the call extends.
         is_ordered: Whether it matters which of the messages are new.
         keep_deleted: Whether a deleted message is repeated as well.
         new_ids: The new ids of those that got another one.
@@ -25,6 +26,7 @@ class Repetition:
 
     def __init__(self, known_ids: KnownIds | None, *, keep_deleted: bool) -> None:
         self.after = known_ids.after if known_ids else None
+        self.branch_of = known_ids.branch_of if known_ids else None
         self.is_ordered = known_ids is not None
         self.keep_deleted = keep_deleted
         self.new_ids: dict[str, str] = {}

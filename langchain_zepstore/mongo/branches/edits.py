@@ -14,6 +14,8 @@ from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.records import MAX_FORKS
 from langchain_zepstore.errors import BadRequestError, NotFoundError
+from langchain_zepstore.messages.langchain import HUMAN_TYPES
+from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.adding.insertion import AsideInsertion, Outcome
 from langchain_zepstore.mongo.adding.known_ids import Repetition
 from langchain_zepstore.mongo.adding.reservation import RESERVATION_FIELDS, reserving
@@ -93,6 +95,38 @@ class Edits:
             },
             updates.activated(first, first + len(sized) - 1),
         )
+
+    def on_branch_of(
+        self, uuid: str, reservation: Reservation, bodies: Sequence[Stage]
+    ) -> Operation[Reservation | None]:
+        """Return a reservation on the branch that holds a message, if another is active by now.
+
+        What was reserved stays a gap on that one. A human message makes the branch active: people
+        see what they say, while what was asked before an edit is answered aside. ``None``: reserve
+        again, for the session has changed.
+        """
+        this = this_session(reservation.session)
+        session = yield from self._sessions.find_one(this, fields=TABLE_FIELDS)
+        message = yield from self._messages.find_one(
+            {"session_id": this["_id"], "uuid": uuid}, fields={"_id": 1}
+        )
+        if session is None or message is None or message["_id"]["s"] != this["uuid"]:
+            return reservation
+        number, table = message["_id"]["q"], table_of(session)
+        if holds(table.path_to(reservation.session["seq"]), number) or not _has_room(session):
+            return reservation
+        leaf = table.last_active(number)
+        if any(codecs.langchain_type(body) in HUMAN_TYPES for body in bodies):
+            activation = updates.activated(table.forks[leaf]["first"], table.end(leaf))
+            yield from self._change(session, activation)
+            return None
+        update, count = reserving(len(bodies), None), len(bodies)
+        update[0]["$set"] |= updates.beside(table.tip(leaf), table.forks[leaf]["activated"], count)
+        begun_at = time.monotonic()
+        moved = yield from self._sessions.find_one_and_update(
+            {**this, "turn": session["turn"]}, update, fields=RESERVATION_FIELDS
+        )
+        return moved and Reservation(moved, None, begun_at)
 
     def rewind(self, session_id: str, before: str) -> Operation[None]:
         """End the active branch before a message; nothing if that is not on it."""
@@ -216,8 +250,12 @@ def _is_whole(landed: Sequence[MessageDocument], uuids: Sequence[str]) -> bool:
     return places == [(incarnation, first + index) for index in range(len(uuids))]
 
 
+def _has_room(session: SessionDocument) -> bool:
+    return len(session.get("forks") or ()) <= MAX_FORKS - _EDIT_FORKS
+
+
 def _check_room(session: SessionDocument) -> None:
-    if len(session["forks"]) > MAX_FORKS - _EDIT_FORKS:
+    if not _has_room(session):
         raise BadRequestError(
             f"session {session['_id']!r} has {MAX_FORKS:,} branches, the most there can be; "
             "fork_session goes on in a new one"

@@ -38,6 +38,19 @@ def aside(before: int, count: int) -> Stage:
     return {"forks": {"$concatArrays": [_KEPT, [edit, resumed]]}, "turn": _TURN}
 
 
+def beside(last: int, activated: int, count: int) -> Stage:
+    """Return the ``$set`` that reserves numbers on a branch that stays as active as it was.
+
+    Args:
+        last: The branch's last number.
+        activated: The turn in which the branch was activated.
+        count: How many numbers.
+    """
+    added = {"first": _next(1), "after": Int64(last), "activated": Int64(activated)}
+    resumed = {"first": _next(count + 1), "after": _TIP, "activated": _TURN}
+    return {"forks": {"$concatArrays": [_KEPT, [added, resumed]]}, "turn": _TURN}
+
+
 def rewound(before: int) -> list[Stage]:
     """Return the update after which the active branch ends before a number."""
     fork = {"first": _next(1), "after": _before(before), "activated": _TURN}

@@ -1,5 +1,6 @@
 """``ChatHistoryMiddleware``: a human message of the input with other words is an edit."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -279,3 +280,40 @@ async def test_a_deleted_edit_stays_deleted_and_a_deleted_message_is_not_edited(
     await client.message.adelete_message(session_id, "1")
     asked.invoke(said("q2", id="1"), **of(session_id))
     assert await texts(client, session_id) == ["re:q1", "q2", "re:q2"]
+
+
+@EDITS
+@each_mode
+async def test_a_message_is_edited_while_its_run_goes_on(
+    client: ZepClient, session_id: str, mode: str, has_checkpointer: bool
+) -> None:
+    """What the first run says stays on its branch, which does not become active again."""
+
+    def edited_meanwhile(_: Any) -> str:
+        agent(client, Scripted("new"), mode).invoke(said("other", id="1"), **of(session_id))
+        return "old"
+
+    script = [calling(("a", "Rome"), text="Well"), edited_meanwhile]
+    asked, _ = speaker(client, mode, has_checkpointer=has_checkpointer, script=script)
+    asked.invoke(said("q1", id="1"), **of(session_id))
+    assert await texts(client, session_id) == ["other", "new"]
+    memory = await client.memory.aget_memory(session_id, branch="1")
+    assert [each.content for each in memory.messages] == ["q1", "Well", "sun in Rome", "old"]
+    assert await branch_count(client, session_id) == 2
+    # What is said next extends what the model is given, which a checkpointer may hold.
+    result = asked.invoke(said("q2"), **of(session_id))
+    assert told(result["messages"]) == await stored(client, session_id)
+
+
+@EDITS
+async def test_two_runs_edit_one_message_at_once(client: ZepClient, session_id: str) -> None:
+    agent(client, Scripted()).invoke(said("q", id="1"), **of(session_id))
+
+    def edit(text: str) -> Any:
+        return agent(client, Scripted()).ainvoke(said(text, id="1"), **of(session_id))
+
+    await asyncio.gather(*map(edit, "abc"))
+    assert await texts(client, session_id) in [[text, f"re:{text}"] for text in "abc"]
+    for found in await client.message.aalternatives(session_id, "1"):
+        memory = await client.memory.aget_memory(session_id, branch=found.uuid)
+        assert [each.content for each in memory.messages] == [found.content, f"re:{found.content}"]
