@@ -6,6 +6,7 @@ from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import AlreadyExistsError, BadRequestError
 from langchain_zepstore.mongo.counters import next_number
+from langchain_zepstore.mongo.deletion.marks import with_id
 from langchain_zepstore.mongo.documents import (
     Fields,
     MessageDocument,
@@ -79,9 +80,17 @@ def require_free(database: Database, session_id: str) -> Operation[None]:
     """Raise ``BadRequestError`` if a session that a view does not show has the id."""
     if database.viewer is None:
         return
-    found = yield from database.whole.sessions.find_one({"_id": session_id}, fields={"user_id": 1})
+    found = yield from database.whole.sessions.find_one(with_id(session_id), fields={"user_id": 1})
     if found and found.get("user_id") != database.viewer:
         raise _taken(database, session_id)
+
+
+def shown_or_free(database: Database, session_id: str) -> Query:
+    """Return the query for a session unless a view hides it; also for what an erasure left."""
+    query: Query = {"_id": session_id}
+    if database.viewer is not None:
+        query["$or"] = [{"user_id": database.viewer}, {"uuid": {"$exists": False}}]
+    return query
 
 
 def upsert_session(
@@ -93,8 +102,8 @@ def upsert_session(
         BadRequestError: A session that a view does not show has the id.
     """
     try:
-        session = yield from database.sessions.find_one_and_update(
-            {"_id": session_id}, update, fields=fields, upsert=True
+        session = yield from database.whole.sessions.find_one_and_update(
+            shown_or_free(database, session_id), update, fields=fields, upsert=True
         )
     except AlreadyExistsError as error:
         raise _taken(database, session_id) from error

@@ -18,7 +18,15 @@ from typing import Any
 from langchain_zepstore import ZepClient
 from langchain_zepstore.core.operation import Operation
 from tests.support.operation_log import Log, telling, watched, witness
-from tests.support.races import KINDS, ON_MINE, adding, changing, deleting, purging, renaming
+from tests.support.races import (
+    KINDS,
+    ON_MINE,
+    adding,
+    changing,
+    on_message,
+    on_session,
+    purging,
+)
 
 HANDS = 4
 PATIENCE = 120.0  # of the clients: no call may fail because the machine is busy
@@ -53,13 +61,11 @@ def deeds(session_id: str, chance: random.Random, name: str, until: float) -> It
             yield kind, adding(session_id, uuids), {"uuids": uuids}
         elif kind in ON_MINE:
             uuid = chance.choice(chance.choice(mine))
-            yield kind, deleting(kind, session_id, uuid), {"uuids": [uuid]}
-        elif kind == "rename":
-            yield kind, renaming(session_id, {name: number}), {}
+            yield kind, on_message(kind, session_id, uuid), {"uuids": [uuid]}
         elif kind == "purge":
             yield kind, purging(chance.choice([None, timedelta(milliseconds=50)])), {}
         else:
-            yield kind, deleting(f"{kind}_session", session_id), {}
+            yield kind, on_session(kind, session_id, f"{name}.{number}"), {}
 
 
 def observed(log: Log, kind: str, call: Callable[[Any], Operation[Any]]) -> Callable[[Any], Any]:

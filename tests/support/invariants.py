@@ -1,5 +1,6 @@
 """What must hold of a session's raw documents, whatever raced and whatever died."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,8 @@ class Story:
         purged: Whether there were purges, all of them within the hour.
         edits: Of each edit that returned, the id that it replaced, and its ids.
         abandoned_edits: The same of each whose process died in it.
+        spans: Each message id, and when a call that stores it began and ended.
+        erasures: When each erasure began and ended.
     """
 
     acknowledged: list[list[str]] = field(default_factory=list)
@@ -44,6 +47,31 @@ class Story:
     purged: bool = False
     edits: list[tuple[str, list[str]]] = field(default_factory=list)
     abandoned_edits: list[tuple[str, list[str]]] = field(default_factory=list)
+    spans: list[tuple[str, float, float]] = field(default_factory=list)
+    erasures: list[tuple[float, float]] = field(default_factory=list)
+
+    def has_killed_erasures(self) -> bool:
+        """Whether an erasure may not be complete."""
+        return any(ended == math.inf for _, ended in self.erasures)
+
+    def erased(self) -> set[str]:
+        """Return the ids of what was said before an erasure that is complete, and not since."""
+        last_begun = max((begun for begun, _ in self.erasures), default=-math.inf)
+        kept = {uuid for uuid, _, ended in self.spans if ended >= last_begun}
+        return {uuid for uuid, _, _ in self.spans} - kept
+
+    def forget_erased(self, incarnation: str | None) -> None:
+        """Forget what may be erased, and all that was about other incarnations."""
+        if not self.erasures:
+            return
+        last_ended = max(ended for _, ended in self.erasures)
+        new = {uuid for uuid, begun, _ in self.spans if begun > last_ended}
+        self.acknowledged = [call for call in self.acknowledged if new.issuperset(call)]
+        self.abandoned = [call for call in self.abandoned if new.issuperset(call)]
+        self.edits = [edit for edit in self.edits if new.issuperset([edit[0], *edit[1]])]
+        self.abandoned_edits = [edit for edit in self.abandoned_edits if new.issuperset(edit[1])]
+        self.followed = [pair for pair in self.followed if new.issuperset(pair)]
+        self.deletions = [each for each in self.deletions if each[0] == incarnation]
 
     def may_be_purged(self, document: Document) -> bool:
         """Whether anybody deleted a message for good, so that a purge could take it.

@@ -6,7 +6,9 @@ its steps brought back, as far as the checker of raw documents needs it.
 
 import contextlib
 import json
+import math
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,7 +19,7 @@ from langchain_zepstore import NotFoundError
 from langchain_zepstore.core.operation import Operation
 from tests.support.invariants import Story
 
-WITHOUT_IDS = ("delete", "undelete", "rename", "purge", "rewind", "switch")
+ERASURES = ("erase_session", "erase_user")
 
 
 class Log:
@@ -27,7 +29,7 @@ class Log:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def write(self, **line: Any) -> None:
-        os.write(self._file, json.dumps(line).encode() + b"\n")
+        os.write(self._file, json.dumps({"at": time.monotonic(), **line}).encode() + b"\n")
 
     def close(self) -> None:
         os.close(self._file)
@@ -109,10 +111,11 @@ class _Hand:
     def _begun(self, line: dict[str, Any]) -> None:
         self._pending, self._opened = line, None
         self._story.purged |= line["begin"] == "purge"
-        if line["begin"] not in ("add", "edit", *WITHOUT_IDS):
+        if line["begin"] in ("again", "delete_message", "undelete_message"):
             self._story.touched.update(line["uuids"])
 
     def _ended(self, line: dict[str, Any]) -> None:
+        self._note_span(line["at"])
         self._pending = None
         succeeded = not line.get("missing")
         self._counts[line["end"]] += succeeded
@@ -128,10 +131,19 @@ class _Hand:
                 self._story.followed.append((self._last_said, line["uuids"][0]))
             self._last_said = line["uuids"][-1]
 
+    def _note_span(self, ended: float) -> None:
+        assert self._pending
+        kind, begun = self._pending["begin"], self._pending["at"]
+        if kind in ERASURES:
+            self._story.erasures.append((begun, ended))
+        elif kind in ("add", "again", "edit"):
+            self._story.spans += [(uuid, begun, ended) for uuid in self._pending["uuids"]]
+
     def is_done(self) -> None:
         """Note what it died in."""
         if not self._pending:
             return
+        self._note_span(math.inf)
         kind = self._pending["begin"]
         self._counts[f"abandoned {kind}"] += 1
         if kind == "add":

@@ -1,13 +1,15 @@
 """Many hands on one session, pausing and dying between any two steps.
 
 Run it: ``python -m tests.support.races --rounds 1000``. Each round forks two processes with four
-threads each, which add, edit, rewind, switch, delete, undelete and purge at random on one session;
+threads each, which add, edit, rewind, switch, delete, undelete, organize, preview and purge at
+random on one session, in every third round through its user's view, where they erase as well;
 between the driver calls of every operation they pause, and in about half of the rounds a process
-dies at one of them. Then the raw documents are checked.
+dies at one of them. Then the raw documents are checked. At the end of a round everything is erased.
 """
 
 import argparse
 import contextlib
+import math
 import os
 import random
 import sys
@@ -22,8 +24,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from bson.json_util import dumps
+
 from langchain_zepstore import Memory, Message, NotFoundError, Session, ZepClient
+from langchain_zepstore.core.arguments import RecentQuery, SessionChanges
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.managers import erasure
 from tests.support.invariants import Story, violations
 from tests.support.messages import parts_of
 from tests.support.mongod import Mongod
@@ -43,13 +49,18 @@ KINDS: dict[str, float] = {
     "undelete": 4,
     "delete_message": 1,
     "undelete_message": 1,
+    "update_message": 1,
     "rename": 1,
+    "organize": 1,
+    "preview": 3,
     "purge": 2,
 }
 BRANCHING = {**KINDS, "edit": 12, "switch": 8, "rewind": 3, "delete": 0.3, "purge": 0.3}
-"""The same with few deletions, for every other round."""
+"""The same with few deletions."""
+ERASING = {**KINDS, "erase_session": 2, "erase_user": 1.5}
+"""The same through the user's view, with erasures."""
 
-ON_MINE = ("again", "delete_message", "undelete_message")
+ON_MINE = ("again", "delete_message", "undelete_message", "update_message")
 
 
 class Stepper:
@@ -107,28 +118,48 @@ def act(
         elif kind == "again":
             uuids = chance.choice(mine)
             stepper.run(adding(session_id, uuids), "again", uuids=uuids)
-        elif kind == "rename":
-            stepper.run(renaming(session_id, {name: number}), "rename")
-        elif kind == "purge":
-            stepper.run(purging(None), "purge")
         elif kind in ON_MINE:
             uuid = chance.choice(chance.choice(mine))
-            stepper.run(deleting(kind, session_id, uuid), kind, uuids=[uuid])
+            stepper.run(on_message(kind, session_id, uuid), kind, uuids=[uuid])
         else:
-            stepper.run(deleting(f"{kind}_session", session_id), kind)
+            stepper.run(on_session(kind, session_id, f"{name}.{number}"), kind)
 
 
-def renaming(session_id: str, metadata: dict[str, Any]) -> Callable[[Any], Operation[Session]]:
-    rename = Session(session_id=session_id, metadata=metadata)
-    return lambda store: store.sessions.update(rename, ())
+def owner_of(session_id: str) -> str:
+    """The user of a round's session."""
+    return f"owner of {session_id}"
+
+
+def on_message(kind: str, session_id: str, uuid: str) -> Callable[[Any], Operation[Any]]:
+    """One of the operations in ``ON_MINE`` but ``again``."""
+    if kind == "update_message":
+        return lambda store: store.messages.update(session_id, uuid, content=f"{uuid} updated")
+    return lambda store: getattr(store.deletion, kind)(session_id, uuid)
+
+
+def on_session(kind: str, session_id: str, name: str) -> Callable[[Any], Operation[Any]]:
+    """An operation on a session as a whole."""
+    if kind == "rename":
+        rename = Session(session_id=session_id, metadata={name: name})
+        return lambda store: store.sessions.update(rename, ())
+    if kind == "organize":
+        changes = SessionChanges(title=name, tags=[name], pinned=True)
+        return lambda store: store.sessions.organize(session_id, changes)
+    if kind == "preview":
+        query = RecentQuery(limit=3, preview=True)
+        return lambda store: store.sessions.recent(query)
+    if kind == "purge":
+        return purging(None)
+    threads = erasure.Threads(None, is_async=False)
+    if kind == "erase_session":
+        return erasure.erase_session(session_id, False, threads, is_view=True)
+    if kind == "erase_user":
+        return erasure.erase_user(owner_of(session_id), False, threads)
+    return lambda store: getattr(store.deletion, f"{kind}_session")(session_id)
 
 
 def purging(older_than: timedelta | None) -> Callable[[Any], Operation[Any]]:
     return lambda store: store.deletion.purge(older_than)
-
-
-def deleting(method: str, *ids: str) -> Callable[[Any], Operation[Any]]:
-    return lambda store: getattr(store.deletion, method)(*ids)
 
 
 def any_message(mine: list[list[str]], chance: random.Random) -> str:
@@ -160,8 +191,9 @@ def work(
     """One process of a round."""
     chance = random.Random(seed)
     dies_at = chance.randint(1, 60) if chance.random() < 0.3 else 0
-    with ZepClient(url) as client:
-        client.message.count(session_id)
+    with ZepClient(url) as whole:
+        whole.message.count(session_id)
+        client = whole.for_user(owner_of(session_id)) if kinds is ERASING else whole
         with ThreadPoolExecutor(THREADS) as threads:
             done = []
             for index in range(THREADS):
@@ -176,7 +208,8 @@ def work(
 def play(url: str, client: ZepClient, seed: str) -> tuple[list[str], Counter[str]]:
     """Play one round and return the violations, and what happened how often."""
     session_id = f"race {uuid4()}"
-    kinds = random.Random(f"{seed} kinds").choice([KINDS, BRANCHING])
+    kinds = random.Random(f"{seed} kinds").choice([KINDS, BRANCHING, ERASING, ERASING])
+    client.for_user(owner_of(session_id)).memory.add_session(Session(session_id=session_id))
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         children = []
@@ -184,18 +217,47 @@ def play(url: str, client: ZepClient, seed: str) -> tuple[list[str], Counter[str
             pid = os.fork()
             if not pid:
                 status = 1
-                with contextlib.suppress(BaseException):
+                try:
                     work(url, session_id, f"{seed} {index}", directory, "pq"[index], kinds)
                     status = 0
+                except BaseException:
+                    import traceback
+
+                    traceback.print_exc()
                 os._exit(status)
             children.append(pid)
         codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
         story, counts = told(directory)
     counts["deaths"] += codes.count(9)
     wrong = [f"a process ended with {code}" for code in codes if code not in (0, 9)]
+    wrong += check_erased(client, session_id, story)
     wrong += check(client, session_id, story)
     wrong += check_after(client, session_id, story)
+    client.memory.erase_session(session_id)
+    client.user.erase(owner_of(session_id))
+    if session_id in everything(client):
+        wrong.append("something is left at the end")
     return wrong, counts
+
+
+def check_erased(client: ZepClient, session_id: str, story: Story) -> list[str]:
+    """Check that nothing is left of what was erased, and forget that it was said."""
+    if story.has_killed_erasures():
+        client.for_user(owner_of(session_id)).memory.erase_session(session_id)
+        client.user.erase(owner_of(session_id))
+        story.erasures.append((math.inf, math.inf))
+    text = everything(client)
+    wrong = [f"{uuid} is erased and there" for uuid in story.erased() if f'"{uuid}' in text]
+    session = client.run(_raw)["sessions"].find_one({"_id": session_id})
+    story.forget_erased(session and session.get("uuid"))
+    return wrong
+
+
+def everything(client: ZepClient) -> str:
+    """All documents of all collections."""
+    database = client.run(_raw)
+    names = database.list_collection_names()
+    return "\n".join(dumps(database[name].find()) for name in names)
 
 
 def check(client: ZepClient, session_id: str, story: Story) -> list[str]:
@@ -206,7 +268,13 @@ def check(client: ZepClient, session_id: str, story: Story) -> list[str]:
     visible = [message.uuid or "" for message in client.memory.get_memory(session_id).messages]
     tree = client.message.iter_messages(session_id, 7, all_branches=True)
     parents = {message.uuid or "": message.parent_uuid for message in tree}
-    return violations(session, messages, visible, story, parents)
+    wrong = violations(session, messages, visible, story, parents)
+    for each in client.memory.recent_sessions(3, preview=True).sessions:
+        last = each.last_message and each.last_message.uuid
+        shown = each.message_count, last
+        if each.session_id == session_id and shown != (len(visible), (visible or [None])[-1]):
+            wrong.append(f"a preview shows {shown}, visible are {visible}")
+    return wrong
 
 
 def _raw(store: Any) -> Operation[Any]:

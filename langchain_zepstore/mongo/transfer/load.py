@@ -37,7 +37,7 @@ from langchain_zepstore.mongo.documents import (
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.encoding import encoded_metadata
 from langchain_zepstore.mongo.expressions import literal
-from langchain_zepstore.mongo.ownership import ensure_user, upsert_user
+from langchain_zepstore.mongo.ownership import ensure_user, shown_or_free, upsert_user
 
 _STORED = ("deletion_count", "branched", "turn", "forks", "deletion")
 _SIDEBAR = ("title", "pinned", "archived", "tags")
@@ -149,18 +149,19 @@ class Load:
                 continue
             if user_id is not None and record.deleted_at is None:
                 users.add(user_id)
-            updates.append(({"_id": record.session_id}, [{"$set": fields}]))
+            this = shown_or_free(self._database, record.session_id)
+            updates.append((this, [{"$set": fields}]))
         for user_id in sorted(users):
             yield from ensure_user(self._database, user_id)
         if updates:
-            yield from self._sessions.update_each(updates, upsert=True)
+            yield from self._database.whole.sessions.update_each(updates, upsert=True)
 
     def _taken(self, ids: Sequence[str]) -> Operation[set[str]]:
         """Return the ids of sessions that a view does not show."""
         viewer = self._database.viewer
         if viewer is None:
             return set()
-        query: Query = {"_id": {"$in": ids}, "user_id": {"$ne": viewer}}
+        query: Query = {"_id": {"$in": ids}, "user_id": {"$ne": viewer}, "uuid": {"$exists": True}}
         found = yield from self._database.whole.sessions.find(query, fields={"_id": 1})
         return {session["_id"] for session in found}
 
