@@ -20,6 +20,8 @@ class ModelSession:
     messages: list[ModelMessage] = field(default_factory=list)
     live: bool = True
     deletion: object = None
+    title: str | None = None
+    pinned: bool = False
 
     def find(self, uuid: str) -> ModelMessage:
         for message in self.messages:
@@ -61,6 +63,24 @@ class Model:
         patch = {key: value for key, value in metadata.items() if key != "system"}
         session.metadata = merge(session.metadata or {}, patch)
 
+    def organize(self, session_id: str, title: str | None, pinned: bool) -> None:
+        session = self._session(session_id)
+        if not session.live:
+            raise NotFoundError
+        session.title, session.pinned = title, pinned
+
+    def erase_session(self, session_id: str) -> None:
+        self.sessions.pop(session_id, None)
+
+    def erase_user(self) -> None:
+        self.sessions.clear()
+
+    def update_message(self, session_id: str, uuid: str, content: str) -> None:
+        message = self._session(session_id).find(uuid)
+        if message.deletion:
+            raise NotFoundError
+        message.content = content
+
     def delete(self, session_id: str) -> None:
         session = self._session(session_id)
         if not session.live:
@@ -98,18 +118,29 @@ class Model:
             if not session.live:
                 del self.sessions[session_id]
 
-    def view(self, session_id: str) -> tuple[bool, dict[str, Any] | None, list[tuple[str, str]]]:
-        """What a user sees: whether it lives, its metadata, its messages."""
+    def view(self, session_id: str) -> "View":
+        """What a user sees: metadata, title and pin of a session that lives, and its messages."""
         session = self.sessions.get(session_id)
         if session is None or not session.live:
-            return False, None, []
+            return None, []
         live = [(m.uuid, m.content) for m in session.messages if not m.deletion]
-        return True, session.metadata, live
+        return (session.metadata, session.title, session.pinned), live
+
+    def previews(self) -> dict[str, tuple[int, str | None]]:
+        """The count of messages and the last one's id, of sessions that live."""
+        views = {name: self.view(name)[1] for name, each in self.sessions.items() if each.live}
+        return {
+            name: (len(messages), messages[-1][0] if messages else None)
+            for name, messages in views.items()
+        }
 
     def _session(self, session_id: str) -> ModelSession:
         if session_id not in self.sessions:
             raise NotFoundError
         return self.sessions[session_id]
+
+
+View = tuple[tuple[dict[str, Any] | None, str | None, bool] | None, list[tuple[str, str]]]
 
 
 def merge(old: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ KINDS: dict[str, float] = {
     "switch": 3,
     "delete": 4,
     "undelete": 4,
-    "delete_message": 1,
+    "delete_message": 2,
     "undelete_message": 1,
     "update_message": 1,
     "rename": 1,
@@ -217,13 +217,9 @@ def play(url: str, client: ZepClient, seed: str) -> tuple[list[str], Counter[str
             pid = os.fork()
             if not pid:
                 status = 1
-                try:
+                with contextlib.suppress(BaseException):
                     work(url, session_id, f"{seed} {index}", directory, "pq"[index], kinds)
                     status = 0
-                except BaseException:
-                    import traceback
-
-                    traceback.print_exc()
                 os._exit(status)
             children.append(pid)
         codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]

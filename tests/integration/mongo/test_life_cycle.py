@@ -5,6 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from bson.json_util import dumps
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -14,10 +15,11 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from pymongo import MongoClient
 
 from langchain_zepstore import Memory, Message, NotFoundError, Session, ZepClient, ZepStoreError
 from tests.support.facade import Facade
-from tests.support.model import Model
+from tests.support.model import Model, View
 
 DATABASE = "life_cycle"
 SESSIONS = st.sampled_from(["a", "b"])
@@ -38,16 +40,20 @@ Step = tuple[str, tuple[Any, ...]]
 
 
 class Player:
-    """Does the steps of a life on a backend, under session ids of its own."""
+    """Does the steps of a life on a backend, under session ids and in the view of its own user."""
 
-    def __init__(self, zep: Facade) -> None:
-        self.zep = zep
+    def __init__(self, client: ZepClient, *, asynchronous: bool) -> None:
+        self.user_id = str(uuid4())
+        self.zep = Facade(client.for_user(self.user_id), asynchronous=asynchronous)
         self._prefix = f"{uuid4()} "
 
     async def do(self, name: str, arguments: tuple[Any, ...]) -> None:
         zep = self.zep
         if name == "purge":
             await zep.purge()
+            return
+        if name == "erase_user":
+            await zep.user.erase(self.user_id)
             return
         session_id, *rest = arguments
         key = self._prefix + session_id
@@ -62,19 +68,41 @@ class Player:
             await zep.memory.delete_memory(key)
         elif name == "undelete":
             await zep.memory.undelete_session(key)
+        elif name == "organize":
+            await zep.memory.organize_session(key, title=rest[0], pinned=rest[1])
+        elif name == "erase_session":
+            await zep.memory.erase_session(key)
         else:
-            await getattr(zep.message, name)(key, rest[0])
+            await getattr(zep.message, name)(key, *rest)
 
-    async def view(self, session_id: str) -> tuple[bool, dict[str, Any] | None, list[Any]]:
+    async def view(self, session_id: str) -> View:
         key = self._prefix + session_id
         memory = await self.zep.memory.get_memory(key)
-        messages = [(message.uuid, message.content) for message in memory.messages]
+        messages = [(message.uuid or "", message.content) for message in memory.messages]
         assert await self.zep.message.count(key) == len(messages)
         try:
             session = await self.zep.memory.get_session(key)
         except NotFoundError:
-            return False, None, messages
-        return True, session.metadata, messages
+            return None, messages
+        return (session.metadata, session.title, session.pinned), messages
+
+    async def previews(self) -> dict[str, tuple[int | None, str | None]]:
+        page = await self.zep.memory.recent_sessions(preview=True)
+        return {
+            session.session_id.removeprefix(self._prefix): (
+                session.message_count,
+                session.last_message and session.last_message.uuid,
+            )
+            for session in page.sessions
+        }
+
+    def is_in(self, url: str) -> bool:
+        """Whether a raw document holds an id of its own."""
+        with MongoClient[Any](url) as raw:
+            database = raw[DATABASE]
+            names = database.list_collection_names()
+            text = "".join(dumps(database[name].find()) for name in names)
+        return self.user_id in text or self._prefix in text
 
 
 async def outcome(player: Player, step: Step) -> type[Exception] | None:
@@ -110,7 +138,7 @@ class Lives(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.client = ZepClient(self.url, database=DATABASE)
-        self.player = Player(Facade(self.client, asynchronous=False))
+        self.player = Player(self.client, asynchronous=False)
         self.model = Model()
         self.steps: list[Step] = []
 
@@ -150,6 +178,23 @@ class Lives(RuleBasedStateMachine):
     def undelete_message(self, session_id: str, uuid: str) -> None:
         self.step("undelete_message", session_id, uuid)
 
+    @rule(session_id=SESSIONS, title=st.none() | st.text("ab ", max_size=3), pinned=st.booleans())
+    def organize(self, session_id: str, title: str | None, pinned: bool) -> None:
+        self.step("organize", session_id, title, pinned)
+
+    @rule(session_id=SESSIONS, uuid=UUIDS, content=st.text(max_size=3))
+    def update_message(self, session_id: str, uuid: str, content: str) -> None:
+        self.step("update_message", session_id, uuid, content)
+
+    @rule(session_id=SESSIONS)
+    def erase_session(self, session_id: str) -> None:
+        self.step("erase_session", session_id)
+
+    @rule()
+    def erase_user(self) -> None:
+        self.step("erase_user")
+        assert not self.player.is_in(self.url)
+
     @rule()
     def purge(self) -> None:
         self.step("purge")
@@ -159,9 +204,15 @@ class Lives(RuleBasedStateMachine):
         for session_id in ("a", "b") if hasattr(self, "model") else ():
             assert asyncio.run(self.player.view(session_id)) == self.model.view(session_id)
 
+    @invariant()
+    def previews_are_as_the_model_says(self) -> None:
+        if hasattr(self, "model"):
+            assert asyncio.run(self.player.previews()) == self.model.previews()
+
     def teardown(self) -> None:
         if not hasattr(self, "client"):
             return
+        self.erase_user()
         self.client.close()
         for url, asynchronous in self.others:
             asyncio.run(replay(url, self.steps, asynchronous=asynchronous))
@@ -169,7 +220,7 @@ class Lives(RuleBasedStateMachine):
 
 async def replay(url: str, steps: list[Step], *, asynchronous: bool) -> None:
     async with ZepClient(url, database=DATABASE) as client:
-        await compare(Player(Facade(client, asynchronous=asynchronous)), steps)
+        await compare(Player(client, asynchronous=asynchronous), steps)
 
 
 @pytest.mark.promise("any life of a session is as a plain model says, on every backend")
@@ -182,7 +233,7 @@ def test_every_life_of_a_session_is_as_the_model_says(
         Lives,
         settings=settings(
             max_examples=100 if long else 10,
-            stateful_step_count=25,
+            stateful_step_count=20,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],
         ),
@@ -201,4 +252,4 @@ async def test_the_comparison_finds_what_differs(
         monkeypatch.setattr(Model, "add", lambda self, session_id, messages: None)
     async with ZepClient(mongo_url, database=DATABASE) as client:
         with pytest.raises(AssertionError):
-            await compare(Player(Facade(client, asynchronous=True)), steps)
+            await compare(Player(client, asynchronous=True), steps)
