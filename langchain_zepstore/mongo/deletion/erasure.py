@@ -62,7 +62,9 @@ class Erasure:
         owner: Query = {} if user_id is None else {"user_id": user_id}
         if cursor is None:
             yield from self._begin({**with_id(session_id), **owner})
-        is_complete = yield from self._complete(session_id, user_id, step)
+        is_complete = (yield from self._complete(session_id, user_id, step)) and (
+            yield from self._strip_purged(session_id, user_id, step)
+        )
         return step.page(None if is_complete else "0")
 
     def user(self, user_id: str, cursor: str | None) -> Operation[ErasurePage]:
@@ -209,6 +211,28 @@ class Erasure:
             if step.is_over():
                 return False
             last = found[-1]["_id"]
+        return True
+
+    def _strip_purged(self, session_id: str, user_id: str | None, step: "_Step") -> Operation[bool]:
+        """Remove what purges have left of a session that is gone.
+
+        Returns:
+            ``False`` if the time is up before.
+        """
+        left: Query = {"session_id": session_id, "deleted_at": {"$exists": True}}
+        if user_id is not None:
+            left["scope"] = codecs.user_scope(user_id)
+        fields = {"_id": 1, "placeholder": 1}
+        while found := (
+            yield from self._messages.find(
+                {**left, "expires_at": None}, limit=_CHUNK_SIZE, fields=fields
+            )
+        ):
+            if (yield from self._sessions.find_one(with_id(session_id), fields={"_id": 1})):
+                break  # it is the new session's
+            yield from self._strip(found, step)
+            if step.is_over():
+                return False
         return True
 
     def _chunk(self, query: Query) -> Operation[list[MessageDocument]]:

@@ -1,7 +1,7 @@
 """Erasures in the raw documents: nothing stays, whatever is killed and whoever adds meanwhile."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import bson
@@ -9,7 +9,7 @@ import pytest
 from bson.json_util import dumps
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.mongodb import MongoDBSaver
-from pymongo import MongoClient
+from pymongo import MongoClient, WriteConcern
 
 from langchain_zepstore import CreateUserRequest, Memory, Message, Session, ZepClient
 from langchain_zepstore.core.results import ErasurePage
@@ -37,6 +37,24 @@ def zep(request: pytest.FixtureRequest) -> Iterator[ZepClient]:
         yield client
     with MongoClient(url) as raw:
         raw.drop_database(name)
+
+
+@pytest.fixture
+def begin(zep: ZepClient) -> Callable[[], None]:
+    """Begins a life, again and again: the first one's documents are put in place of all others."""
+    begin_life(zep)
+    # Nothing waits for the disk here.
+    database = collections(zep).with_options(write_concern=WriteConcern(1))
+    names = database.list_collection_names()
+    life = {name: list(database[name].find()) for name in names}
+
+    def again() -> None:
+        for name in database.list_collection_names():
+            database[name].delete_many({})
+            if life.get(name):
+                database[name].insert_many(life[name])
+
+    return again
 
 
 def collections(zep: ZepClient) -> Any:
@@ -91,14 +109,16 @@ def test_the_raw_documents_hold_no_word_and_no_id_of_it(zep: ZepClient) -> None:
 
 
 @pytest.mark.promise("a killed erasure is completed by its repeat")
+@pytest.mark.parametrize("is_view", [False, True], ids=["by everybody", "by the user"])
 @pytest.mark.parametrize("which", ["user", "session"])
 def test_an_erasure_killed_after_any_step_is_completed_by_its_repeat(
-    zep: ZepClient, which: str
+    zep: ZepClient, begin: Callable[[], None], which: str, is_view: bool
 ) -> None:
+    zep = zep.for_user(USER) if is_view else zep
     store = store_of(zep)
     kills = 0
     while True:
-        begin_life(zep)
+        begin()
         operation = erasing(store, which)
         drive = Drive(operation)
         try:
@@ -119,10 +139,12 @@ def test_an_erasure_killed_after_any_step_is_completed_by_its_repeat(
 
 
 @pytest.mark.promise("a killed erasure is completed by its repeat")
-def test_a_killed_process_leaves_what_its_repeat_completes(zep: ZepClient) -> None:
+def test_a_killed_process_leaves_what_its_repeat_completes(
+    zep: ZepClient, begin: Callable[[], None]
+) -> None:
     url, name = zep.url, collections(zep).name
     for steps in (1, 4, 7):
-        begin_life(zep)
+        begin()
         pid = os.fork()
         if not pid:
             with ZepClient(url, database=name) as child:
@@ -133,11 +155,15 @@ def test_a_killed_process_leaves_what_its_repeat_completes(zep: ZepClient) -> No
         assert found(zep) == []
 
 
-def test_an_add_that_pauses_anywhere_is_whole_in_the_new_session(zep: ZepClient) -> None:
+@pytest.mark.parametrize("is_view", [False, True], ids=["by everybody", "by the user"])
+def test_an_add_that_pauses_anywhere_is_whole_in_the_new_session(
+    zep: ZepClient, begin: Callable[[], None], is_view: bool
+) -> None:
+    zep = zep.for_user(USER) if is_view else zep
     store = store_of(zep)
     pauses = 0
     while True:
-        begin_life(zep)
+        begin()
         new = [f"id {word} new" for word in ("x", "y")]
         adding = Drive(store.messages.add(SESSION, parts_of(said("x new", "y new"))))
         try:
@@ -150,16 +176,18 @@ def test_an_add_that_pauses_anywhere_is_whole_in_the_new_session(zep: ZepClient)
         there = [message.uuid for message in zep.memory.get_memory(SESSION).messages]
         assert there in ([], new)
         assert [each for each in found(zep) if each in WORDS] == []
-        zep.memory.erase_session(SESSION)
-        zep.user.erase(USER)
     assert pauses > 1
 
 
-def test_an_erasure_that_pauses_anywhere_spares_what_is_added(zep: ZepClient) -> None:
+@pytest.mark.parametrize("is_view", [False, True], ids=["by everybody", "by the user"])
+def test_an_erasure_that_pauses_anywhere_spares_what_is_added(
+    zep: ZepClient, begin: Callable[[], None], is_view: bool
+) -> None:
+    zep = zep.for_user(USER) if is_view else zep
     store = store_of(zep)
     pauses, spared = 1, 0
     while True:
-        begin_life(zep)
+        begin()
         operation = Drive(erasing(store, "user"))
         try:
             operation.step(pauses)
@@ -176,9 +204,19 @@ def test_an_erasure_that_pauses_anywhere_spares_what_is_added(zep: ZepClient) ->
             assert zep.memory.get_session(SESSION).user_id == USER
             assert zep.user.get(USER)
         assert [each for each in found(zep) if each in WORDS] == []
-        zep.user.erase(USER)
         pauses += 1
     assert spared > 3
+
+
+@pytest.mark.promise("a purged session leaves nothing to an erasure")
+@pytest.mark.parametrize("is_view", [False, True], ids=["by everybody", "by the user"])
+def test_what_a_purge_left_of_a_session_is_erased_with_it(zep: ZepClient, is_view: bool) -> None:
+    begin_life(zep)
+    zep.memory.delete_memory(SESSION)
+    zep.purge()
+    assert SESSION in found(zep)
+    (zep.for_user(USER) if is_view else zep).memory.erase_session(SESSION)
+    assert [each for each in found(zep) if each != USER] == []
 
 
 def test_what_an_erasure_left_is_in_no_list(zep: ZepClient) -> None:
