@@ -6,10 +6,21 @@ Without a URL the data lives in your data directory, in a MongoDB that the packa
 another, set ZEPSTORE_URL, for example to mongodb://localhost. The database is the example's own.
 """
 
+import os
+import signal
 import sys
 from contextlib import suppress
 
-from langchain_zepstore import Memory, Message, NotFoundError, Session, ZepClient, ZepStoreError
+signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # Ctrl-C is quiet, also during imports
+
+from langchain_zepstore import (  # noqa: E402
+    Memory,
+    Message,
+    NotFoundError,
+    Session,
+    ZepClient,
+    ZepStoreError,
+)
 
 DATABASE = "zepstore_quickstart"
 SESSION = "quickstart"
@@ -68,7 +79,5 @@ def show(client: ZepClient) -> None:
 if __name__ == "__main__":
     try:
         main()
-    except KeyboardInterrupt:
-        sys.exit(130)
     except ZepStoreError as error:
         sys.exit(f"error: {' '.join(str(error).split())}")

@@ -1,9 +1,13 @@
 """Chat history for LangChain and agents: Zep's sessions on MongoDB."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
+from importlib import import_module
+
+TYPE_CHECKING = False  # typing takes long, and the command must heed Ctrl-C from its start
 if TYPE_CHECKING:
+    from typing import Any
+
     from langchain_zepstore.client import ZepClient
     from langchain_zepstore.errors import (
         AlreadyExistsError,

@@ -12,7 +12,9 @@ def run() -> None:
     signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     from langchain_zepstore.cli.main import main  # noqa: PLC0415 - an import may be interrupted
 
-    sys.exit(main())
+    code = main()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is done: what is left takes a moment
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -183,13 +183,13 @@ def serve(
         "timeout_graceful_shutdown": _GRACE,
         "log_config": None,
     }
-    log_to_stderr()
     if workers > 1:
         os.environ[_SETTINGS_VARIABLE] = json.dumps(asdict(serving))
         config = uvicorn.Config(f"{__name__}:app_of_worker", factory=True, **options)
     else:
         config = uvicorn.Config(serving.app(), **options)
     listener = _bound(host, port)
+    log_to_stderr()
     banner = asyncio.run(_banner(serving, host, listener))
     if workers == 1:
         listener.listen(config.backlog)  # who comes while it starts waits

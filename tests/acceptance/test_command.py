@@ -5,15 +5,18 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 import pytest
 
 from langchain_zepstore import BadRequestError, Memory, Message, ZepClient
+from langchain_zepstore.cli.main import main
+from langchain_zepstore.server.run import Serving
 from tests.support.commands import ran, serving
 from tests.support.mongod import Mongod, lasting_port
 
@@ -40,39 +43,40 @@ def test_without_a_url_it_is_a_whole_zep_in_one_process_tree(tmp_path: Path) -> 
         _, alive = psutil.wait_procs(family, timeout=30)
         assert alive == []
         assert "Traceback" not in server.log
-    with serving(environment=environment) as server, ZepClient(server.url) as client:
+    with ZepClient(f"embedded://{tmp_path / 'zepstore'}") as client:
         assert client.memory.get_memory("a session").messages[0].content == "hello"
 
 
 @pytest.mark.promise("it ends when told to; several processes share the address")
+@pytest.mark.promise("what serve prints first: where, what is behind it, keys, documentation")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "told"])
-def test_it_ends_without_a_word_of_trouble(mongo_url: str, number: signal.Signals) -> None:
-    with serving("--url", mongo_url, "--database", "command") as server:
+def test_it_says_what_it_serves_and_ends_without_a_word_of_trouble(
+    mongo_url: str, number: signal.Signals
+) -> None:
+    options = ("--url", mongo_url, "--database", "command", "--max-body", "1000")
+    with serving(*options) as server:
         with ZepClient(server.url) as client:
             client.memory.add_memory("ends", SAID)
-            begun = time.monotonic()
+            with pytest.raises(BadRequestError, match="larger than 1,000 bytes"):
+                client.memory.add_memory(
+                    "ends", Memory(messages=[Message(role="user", content="x" * 1000)])
+                )
             status = server.stop(number)
-        assert time.monotonic() - begun < 60
+        first = [line.split(maxsplit=1) for line in server.log.splitlines()[:5]]
+        said = dict(first)
+        assert said["zepstore"].endswith(f"running on {server.url}")
+        assert said["store"] == f"{mongo_url.partition('?')[0]}: it answers"
+        assert said["keys"].startswith("none: whoever reaches this address may read and change")
+        assert (said["docs"], said["metrics"]) == (f"{server.url}/docs", f"{server.url}/metrics")
         assert status in (0, 130, -number)
         assert "Traceback" not in server.log, server.log
-
-
-@pytest.mark.promise("what a document holds passes over HTTP; --max-body sets another limit")
-def test_the_limit_of_a_body_is_an_option(mongo_url: str) -> None:
-    options = ("--url", mongo_url, "--database", "command", "--max-body", "1000")
-    with serving(*options) as server, ZepClient(server.url) as client:
-        client.memory.add_memory("limited", SAID)
-        with pytest.raises(BadRequestError, match="larger than 1,000 bytes"):
-            client.memory.add_memory(
-                "limited", Memory(messages=[Message(role="user", content="x" * 1000)])
-            )
 
 
 @pytest.mark.promise("serve says at once whether it reaches its database, and when it does later")
 def test_it_says_whether_it_reaches_its_database(tmp_path: Path) -> None:
     mongod = Mongod(tmp_path, port=lasting_port())
     address = mongod.url.partition("?")[0]
-    with serving("--url", mongod.url, "--timeout", "5") as server:
+    with serving("--url", mongod.url, "--timeout", "1") as server:
         server.wait_for(f"{address} is not reachable yet")
         assert httpx.get(f"{server.url}/readyz").status_code == 503
         mongod.start()
@@ -84,13 +88,18 @@ def test_it_says_whether_it_reaches_its_database(tmp_path: Path) -> None:
             mongod.stop()
 
 
-def test_its_root_says_what_it_is_without_a_key(mongo_url: str) -> None:
-    environment = {"ZEPSTORE_API_KEYS": "a-key"}
-    with serving("--url", mongo_url, environment=environment) as server:
-        answer = httpx.get(server.url)
+def in_process(app: Any) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://served")
+
+
+async def test_its_root_says_what_it_is_without_a_key(mongo_url: str, monkeypatch) -> None:
+    monkeypatch.setenv("ZEPSTORE_API_KEYS", "a-key")
+    async with in_process(Serving(url=mongo_url).app()) as http:
+        answer = await http.get("/")
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/plain")
         assert "/docs" in answer.text
+        assert (await http.get("/api/v1/sessions")).status_code == 401
 
 
 @pytest.mark.promise("it ends when told to; several processes share the address")
@@ -125,14 +134,28 @@ def worker(pid: int) -> psutil.Process:
     return psutil.Process(pid).children()[-1]
 
 
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str], monkeypatch) -> Callable[..., str]:
+    """Return the one line that it says when it cannot serve."""
+    monkeypatch.delenv("ZEPSTORE_API_KEYS", raising=False)
+
+    def refused(*options: str) -> str:
+        assert main(["serve", *options]) == 1
+        [line] = capsys.readouterr().err.splitlines()
+        assert line.startswith("zepstore: ")
+        return line
+
+    return refused
+
+
 @pytest.mark.promise("what it cannot do, it says in one line")
-def test_a_port_that_is_taken_is_told(mongo_url: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_port_that_is_taken_is_told(mongo_url: str, refused, host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as taken:
         port = str(taken.getsockname()[1])
-        done = ran("serve", "--url", mongo_url, "--port", port)
-    assert done.returncode != 0
-    assert "address already in use" in done.stderr
-    assert "Traceback" not in done.stderr
+        line = refused("--url", mongo_url, "--host", host, "--port", port)
+    assert f"cannot listen on {host}, port {port}: address already in use" in line
 
 
 @pytest.mark.promise("what it cannot do, it says in one line")
@@ -144,16 +167,16 @@ def test_a_port_that_is_taken_is_told(mongo_url: str) -> None:
         (["--host", "::"], "--insecure"),
         (["--api-keys", "/nowhere/keys.json"], "cannot read the API keys"),
         (["--timeout", "0"], "timeout"),
+        *(
+            (["--embeddings", name], "there are no embeddings")
+            for name in ("nowhere:x", "json:nothing", "json", ":")
+        ),
+        (["--embeddings", "json:dumps"], "there are no embeddings"),
     ],
     ids=str,
 )
-def test_what_cannot_be_served_is_told_in_one_line(options, words, monkeypatch) -> None:
-    monkeypatch.delenv("ZEPSTORE_API_KEYS", raising=False)
-    done = ran("serve", "--port", "0", *options)
-    assert done.returncode == 1
-    assert done.stderr.startswith("zepstore: ")
-    assert words in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+def test_what_cannot_be_served_is_told_in_one_line(refused, options, words) -> None:
+    assert words in refused("--port", "0", *options)
 
 
 @pytest.mark.promise("what it cannot do, it says in one line")
@@ -172,32 +195,25 @@ def test_a_missing_extra_names_its_pip_command() -> None:
 
 def test_it_says_its_version_and_what_it_can_do() -> None:
     assert ran("--version").stdout.strip() == version("langchain-zepstore")
-    assert "serve" in ran("--help").stdout
-    assert ran().returncode == 2
 
 
-def test_it_searches_by_meaning_with_embeddings_of_ones_own(mongo_url: str, tmp_path: Path) -> None:
-    module = tmp_path / "my_embeddings.py"
-    module.write_text(
+async def test_it_searches_by_meaning_with_embeddings_of_ones_own(
+    mongo_url: str, database_name: str, tmp_path: Path, monkeypatch
+) -> None:
+    (tmp_path / "my_embeddings.py").write_text(
         "from langchain_core.embeddings import DeterministicFakeEmbedding\n"
         "def embeddings():\n    return DeterministicFakeEmbedding(size=8)\n"
         "ready = embeddings()\n"
     )
-    environment = {"PYTHONPATH": str(tmp_path)}
+    monkeypatch.syspath_prepend(tmp_path)
     for name in ("my_embeddings:embeddings", "my_embeddings:ready"):
-        options = ("--url", mongo_url, "--database", "meant", "--embeddings", name)
-        with (
-            serving(*options, "--language", "german", environment=environment) as server,
-            ZepClient(server.url) as client,
+        serving = Serving(url=mongo_url, database=database_name, embeddings=name, language="german")
+        async with (
+            in_process(serving.app()) as http,
+            ZepClient("http://served", async_client=http) as client,
         ):
-            client.memory.add_memory(name, SAID)
-            [found] = client.memory.search("hello", session_id=name, search_type="similarity")
+            await client.memory.aadd_memory(name, SAID)
+            [found] = await client.memory.asearch(
+                "hello", session_id=name, search_type="similarity"
+            )
             assert found.score == pytest.approx(1)
-
-
-@pytest.mark.parametrize("name", ["nowhere:x", "json:nothing", "json", ":", "json:dumps"])
-def test_what_are_no_embeddings_is_one_line_and_status_1(mongo_url: str, name: str) -> None:
-    done = ran("serve", "--url", mongo_url, "--port", "0", "--embeddings", name)
-    assert done.returncode == 1
-    assert done.stderr.startswith("zepstore: ")
-    assert len(done.stderr.splitlines()) == 1
