@@ -10,11 +10,12 @@ set ZEPSTORE_URL. The database is the example's own.
 import sys
 from collections.abc import Sequence
 from typing import Any
+from uuid import uuid4
 
 from langchain.agents import create_agent
 from langchain.tools import tool
 from langchain_core.language_models import FakeMessagesListChatModel
-from langchain_core.messages import AIMessage, ToolCall
+from langchain_core.messages import AIMessage, HumanMessage, ToolCall
 from langchain_core.runnables import RunnableConfig
 
 from langchain_zepstore import ZepClient, ZepStoreError
@@ -62,6 +63,21 @@ def ask(client: ZepClient, session_id: str, question: str, *answers: AIMessage) 
         print(f"  {message.type:>5}: {text or f'(calls {called})'}")
 
 
+def edit(client: ZepClient, session_id: str) -> None:
+    """Ask a question, then change it: it is sent again under its id, with other words."""
+    model = Scripted(responses=[AIMessage("The Hikari, at 9."), AIMessage("The Nozomi, at 10.")])
+    agent = create_agent(model, middleware=[ChatHistoryMiddleware(client=client)])
+    config: RunnableConfig = {"configurable": {"thread_id": session_id, "user_id": USER}}
+    question_id = str(uuid4())  # of the page on which it is asked
+    for question in ("Which trains go to Kyoto?", "Which trains go to Osaka?"):
+        result = agent.invoke({"messages": [HumanMessage(question, id=question_id)]}, config)
+    print(f"\n{session_id}: the question was edited")
+    for message in result["messages"][-2:]:
+        print(f"  {message.type:>5}: {message.content}")
+    alternatives = client.message.alternatives(session_id, question_id)
+    print(f"  in its place stood: {[message.content for message in alternatives]}")
+
+
 def main() -> None:
     """Talk to an agent, in one session and in another one."""
     with ZepClient(database=DATABASE) as client:
@@ -82,6 +98,8 @@ def main() -> None:
             calling("search_past_conversations", query="trains"),
             AIMessage("To Kyoto, you said."),
         )
+
+        edit(client, f"{SESSION}-3")
 
         print("\nHer sessions:")
         for session in client.memory.recent_sessions(user_id=USER).sessions:

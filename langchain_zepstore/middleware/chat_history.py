@@ -59,10 +59,13 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
     is closed or a process dies; and an input that a guard refuses, by an exception or a jump to the
     end, is never stored. Each message is stored once, under its id, and again in its place if other
     middleware has changed it. An input with the id and the words of a stored message is that
-    message; with other words it is a new one, and gets another id, as an answer does whose id was
-    there before. One that is deleted from the session stays deleted, and so does a session that was
-    cleared, though the agent's state may hold on to them: only what is said afterwards is stored.
-    (LangGraph gives a message without an id a new one each time. Give it one if you retry.)
+    message. A human one with other words edits it, on a new branch: the model is given what stood
+    before the stored one, and the edit, whose id is made from the old one and the words, so that a
+    retry is no second edit. The words compared are those that were given, though others are stored
+    since. Anything else with a known id is new, and gets another id. A message that is deleted from
+    the session stays deleted, and so does a session that was cleared, though the agent's state may
+    hold on to them: only what is said afterwards is stored. (LangGraph gives a message without an
+    id a new one each time. Give it one if you retry or edit.)
     Summaries and system messages are not stored: they are not said by anyone.
 
     A loaded window is in a form that the models' APIs accept; what is stored stays as it is. If the

@@ -213,6 +213,8 @@ def test_an_agent_remembers_within_a_run_and_after_it(environment: dict[str, str
     assert "UTC] human: Which trains go to Kyoto?" in first  # found in the other session
     assert "'Where did I want to go?': 4 messages" in first
     assert "'Which trains go to Kyoto?': 6 messages" in first
+    assert "  human: Which trains go to Osaka?\n     ai: The Nozomi, at 10.\n" in first
+    assert "['Which trains go to Kyoto?', 'Which trains go to Osaka?']" in first
     second = succeed(environment, "agent_with_memory.py")
     assert re.findall(r"remembers (\d+) messages", second) == ["6", "10", "4"]
     assert "'Which trains go to Kyoto?': 12 messages" in second
