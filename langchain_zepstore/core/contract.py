@@ -260,8 +260,9 @@ class BranchOperations(Protocol):
     ) -> Operation[Session]:
         """Create a session with a copy of the active branch, or of the branch up to a message.
 
+        It gets the title, the tags and the metadata, with ``forked_from`` once it is whole.
         ``NotFoundError`` if there is no such session or message, ``AlreadyExistsError`` if a live
-        session has the new id.
+        session has the new id, unless that is the part that the same call left.
         """
 
 

@@ -83,8 +83,10 @@ class Branches(Manager):
     ) -> Session:
         """Create a session of the same user with a copy of the active branch.
 
-        The messages keep their ids and times. The session gets the metadata of the first, and its
-        id as ``metadata["forked_from"]``.
+        The messages keep their ids and times. The session gets the metadata, the title and the tags
+        of the first, and its id as ``metadata["forked_from"]``; it is neither pinned nor archived.
+        A call that was interrupted leaves a part, whose metadata have ``forking_from`` instead;
+        repeated with the same ``new_session_id`` it completes that.
 
         Args:
             session_id: The session's id.

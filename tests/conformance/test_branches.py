@@ -323,6 +323,16 @@ async def test_a_fork_has_a_copy_of_the_active_branch(zep: Facade, session_id: s
     assert len(await zep.memory.branches(fork.session_id)) == 1
 
 
+async def test_a_fork_has_the_title_and_the_tags_but_no_pin(zep: Facade, session_id: str) -> None:
+    await add(zep, session_id, "q1")
+    await zep.memory.organize_session(
+        session_id, title="Boats", tags=["sea"], pinned=True, metadata={"a": 1}
+    )
+    fork = await zep.memory.fork_session(session_id)
+    assert (fork.title, fork.tags, fork.pinned, fork.archived) == ("Boats", ["sea"], False, False)
+    assert fork.metadata == {"a": 1, "forked_from": session_id}
+
+
 async def test_a_fork_ends_at_a_message_of_any_branch(zep: Facade, session_id: str) -> None:
     await branched(zep, session_id)
     new_id = f"{session_id} copy"

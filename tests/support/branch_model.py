@@ -71,6 +71,13 @@ class BranchModel:
             holding = [end for end in self.ends if node in path(end.tip)]
             self._activate(max(holding, key=lambda end: end.activated))
 
+    def fork(self, at: str | None) -> list[str]:
+        """Return the messages of a fork."""
+        if not self.is_live:
+            raise NotFoundError
+        tip = self.active.tip if at is None else self._live(at)
+        return [node.uuid or "" for node in path(tip)[::-1] if node.is_live]
+
     def delete_message(self, uuid: str) -> None:
         self._live(uuid).deletion = object()
 

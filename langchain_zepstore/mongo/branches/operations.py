@@ -4,7 +4,7 @@ import bson
 
 from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.errors import NotFoundError
+from langchain_zepstore.errors import AlreadyExistsError, NotFoundError
 from langchain_zepstore.models import Branch, Message, Session
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.branches.edits import Edits
@@ -13,12 +13,14 @@ from langchain_zepstore.mongo.branches.reads import TABLE_FIELDS, find_along
 from langchain_zepstore.mongo.branches.resumption import Resumptions
 from langchain_zepstore.mongo.branches.table import ForkTable, Range, clipped, table_of
 from langchain_zepstore.mongo.branches.tree import alternatives
+from langchain_zepstore.mongo.documents import Metadata
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.message_reads import existing, live
 from langchain_zepstore.mongo.messages import Messages
 from langchain_zepstore.mongo.sessions import Sessions
 
 _CHUNK_SIZE = 1000
+_FORKING = "forking_from"
 
 
 class Branches:
@@ -62,27 +64,28 @@ class Branches:
     def fork(
         self, session_id: str, at: str | None, new_session_id: str | None
     ) -> Operation[Session]:
-        """Create a session with a copy of the active branch, or of the branch up to a message."""
+        """Create a session with a copy of the active branch, or of the branch up to a message.
+
+        Until the copy is whole its metadata say ``forking_from``, and a repeat completes it.
+        """
         sessions = Sessions(self._database)
         session = yield from sessions.get(session_id)
-        ranges = yield from self._path(session_id, at)
-        copy = Session(
-            session_id=new_session_id or new_id(),
-            user_id=session.user_id,
-            metadata={**(session.metadata or {}), "forked_from": session_id},
-        )
-        created = yield from sessions.create(copy)
-        yield from self._copy(session_id, ranges, created.session_id)
-        return (yield from sessions.get(created.session_id))
-
-    def _path(self, session_id: str, at: str | None) -> Operation[list[Range]]:
-        number = None
-        if at is not None:
-            number = (yield from self._edits.live(session_id, at))["seq"]
+        last = (yield from self._edits.live(session_id, at))["seq"] if at is not None else None
         table = yield from self._table(session_id)
         if table is None:
             raise NotFoundError(f"there is no session {session_id!r}")
-        return table.active() if number is None else table.path_to(number)
+        begun: Metadata = {"session_id": session_id, "last": table.tip() if last is None else last}
+        copy = _copy_of(session, new_session_id or new_id(), begun)
+        try:
+            copy = yield from sessions.create(copy)
+        except AlreadyExistsError:
+            copy = yield from sessions.get(copy.session_id)
+            begun = (copy.metadata or {}).get(_FORKING) or {}
+            if begun.get("session_id") != session_id or last not in {None, begun["last"]}:
+                raise
+        yield from self._copy(session_id, table.path_to(begun["last"]), copy.session_id)
+        whole = Session(session_id=copy.session_id, metadata={"forked_from": session_id})
+        return (yield from sessions.update(whole, [[_FORKING]]))
 
     def _copy(self, session_id: str, ranges: list[Range], target: str) -> Operation[None]:
         adding, last = Messages(self._database), 0
@@ -106,3 +109,9 @@ class Branches:
             {"_id": session_id, "deleted_at": None}, fields=TABLE_FIELDS
         )
         return session and table_of(session)
+
+
+def _copy_of(session: Session, session_id: str, begun: Metadata) -> Session:
+    fields = {name: getattr(session, name) for name in ("title", "tags") if getattr(session, name)}
+    metadata = {**(session.metadata or {}), _FORKING: begun}
+    return Session(session_id=session_id, user_id=session.user_id, metadata=metadata, **fields)

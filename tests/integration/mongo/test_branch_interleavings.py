@@ -1,8 +1,17 @@
 """Edits, switches and adds that meet between two of their steps, or die at one."""
 
+import contextlib
+
 import pytest
 
-from langchain_zepstore import BadRequestError, Memory, Message, ZepClient
+from langchain_zepstore import (
+    AlreadyExistsError,
+    BadRequestError,
+    Memory,
+    Message,
+    NotFoundError,
+    ZepClient,
+)
 from langchain_zepstore.core.records import MAX_FORKS
 from tests.support.messages import parts_of
 from tests.support.stepping import Drive, store_of
@@ -34,6 +43,12 @@ class Actor:
     def read(self, branch: str | None = None) -> str:
         memory = self.client.memory.get_memory(self.session_id, branch=branch)
         return " ".join(message.uuid or "" for message in memory.messages)
+
+    def metadata(self) -> dict:
+        """The session's metadata, empty if there is no session."""
+        with contextlib.suppress(NotFoundError):
+            return self.client.memory.get_session(self.session_id).metadata or {}
+        return {}
 
     def documents(self, query: dict) -> list[dict]:
         raw = self.store.messages._messages._raw
@@ -100,6 +115,46 @@ def test_an_edit_that_dies_at_any_step_is_completed_by_its_repeat(actor: Actor) 
         actor.client.message.delete_message(actor.session_id, "then")
         old = new
     assert steps > 4
+
+
+@pytest.mark.promise("a fork killed at any step is completed by its repeat; no part looks whole")
+@pytest.mark.parametrize("at", [None, "q2b"])
+def test_a_fork_that_dies_at_any_step_is_completed_by_its_repeat(
+    actor: Actor, at: str | None
+) -> None:
+    actor.add("q2b", before="q2")
+    memory, steps, is_done = actor.client.memory, 0, False
+    while not is_done:
+        steps += 1
+        new_id = f"{actor.session_id} {steps}"
+        forking = Drive(actor.store.branches.fork(actor.session_id, at, new_id))
+        try:
+            forking.step(steps)
+        except StopIteration:
+            is_done = True
+        copy = Actor(actor.client, new_id)
+        metadata = copy.metadata()
+        if "forked_from" in metadata:
+            assert copy.read() == "q1 a1 q2b"
+        else:
+            if at is None and metadata:
+                actor.switch("q2")  # the repeat copies what the first call began to copy
+            memory.fork_session(actor.session_id, at=at, new_session_id=new_id)
+            actor.switch("q2b")
+        assert copy.read() == "q1 a1 q2b"
+        assert copy.metadata() == {"forked_from": actor.session_id}
+        with pytest.raises(AlreadyExistsError):
+            memory.fork_session(actor.session_id, at=at, new_session_id=new_id)
+    assert steps > 5
+
+
+def test_another_fork_does_not_go_on_with_a_part(actor: Actor) -> None:
+    new_id = f"{actor.session_id} copy"
+    forking = actor.store.branches.fork(actor.session_id, "q2", new_id)
+    Drive(forking).step(8)
+    assert "forking_from" in (actor.client.memory.get_session(new_id).metadata or {})
+    with pytest.raises(AlreadyExistsError):
+        actor.client.memory.fork_session(actor.session_id, at="q1", new_session_id=new_id)
 
 
 def test_an_activation_that_comes_late_leaves_what_was_added_since(actor: Actor) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from langchain_zepstore import Memory, Message, ZepClient, ZepStoreError
+from langchain_zepstore import Memory, Message, NotFoundError, ZepClient, ZepStoreError
 from tests.support.branch_model import BranchModel
 
 NAMES = (
@@ -22,6 +22,7 @@ NAMES = (
         "rewind",
         "switch",
         "switch",
+        "fork",
     ),
     *("switch", "delete_message", "undelete_message", "delete", "undelete"),
 )
@@ -54,9 +55,23 @@ class Player:
             self._both("add", uuids)
         elif name in {"delete", "undelete"}:
             self._both(name)
+        elif name == "fork":
+            self.fork(None if count == 1 else uuid)
         else:
             self._both(name, uuid)
         self.compare()
+
+    def fork(self, at: str | None) -> None:
+        memory = self.client.memory
+        try:
+            expected = self.model.fork(at)
+        except NotFoundError:
+            with pytest.raises(NotFoundError):
+                memory.fork_session(self.session_id, at=at)
+            return
+        fork = memory.fork_session(self.session_id, at=at)
+        assert self._ids(memory.get_memory(fork.session_id).messages) == expected
+        assert len(memory.branches(fork.session_id)) == bool(expected)
 
     def compare(self) -> None:
         memory, message, model = self.client.memory, self.client.message, self.model
