@@ -66,7 +66,10 @@ class _Summary(_Strict):
 
 
 class SessionRecord(_Strict):
-    """A session, with the last sequence number of its messages."""
+    """A session, with the last sequence number of its messages.
+
+    A former one is gone, and another may have its id: only messages in the trash are left.
+    """
 
     session_id: str
     uuid: str
@@ -87,10 +90,11 @@ class SessionRecord(_Strict):
     branched: bool | None = None
     turn: int | None = _OptionalInt
     forks: list[dict[str, Any]] | None = None
+    former: bool = False
 
 
 class MessageRecord(_Strict):
-    """A message, with its sequence number."""
+    """A message, with its sequence number; in a former session, with the user."""
 
     session_id: str
     session_uuid: str
@@ -105,6 +109,7 @@ class MessageRecord(_Strict):
     given: str | None = None
     deleted_at: UTCDatetime | None = None
     deletion: int | None = _OptionalInt
+    user_id: str | None = None
 
 
 AnyRecord: TypeAlias = UserRecord | SessionRecord | MessageRecord

@@ -105,6 +105,37 @@ async def test_an_import_is_harmless_twice_and_completes_a_part(own: Facade) -> 
     assert comparable(await lines_of(own)) == comparable(exported)
 
 
+@pytest.mark.promise("an export of a user holds what the user said under ids that others have now")
+async def test_what_a_user_said_under_an_id_that_another_has_now_is_exported(
+    own: Facade, user_id: str
+) -> None:
+    other = f"next {user_id}"
+    await live(own, user_id)
+    await own.memory.delete_memory(f"one {user_id}")
+    await own.user.add(CreateUserRequest(user_id=other))
+    await own.memory.add_session(Session(session_id=f"one {user_id}", user_id=other))
+    await own.memory.add_memory(
+        f"one {user_id}", Memory(messages=[Message(role="user", content="new")])
+    )
+    lines = await lines_of(own, user_id=f"user {user_id}")
+    [former] = [line for line in lines if line.get("former")]
+    said = [line["content"] for line in lines if line.get("session_uuid") == former["uuid"]]
+    assert (former["session_id"], said) == (f"one {user_id}", ["a", "b", "c"])
+    assert "new" not in json.dumps(lines)
+    assert (await load(own, lines)).refused == 0
+    await own.user.erase(f"user {user_id}")
+    assert (await load(own, lines)).refused == 0
+    assert (await load(own, lines)).refused == 0
+    assert comparable(await lines_of(own, user_id=f"user {user_id}")) == comparable(lines)
+    assert await contents(own, f"one {user_id}") == ["new"]
+    await own.memory.erase_session(f"one {user_id}")
+    await own.user.erase(f"user {user_id}")
+    assert (await load(own, lines)).refused == 0
+    assert await contents(own, f"one {user_id}") == []
+    trash = await own.memory.get_memory(f"one {user_id}", include_deleted=True)
+    assert [message.content for message in trash.messages] == ["a", "b", "c"]
+
+
 async def test_a_part_is_exported(zep: Facade, user_id: str) -> None:
     await live(zep, user_id)
     exported = await lines_of(zep, session_id=f"one {user_id}")

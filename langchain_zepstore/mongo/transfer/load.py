@@ -125,7 +125,7 @@ class Load:
             yield from self._create({index: records[index] for index in new.values()}, reasons)
             known |= yield from self._known(new)
         for index, record in records.items():
-            if reasons[index] is None:
+            if reasons[index] is None and not record.former:
                 try:
                     yield from self._extend(record, known)
                 except BadRequestError as error:
@@ -141,6 +141,8 @@ class Load:
         for number, (index, record) in zip(numbers, records.items(), strict=True):
             try:
                 if record.session_id in taken:
+                    if record.former:
+                        continue
                     raise _another(record.session_id)
                 user_id = self._database.owner(record.user_id)
                 fields = _fields(record, number, user_id)
@@ -195,6 +197,36 @@ class Load:
             return
         raise BadRequestError(f"session {record.session_id!r} was continued here")
 
+    def _session_of(self, record: MessageRecord, known: Known) -> Operation[SessionDocument]:
+        """Return the session of a message; of a former one that has lost its id, what it had."""
+        try:
+            return _imported(known, record.session_id, record.session_uuid)
+        except BadRequestError:
+            if record.user_id is None or record.deleted_at is None:
+                raise
+        incarnation = record.session_uuid
+        hidden: Query = {"_id": record.session_id, "uuid": incarnation}
+        if (yield from self._database.whole.sessions.find_one(hidden, fields={"_id": 1})):
+            raise _another(record.session_id)
+        erased: Query = {"expires_at": {"$exists": True}}
+        while (
+            yield from self._database.whole.messages.find_one(
+                {"_id": {"s": incarnation, "q": record.seq}, **erased}, fields={"_id": 1}
+            )
+        ):
+            incarnation += "'"  # an erasure keeps the numbers taken
+        return cast(
+            "SessionDocument",
+            {
+                "_id": record.session_id,
+                "uuid": incarnation,
+                "seq": record.seq,
+                "user_id": self._database.owner(record.user_id),
+                "created_at": record.created_at or record.deleted_at,
+                "deleted_at": record.deleted_at,
+            },
+        )
+
     def _load_messages(
         self, records: Indexed[MessageRecord], known: Known, reasons: list[str | None]
     ) -> Operation[None]:
@@ -202,7 +234,7 @@ class Load:
         refused: dict[int, str] = {}
         for index, record in records.items():
             try:
-                session = _imported(known, record.session_id, record.session_uuid)
+                session = yield from self._session_of(record, known)
                 documents[index] = _document(session, record)
             except BadRequestError as error:
                 reasons[index] = str(error)
