@@ -11,7 +11,7 @@ from langchain_zepstore.core.validation import (
     checked_title,
 )
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.models import UTCDatetime
+from langchain_zepstore.models import Message, UTCDatetime
 
 Record: TypeAlias = dict[str, Any]
 """A user, a session or a message of an export; its ``type`` says which."""
@@ -93,21 +93,17 @@ class SessionRecord(_Strict):
     former: bool = False
 
 
-class MessageRecord(_Strict):
+class MessageRecord(Message):
     """A message, with its sequence number; in a former session, with the user."""
+
+    model_config = ConfigDict(extra="ignore", strict=False)
 
     session_id: str
     session_uuid: str
     seq: int = _Int
-    role: str
-    content: str
     uuid: str
-    created_at: UTCDatetime | None = None
     token_count: int | None = _OptionalInt
-    metadata: dict[str, Any] | None = None
-    langchain: dict[str, Any] | None = None
     given: str | None = None
-    deleted_at: UTCDatetime | None = None
     deletion: int | None = _OptionalInt
     user_id: str | None = None
 

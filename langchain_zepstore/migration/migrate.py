@@ -1,6 +1,6 @@
 """Migration of what a reader yields."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +9,7 @@ from pydantic import Field
 
 from langchain_zepstore.core.records import Record, read_record
 from langchain_zepstore.errors import BadRequestError, NotFoundError
+from langchain_zepstore.migration.ahead import ahead
 from langchain_zepstore.migration.conversation import (
     Conversation,
     Item,
@@ -57,7 +58,7 @@ class MigrationReport(Report):
 class _Entry:
     number: int
     item: Item
-    record: Record
+    record: Any  # a record, or Unreadable
 
 
 def migrate(
@@ -119,20 +120,13 @@ class _Migration:
     on_progress: Callable[[int], object]
     dry_run: bool
     report: MigrationReport = field(default_factory=MigrationReport)
-    _read: int = 0
     _last_session: int = 0
     _last_refused: int = 0
 
     def copy(self, reader: Reader) -> None:
-        batch: list[_Entry] = []
-        size = 0
-        for entry in self._entries(reader):
-            batch.append(entry)
-            size += len(entry.record.get("content", ""))
-            if len(batch) >= _BATCH_RECORDS or size >= _BATCH_CHARACTERS:
-                self._store(batch)
-                batch, size = [], 0
-        self._store(batch)
+        for batch in ahead(self._batches(reader)):
+            self._store(batch)
+            self.on_progress(self.report.messages + self.report.refused)
 
     def compare(self, reader: Reader) -> None:
         for number, item in self._items(reader):
@@ -146,48 +140,53 @@ class _Migration:
                 item.session.user_id = self.user_of(item.session)
             yield number, item
 
-    def _entries(self, reader: Reader) -> Iterator[_Entry]:
+    def _batches(self, reader: Reader) -> Generator[list[_Entry], None, None]:
+        batch: list[_Entry] = []
+        size = 0
         for number, item in self._items(reader):
-            if isinstance(item, Unreadable):
-                self._refuse(number, item, item.reason)
-            elif isinstance(item, User):
-                fields = item.model_dump(exclude={"uuid", "id", "deleted_at"}, exclude_none=True)
-                yield _Entry(number, item, {"type": "user", **fields})
-            else:
-                yield from self._of_conversation(number, item)
+            for record in self._records(item):
+                batch.append(_Entry(number, item, record))
+                if not isinstance(record, Unreadable):
+                    size += len(record.get("content", ""))
+                if len(batch) >= _BATCH_RECORDS or size >= _BATCH_CHARACTERS:
+                    yield batch
+                    batch, size = [], 0
+        if batch:
+            yield batch
 
-    def _of_conversation(self, number: int, item: Conversation) -> Iterator[_Entry]:
-        try:
+    def _records(self, item: Item) -> Iterator[Record | Unreadable]:
+        if isinstance(item, Unreadable):
+            yield item
+        elif isinstance(item, User):
+            fields = item.model_dump(exclude={"uuid", "id", "deleted_at"}, exclude_none=True)
+            yield {"type": "user", **fields}
+        else:
             for chunk in chunks(item, self.source):
-                for record in chunk:
-                    if isinstance(record, Unreadable):
-                        reason = f"session {item.session.session_id!r}: {record.reason}"
-                        self._refuse(number, record, reason)
-                    else:
-                        yield _Entry(number, item, record)
-                self._read += len(chunk) - 1
-                self.on_progress(self._read)
-        except BadRequestError as error:
-            self._refuse(number, item, f"session {item.session.session_id!r}: {error}")
+                yield from chunk
 
     def _store(self, batch: list[_Entry]) -> None:
-        if not batch:
-            return
-        reasons = self._load([entry.record for entry in batch])
+        readable = [entry for entry in batch if not isinstance(entry.record, Unreadable)]
+        reasons = self._load([entry.record for entry in readable])
         refused: dict[int, list[tuple[_Entry, str]]] = {}
-        for entry, reason in zip(batch, reasons, strict=True):
+        for entry, reason in zip(readable, reasons, strict=True):
             if reason is None:
                 self._count(entry)
                 self._refresh(entry)
             else:
                 refused.setdefault(entry.number, []).append((entry, reason))
-        for several in refused.values():
-            for index, (entry, reason) in enumerate(self._append(several)):
-                if index and several[0][0].record["type"] == "session":
-                    self.report.refused += 1  # for the reason that its session was
-                    continue
-                name = entry.record.get("session_id") or entry.record["user_id"]
-                self._refuse(entry.number, entry.item, f"{name!r}: {reason}")
+        for entry in batch:
+            if isinstance(entry.record, Unreadable):
+                self._refuse(entry, entry.record.reason)
+            elif several := refused.pop(entry.number, None):
+                self._refuse_all(self._append(several))
+
+    def _refuse_all(self, refused: list[tuple[_Entry, str]]) -> None:
+        """Report what is refused of a session; if that is all of it, only once."""
+        for index, (entry, reason) in enumerate(refused):
+            if index and refused[0][0].record["type"] == "session":
+                self.report.refused += 1
+            else:
+                self._refuse(entry, reason)
 
     def _load(self, records: list[Record]) -> list[str | None]:
         if self.dry_run:
@@ -202,7 +201,7 @@ class _Migration:
         session_id = item.session.session_id
         try:
             session = self.client.memory.get_session(session_id)
-        except NotFoundError:
+        except (NotFoundError, BadRequestError):  # it is deleted, or cannot be one
             return refused
         if session.user_id != item.session.user_id:
             return refused
@@ -235,25 +234,35 @@ class _Migration:
     def _refresh(self, entry: _Entry) -> None:
         """Change what was there already, if it was changed in the source since."""
         item = entry.item
-        if self.dry_run or isinstance(item, Unreadable):
+        if self.dry_run:
             return
         if isinstance(item, User):
             stored = self.client.user.get(item.user_id)
-            if changes := _changes(item, stored, *CreateUserRequest.model_fields):
+            changes = _changes(item, stored, *CreateUserRequest.model_fields)
+            if changes:
                 changes["user_id"] = item.user_id
                 self.client.user.update(UpdateUserRequest(**changes))
-        elif entry.record["type"] == "session" and item.session.updated_at is not None:
+        elif (
+            isinstance(item, Conversation)
+            and entry.record["type"] == "session"
+            and item.session.updated_at is not None
+        ):
             session_id = item.session.session_id
             with suppress(NotFoundError):  # it was deleted here
                 session = self.client.memory.get_session(session_id)
                 if changes := _changes(item.session, session, "title", "metadata"):
                     self.client.memory.organize_session(session_id, **changes)
 
-    def _refuse(self, number: int, item: Item, reason: str) -> None:
-        self.report.refuse(number, reason)
-        if number != self._last_refused and not isinstance(item, User):
-            self._last_refused = number
-            self.on_refused(number, item.data)
+    def _refuse(self, entry: _Entry, reason: str) -> None:
+        item, record = entry.item, entry.record
+        if isinstance(item, Conversation):
+            reason = f"session {item.session.session_id!r}: {reason}"
+        elif isinstance(item, User):
+            reason = f"user {item.user_id!r}: {reason}"
+        self.report.refuse(entry.number, reason)
+        if entry.number != self._last_refused and not isinstance(item, User):
+            self._last_refused = entry.number
+            self.on_refused(entry.number, getattr(record, "data", None) or item.data)
 
 
 def _fault(record: Record) -> str | None:

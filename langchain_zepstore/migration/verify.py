@@ -7,6 +7,7 @@ from hashlib import blake2b
 from typing import Any
 
 from langchain_zepstore.core.records import Record
+from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.marks import JSON
 from langchain_zepstore.migration.conversation import Conversation, Unreadable, chunks
 from langchain_zepstore.store_client import StoreClient
@@ -21,7 +22,11 @@ def differences(client: StoreClient, conversation: Conversation, source: str) ->
     each message.
     """
     session_id = conversation.session.session_id
-    stored = _Stored(client, session_id, all_branches=conversation.has_branches)
+    try:
+        stored = _Stored(client, session_id, all_branches=conversation.has_branches)
+    except BadRequestError as error:
+        yield f"session {session_id!r} cannot be there: {error}"
+        return
     for chunk in chunks(conversation, source):
         for record in chunk[1:]:
             if not isinstance(record, Unreadable) and (fault := stored.fault(record)):

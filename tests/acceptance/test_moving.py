@@ -1,13 +1,8 @@
 """Moving from Zep, as its users do it: from a server that is in use, or from a dump."""
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,22 +20,14 @@ from langchain_zepstore import (
     UpdateUserRequest,
     ZepClient,
 )
+from langchain_zepstore.cli.main import main
 from tests.support.commands import Serving, serving
 
-COPIER = Path(__file__).parents[2] / "examples" / "moving_from_zep.py"
 START = datetime(2024, 2, 29, 23, 59, 59, 123000, UTC)
 AWKWARD = (
     "tab\there\nline\r\nback\\slash \\n \\N \\. ünïcode 🙂 \u2028 'quotes' \"too\" $where \x7f"
 )
-OF_ZEP = {"/user", "/user/{user_id}", "/sessions", "/sessions/{session_id}/messages"}
-
-
-def command(*arguments: str | Path) -> list[str]:
-    return [sys.executable, str(COPIER), *map(str, arguments)]
-
-
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONIOENCODING": "utf-8", **more}
+OF_ZEP = {"/user", "/sessions", "/sessions/{session_id}/messages"}
 
 
 def in_url(mongo_url: str, database: str) -> str:
@@ -49,27 +36,25 @@ def in_url(mongo_url: str, database: str) -> str:
     return urlunsplit(parts._replace(path=f"/{database}"))
 
 
-def move(*arguments: str | Path, status: int = 0, **variables: str) -> str:
-    done = subprocess.run(
-        command(*arguments),
-        check=False,
-        env=environment(**variables),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-    )
-    assert done.returncode == status, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    assert (done.stderr == "") == (status == 0)
-    return done.stderr if status else done.stdout
+Move = Callable[..., tuple[int, dict[str, Any], str]]
 
 
-def counts(out: str) -> dict[str, tuple[int, int]]:
-    found = re.findall(r"^(users|sessions|messages) +([\d,]+) +([\d,]+)$", out, re.MULTILINE)
-    return {
-        name: (int(old.replace(",", "")), int(new.replace(",", ""))) for name, old, new in found
-    }
+@pytest.fixture
+def move(capsys: pytest.CaptureFixture[str]) -> Move:
+    """Run ``zepstore migrate``; return exit code, report and stderr."""
+
+    def move(source: str, old: str | Path, new: str, *more: str) -> tuple[int, dict[str, Any], str]:
+        capsys.readouterr()
+        code = main(["--url", new, "--json", "migrate", source, "--from", str(old), *more])
+        out, err = capsys.readouterr()
+        return code, json.loads(out) if out else {}, err
+
+    return move
+
+
+def counts(report: dict[str, Any]) -> tuple[int, int, int]:
+    assert (report["refused"], report["different"]) == (0, 0)
+    return report["users"], report["sessions"], report["messages"]
 
 
 def said(number: int, **fields: Any) -> Message:
@@ -86,14 +71,14 @@ def said(number: int, **fields: Any) -> Message:
 
 def everything(client: ZepClient) -> dict[str, Any]:
     """All that is to come over, in its order; not what a store gives out by itself."""
-    own = {"id", "uuid", "created_at", "updated_at"}
+    own = {"id", "uuid", "updated_at"}
     sessions = client.memory.list_sessions()
     return {
         "users": [user.model_dump(exclude=own) for user in client.user.list()],
         "sessions": [session.model_dump(exclude=own) for session in sessions],
         "messages": {
             session.session_id: [
-                message.model_dump()
+                message.model_dump(exclude={"deleted_at", "parent_uuid"})
                 for message in client.memory.get_memory(session.session_id).messages
             ]
             for session in sessions
@@ -142,23 +127,22 @@ def fill(client: ZepClient, sessions: int, messages: int) -> None:
 
 
 def test_a_copy_is_equal_and_takes_only_what_is_new_when_it_runs_again(
-    servers: tuple[Serving, Serving], old: ZepClient
+    servers: tuple[Serving, Serving], old: ZepClient, move: Move
 ) -> None:
     old_server, new_server = servers
-    way = ("--from", old_server.url, "--to", new_server.url)
+    way = ("zep", old_server.url, new_server.url)
     with ZepClient(new_server.url) as new:
         fill(old, 5, 30)
         old.memory.add_memory("long", Memory(messages=[said(each) for each in range(450)]))
         old.memory.add_session(Session(session_id="empty"))
         old.memory.add_memory("deleted", Memory(messages=[said(1)]))
         old.memory.delete_memory("deleted")
-        out = move(*way)
-        assert "Copied 600 messages." in out
-        assert counts(out) == {"users": (2, 2), "sessions": (7, 7), "messages": (600, 600)}
+        code, report, _ = move(*way, "--verify")
+        assert (code, counts(report)) == (0, (2, 7, 600))
         assert everything(new) == everything(old)
 
         before = {session.session_id: session.updated_at for session in new.memory.list_sessions()}
-        assert "Copied 0 messages." in move(*way)
+        assert counts(move(*way)[1]) == (2, 7, 600)
         after = {session.session_id: session.updated_at for session in new.memory.list_sessions()}
         assert after == before
 
@@ -170,55 +154,31 @@ def test_a_copy_is_equal_and_takes_only_what_is_new_when_it_runs_again(
         for session_id, several in (("another", 3), ("long", 2), ("empty", 1)):
             memory = Memory(messages=[said(1000 + each) for each in range(several)])
             old.memory.add_memory(session_id, memory)
-        out = move(*way)
-        assert "Copied 6 messages." in out
-        assert counts(out) == {"users": (3, 3), "sessions": (8, 8), "messages": (606, 606)}
+        assert counts(move(*way, "--verify")[1]) == (3, 8, 606)
         assert everything(new) == everything(old)
-    # Its log has only the copier's requests.
+    # Its log has only the requests of the migration.
     old_server.stop()
     assert "Traceback" not in old_server.log
     routes = re.findall(r'"route":"([^"]*)"', old_server.log)
     assert {route.removeprefix("/api/v1") for route in routes} == OF_ZEP
 
 
-def test_a_copier_that_was_killed_is_run_again(
-    servers: tuple[Serving, Serving], old: ZepClient
-) -> None:
-    old_server, new_server = servers
-    way = ("--from", old_server.url, "--to", new_server.url)
-    with ZepClient(new_server.url) as new:
-        fill(old, 12, 500)
-        for killed_at in (700, 3300):
-            copier = subprocess.Popen(command(*way), env=environment(), stdout=subprocess.DEVNULL)
-            try:
-                deadline = time.monotonic() + 30
-                while total(new) < killed_at:
-                    assert copier.poll() is None, "it was faster than this test"
-                    assert time.monotonic() < deadline
-                    time.sleep(0.005)
-            finally:
-                copier.send_signal(signal.SIGKILL)
-                copier.wait()
-            assert killed_at <= total(new) < 6000
-            old.memory.add_memory("001/ünïcode ?#%+", Memory(messages=[said(killed_at)]))
-        assert counts(move(*way))["messages"] == (6002, 6002)
-        assert everything(new) == everything(old)
-
-
-def total(client: ZepClient) -> int:
-    sessions = client.memory.list_sessions()
-    return sum(client.message.count(session.session_id) for session in sessions)
-
-
 def test_keys_come_from_the_environment(
-    mongo_url: str, databases: tuple[str, str], old: ZepClient
+    mongo_url: str,
+    databases: tuple[str, str],
+    old: ZepClient,
+    move: Move,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     key = {"ZEPSTORE_API_KEYS": "of the old one"}
     with serving("--url", mongo_url, "--database", databases[0], environment=key) as server:
         old.memory.add_memory("s", Memory(messages=[said(1)]))
-        way = ("--from", server.url, "--to", in_url(mongo_url, databases[1]))
-        assert "refused the API key" in move(*way, status=1)
-        assert counts(move(*way, ZEP_FROM_KEY="of the old one"))["messages"] == (1, 1)
+        way = ("zep", server.url, in_url(mongo_url, databases[1]))
+        code, _, err = move(*way)
+        assert code == 1
+        assert "refused the API key" in err
+        monkeypatch.setenv("ZEP_FROM_KEY", "of the old one")
+        assert counts(move(*way)[1]) == (0, 1, 1)
 
 
 # A dump
@@ -326,15 +286,13 @@ def dump(tmp_path: Path) -> Path:
 
 
 def test_a_dump_comes_over_message_by_message_however_often(
-    dump: Path, mongo_url: str, databases: tuple[str, str]
+    dump: Path, mongo_url: str, databases: tuple[str, str], move: Move
 ) -> None:
     url = in_url(mongo_url, databases[1])
     text, expected = dumped()
-    for copied_now, ending in ((216, "\r\n"), (0, "\n")):
+    for ending in ("\r\n", "\n"):
         dump.write_bytes(text.replace("\n", ending).encode())
-        out = move("--dump", dump, "--to", url)
-        assert f"Copied {copied_now} messages." in out
-        assert counts(out) == {"users": (1, 1), "sessions": (2, 2), "messages": (216, 216)}
+        assert counts(move("zep-dump", dump, url, "--verify")[1]) == (1, 2, 216)
         with ZepClient(url) as new:
             found = everything(new)
         assert found["messages"] == expected
@@ -345,17 +303,18 @@ def test_a_dump_comes_over_message_by_message_however_often(
                 "first_name": "A\\d\ta",
                 "last_name": "",
                 "metadata": {"k": [1]},
+                "created_at": datetime(2024, 3, 1, 8, 15, 0, 123000, UTC),
                 "deleted_at": None,
             }
         ]
-        assert found["sessions"] == [
+        names = ("session_id", "user_id", "metadata")
+        assert [{name: each[name] for name in names} for each in found["sessions"]] == [
             {
                 "session_id": "two/ü",
                 "user_id": "ada",
                 "metadata": {"name": AWKWARD},
-                "deleted_at": None,
             },
-            {"session_id": "one", "user_id": None, "metadata": None, "deleted_at": None},
+            {"session_id": "one", "user_id": None, "metadata": None},
         ]
 
 
@@ -373,11 +332,17 @@ def test_a_dump_comes_over_message_by_message_however_often(
     ids=["cut off", "without sessions", "a field too many", "custom format"],
 )
 def test_what_is_no_plain_dump_is_named_and_nothing_is_copied(
-    change: Any, words: str, dump: Path, mongo_url: str, databases: tuple[str, str]
+    change: Any,
+    words: str,
+    dump: Path,
+    mongo_url: str,
+    databases: tuple[str, str],
+    move: Move,
 ) -> None:
     dump.write_bytes(change(dumped()[0]))
     url = in_url(mongo_url, databases[1])
-    err = move("--dump", dump, "--to", url, status=1)
+    code, _, err = move("zep-dump", dump, url)
+    assert code == 1
     assert words in err
     assert err.count("\n") == 1
     with ZepClient(url) as new:

@@ -1,6 +1,6 @@
 """langchain-mongodb's histories, and collections of other libraries on MongoDB."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
@@ -14,6 +14,8 @@ from pymongo.database import Database
 from langchain_zepstore.migration.conversation import Conversation, Item, from_json
 from langchain_zepstore.migration.readers.source import Source
 from langchain_zepstore.models import Session
+
+_AT_ONCE = 500  # documents
 
 
 @contextmanager
@@ -69,16 +71,39 @@ class LangChainMongoDB(Source):
         indexes = collection.index_information().values()
         return any(index["key"][0][0] == self._session_field for index in indexes)
 
-    def _by_session(self, collection: Collection[Any]) -> Iterator[tuple[Any, Iterator[Any]]]:
-        first: dict[str, Any] = {
-            "$group": {"_id": f"${self._session_field}", "first": {"$min": "$_id"}}
+    def _by_session(self, collection: Collection[Any]) -> Iterator[tuple[Any, Iterable[Any]]]:
+        """Yield sessions with their documents; of small sessions several are asked for at once."""
+        sessions = {
+            "_id": f"${self._session_field}",
+            "first": {"$min": "$_id"},
+            "count": {"$sum": 1},
         }
-        pipeline = [first, {"$sort": {"first": 1}}]
+        pipeline: list[dict[str, Any]] = [{"$group": sessions}, {"$sort": {"first": 1}}]
+        several: dict[Any, list[Any]] = {}
+        size = 0
         for group in collection.aggregate(pipeline, allowDiskUse=True):
-            query = {self._session_field: group["_id"]}
-            yield group["_id"], collection.find(query, self._fields).sort("_id", 1)
+            session_id = group["_id"]
+            if several and size + group["count"] > _AT_ONCE:
+                yield from self._filled(collection, several)
+                several, size = {}, 0
+            if group["count"] > _AT_ONCE:
+                found = collection.find({self._session_field: session_id}, self._fields)
+                yield session_id, found.sort("_id", 1)
+                continue
+            several[session_id] = []
+            size += group["count"]
+        yield from self._filled(collection, several)
 
-    def _sorted(self, collection: Collection[Any]) -> Iterator[tuple[Any, Iterator[Any]]]:
+    def _filled(
+        self, collection: Collection[Any], several: dict[Any, list[Any]]
+    ) -> Iterator[tuple[Any, Iterable[Any]]]:
+        query = {self._session_field: {"$in": [*several]}}
+        for document in collection.find(query, self._fields, batch_size=_AT_ONCE):
+            several[document[self._session_field]].append(document)
+        for session_id, documents in several.items():
+            yield session_id, sorted(documents, key=itemgetter("_id"))
+
+    def _sorted(self, collection: Collection[Any]) -> Iterator[tuple[Any, Iterable[Any]]]:
         order = [(self._session_field, 1), ("_id", 1)]
         documents = collection.find({}, self._fields).sort(order).allow_disk_use(True)
         return groupby(documents, itemgetter(self._session_field))

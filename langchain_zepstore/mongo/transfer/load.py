@@ -21,7 +21,6 @@ from langchain_zepstore.core.records import (
 )
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.parts import from_zep
-from langchain_zepstore.models import Message
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.adding.reservation import on_insert
 from langchain_zepstore.mongo.branches.edits import Edits
@@ -43,7 +42,6 @@ _STORED = ("deletion_count", "branched", "turn", "forks", "deletion")
 _SIDEBAR = ("title", "pinned", "archived", "tags")
 _TIMES = ("created_at", "updated_at", "active_at", "deleted_at")
 _SESSION_FIELDS = {"summary": 0, "metadata": 0, "deletion.summary": 0}
-_MESSAGE_FIELDS = tuple(name for name in Message.model_fields if name in MessageRecord.model_fields)
 
 R = TypeVar("R")
 Indexed = dict[int, R]
@@ -235,13 +233,12 @@ class Load:
         for index, record in records.items():
             try:
                 session = yield from self._session_of(record, known)
-                documents[index] = _document(session, record)
+                if session.get("deleted_at") and record.deleted_at is None:
+                    refused[index] = f"session {record.session_id!r} is deleted"
+                else:
+                    documents[index] = _document(session, record)
             except BadRequestError as error:
                 reasons[index] = str(error)
-                continue
-            if session.get("deleted_at") and record.deleted_at is None:
-                del documents[index]
-                refused[index] = f"session {record.session_id!r} is deleted"
         if documents:
             indexes = list(documents)
             inserting = self._messages.insert(list(documents.values()))
@@ -313,8 +310,7 @@ def _fields(record: SessionRecord, number: int, user_id: str | None) -> Stage:
 def _document(session: SessionDocument, record: MessageRecord) -> MessageDocument:
     if not 0 < record.seq <= session["seq"]:
         raise BadRequestError(f"seq must be between 1 and {session['seq']}, not {record.seq}")
-    message = Message(**{name: getattr(record, name) for name in _MESSAGE_FIELDS})
-    [(body, _)] = codecs.with_sizes([from_zep(message)])
+    [(body, _)] = codecs.with_sizes([from_zep(record)])
     document: Stage = {
         "_id": {"s": session["uuid"], "q": record.seq},
         "session_id": session["_id"],
