@@ -1,6 +1,8 @@
 """Edits, switches and adds that meet between two of their steps, or die at one."""
 
 import contextlib
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,14 @@ from langchain_zepstore import (
     NotFoundError,
     ZepClient,
 )
+from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.records import MAX_FORKS
+from langchain_zepstore.mongo import codecs
+from langchain_zepstore.mongo.adding.insertion import AsideInsertion
+from langchain_zepstore.mongo.branches import reads
+from langchain_zepstore.mongo.branches.table import ForkTable
+from langchain_zepstore.mongo.deletion.marks import Marking
+from langchain_zepstore.mongo.driver.collection import Collection
 from tests.support.messages import parts_of
 from tests.support.stepping import Drive, store_of
 
@@ -228,3 +237,84 @@ def test_a_session_has_at_most_so_many_branches(actor: Actor) -> None:
     fork = actor.client.memory.fork_session(actor.session_id)
     assert actor.client.message.count(fork.session_id) == 5
     assert len(actor.client.memory.branches(actor.session_id)) == 2
+
+
+def test_a_read_shows_nothing_that_was_numbered_since_it_read_the_table(actor: Actor) -> None:
+    actor.add("q2b", before="q2")
+    actor.read()  # from now on the client knows that the session has branched
+    reading = Drive(actor.store.messages.read(actor.session_id)).step()
+    actor.add("q2c", before="q2")
+    assert [message.uuid for message in reading.finish()] == ["q1", "a1", "q2b"]
+
+
+# Each of these has a test above that finds it.
+
+
+def _without(name: str, key: str) -> Callable[[pytest.MonkeyPatch], None]:
+    """Return what lets a call of the collections forget a condition."""
+    original = getattr(Collection, name)
+
+    def forgetful(self: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+        kept = {field: value for field, value in query.items() if field != key}
+        return original(self, kept, *arguments, **options)
+
+    return lambda patch: patch.setattr(Collection, name, forgetful)
+
+
+def _no_fence(patch: pytest.MonkeyPatch) -> None:
+    def nothing(*_: object) -> Operation[None]:
+        return
+        yield
+
+    patch.setattr(Marking, "fence", nothing)
+
+
+def _no_flag(patch: pytest.MonkeyPatch) -> None:
+    numbered = codecs.with_sequence_numbers
+    unflagged = lambda session, bodies: numbered({**session, "branched": False}, bodies)  # noqa: E731
+    patch.setattr(codecs, "with_sequence_numbers", unflagged)
+
+
+def _open_last_range(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reads, "table_of", lambda session: ForkTable(session["forks"], 2**62))
+
+
+def _taking_over(patch: pytest.MonkeyPatch) -> None:
+    def settle(self: Any, session: Any, holder: Any, message: Any) -> Operation[bool]:
+        yield from self._supersede(session, holder, live=True)
+        return False
+
+    patch.setattr(AsideInsertion, "_settle_live", settle)
+
+
+@pytest.mark.promise("each seeded bug of branches is found")
+@pytest.mark.parametrize(
+    ("seed", "finds"),
+    [
+        (_no_fence, test_an_add_that_reserved_before_the_first_edit_lands_flagged),
+        (_no_flag, test_a_message_that_is_replaced_stays_flagged),
+        (
+            _without("replace", "branched"),
+            test_a_replacement_that_met_the_first_edit_stays_flagged,
+        ),
+        (
+            _open_last_range,
+            test_a_read_shows_nothing_that_was_numbered_since_it_read_the_table,
+        ),
+        (
+            _without("update", "forks"),
+            test_an_activation_that_comes_late_leaves_what_was_added_since,
+        ),
+        (_without("update", "turn"), test_a_switch_that_comes_late_has_what_was_added_since),
+        (_taking_over, test_an_edit_does_not_take_over_what_the_same_edit_stored),
+    ],
+)
+def test_seeded_bugs_are_found(
+    actor: Actor,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: Callable[[pytest.MonkeyPatch], None],
+    finds: Callable[[Actor], None],
+) -> None:
+    seed(monkeypatch)
+    with pytest.raises(AssertionError):
+        finds(actor)
