@@ -19,6 +19,7 @@ from tests.support.embedded import until
 from tests.support.facade import Facade
 from tests.support.networks import (
     BEFORE,
+    BRANCHING,
     DRIVERS,
     IDS,
     TIMEOUT,
@@ -40,7 +41,7 @@ async def say(zep: Facade, name: str) -> list[str]:
     return IDS
 
 
-OPERATIONS: dict[Operation, list[Operation]] = {say: [], **BEFORE}
+OPERATIONS: dict[Operation, list[Operation]] = {say: [], **BEFORE, **BRANCHING}
 Cancel = Callable[[int, Coroutine[Any, Any, Any]], Awaitable[bool]]
 
 

@@ -12,6 +12,7 @@ from langchain_zepstore import Memory, Message
 from tests.support.facade import Facade
 from tests.support.networks import (
     BEFORE,
+    BRANCHING,
     DRIVERS,
     IDS,
     SERVERS,
@@ -52,7 +53,7 @@ async def recent(zep: Facade, name: str) -> list[str]:
     return IDS
 
 
-OPERATIONS = {**BEFORE, read: [add], listed: [add], recent: [add]}
+OPERATIONS = {**BEFORE, **BRANCHING, read: [add], listed: [add], recent: [add]}
 
 
 @dataclass
@@ -104,11 +105,12 @@ async def test_an_answer_cut_at_any_step_is_overcome_or_told_and_a_repeat_comple
     driver, request, long, report
 ) -> None:
     told: Counter[bool] = Counter()
+    operations = [each for each in OPERATIONS if long or each not in BRANCHING]
     for server in SERVERS if long else [SERVER_OF[driver]]:
         with network_to(request.getfixturevalue(server)) as network, network.direct() as client:
             direct = Facade(client, asynchronous=False)
             async with network.zep(driver, PATIENCE) as zep:
-                for index, operation in enumerate(OPERATIONS, list(DRIVERS).index(driver)):
+                for index, operation in enumerate(operations, list(DRIVERS).index(driver)):
                     for cuts in LONG if long else [SHORT[index % len(SHORT)]]:
                         told += await cut_at_every_step(network.proxy, zep, direct, operation, cuts)
     assert min(told[False], told[True]) > 3

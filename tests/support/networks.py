@@ -12,7 +12,14 @@ from uuid import uuid4
 
 from pymongo import MongoClient
 
-from langchain_zepstore import Memory, Message, NotFoundError, StoreUnavailableError, ZepClient
+from langchain_zepstore import (
+    AlreadyExistsError,
+    Memory,
+    Message,
+    NotFoundError,
+    StoreUnavailableError,
+    ZepClient,
+)
 from tests.support.facade import Facade
 from tests.support.invariants import Story
 from tests.support.proxy import LossyProxy
@@ -183,6 +190,30 @@ async def purge(zep: Facade, name: str) -> list[str]:
     return ["one", "three"]
 
 
+async def edit(zep: Facade, name: str) -> list[str]:
+    await zep.memory.add_memory(name, with_ids("edited", "answer"), before="two")
+    return ["one", "edited", "answer"]
+
+
+async def switch(zep: Facade, name: str) -> list[str]:
+    await zep.memory.switch_branch(name, "three")
+    return IDS
+
+
+async def rewind(zep: Facade, name: str) -> list[str]:
+    await zep.memory.rewind(name, "two")
+    return ["one"]
+
+
+async def fork(zep: Facade, name: str) -> list[str]:
+    copy = f"another {name}"
+    with contextlib.suppress(AlreadyExistsError):  # the call that failed was whole
+        await zep.memory.fork_session(name, new_session_id=copy)
+    assert (await zep.memory.get_session(copy)).metadata == {"forked_from": name}
+    assert await seen(zep, copy) == IDS
+    return IDS
+
+
 Operation = Callable[[Facade, str], Awaitable[list[str]]]
 
 BEFORE: dict[Operation, list[Operation]] = {
@@ -195,6 +226,14 @@ BEFORE: dict[Operation, list[Operation]] = {
     purge: [add, delete_one, delete_another],
 }
 """What has to have happened before each."""
+
+BRANCHING: dict[Operation, list[Operation]] = {
+    edit: [add],
+    switch: [add, edit],
+    rewind: [add],
+    fork: [add],
+}
+"""The same of those that make branches and copy them."""
 
 
 async def wrong_after_repeating(
