@@ -16,7 +16,7 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Store
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Tracer
+    from opentelemetry.trace import Tracer, TracerProvider
 
 T = TypeVar("T")
 
@@ -31,18 +31,33 @@ _MEMORY_OPERATIONS = {
 }
 
 
-@cache
 def tracer() -> Tracer | None:
-    """Return the tracer; ``None`` if OpenTelemetry is not installed."""
+    """Return the tracer; ``None`` if OpenTelemetry is not installed, or nobody has set it up."""
+    api = _api()
+    if api is None:
+        return None
+    provider = api.get_tracer_provider()
+    if isinstance(provider, (api.ProxyTracerProvider, api.NoOpTracerProvider)):
+        return None
+    return _tracer_of(provider)
+
+
+@cache
+def _api() -> Any:
     try:
-        from opentelemetry.trace import get_tracer  # noqa: PLC0415 - an extra
+        from opentelemetry import trace  # noqa: PLC0415 - an extra
     except ImportError:
         return None
-    return get_tracer("langchain_zepstore", version("langchain-zepstore"))
+    return trace
+
+
+@cache
+def _tracer_of(provider: TracerProvider) -> Tracer:
+    return provider.get_tracer("langchain_zepstore", version("langchain-zepstore"))
 
 
 def traced(store: Store) -> Store:
-    """Return the same store, with a span for each operation if OpenTelemetry is installed."""
+    """Return the same store, with a span for each operation if OpenTelemetry is set up."""
     found = tracer()
     return store if found is None else cast("Store", _TracedStore(store, found))
 
