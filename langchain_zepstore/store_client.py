@@ -138,7 +138,10 @@ class StoreClient(Administration):
         """Run an operation of the store. For the package's own managers and adapters."""
         if self._whole is not None:
             return self._whole.run(self._narrowed(call), prepare=prepare)
-        return run(call(traced(self._opened().open(prepare=prepare))))
+        backend = self._backend
+        if backend is None or self._closed:
+            backend = self._opened()
+        return run(call(traced(backend.open(prepare=prepare))))
 
     async def arun(self, call: Call[T], *, prepare: bool = True) -> T:
         """Run an operation of the store. For the package's own managers and adapters."""

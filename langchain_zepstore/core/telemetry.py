@@ -31,17 +31,6 @@ _MEMORY_OPERATIONS = {
 }
 
 
-def tracer() -> Tracer | None:
-    """Return the tracer; ``None`` if OpenTelemetry is not installed, or nobody has set it up."""
-    api = _api()
-    if api is None:
-        return None
-    provider = api.get_tracer_provider()
-    if isinstance(provider, (api.ProxyTracerProvider, api.NoOpTracerProvider)):
-        return None
-    return _tracer_of(provider)
-
-
 @cache
 def _api() -> Any:
     try:
@@ -58,8 +47,13 @@ def _tracer_of(provider: TracerProvider) -> Tracer:
 
 def traced(store: Store) -> Store:
     """Return the same store, with a span for each operation if OpenTelemetry is set up."""
-    found = tracer()
-    return store if found is None else cast("Store", _TracedStore(store, found))
+    api = _api()
+    if api is None:
+        return store
+    provider = api.get_tracer_provider()
+    if isinstance(provider, (api.ProxyTracerProvider, api.NoOpTracerProvider)):
+        return store
+    return cast("Store", _TracedStore(store, _tracer_of(provider)))
 
 
 class _TracedStore:

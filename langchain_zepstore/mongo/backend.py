@@ -86,14 +86,13 @@ class MongoBackend:
 
     def open(self, *, prepare: bool = True) -> MongoStore:
         """Return the store over pymongo."""
-        return self._stores(prepare).get().store
+        stores = self._opened if prepare or self._has_indexes else self._unprepared
+        return stores.get().store
 
     async def aopen(self, *, prepare: bool = True) -> MongoStore:
         """Return the store over the asynchronous driver, for the running event loop."""
-        return (await self._stores(prepare).aget()).store
-
-    def _stores(self, prepare: bool) -> PerLoop[_Opened]:
-        return self._opened if prepare or self._has_indexes else self._unprepared
+        stores = self._opened if prepare or self._has_indexes else self._unprepared
+        return (await stores.aget()).store
 
     def _open(self, loop: Loop | None) -> Operation[_Opened]:
         opened = yield from self._connect(loop)

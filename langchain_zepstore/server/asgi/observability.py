@@ -20,6 +20,7 @@ METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Names the directory in which several processes count together."""
 
 ACCESS_LOG = logging.getLogger("langchain_zepstore.server.access")
+_POOL_SECONDS = 1.0  # between two looks at the pool
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _PREFIXES = ("/api/v1", "/api/v2")
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
@@ -30,10 +31,14 @@ class Metrics:
 
     Args:
         connections: Returns how many connections to the database there are.
+
+    Attributes:
+        pool_due: When these are to be looked at again.
     """
 
     def __init__(self, connections: Callable[[], Connections]) -> None:
         self.registry = CollectorRegistry()
+        self.pool_due = 0.0
         self._connections = connections
         self.seconds = Histogram(
             "zepstore_request_seconds",
@@ -50,7 +55,7 @@ class Metrics:
         )
         self.pool = Gauge(
             "zepstore_pool_connections",
-            "How many connections to MongoDB there were when the last request came.",
+            "How many connections to MongoDB there were a moment ago.",
             ("state",),
             registry=self.registry,
             multiprocess_mode="livesum",
@@ -62,15 +67,16 @@ class Metrics:
             "zepstore_response_bytes_total", "Bytes of bodies sent.", registry=self.registry
         )
 
-    def begin(self) -> None:
-        """Count a request that has come."""
-        self.under_way.inc()
+    def sample_pool(self) -> None:
+        """Look how many connections there are."""
+        self.pool_due = time.perf_counter() + _POOL_SECONDS
         use = self._connections()
         self.pool.labels("open").set(use.opened)
         self.pool.labels("in use").set(use.in_use)
 
     def text(self) -> bytes:
         """Return the metrics as Prometheus reads them."""
+        self.sample_pool()
         registry = self.registry
         if directory := os.environ.get(METRICS_VARIABLE):
             _mark_dead(Path(directory))
@@ -129,7 +135,9 @@ class Observability:
             sent += len(message.get("body", b""))
             await send(message)
 
-        self._metrics.begin()
+        self._metrics.under_way.inc()
+        if begun > self._metrics.pool_due:
+            self._metrics.sample_pool()
         try:
             await self._app(scope, counting_receive, counting_send)
         finally:
