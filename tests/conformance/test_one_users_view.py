@@ -491,3 +491,13 @@ async def test_closing_a_view_closes_nothing(zep: Facade, session_id: str) -> No
     ada.client.close()
     assert await contents(ada, session_id) == ["x"]
     assert await contents(zep, session_id) == ["x"]
+
+
+@pytest.mark.promise("another user's session is as if it were not there")
+async def test_a_history_in_a_view_reads_another_users_session_as_none(
+    zep: Facade, session_id: str, user_id: str
+) -> None:
+    await view(zep, user_id).memory.add_memory(session_id, said("hers"))
+    bob = f"bob {user_id}"
+    history = view(zep, bob).chat_history(session_id, user_id=bob)
+    assert await history.messages() == []

@@ -34,6 +34,7 @@ class BranchReads:
     """
 
     def __init__(self, database: Database) -> None:
+        self._database = database
         self._sessions = database.sessions
         self._messages = database.messages
         self._known = database.branched_sessions
@@ -68,6 +69,7 @@ class BranchReads:
             BadRequestError: The session, live or deleted, is another user's.
         """
         query: Query = {"session_id": session_id, "deleted_at": None, **(where or {})}
+        user_id = self._database.owner_to_check(user_id)
         table = None
         if session_id in self._known:
             table = yield from self.table(session_id, user_id)

@@ -115,6 +115,15 @@ class Database:
             raise BadRequestError(f"user_id must be {self.viewer!r} in that user's view")
         return self.viewer
 
+    def owner_to_check(self, user_id: str | None) -> str | None:
+        """Return whose a session must be that is read; in a view, queries see to it.
+
+        Raises:
+            BadRequestError: In a view, it shall be another user's.
+        """
+        self.owner(user_id)
+        return user_id if self.viewer is None else None
+
     def ensure(self, collection: Collection[Any], index: IndexModel) -> Operation[None]:
         """Make sure, once, that an index is there that not everyone needs."""
         name = index.document["name"]
