@@ -1,7 +1,7 @@
 """Windows: the last messages of a session, back to the beginning of a turn if need be."""
 
 from collections.abc import Collection
-from typing import Any, Literal
+from typing import Literal
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.messages.langchain import PLAIN_TYPES
@@ -111,6 +111,6 @@ def _first_answers(found: list[MessageDocument]) -> list[str]:
     return calls
 
 
-def _data(document: MessageDocument) -> dict[str, Any]:
+def _data(document: MessageDocument) -> Fields:
     payload = document.get("langchain")
     return payload["data"] if payload else {}

@@ -84,7 +84,7 @@ class Collection(Generic[D]):
         return bool(self._raw.read_preference == ReadPreference.PRIMARY)
 
     @property
-    def write_concern(self) -> dict[str, Any]:
+    def write_concern(self) -> Mapping[str, Any]:
         """The write concern of what must be durable."""
         return dict(self._raw.write_concern.document)
 
