@@ -5,7 +5,8 @@ one has it, the table is read first, then the messages in the ranges of a branch
 are there of any edit that the table shows as active, and none that was numbered since.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Literal
 
 from langchain_zepstore.core.operation import Operation
@@ -174,7 +175,7 @@ def find_along(
         fields: A projection.
     """
     found: list[MessageDocument] = []
-    for some in _in_parts(ranges[::order]):
+    for some in _in_parts(ranges[::order], skip + limit):
         part = {**query, **in_ranges(some)}
         if skip:
             size = yield from messages.count(part)
@@ -222,5 +223,16 @@ def last_along(
     return found[0] if found else None
 
 
-def _in_parts(ranges: Sequence[Range]) -> list[Sequence[Range]]:
-    return [ranges[start : start + _MAX_RANGES] for start in range(0, len(ranges), _MAX_RANGES)]
+def _in_parts(ranges: Sequence[Range], wanted: int = 0) -> Iterator[Sequence[Range]]:
+    """Yield a path in parts for one query each: first what has so many numbers, if any are wanted.
+
+    A query for one range is faster than for two, and most windows lie in the last one.
+    """
+    start = 0
+    while start < len(ranges):
+        end = min(start + _MAX_RANGES, len(ranges))
+        if start == 0 and wanted:
+            sizes = accumulate(last - first + 1 for first, last in ranges[:end])
+            end = next((at for at, size in enumerate(sizes, 1) if size >= wanted), end)
+        yield ranges[start:end]
+        start = end
