@@ -43,8 +43,8 @@ MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 _MAX_BODY_BYTES = MAX_DOCUMENT_BYTES - 8 * 1024
 
 # A short plain message needs no measuring: the size of this bound is enough.
-_PLAIN_FIELDS = {"uuid", "role", "content", "token_count"}
-_PLAIN_BYTES = 80  # of names, lengths and the number
+_PLAIN_FIELDS = {"uuid", "role", "content", "token_count", "created_at"}
+_PLAIN_BYTES = 100  # of names, lengths, the number and the time
 _MAX_PLAIN_CHARACTERS = 100_000
 _MAX_UTF8_BYTES = 4
 
@@ -63,7 +63,7 @@ def with_sizes(messages: Iterable[MessageParts]) -> list[tuple[Stage, int]]:
 
 def _with_size(parts: MessageParts) -> tuple[Stage, int]:
     body, content = _body(parts), parts.content
-    if body.keys() == _PLAIN_FIELDS and isinstance(content, str):
+    if body.keys() <= _PLAIN_FIELDS and isinstance(content, str):
         characters = len(content) + len(parts.role) + len(parts.uuid)
         if characters < _MAX_PLAIN_CHARACTERS:
             return body, _PLAIN_BYTES + _MAX_UTF8_BYTES * characters
