@@ -42,7 +42,7 @@ class Outcome(Enum):
     """The outcome of inserting messages."""
 
     STORED = "stored"
-    #: The numbers are fenced, or their reservation was lost with a server.
+    #: The numbers are fenced or too low, or their reservation was lost with a server.
     LOST = "lost"
     #: Another call stores the same ids.
     TAKEN = "taken"
@@ -150,7 +150,7 @@ class Insertion:
         indexes: Sequence[int] = [conflict.index for conflict in conflicts]
         if repetition.is_ordered:
             indexes = range(first, len(messages))
-        refused = [messages[index] for index in indexes]
+        refused = [repetition.as_given(messages[index]) for index in indexes]
         uuids = [message["uuid"] for message in refused]
         found = yield from self._holders(
             uuids if repetition.after is None else [*uuids, repetition.after]
@@ -165,7 +165,7 @@ class Insertion:
             has_landed = holder and holder["_id"] == message["_id"]  # only the answer was lost
             if is_repeated or has_landed:
                 continue
-            if index in fenced:
+            if index in fenced or repetition.is_overtaken(message):
                 return Outcome.LOST
             settled = yield from self._settle_one(session, holder, message)
             if isinstance(settled, Outcome):

@@ -33,7 +33,7 @@ class Repetition:
         self._replacing = known_ids.replacing if known_ids else frozenset()
         self._given: dict[int, str] = {}
         self._before: dict[int, _Order] = {}
-        self._order = _Order(-1, is_behind_new=False, previous=self.after)
+        self._order = _Order(previous=self.after)
 
     def begin(
         self,
@@ -80,7 +80,7 @@ class Repetition:
                 break
             is_same = _words(holder) == words
             in_order = holder["seq"] > self._order.after
-            if is_same and in_order and (is_deleted or not self._order.is_behind_new):
+            if is_same and in_order and (is_deleted or holder["seq"] > self._order.new):
                 self._order = self._order._replace(after=holder["seq"], previous=holder["uuid"])
                 return message, holder, True
             uuid = renamed(message["uuid"], words, self._order.previous if is_same else None)
@@ -94,6 +94,14 @@ class Repetition:
         """Whether a message of the call is put in the place of the stored one."""
         return uuid in self._replacing
 
+    def as_given(self, message: MessageDocument) -> MessageDocument:
+        """Return a message with the id that it came with, to be resolved again."""
+        return {**message, "uuid": self._given.get(message["seq"], message["uuid"])}
+
+    def is_overtaken(self, message: MessageDocument) -> bool:
+        """Whether another has stored what comes before a new message under a later number."""
+        return self.is_ordered and message["seq"] < self._order.after
+
     def note_landed(self, messages: Sequence[MessageDocument]) -> None:
         """Note that messages are new."""
         if messages[-1]["seq"] not in self._before:
@@ -102,17 +110,17 @@ class Repetition:
     def restart(self, bodies: Sequence[Stage]) -> list[Stage]:
         """Begin anew under other numbers; return the bodies with the ids that they got."""
         self._given, self._before = {}, {}
-        self._order = _Order(-1, is_behind_new=False, previous=self.after)
+        self._order = _Order(previous=self.after)
         return [{**body, "uuid": self.new_ids.get(body["uuid"], body["uuid"])} for body in bodies]
 
     def _pass(self, message: MessageDocument) -> None:
-        self._order = self._order._replace(is_behind_new=True, previous=message["uuid"])
+        self._order = self._order._replace(new=message["seq"], previous=message["uuid"])
 
 
 class _Order(NamedTuple):
-    after: int  # the place of the last message that was repeated
-    is_behind_new: bool
-    previous: str | None
+    after: int = -1  # the number of the last message that was repeated
+    new: int = -1  # that of the last new one; only who makes the same call stores later ones
+    previous: str | None = None
 
 
 def _words(document: MessageDocument) -> str:

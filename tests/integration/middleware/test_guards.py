@@ -75,6 +75,30 @@ async def test_a_refused_input_is_not_stored(
         assert model.contents_asked() == ["hello", "re:hello", "bye"]
 
 
+@before_agent
+def raising_at_once(state: Any, runtime: Any) -> None:
+    if "ada@" in state["messages"][-1].text:
+        raise PIIDetectionError("email", [])
+
+
+@both_ways
+async def test_behind_ours_a_guard_may_raise_before_the_agent_in_archive_mode(
+    client: ZepClient, session_id: str, call: Call
+) -> None:
+    middleware: list[Any] = [ChatHistoryMiddleware(client=client, mode="archive"), raising_at_once]
+    agent = create_agent(Scripted(), middleware=middleware, checkpointer=InMemorySaver())
+    await call(agent, said("hello"), of(session_id))
+    with pytest.raises(PIIDetectionError):
+        await call(agent, said(SECRET), of(session_id))
+    await call(agent, said("bye"), of(session_id))
+    assert await stored(client, session_id) == [
+        ("human", "hello"),
+        ("ai", "re:hello"),
+        ("human", "bye"),
+        ("ai", "re:bye"),
+    ]
+
+
 @both_ways
 async def test_what_a_guard_masks_is_stored_masked_and_once(
     client: ZepClient, session_id: str, call: Call
