@@ -32,6 +32,7 @@ _BATCH_SIZE = 10_000
 _MAX_LIMIT = 2**31 - 2  # a driver adds one, and a server takes 31 bits
 CODEC: CodecOptions[Any] = CodecOptions(tz_aware=True)
 _DUPLICATE_KEY = 11000
+_BUILD_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +246,10 @@ class Collection(Generic[D]):
 
     def create_indexes(self, models: Sequence[Any]) -> Operation[list[str]]:
         """Make sure that the indexes exist and return their names."""
-        return self._deployment.call(lambda: self._raw.create_indexes(models))
+        # A server that is told the usual limit would give up a build, each time anew.
+        return self._deployment.call(
+            lambda: self._raw.create_indexes(models), seconds=_BUILD_SECONDS
+        )
 
     def drop_index(self, name: str) -> Operation[None]:
         """Remove an index."""

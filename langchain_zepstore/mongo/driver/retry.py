@@ -51,6 +51,7 @@ class Deployment:
         attempt: Callable[[], Any],
         *,
         repeat_on: type[BaseException] | tuple[()] = (),
+        seconds: float | None = None,
         check: Callable[[Any], None] | None = None,
     ) -> Operation[Any]:
         """Make a driver call; after a lost connection or a write conflict, make it again.
@@ -58,15 +59,17 @@ class Deployment:
         Args:
             attempt: Makes the call.
             repeat_on: An error that is worth another attempt too.
+            seconds: How long it may take, if that is not the usual time.
             check: Raises the driver's error that an answer holds.
         """
-        deadline = time.monotonic() + self.timeout
+        deadline = time.monotonic() + (seconds or self.timeout)
+        is_limited = self.limits_calls or seconds is not None
         attempts_left = _ATTEMPTS
         while True:
             try:
                 # In a context of its own, which an interrupt in the driver cannot leave spoilt.
                 # The limit costs a turn 2 to 3 % (medians of five interleaved runs).
-                limited = partial(_within, deadline, attempt) if self.limits_calls else attempt
+                limited = partial(_within, deadline, attempt) if is_limited else attempt
                 answer = yield copy_context().run(limited)
                 if check:
                     check(answer)

@@ -11,6 +11,7 @@ MAX_SNIPPET = 240
 _CHUNK = re.compile(r"\S+")
 _BEFORE = 60  # characters before the hit
 _MAX_WORD = 64  # characters; a longer chunk has no spaces between its words, or is no word
+_SPAN = MAX_SNIPPET - _BEFORE - _MAX_WORD // 4  # characters after the first hit
 
 
 def snippet_of(text: str, query: str, language: str) -> str:
@@ -37,14 +38,22 @@ def snippet_of(text: str, query: str, language: str) -> str:
 
 
 def _hits(line: str, terms: Collection[str], language: str) -> list[tuple[int, str]]:
-    """Return where a line holds terms; where it holds none, where words begin with one."""
+    """Return where a line holds terms; where it holds none, where words begin with one.
+
+    Those that follow a place where all terms stand together are left out.
+    """
     held: list[tuple[int, str]] = []
     begun: list[tuple[int, str]] = []
     wanted = set(terms)
+    last: dict[str, int] = {}
     for match in _CHUNK.finditer(line):
         words = words_of(match[0], language)
         found = [word for word in words if word in wanted]
-        held += [(match.start() + _offset(match[0], word), word) for word in found]
+        for word in found:
+            last[word] = match.start() + _offset(match[0], word)
+            held.append((last[word], word))
+        if found and len(last) == len(wanted) and max(last.values()) - min(last.values()) <= _SPAN:
+            break
         if not held and (term := next(_beginnings(words, wanted), None)):
             begun.append((match.start() + _offset(match[0], term), term))
     return held or begun
@@ -64,7 +73,7 @@ def _best_start(hits: list[tuple[int, str]]) -> int:
     for index, (start, _) in enumerate(hits):
         terms = set()
         for place, term in hits[index:]:
-            if place > start + MAX_SNIPPET - _BEFORE - _MAX_WORD // 4:
+            if place > start + _SPAN:
                 break
             terms.add(term)
         if len(terms) > most:

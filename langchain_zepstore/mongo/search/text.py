@@ -7,8 +7,7 @@ words that begin with it.
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bson import Regex
@@ -28,7 +27,7 @@ from langchain_zepstore.mongo.search.index import (
 from langchain_zepstore.mongo.search.ranking import MAX_RANKED, answers, candidate, ranked
 from langchain_zepstore.mongo.search.scope import SearchScope
 from langchain_zepstore.mongo.search.text_query import TextQuery, parse_text
-from langchain_zepstore.mongo.search.tokens import is_beginning, terms_of, tokenize
+from langchain_zepstore.mongo.search.tokens import is_beginning, terms_of
 
 _CANDIDATES = 500  # that are ranked; fewer lose some of what is looked for
 _MAX_READ = 2500  # messages from which the candidates are chosen
@@ -140,7 +139,7 @@ class _Candidates:
             found = yield from self._read(_patterns(chosen), weights, max(limit, _MAX_READ), limit)
         held = set(counts)
         if self._scope.hint:
-            held = {term for message in found for term in self._tokens(message)}
+            held = {term for message in found for term in message["held"]}  # type: ignore[typeddict-item]
         if absent := [term for term in self._terms if term not in held]:
             begun = [pattern for term in absent for pattern in _beginnings(term)]
             if begun:
@@ -150,9 +149,6 @@ class _Candidates:
             most = max(limit, _CANDIDATES)
             found += yield from self._read(_patterns(rest), weights, most, limit)
         return list({key_of(message): message for message in found}.values())
-
-    def _tokens(self, message: MessageDocument) -> Iterable[str]:
-        return chain(*tokenize(text_of(message["content"]), self._language))
 
     def _counts(self) -> Operation[dict[str, int]]:
         """Return how many messages hold each term, counted up to a number; none that none holds."""
@@ -182,12 +178,15 @@ class _Candidates:
             {"$cond": [{"$in": [{"$literal": term}, held]}, weight, 0]}
             for term, weight in weights.items()
         ]
+        fields = {**_RANKED, "score": {"$sum": score}}
+        if self._scope.hint:
+            fields["held"] = {"$setIntersection": [{"$literal": self._terms}, held]}
         asked = [{self._field: {"$in": list(patterns)}}, *self._conditions]
         return self._database.messages.aggregate(
             [
                 {"$match": {**self._scope.query(), "$and": asked}},
                 {"$limit": most},
-                {"$project": {**_RANKED, "score": {"$sum": score}}},
+                {"$project": fields},
                 {"$sort": {"score": -1, "_id": 1}},
                 {"$limit": max(limit, _CANDIDATES)},
             ],
