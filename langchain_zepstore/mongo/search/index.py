@@ -38,6 +38,10 @@ INDEX_SECONDS = 1.0
 BACKLOG_SECONDS = 2.0
 """How long a search makes tokens before it answers from what is there."""
 
+_NOT_ALLOWED = (
+    "a search by words needs indexes that these credentials may not list or create ({}); let an "
+    "administrator search once, or grant listIndexes and createIndex"
+)
 _log = logging.getLogger(__name__)
 _ATTEMPTS = 3
 # Another was faster to drop it; or an index of that name is there with other options.
@@ -63,6 +67,8 @@ def ensure_word_indexes(database: Database) -> Operation[str]:
             database.search_language = yield from _ensured(database)
         except ZepStoreError as error:
             code = getattr(error.__cause__, "code", None)
+            if code == UNAUTHORIZED:
+                raise AuthError(_NOT_ALLOWED.format(error.__cause__)) from error.__cause__
             if code not in _CONFLICTS or not attempts_left:
                 raise
     return database.search_language or DEFAULT_LANGUAGE
@@ -87,25 +93,13 @@ def _ensured(database: Database) -> Operation[str]:
     current = language_in(there)
     language = database.language or current or DEFAULT_LANGUAGE
     if not {token_index(language), unindexed_index(language)} <= there.keys():
-        try:
-            yield from messages.create_indexes(word_indexes(language))
-        except AuthError as error:
-            raise _explained(error) from error.__cause__
+        yield from messages.create_indexes(word_indexes(language))
     unused = {*OLD_WORD_INDEXES}
     if current not in (None, language):
         unused |= {token_index(current), unindexed_index(current)}
     for name in there.keys() & unused:
         yield from _drop(database, name)
     return language
-
-
-def _explained(error: AuthError) -> AuthError:
-    if getattr(error.__cause__, "code", None) != UNAUTHORIZED:
-        return error
-    return AuthError(
-        "a search by words needs indexes that these credentials may not create "
-        f"({error.__cause__}); let an administrator search once, or grant createIndex"
-    )
 
 
 def _drop(database: Database, name: str) -> Operation[None]:

@@ -69,12 +69,12 @@ def tokenize(text: str, language: str) -> Tokens:
         text: The text.
         language: A language that ``snowballstemmer`` has, by its English name, or "none".
     """
-    return words_of(text, language), _all(_stop_cache(language), _chunks(text))
+    return words_of(text, language), _all(_caches(language)[1], _chunks(text))
 
 
 def words_of(text: str, language: str) -> list[str]:
     """Return the tokens of a text in their order, without its stop words."""
-    return _all(_word_cache(language), _chunks(text))
+    return _all(_caches(language)[0], _chunks(text))
 
 
 def indexed_tokens(text: str, language: str) -> list[str]:
@@ -85,10 +85,11 @@ def indexed_tokens(text: str, language: str) -> list[str]:
     words: dict[str, None] = {}
     stops: dict[str, None] = {}
     chunks = _chunks(text[:MAX_INDEXED])
+    word_cache, stop_cache = _caches(language)
     for start in range(0, len(chunks), MAX_TOKENS):
         some = chunks[start : start + MAX_TOKENS]
-        words.update(dict.fromkeys(_all(_word_cache(language), some)))
-        stops.update(dict.fromkeys(_all(_stop_cache(language), some)))
+        words.update(dict.fromkeys(_all(word_cache, some)))
+        stops.update(dict.fromkeys(_all(stop_cache, some)))
         if len(words) >= MAX_TOKENS:
             break
     return list(words | stops)[:MAX_TOKENS] or [""]
@@ -149,22 +150,25 @@ class _Cache(dict[str, list[str]]):
         self._make = make
 
     def __missing__(self, chunk: str) -> list[str]:
-        tokens = self._make(chunk)
+        return self._make(chunk)
+
+
+@lru_cache(maxsize=32)
+def _caches(language: str) -> tuple[_Cache, _Cache]:
+    """Return the caches of words and of stop words; a chunk that is in neither gets into both."""
+
+    def made(chunk: str) -> Tokens:
+        tokens = _tokens(chunk, language)
         if len(chunk) <= _MAX_CACHED:
-            if len(self) >= _MAX_CHUNKS:
-                self.clear()
-            self[chunk] = tokens
+            if len(words) >= _MAX_CHUNKS:
+                words.clear()
+                stops.clear()
+            words[chunk], stops[chunk] = tokens
         return tokens
 
-
-@lru_cache(maxsize=32)
-def _word_cache(language: str) -> _Cache:
-    return _Cache(lambda chunk: _tokens(chunk, language)[0])
-
-
-@lru_cache(maxsize=32)
-def _stop_cache(language: str) -> _Cache:
-    return _Cache(lambda chunk: _tokens(chunk, language)[1])
+    words = _Cache(lambda chunk: made(chunk)[0])
+    stops = _Cache(lambda chunk: made(chunk)[1])
+    return words, stops
 
 
 def _all(cache: _Cache, chunks: Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient, MongoClient
 from pymongo.monitoring import CommandListener
 
-from langchain_zepstore import CreateUserRequest, Session, ZepClient
+from langchain_zepstore import AuthError, CreateUserRequest, Session, ZepClient
 from tests.support.messages import said
 from tests.support.mongod import Mongod
 
@@ -318,6 +318,27 @@ def test_once_an_administrator_has_made_the_indexes_nothing_warns(guarded, poor_
         warnings.simplefilter("always")
         exercise(client)
     assert [str(warning.message) for warning in caught] == []
+
+
+def test_a_search_by_words_without_its_indexes_says_who_may_make_them(guarded, poor_database):
+    name, message = poor_database, "indexes that these credentials may not list or create"
+    may_list = {"resource": {"db": name, "collection": ""}, "actions": ["listIndexes"]}
+    with (
+        ZepClient(url_of(guarded, "root"), database=name) as root,
+        ZepClient(url_of(guarded, name), database=name) as client,
+        MongoClient(url_of(guarded, "root")) as raw,
+    ):
+        with pytest.warns(UserWarning, match="may not create indexes"):
+            client.memory.add_memory("s", said("a boat"))
+        for _ in range(2):
+            with pytest.raises(AuthError, match=message):
+                client.memory.search("boat", session_id="s")
+        with pytest.raises(AuthError, match=message):
+            client.memory.index()
+        root.memory.search("boat", session_id="s")
+        raw.admin.command("grantPrivilegesToRole", name, privileges=[may_list])
+        client.memory.add_memory("s", said("boats"))
+        assert len(client.memory.search("boat", session_id="s")) == 2
 
 
 def test_a_reader_and_writer_may_make_indexes_but_not_change_the_retention(guarded):

@@ -16,14 +16,18 @@ from tests.support.messages import said
 
 
 class Commands(monitoring.CommandListener):
-    """Keeps the commands that read messages."""
+    """Keeps the commands of some names; by default those that read messages."""
 
-    def __init__(self) -> None:
-        self.reads: list[dict[str, Any]] = []
+    def __init__(self, names: tuple[str, ...] = ()) -> None:
+        self._names = names
+        self.seen: list[dict[str, Any]] = []
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
-        if event.command_name in {"find", "aggregate"} and "messages" in event.command.values():
-            self.reads.append(dict(event.command))
+        is_read = event.command_name in {"find", "aggregate"}
+        if event.command_name in self._names or (
+            not self._names and is_read and "messages" in event.command.values()
+        ):
+            self.seen.append(dict(event.command))
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
         pass
@@ -52,6 +56,7 @@ def test_who_never_searches_pays_for_no_index(mongo_url, database_name) -> None:
         messages = raw[database_name].messages
         client.memory.add_memory("s", said("a boat"))
         before = set(messages.index_information())
+        assert messages.count_documents({"tokens": {"$exists": True}}) == 0
         assert len(client.memory.search("boat", session_id="s")) == 1
         made = set(messages.index_information()) - before
         assert made == {token_index("english"), unindexed_index("english")}
@@ -59,6 +64,65 @@ def test_who_never_searches_pays_for_no_index(mongo_url, database_name) -> None:
         assert messages.count_documents({"tokens": None}) == 1
         assert len(client.memory.search("boat", session_id="s")) == 2
         assert messages.count_documents({"tokens": None}) == 0
+
+
+def test_adding_makes_the_same_calls_whether_or_not_one_searches(mongo_url, database_name) -> None:
+    commands = Commands(("insert", "update", "find", "findAndModify", "aggregate"))
+    with MongoClient(mongo_url, event_listeners=[commands]) as raw:
+        client = ZepClient(client=raw, database=database_name)
+        client.memory.add_memory("s", said("a boat"))
+        calls = []
+        for _ in range(2):
+            commands.seen.clear()
+            client.memory.add_memory("s", said("a boat"))
+            calls.append([next(iter(command)) for command in commands.seen])
+            client.memory.search("boat", session_id="s")
+        assert calls[0] == calls[1]
+        assert len(calls[0]) == 2  # a number is reserved, the message inserted
+
+
+def test_what_an_older_process_writes_is_found_and_what_it_deletes_is_not(
+    mongo_url, database_name
+) -> None:
+    def found() -> list[str]:
+        results = client.memory.search("boat", session_id="s")
+        return sorted(result.message.content for result in results)
+
+    with ZepClient(mongo_url, database=database_name) as client, MongoClient(mongo_url) as raw:
+        messages = raw[database_name].messages
+        client.memory.add_memory("s", said("a boat"))
+        assert found() == ["a boat"]
+        document = messages.find_one({}, {"tokens": 0})
+        client.memory.add_memory("s", said("a lake"))
+        number = 2
+        theirs = {"_id": {**document["_id"], "q": number}, "seq": number, "uuid": "theirs"}
+        messages.replace_one({"seq": number}, {**document, **theirs, "content": "their boat"})
+        assert found() == ["a boat", "their boat"]
+        messages.update_one({"uuid": "theirs"}, {"$currentDate": {"deleted_at": True}})
+        assert messages.count_documents({"tokens": {"$exists": True}}) == 2  # it keeps them
+        assert found() == ["a boat"]
+        messages.update_one({"uuid": "theirs"}, {"$unset": {"deleted_at": 1}})
+        assert found() == ["a boat", "their boat"]
+
+
+def test_what_is_deleted_has_no_tokens_and_is_found_when_it_is_back(
+    mongo_url, database_name
+) -> None:
+    with ZepClient(mongo_url, database=database_name) as client, MongoClient(mongo_url) as raw:
+        messages = raw[database_name].messages
+        client.memory.add_memory("s", said("a boat", uuid="one"))
+        assert len(client.memory.search("boat", session_id="s")) == 1
+        for delete, undelete in (
+            (lambda: client.memory.delete_memory("s"), lambda: client.memory.undelete_session("s")),
+            (
+                lambda: client.message.delete_message("s", "one"),
+                lambda: client.message.undelete_message("s", "one"),
+            ),
+        ):
+            delete()
+            assert messages.count_documents({"tokens": {"$exists": True}}) == 0
+            undelete()
+            assert len(client.memory.search("boat", session_id="s")) == 1
 
 
 def test_many_first_searches_at_once_all_find(mongo_url, database_name) -> None:
@@ -92,12 +156,12 @@ def test_a_search_reads_what_holds_its_words_in_its_scope(mongo_url, database_na
                 client.memory.add_memory(session_id, said(*["the lake"] * 19, "one boat"))
         client.memory.search("boat", **sought)
         client.memory.search("boat", user_id="ada")
-        commands.reads.clear()
+        commands.seen.clear()
         client.memory.search("boat", **sought)
         most = 20 + 1  # the boats of the user, or the messages of the session
         # What lacks tokens, the counts if it is not a short session, candidates, results.
-        assert len(commands.reads) == (3 if "session_id" in sought else 4)
-        for command in commands.reads:
+        assert len(commands.seen) == (3 if "session_id" in sought else 4)
+        for command in commands.seen:
             for name in ("lsid", "$db", "$clusterTime"):
                 command.pop(name, None)
             plan = raw[database_name].command(
