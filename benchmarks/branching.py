@@ -1,7 +1,8 @@
 """What branches cost: turns, switches, edits and alternatives beside a linear session's turns.
 
-Run it: ``python -m benchmarks.branching``. Two sessions have 20,000 messages each; one of them has
-branched 100 times. All works are timed in turns, on a mongod of its own unless ``--url`` names one.
+Run it: ``python -m benchmarks.branching``. Three sessions have 20,000 messages each: one is linear,
+one has branched 100 times, another one likewise and goes on to. All works are timed in turns, on
+a mongod of its own unless ``--url`` names one.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Store
 from tests.support.mongod import Mongod
 
-LINEAR, BRANCHED = "linear", "branched"
+LINEAR, BRANCHED, CHANGED = "linear", "branched", "changed"
 _WINDOW = 20
 _number = count()
 
@@ -28,7 +29,7 @@ def grow(client: ZepClient, session_id: str, messages: int, branches: int) -> No
     for index in range(branches):
         said = [_message(f"{index}.{number}") for number in range(size)]
         client.memory.add_memory(session_id, Memory(messages=said))
-        if session_id == BRANCHED:
+        if session_id != LINEAR:
             edit = Memory(messages=[_message(f"{index}.edited")])
             client.memory.add_memory(session_id, edit, before=f"{index}.{size - 10}")
 
@@ -51,15 +52,15 @@ def works(client: ZepClient, branches: int, last: int) -> dict[str, Work]:
 
     def edit() -> None:
         said = Memory(messages=[_message(f"new {next(_number)}")])
-        client.memory.add_memory(BRANCHED, said, before=f"{branches - 1}.edited")
+        client.memory.add_memory(CHANGED, said, before=f"{branches - 1}.edited")
 
     def switch() -> None:
         # Back and forth between an edited question and what it replaced.
         end = last if next(_number) % 2 else "edited"
-        client.memory.switch_branch(BRANCHED, f"{branches - 1}.{end}")
+        client.memory.switch_branch(CHANGED, f"{branches - 1}.{end}")
 
     def alternatives() -> None:
-        assert len(client.message.alternatives(BRANCHED, f"{branches // 2}.edited")) > 1
+        assert len(client.message.alternatives(CHANGED, f"{branches // 2}.edited")) > 1
 
     return {
         "turn, linear": lambda: turn(LINEAR),
@@ -90,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
         mongod = None if options.url else Mongod(Path(directory)).start()
         try:
             with ZepClient(options.url or (mongod and mongod.url), database="branching") as client:
-                for name in (LINEAR, BRANCHED):
+                for name in (LINEAR, BRANCHED, CHANGED):
                     grow(client, name, options.messages, options.branches)
                 prepared = {
                     name: lambda work=work: work

@@ -50,10 +50,11 @@ class ForkTable:
     def path_to(self, number: int) -> list[Range]:
         """Return the path from the root to a number."""
         ranges = []
+        firsts = [fork["first"] for fork in self.forks]
         while number > 0:
-            fork = self.forks[self.fork_of(number)]
-            ranges.append((fork["first"], number))
-            number = fork["after"]
+            index = bisect_right(firsts, number) - 1
+            ranges.append((firsts[index], number))
+            number = self.forks[index]["after"]
         return ranges[::-1]
 
     def path_through(self, number: int) -> list[Range]:

@@ -1,6 +1,7 @@
 """Who never branches pays nothing for branches: the same commands, the same documents."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pymongo
@@ -9,6 +10,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from pymongo.monitoring import CommandListener
 
 from langchain_zepstore import Memory, Message, ZepClient
+from tests.support.agents import Scripted, agent, of, said
 
 
 class Commands(CommandListener):
@@ -54,6 +56,23 @@ def test_a_linear_session_is_read_and_written_as_before(mongo_url: str, session_
         session = stored["sessions"].find_one({"_id": session_id})
         assert not {"branched", "turn", "forks"} & set(session)
         assert not stored["messages"].find_one({"session_id": session_id, "branched": True})
+
+
+@pytest.mark.promise("a session that was never changed costs what it did: the same commands")
+def test_an_agents_turn_in_a_linear_session_takes_the_same_commands(
+    mongo_url: str, session_id: str
+) -> None:
+    commands = Commands()
+    with (
+        pymongo.MongoClient(mongo_url, event_listeners=[commands]) as driver,
+        ZepClient(client=driver, database="linear") as client,
+    ):
+        speaker = agent(client, Scripted())
+        stored = ["findAndModify", "insert"]
+        for number in range(3):
+            said_now = said(f"q{number}", id=str(number))
+            found = commands.of(partial(speaker.invoke, said_now, **of(session_id)))
+        assert found == ["find", *stored, *stored]
 
 
 def test_a_session_that_has_branched_costs_two_commands_a_read(
