@@ -83,9 +83,22 @@ class Branches:
             begun = (copy.metadata or {}).get(_FORKING) or {}
             if begun.get("session_id") != session_id or last not in {None, begun["last"]}:
                 raise
-        yield from self._copy(session_id, table.path_to(begun["last"]), copy.session_id)
+        deletion, copied = (yield from self._deletion(session_id)), False
+        while not copied:  # deleted and undeleted meanwhile, it looked empty
+            yield from self._copy(session_id, table.path_to(begun["last"]), copy.session_id)
+            before, deletion = deletion, (yield from self._deletion(session_id))
+            copied = before == deletion
         whole = Session(session_id=copy.session_id, metadata={"forked_from": session_id})
         return (yield from sessions.update(whole, [[_FORKING]]))
+
+    def _deletion(self, session_id: str) -> Operation[object]:
+        """Return what changes when a live session is deleted and undeleted, or begins anew."""
+        session = yield from self._database.sessions.find_one(
+            {"_id": session_id, "deleted_at": None}, fields={"uuid": 1, "deletion_count": 1}
+        )
+        if session is None:
+            raise NotFoundError(f"there is no session {session_id!r}")
+        return session
 
     def _copy(self, session_id: str, ranges: list[Range], target: str) -> Operation[None]:
         adding, last = Messages(self._database), 0

@@ -157,6 +157,24 @@ def test_a_fork_that_dies_at_any_step_is_completed_by_its_repeat(
     assert steps > 5
 
 
+@pytest.mark.parametrize("steps", range(3, 15, 2))
+@pytest.mark.parametrize("is_restored", [True, False])
+def test_a_fork_of_a_session_that_is_deleted_meanwhile_is_whole_or_says_so(
+    actor: Actor, steps: int, is_restored: bool
+) -> None:
+    memory, copy = actor.client.memory, Actor(actor.client, f"{actor.session_id} copy")
+    forking = Drive(actor.store.branches.fork(actor.session_id, None, copy.session_id))
+    with contextlib.suppress(StopIteration):
+        forking.step(steps)
+        memory.delete_memory(actor.session_id)
+        if is_restored:
+            memory.undelete_session(actor.session_id)
+        with contextlib.nullcontext() if is_restored else contextlib.suppress(NotFoundError):
+            forking.finish()
+    if is_restored or "forked_from" in copy.metadata():
+        assert copy.read() == "q1 a1 q2 a2"
+
+
 def test_another_fork_does_not_go_on_with_a_part(actor: Actor) -> None:
     new_id = f"{actor.session_id} copy"
     forking = actor.store.branches.fork(actor.session_id, "q2", new_id)
