@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -162,9 +163,13 @@ def server(start: Any) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with server(servers.postgres(tmp_path_factory.mktemp("postgres"))) as url:
-        yield url
+def postgres() -> Iterator[str]:
+    # Not below pytest's own directory: another run of pytest would take it away from its user.
+    with tempfile.TemporaryDirectory(prefix="zs-") as name:
+        directory = Path(name) / "postgres"
+        directory.mkdir()
+        with server(servers.postgres(directory)) as url:
+            yield url
 
 
 @PROMISE
