@@ -177,8 +177,8 @@ class _Migration:
         for entry in batch:
             if isinstance(entry.record, Unreadable):
                 self._refuse(entry, entry.record.reason)
-            elif several := refused.pop(entry.number, None):
-                self._refuse_all(self._append(several))
+            elif own := refused.pop(entry.number, None):
+                self._refuse_all(self._append(own))
 
     def _refuse_all(self, refused: list[tuple[_Entry, str]]) -> None:
         """Report what is refused of a session; if that is all of it, only once."""

@@ -58,7 +58,7 @@ class _Stored:
         if record.get("created_at", created_at) != created_at:
             return "has another time"
         if position < self._last:
-            return "has another place"
+            return "has another position"
         self._last = position
         return None
 

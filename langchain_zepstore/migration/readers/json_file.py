@@ -23,7 +23,7 @@ def objects(path: Path, on_bytes: Progress = lambda _: None) -> Iterator[Any]:
     """Yield the objects of a file one by one; ``Unreadable`` at the end if one is no JSON.
 
     Args:
-        path: A file of JSON, or a zip with ``conversations.json`` (or several
+        path: A file of JSON, or a zip with ``conversations.json`` (or with
             ``conversations-….json``).
         on_bytes: Is called with the number of bytes read so far.
 

@@ -72,35 +72,35 @@ class LangChainMongoDB(Source):
         return any(index["key"][0][0] == self._session_field for index in indexes)
 
     def _by_session(self, collection: Collection[Any]) -> Iterator[tuple[Any, Iterable[Any]]]:
-        """Yield sessions with their documents; of small sessions several are asked for at once."""
+        """Yield sessions with their documents; small sessions are asked for together."""
         sessions = {
             "_id": f"${self._session_field}",
             "first": {"$min": "$_id"},
             "count": {"$sum": 1},
         }
         pipeline: list[dict[str, Any]] = [{"$group": sessions}, {"$sort": {"first": 1}}]
-        several: dict[Any, list[Any]] = {}
+        batch: dict[Any, list[Any]] = {}
         size = 0
         for group in collection.aggregate(pipeline, allowDiskUse=True):
             session_id = group["_id"]
-            if several and size + group["count"] > _AT_ONCE:
-                yield from self._filled(collection, several)
-                several, size = {}, 0
+            if batch and size + group["count"] > _AT_ONCE:
+                yield from self._filled(collection, batch)
+                batch, size = {}, 0
             if group["count"] > _AT_ONCE:
                 found = collection.find({self._session_field: session_id}, self._fields)
                 yield session_id, found.sort("_id", 1)
                 continue
-            several[session_id] = []
+            batch[session_id] = []
             size += group["count"]
-        yield from self._filled(collection, several)
+        yield from self._filled(collection, batch)
 
     def _filled(
-        self, collection: Collection[Any], several: dict[Any, list[Any]]
+        self, collection: Collection[Any], batch: dict[Any, list[Any]]
     ) -> Iterator[tuple[Any, Iterable[Any]]]:
-        query = {self._session_field: {"$in": [*several]}}
+        query = {self._session_field: {"$in": [*batch]}}
         for document in collection.find(query, self._fields, batch_size=_AT_ONCE):
-            several[document[self._session_field]].append(document)
-        for session_id, documents in several.items():
+            batch[document[self._session_field]].append(document)
+        for session_id, documents in batch.items():
             yield session_id, sorted(documents, key=itemgetter("_id"))
 
     def _sorted(self, collection: Collection[Any]) -> Iterator[tuple[Any, Iterable[Any]]]:

@@ -165,7 +165,7 @@ def test_a_comparison_finds_each_difference(store: ZepClient) -> None:
     from langchain_zepstore.migration.verify import differences
 
     found = [each.rpartition("' ")[2] for each in differences(store, source[0], "source")]
-    assert found == ["differs", "has another place", "has another time", "is missing"]
+    assert found == ["differs", "has another position", "has another time", "is missing"]
 
 
 KILLED = """
