@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -302,6 +303,33 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait(60) == 1
+
+
+@pytest.mark.promise("the recorded session of docs/cli.md runs, from an empty store on")
+def test_the_recorded_session_of_the_page_runs(
+    mongo_url: str,
+    database_name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    page = (ROOT / "docs" / "cli.md").read_text()
+    recorded = page.partition("## A first session")[2].partition("```text\n")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ZEPSTORE_URL", mongo_url)
+    entries = re.findall(r"^\$ zepstore (.*)\n((?:[^$].*\n)*)", recorded, re.MULTILINE)
+    assert len(entries) >= 12
+    for command, shown in entries:
+        capsys.readouterr()
+        code = main(["--database", database_name, *shlex.split(command)])
+        out, err = capsys.readouterr()
+        assert (code, words(out + err)) == (0, words(shown)), command
+
+
+def words(text: str) -> list[str]:
+    """What a command shows, but for what is another each time: ids, times and sizes."""
+    text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d{4}-\d\d-\d\d( \d\d:\d\d)?|\d+ [kM]B", "X", text)
+    return text.split()
 
 
 @pytest.mark.promise("backup and restore of the embedded server, as docs/operations.md has them")

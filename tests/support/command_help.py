@@ -9,20 +9,14 @@ from typer.core import TyperGroup
 from langchain_zepstore.cli.app import app
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
-_INTRODUCTION = """# The command line
-
-`zepstore`, or `python -m langchain_zepstore`, comes with the extra `cli`:
-`pip install "langchain-zepstore[cli]"`. Global options may come before or after the command;
-after `--` nothing is an option. Exit codes: 0 done, 1 an error, 2 wrong usage, 3 not found, 4 the
-store cannot be reached, 130 interrupted. With `--json`, stdout has one JSON object, or for lists
-one per line. What destroys data for good asks first; without a terminal it wants `--yes`.
-"""
+_FIRST = "## zepstore\n"
 
 
 def page() -> str:
-    """Return the page."""
+    """Return the page: what is written above the first command, and the help of each."""
+    introduction = PAGE.read_text().partition(_FIRST)[0]
     group = typer.main.get_command(app)
-    return "\n".join([_INTRODUCTION, *_sections(group, None, "zepstore")])
+    return introduction + "\n".join([*_sections(group, None, "zepstore")])
 
 
 def _sections(command: object, parent: object, name: str) -> Iterator[str]:
