@@ -28,7 +28,7 @@ from uuid import uuid4
 
 from pymongo import MongoClient
 
-from benchmarks.scale import calls, growing, sizes
+from benchmarks.scale import calls, growing, sidebar, sizes
 from benchmarks.scale.deleting import Deleting
 from benchmarks.scale.growing import Document
 from benchmarks.scale.plan import Plan
@@ -122,6 +122,7 @@ def _run(url: str, name: str, options: argparse.Namespace, report: Report) -> No
             raw.admin.command("fsync")
             sizes.measure(raw[name], report)
             calls.measure(url, name, population, report, options.rounds)
+            sidebar.measure(client, raw[name], population, report, options.rounds)
             Deleting(client, raw[name], population, report).measure(
                 options.rounds, ttl=not options.url
             )
