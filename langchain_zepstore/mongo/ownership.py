@@ -136,9 +136,17 @@ def ensure_user(database: Database, user_id: str) -> Operation[None]:
 
 
 def upsert_user(
-    database: Database, user_id: str, token: str, fields: Stage
+    database: Database, user_id: str, token: str, fields: Stage, times: Stage | None = None
 ) -> Operation[UserDocument]:
-    """Create or undelete a user with these fields; a live one stays as it is."""
+    """Create or undelete a user with these fields; a live one stays as it is.
+
+    Args:
+        database: The database.
+        user_id: The user's id.
+        token: The ``uuid`` of a new one.
+        fields: What the user gets.
+        times: What a new one gets in place of the present moment.
+    """
     number = yield from next_number(database, "users")
     is_insert = {"$eq": [{"$type": "$uuid"}, "missing"]}
     revived = {"$ne": [{"$ifNull": ["$deleted_at", None]}, None]}
@@ -149,9 +157,13 @@ def upsert_user(
         **{name: {"$cond": [is_new, literal(value), f"${name}"]} for name, value in fields.items()},
         "revival": {"$cond": [revived, token, "$revival"]},
         "updated_at": {"$cond": [is_new, "$$NOW", "$updated_at"]},
+        "deleted_at": "$$REMOVE",
+        "deleting": "$$REMOVE",
     }
+    for name, time in (times or {}).items():
+        changes[name] = {"$cond": [is_insert, literal(time), changes[name]]}
     user = yield from database.users.find_one_and_update(
-        {"_id": user_id}, [{"$set": changes}, {"$unset": ["deleted_at", "deleting"]}], upsert=True
+        {"_id": user_id}, [{"$set": changes}], upsert=True
     )
     assert user is not None
     return user

@@ -98,13 +98,9 @@ class Load:
             fields["metadata"] = encoded_metadata(fields["metadata"], "user.metadata")
         if (yield from self._users.find_one({"_id": record.user_id}, fields={"_id": 1})):
             return
-        token = new_id()
-        yield from upsert_user(self._database, record.user_id, token, fields)
         times = {name: given[name] for name in ("created_at", "updated_at", "deleted_at")}
-        yield from self._users.update(
-            {"_id": record.user_id, "uuid": token},
-            {"$set": {name: time for name, time in times.items() if time is not None}},
-        )
+        times = {name: time for name, time in times.items() if time is not None}
+        yield from upsert_user(self._database, record.user_id, new_id(), fields, times)
 
     def _known(self, ids: Iterable[str]) -> Operation[Known]:
         query: Query = {"_id": {"$in": sorted(ids)}, "uuid": {"$exists": True}}
