@@ -113,6 +113,7 @@ OF_A_SESSION_OURS: list[tuple[str, str, Any, set[int]]] = [
     ("POST", "/sessions/{session_id}/undelete", None, {404}),
     ("POST", "/sessions/{session_id}/erase", {}, {200}),
     ("POST", "/sessions/{session_id}/erase", {"dry_run": True}, {200}),
+    ("POST", "/sessions/{session_id}/resume", {"lastn": 5, "given": []}, {200}),
     ("POST", "/sessions/{session_id}/rewind", {"before": "one"}, {404}),
     ("POST", "/sessions/{session_id}/switch-branch", {"message_id": "one"}, {404}),
     ("POST", "/sessions/{session_id}/fork", {}, {404}),
