@@ -35,6 +35,7 @@ _FEW = 10  # of a user who is searched first, for connections and imports
 _CHUNK = 1000
 _WORDS = ("boat", "lake", "green", "old", "summer", "trip", "aunt", "letter", "garden", "piano")
 _ROUNDS, _BUDGET = 200, 20.0  # searches of a kind, seconds for them
+_ADDS = 12  # each time by a new client
 _CLIENTS = 3  # new ones, whose first search is timed
 _TARGETS = {
     ("text", 10_000): 12,
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as name, _mongod(name) as url:
         users = Users(url, _SIZES[:1] if options.quick else _SIZES)
         rounds = 20 if options.quick else _ROUNDS
+        print(adding(users), flush=True)
         print(latency(users, rounds), flush=True)
         print(memory(users), flush=True)
     # Afterwards: among a model's objects it takes a third of a second to collect garbage.
@@ -108,9 +110,12 @@ class Users:
         for start in range(0, size, _CHUNK):
             session_id = f"{user}/{start}"
             client.memory.add_session(Session(session_id=session_id, user_id=user))
-            several = [Message(role="user", content=self._said()) for _ in range(min(size, _CHUNK))]
-            client.memory.add_memory(session_id, Memory(messages=several))
+            client.memory.add_memory(session_id, self.said(min(size, _CHUNK)))
         return user
+
+    def said(self, number: int) -> Memory:
+        """Return so many messages."""
+        return Memory(messages=[Message(role="user", content=self._said()) for _ in range(number)])
 
     def _said(self) -> str:
         # Few words are common and most are rare, as in what people say.
@@ -158,6 +163,25 @@ def latency(users: Users, rounds: int) -> str:
         with_vectors.kind = "text, beside vectors"
         rows.append(with_vectors.row())
     return "\n".join(rows) + f"\n\nVectors stored in advance: {'; '.join(made)}.\n"
+
+
+def adding(users: Users) -> str:
+    """Return what adding costs where somebody has searched by words, and where nobody has."""
+    taken: dict[str, list[float]] = {"never searched": [], "searched": []}
+    for number in range(2 * _ADDS):
+        name = list(taken)[number % 2]
+        with ZepClient(users.url, database=name.replace(" ", "_"), timeout=300) as client:
+            if number == 1:
+                client.memory.search("boat", session_id="none")
+            memory = users.said(_CHUNK)
+            client.message.count("none")  # its connection is there
+            took, _ = _seconds(lambda: len(client.memory.add_memory(f"{number}", memory)))  # noqa: B023
+            taken[name].append(took * 1000)
+    never, searched = (median(each[1:]) for each in taken.values())
+    return (
+        f"Adding {_CHUNK:,} messages: {never:.0f} ms where nobody has searched, {searched:.0f} ms "
+        f"where somebody has ({searched / never:.2f} times as long).\n"
+    )
 
 
 def _timed(users: Users, size: int, kind: str, rounds: int) -> _Timed:
