@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as name, _mongod(name) as url:
         users = Users(url, _SIZES[:1] if options.quick else _SIZES)
         rounds = 20 if options.quick else _ROUNDS
-        print(adding(users), flush=True)
+        print(adding(users, 2 if options.quick else _ADDS), flush=True)
         print(latency(users, rounds), flush=True)
         print(memory(users), flush=True)
     # Afterwards: among a model's objects it takes a third of a second to collect garbage.
@@ -165,10 +165,10 @@ def latency(users: Users, rounds: int) -> str:
     return "\n".join(rows) + f"\n\nVectors stored in advance: {'; '.join(made)}.\n"
 
 
-def adding(users: Users) -> str:
+def adding(users: Users, rounds: int) -> str:
     """Return what adding costs where somebody has searched by words, and where nobody has."""
     taken: dict[str, list[float]] = {"never searched": [], "searched": []}
-    for number in range(2 * _ADDS):
+    for number in range(2 * rounds):
         name = list(taken)[number % 2]
         with ZepClient(users.url, database=name.replace(" ", "_"), timeout=300) as client:
             if number == 1:
