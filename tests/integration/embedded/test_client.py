@@ -15,8 +15,10 @@ from langchain_zepstore import Memory, Message, ZepClient
 from tests.support.embedded import mongod
 from tests.support.facade import Facade
 
+VICTIMS = {"sync": "mongod", "motor": "supervisor", "pymongo": "both"}
 
-@pytest.fixture(params=["sync", "motor", "pymongo"])
+
+@pytest.fixture(params=VICTIMS)
 async def zep(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Facade]:
     options = {} if request.param == "sync" else {"async_driver": request.param}
     client = ZepClient(f"embedded://{tmp_path}", **options)
@@ -29,7 +31,11 @@ async def add(zep: Facade, session_id: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("victim", ["mongod", "supervisor", "both"])
-async def test_the_next_call_works_after_a_death(zep: Facade, tmp_path: Path, victim: str) -> None:
+async def test_the_next_call_works_after_a_death(
+    zep: Facade, tmp_path: Path, victim: str, long: bool, request: pytest.FixtureRequest
+) -> None:
+    if not long and VICTIMS[request.node.callspec.params["zep"]] != victim:
+        pytest.skip("each driver and each victim once; --long: all of them")
     await add(zep, "s", "before")
     server = mongod(tmp_path)
     supervisor = server.parent()

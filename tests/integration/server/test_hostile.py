@@ -185,6 +185,8 @@ async def test_wrong_values_in_every_field_are_taken_or_refused(
     broken = []
     for method, path in BODIES:
         for number, body in enumerate(objects(path)):
+            if number % (1 if long else 3):
+                continue
             kinds = ("application/vnd.zepstore+json", "application/json")
             for kind in kinds if long else kinds[number % 2 :][:1]:
                 asked = (method, path, body[:150], kind)
@@ -310,9 +312,9 @@ ROUTES = [
 ]
 
 
-async def test_no_id_in_a_path_breaks_anything(app: Any) -> None:
-    for method, path in ROUTES:
-        for session_id in IDS:
+async def test_no_id_in_a_path_breaks_anything(app: Any, long: bool) -> None:
+    for number, (method, path) in enumerate(ROUTES):
+        for session_id in IDS if long else IDS[number % 2 :: 2]:
             for body in (None, {"messages": [{"role": "user", "content": "x"}]}):
                 raw = path.format(session_id).encode()
                 answer = await ask(app, method, raw, body)
@@ -518,11 +520,11 @@ NAMES = [
 @pytest.mark.promise("ids with any characters work end to end")
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 async def test_ids_of_any_characters_work_end_to_end(
-    served: Serve, asynchronous: bool, database_name: str
+    served: Serve, asynchronous: bool, database_name: str, long: bool
 ) -> None:
     end = "" if asynchronous else "!"
     zep = Facade(ZepClient(served.url), asynchronous=asynchronous)
-    for name in NAMES:
+    for name in NAMES[:: 3 if asynchronous and not long else 1]:
         session_id = (name + end)[:1024]
         with contextlib.suppress(ZepStoreError):
             await zep.memory.delete_memory(session_id)
