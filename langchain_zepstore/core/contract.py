@@ -292,13 +292,9 @@ class DeletionOperations(Protocol):
         user_id: str | None = None,
         dry_run: bool = False,
     ) -> Operation[ErasurePage]:
-        """Take a step of removing a session for good; the first one decides what is removed.
+        """Take a step of removing a session for good, or only count with ``dry_run``.
 
-        Args:
-            session_id: The session's id.
-            cursor: The cursor of the step before; ``None`` begins.
-            user_id: Only if it is this user's.
-            dry_run: Only count.
+        The first step, without the cursor of another, decides what is removed.
         """
 
     def erase_user(
@@ -312,7 +308,7 @@ class DeletionOperations(Protocol):
         user_id: str | None = None,
         session_id: str | None = None,
     ) -> Operation[dict[str, int]]:
-        """Remove what has been soft-deleted for so long; return how many of each kind."""
+        """Remove what has been soft-deleted for so long; return the counts by collection."""
 
 
 class SearchOperations(Protocol):
