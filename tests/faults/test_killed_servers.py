@@ -18,7 +18,7 @@ from tests.support import embedded
 from tests.support.mongod import Mongod, lasting_port
 
 # Threads, and tasks: so few that a call takes its second only where the server is away.
-WRITERS = {"sync": 4, "motor": 16, "pymongo-async": 16}
+WRITERS = {"sync": 2, "motor": 8, "pymongo-async": 8}
 WITH_IDS = [(driver, True) for driver in WRITERS]
 WITHOUT_IDS = [(driver, False) for driver in WRITERS]
 
