@@ -222,7 +222,7 @@ ATTEMPTS: dict[str, list[Attempt]] = {
     "diagnose": [lambda bob, _: Caller(bob.client, asynchronous=bob.asynchronous).diagnose()],
     "for_user": [lambda bob, _: view(bob, "ada").user.get("ada")],
 }
-NOT_TRIED = {"run", "close"}  # for the package's own, and of no session
+NOT_TRIED = {"run", "close", "connections"}  # for the package's own, and of no session
 
 
 async def exported(zep: Facade, **options: Any) -> list[Any]:
