@@ -145,8 +145,15 @@ class Connector:
         if isinstance(client, AsyncMongoClient):
             if loop is not None:
                 yield client.close()
+        elif loop is None:
+            client.close()
         else:
-            yield client.close() if loop is None else asyncio.to_thread(client.close)
+            try:
+                closing = loop.run_in_executor(None, client.close)
+            except RuntimeError:  # the interpreter is ending: no thread starts any more
+                client.close()
+            else:
+                yield closing
 
     def leave(self) -> None:
         """Stop using the embedded server."""
