@@ -31,7 +31,7 @@ class _Question:
 def recall(
     url: str, directory: Path, embeddings: Embeddings | None, weights: Sequence[float] = ()
 ) -> str:
-    """Return a table of the recall of each kind of search.
+    """Return a table of the recall of each search type.
 
     Args:
         url: A mongod's, with nothing in it.
@@ -44,11 +44,11 @@ def recall(
         if not questions:
             return f"No questions in {directory}.\n"
         client.memory.index()
-        kinds = ["text"]
+        search_types = ["text"]
         if embeddings:
             client.memory.embed()
-            kinds += ["similarity", "mmr", "hybrid"]
-        finds = {kind: _ours(client, kind) for kind in kinds}
+            search_types += ["similarity", "mmr", "hybrid"]
+        finds = {search_type: _ours(client, search_type) for search_type in search_types}
         if embeddings:
             finds |= {f"hybrid, {each:g}": _ours(client, "hybrid", each) for each in weights}
         lines = [
@@ -118,10 +118,10 @@ def _shares(find: Find, questions: Sequence[_Question], *, is_nested: bool) -> l
     return [total / len(questions) for total in totals.values()]
 
 
-def _ours(client: ZepClient, kind: str, weight: float | None = None) -> Find:
+def _ours(client: ZepClient, search_type: str, weight: float | None = None) -> Find:
     def find(user: str, text: str, limit: int) -> Sequence[str | None]:
         results = client.memory.search(
-            text, user_id=user, limit=limit, search_type=kind, similarity_weight=weight
+            text, user_id=user, limit=limit, search_type=search_type, similarity_weight=weight
         )
         return [result.message.uuid for result in results if result.message]
 

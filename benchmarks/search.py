@@ -34,7 +34,7 @@ _SIZES = (1000, 10_000, 100_000)
 _FEW = 10  # of a user who is searched first, for connections and imports
 _CHUNK = 1000
 _WORDS = ("boat", "lake", "green", "old", "summer", "trip", "aunt", "letter", "garden", "piano")
-_ROUNDS, _BUDGET = 200, 20.0  # searches of a kind, seconds for them
+_ROUNDS, _BUDGET = 200, 20.0  # searches of a type, seconds for them
 _ADDS = 12  # each time by a new client
 _CLIENTS = 3  # new ones, whose first search is timed
 _TARGETS = {
@@ -127,20 +127,20 @@ class Users:
 @dataclass
 class _Timed:
     size: int
-    kind: str
+    search_type: str
     firsts: list[float]
     others: list[float]
 
     def row(self) -> str:
         taken = sorted(self.others)
         middle, last = median(taken), taken[math.ceil(0.99 * len(taken)) - 1]
-        target = _TARGETS.get((self.kind, self.size))
+        target = _TARGETS.get((self.search_type, self.size))
         said = ""
         if target:
             said = f"< {target}, " + ("met" if middle < target else "**missed**")
         first = f"{median(self.firsts):,.1f}"
         return (
-            f"| {self.size:,} | {self.kind} | {first} | {middle:,.1f} | {last:,.1f} "
+            f"| {self.size:,} | {self.search_type} | {first} | {middle:,.1f} | {last:,.1f} "
             f"| {len(taken)} | {said} |"
         )
 
@@ -158,9 +158,12 @@ def latency(users: Users, rounds: int) -> str:
         with users.opened() as client:
             took, number = _seconds(lambda: client.memory.embed(user_id=user))  # noqa: B023
             made.append(f"{number:,} in {took:.1f} s")
-        rows += [_timed(users, size, kind, rounds).row() for kind in ("similarity", "hybrid")]
+        rows += [
+            _timed(users, size, search_type, rounds).row()
+            for search_type in ("similarity", "hybrid")
+        ]
         with_vectors = _timed(users, size, "text", rounds)
-        with_vectors.kind = "text, beside vectors"
+        with_vectors.search_type = "text, beside vectors"
         rows.append(with_vectors.row())
     return "\n".join(rows) + f"\n\nVectors stored in advance: {'; '.join(made)}.\n"
 
@@ -184,13 +187,13 @@ def adding(users: Users, rounds: int) -> str:
     )
 
 
-def _timed(users: Users, size: int, kind: str, rounds: int) -> _Timed:
-    timed = _Timed(size, kind, [], [])
+def _timed(users: Users, size: int, search_type: str, rounds: int) -> _Timed:
+    timed = _Timed(size, search_type, [], [])
     for number in range(_CLIENTS):
         with users.opened() as client:
-            search = _searching(client, users, users.by_size[size], kind)
+            search = _searching(client, users, users.by_size[size], search_type)
             # Its connections are there, its imports are done.
-            client.memory.search("boat", user_id=users.few, search_type=kind)
+            client.memory.search("boat", user_id=users.few, search_type=search_type)
             timed.firsts.append(_seconds(search)[0] * 1000)
             if number:
                 continue
@@ -200,9 +203,9 @@ def _timed(users: Users, size: int, kind: str, rounds: int) -> _Timed:
     return timed
 
 
-def _searching(client: ZepClient, users: Users, user: str, kind: str) -> Callable[[], int]:
+def _searching(client: ZepClient, users: Users, user: str, search_type: str) -> Callable[[], int]:
     def search() -> int:
-        return len(client.memory.search(users.asked(), user_id=user, search_type=kind))
+        return len(client.memory.search(users.asked(), user_id=user, search_type=search_type))
 
     return search
 
@@ -215,14 +218,14 @@ def _seconds(work: Callable[[], int]) -> tuple[float, int]:
 
 def memory(users: Users) -> str:
     """Return a table of the memory that a client's process takes to search."""
-    kinds = ("text", "similarity", "hybrid")
+    search_types = ("text", "similarity", "hybrid")
     rows = [
         "Megabytes by which a client's process grows at its peak, each in a process of its own.\n",
-        "| messages of a user | " + " | ".join(kinds) + " | all their vectors |",
-        "|---:|" + "---:|" * (len(kinds) + 1),
+        "| messages of a user | " + " | ".join(search_types) + " | all their vectors |",
+        "|---:|" + "---:|" * (len(search_types) + 1),
     ]
     for size, user in users.by_size.items():
-        figures = [grown(users.url, users.few, user, kind) for kind in kinds]
+        figures = [grown(users.url, users.few, user, search_type) for search_type in search_types]
         figures.append(size * DIMENSION * 4 / 2**20)
         rows.append(f"| {size:,} | " + " | ".join(f"{figure:.0f}" for figure in figures) + " |")
     return "\n".join(rows) + f"\n\nA client keeps {MOST_BYTES >> 20} MB of vectors at most.\n"

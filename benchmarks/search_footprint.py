@@ -1,4 +1,4 @@
-"""What searching costs the client's process in memory: each kind in a process of its own."""
+"""What searching costs the client's process in memory: each type in a process of its own."""
 
 import subprocess
 import sys
@@ -32,26 +32,26 @@ class Anything(Embeddings):
         return row
 
 
-def grown(url: str, few: str, user: str, kind: str) -> float:
+def grown(url: str, few: str, user: str, search_type: str) -> float:
     """Return the megabytes by which a process grows at its peak that searches a user's messages.
 
     Args:
         url: Where.
         few: A user with few messages, who is searched before, for connections and imports.
         user: Whose messages.
-        kind: The kind of search.
+        search_type: Which search.
     """
-    command = [sys.executable, "-m", "benchmarks.search_footprint", url, few, user, kind]
+    command = [sys.executable, "-m", "benchmarks.search_footprint", url, few, user, search_type]
     done = subprocess.run(command, capture_output=True, check=True)
     return float(done.stdout)
 
 
-def _grown(url: str, few: str, user: str, kind: str) -> float:
+def _grown(url: str, few: str, user: str, search_type: str) -> float:
     with ZepClient(url, embeddings=Anything(), timeout=300) as client:
-        client.memory.search("boat", user_id=few, search_type=kind)
+        client.memory.search("boat", user_id=few, search_type=search_type)
         before = peak()
         for number in range(_SEARCHES):
-            client.memory.search(f"boat lake word{number}", user_id=user, search_type=kind)
+            client.memory.search(f"boat lake word{number}", user_id=user, search_type=search_type)
         return peak() - before
 
 

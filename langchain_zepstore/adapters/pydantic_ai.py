@@ -277,8 +277,8 @@ def _part(item: dict[str, Any], uuid: str, nearest: Nearest) -> Message:
 
 def _without_files(content: Any) -> Any:
     match content:
-        case {"kind": "binary", "media_type": kind}:
-            return kind
+        case {"kind": "binary", "media_type": media_type}:
+            return media_type
         case dict():
             return {name: _without_files(value) for name, value in content.items()}
         case list():

@@ -78,7 +78,7 @@ def without_credentials(url: str) -> str:
     """Return what of a URL may be shown: its scheme, hosts and path.
 
     Credentials with characters that should have been percent-encoded stay hidden, too; what cannot
-    be told from them is left out.
+    be distinguished from them is left out.
     """
     scheme, separator, rest = url.partition("://")
     before_options = rest.partition("?")[0]

@@ -65,18 +65,18 @@ def role_type(role: str, langchain: Fields | None) -> str:
         role: The message's role.
         langchain: Its LangChain payload, which says the type when the role does not.
     """
-    kind = langchain["type"].removesuffix("MessageChunk").lower() if langchain else role
-    return _ROLE_TYPES.get(kind, "norole")
+    type_ = langchain["type"].removesuffix("MessageChunk").lower() if langchain else role
+    return _ROLE_TYPES.get(type_, "norole")
 
 
-def payload_of(role: str, kind: str | None) -> Fields | None:
+def payload_of(role: str, type_: str | None) -> Fields | None:
     """Return the LangChain payload that keeps the type of a role, where the role does not say it.
 
     Args:
         role: The message's role.
-        kind: The type of the role, if it is given.
+        type_: The type of the role, if it is given.
     """
-    return None if kind in (None, role_type(role, None)) else _PAYLOADS.get(str(kind))
+    return None if type_ in (None, role_type(role, None)) else _PAYLOADS.get(str(type_))
 
 
 def to_json(value: Any) -> bytes:

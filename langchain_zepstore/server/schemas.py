@@ -28,7 +28,7 @@ Body = TypeVar("Body")
 
 
 def _id(text: Any) -> str:
-    # Paths are routed as they came (see paths): only here is it told what an id is.
+    # Paths are routed as they came (see paths); an id is decoded only here.
     try:
         return checked_id(unquote(str(text), errors="strict"), "the id in the path")
     except UnicodeDecodeError:

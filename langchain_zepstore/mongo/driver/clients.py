@@ -203,14 +203,14 @@ def _options(settings: Settings, url: str) -> Mapping[str, Any]:
         options = {}
     if is_embedded(settings.url):
         options["directConnection"] = True
-    # Deployment.call repeats what was lost, on every kind of server; a driver would do so without
+    # Deployment.call repeats what was lost, on every server; a driver would do so without
     # a pause while there is no primary.
     options |= {"retryReads": False, "retryWrites": False}
     return {name: value for name, value in options.items() if name.lower() not in given}
 
 
 def check_passed(client: Any, async_client: Any) -> None:
-    """Check that what the caller passed as clients are clients of the right kind.
+    """Check that what the caller passed as clients are clients of the right class.
 
     Raises:
         BadRequestError: They are not.

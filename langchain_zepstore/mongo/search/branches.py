@@ -41,7 +41,7 @@ def of_active_branches(
         left_out = {key_of(each) for each in documents if _is_left_out(each, known)}
         if not left_out:
             return hits, documents
-        if not new:  # told of these, the search found them all the same
+        if not new:  # the search was given these, and found them all the same
             return [hit for hit in hits if hit.key not in left_out], documents
         conditions = {**scope.conditions, "$nor": [_others(each) for each in known.values()]}
         scope = replace(scope, conditions=conditions)

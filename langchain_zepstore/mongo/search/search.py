@@ -66,18 +66,18 @@ class Search:
         """Return what matches best of what lives, the best first."""
         if sought.search_scope == "sessions":
             return (yield from self._sessions.find(sought))
-        kind = sought.search_type or ("hybrid" if self._vectors else "text")
-        if kind != "text":
-            self._needed_vectors(f"search_type {kind!r}")
+        search_type = sought.search_type or ("hybrid" if self._vectors else "text")
+        if search_type != "text":
+            self._needed_vectors(f"search_type {search_type!r}")
         if sought.search_scope == "summary":
-            return (yield from self._summaries.find(sought, kind))
+            return (yield from self._summaries.find(sought, search_type))
         conditions = filter_of(sought, "created_at", "metadata")
         scope = yield from resolve_scope(
             self._database, sought.session_id, sought.user_id, conditions, owner=sought.owner
         )
         if scope is None:
             return []
-        find = partial(self._found, sought, kind)
+        find = partial(self._found, sought, search_type)
         if sought.all_branches:
             hits, documents = yield from find(scope)
         else:
@@ -123,15 +123,15 @@ class Search:
             titles |= {session["_id"]: codecs.title_of(session) for session in sessions}
         return titles
 
-    def _found(self, sought: SearchQuery, kind: str, scope: SearchScope) -> Operation[Found]:
+    def _found(self, sought: SearchQuery, search_type: str, scope: SearchScope) -> Operation[Found]:
         if not sought.text.strip():
             hits = yield from self._newest(scope, sought.limit)
-        elif kind == "text":
+        elif search_type == "text":
             hits = yield from self._words.best(scope, sought)
-        elif kind == "hybrid":
+        elif search_type == "hybrid":
             near = yield from self._near(scope, sought, max(sought.limit, _NEAREST))
             hits = yield from self._words.best(scope, sought, near)
-        elif kind == "mmr":
+        elif search_type == "mmr":
             hits = yield from self._varied(scope, sought)
         else:
             hits = yield from self._near(scope, sought, sought.limit)

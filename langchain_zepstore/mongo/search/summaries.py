@@ -46,7 +46,7 @@ class SummarySearch:
         self._sessions = database.sessions
         self._embedder = embedder
 
-    def find(self, sought: SearchQuery, kind: str) -> Operation[list[MemorySearchResult]]:
+    def find(self, sought: SearchQuery, search_type: str) -> Operation[list[MemorySearchResult]]:
         """Return the summaries that match best, the best first; without a text the newest."""
         query: Query = {"deleted_at": None, "summary.seq": {"$gt": 0}}
         if sought.session_id is not None:
@@ -54,7 +54,9 @@ class SummarySearch:
         if sought.user_id is not None:
             query["user_id"] = sought.user_id
         query |= filter_of(sought, "summary.created_at", "summary.metadata")
-        needed = {name: 1 for name in _SUMMARY if kind != "text" or name != "summary.embedding"}
+        needed = {
+            name: 1 for name in _SUMMARY if search_type != "text" or name != "summary.embedding"
+        }
         found = yield from self._sessions.find(query, fields=needed)
         for session in found:
             check_owner(session, sought.owner)
@@ -64,7 +66,7 @@ class SummarySearch:
         newest = sorted(
             found, key=lambda session: (session["summary"]["created_at"], session["_id"])
         )
-        best = yield from self._best(newest[::-1], sought, kind)
+        best = yield from self._best(newest[::-1], sought, search_type)
         language = known_language(self._database)
         return [
             MemorySearchResult(
@@ -81,11 +83,11 @@ class SummarySearch:
         ]
 
     def _best(
-        self, sessions: Sequence[SessionDocument], sought: SearchQuery, kind: str
+        self, sessions: Sequence[SessionDocument], sought: SearchQuery, search_type: str
     ) -> Operation[list[Hit]]:
         if not sought.text.strip() or not sessions:
             return [_hit(session, 0.0) for session in sessions]
-        if kind == "text" or self._embedder is None:
+        if search_type == "text" or self._embedder is None:
             return (yield from self._worded(sessions, sought, {}))
         wanted = unit((yield from self._embedder.query(sought.text)))
         vectors = yield from self._vectors(self._embedder, sessions, len(wanted))
@@ -94,10 +96,10 @@ class SummarySearch:
             for session, vector in zip(sessions, vectors, strict=True)
         ]
         near.sort(key=lambda each: -each.found.score)
-        if kind == "hybrid":
+        if search_type == "hybrid":
             by_key = {each.found.key: each.found for each in near}
             return (yield from self._worded(sessions, sought, by_key))
-        if kind == "mmr":
+        if search_type == "mmr":
             near = select_mmr(near[: fetch_k(sought.limit)], sought.mmr_lambda, sought.limit)
         return [each.found for each in near]
 
