@@ -259,6 +259,23 @@ CALLS = {
     "purge": lambda c: c.purge(),
 }
 
+# Each of them through the view of a user, whose sessions 1 and 21 are.
+IN_A_VIEW = (
+    *("get a session", "update a session", "organize a session", "list", "list all at once"),
+    *("list by metadata", "list with the deleted", "list in chunks", "recent", "recent pinned"),
+    *("recent archived", "recent by tags", "recent since", "recent deleted"),
+    *("recent with previews", "search the sessions of a user"),
+    *("search a user's sessions by their date", "search a user's sessions by meaning"),
+)
+CALLS |= {
+    f"{name} in a view": lambda c, call=CALLS[name]: call(c.for_user("user 1"))
+    for name in IN_A_VIEW
+} | {
+    "read the last in a view": lambda c: c.for_user("user 4").memory.get_memory("session 4", 20),
+    "count in a view": lambda c: c.for_user("user 4").message.count("session 4"),
+    "iterate in a view": lambda c: each(c.for_user("user 4").message.iter_messages("session 4")),
+}
+
 
 def test_the_last_messages_are_read_without_looking_at_the_deleted(watched):
     history = watched.client.chat_history(BIG, lastn=20)
@@ -291,6 +308,7 @@ NARROW = {  # how many documents each may look at, whatever else there is
     "list users": 6,
     "get a user": 1,
 }
+NARROW |= {f"{name} in a view": NARROW[name] for name in IN_A_VIEW if name in NARROW}
 
 
 @pytest.mark.parametrize("name", NARROW)
