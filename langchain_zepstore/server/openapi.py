@@ -63,13 +63,13 @@ class SearchAnswer(BaseModel):
     metadata: dict[str, Any] | None = None
     dist: float | None = None
     score: float | None = None
-    session_id: str | None = None
     embedding: list[float] | None = None
 
 
 class OwnSearchAnswer(SearchAnswer):
     """A search result on a route of our own."""
 
+    session_id: str | None = None
     session_title: str | None = None
     snippet: str | None = None
 

@@ -136,10 +136,13 @@ class Answers:
             "metadata": result.metadata,
             "dist": result.dist,
             "score": result.score,
-            "session_id": result.session_id,
             "embedding": None,
         }
-        own = {"session_title": result.session_title, "snippet": result.snippet}
+        own = {
+            "session_id": result.session_id,
+            "session_title": result.session_title,
+            "snippet": result.snippet,
+        }
         return fields | own if is_own else fields
 
     def users(self, users: Iterable[User]) -> Response:

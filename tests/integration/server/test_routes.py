@@ -170,8 +170,10 @@ async def test_a_search_is_never_null(http, version) -> None:
     assert (await http.post(f"{base}/sessions/none/search", json=nulls)).json() == []
     boat = {"messages": [{"role": "user", "content": "a boat"}]}
     await http.post(f"{base}/sessions/s/memory", json=boat)
+    await http.post("/api/v1/sessions/s/organize", json={"title": "A harbour", "pinned": True})
     [found] = (await http.post(f"{base}/sessions/s/search?limit=3", json=nulls)).json()
-    assert {"message", "summary", "metadata", "dist", "score", "embedding"} <= set(found)
+    assert set(found) == {"message", "summary", "metadata", "dist", "score", "embedding"}
+    assert set(found["message"]) - {"metadata", "role_type"} == M
     assert found["message"]["content"] == "a boat"
     assert found["dist"] > 0
     told(await http.post(f"{base}/sessions/s/search", json={}), 400)
