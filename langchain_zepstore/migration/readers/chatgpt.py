@@ -1,43 +1,25 @@
 """ChatGPT's export: ``conversations.json``, or the zip that it comes in."""
 
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from langchain_zepstore.migration.conversation import Conversation, Item, Unreadable
-from langchain_zepstore.migration.readers.json_file import objects
+from langchain_zepstore.migration.conversation import Conversation, Unreadable
+from langchain_zepstore.migration.readers.export_file import ExportFile
 from langchain_zepstore.models import Message, Session
 
 
-class ChatGPTExport:
+class ChatGPTExport(ExportFile):
     """The conversations of an export, with their branches.
 
     What the person did not see has ``hidden`` in its metadata. A message to or from a tool has the
     tool's name in its metadata, attachments have their names there.
-
-    Args:
-        path: The file.
-        on_bytes: Is called with the number of bytes read so far.
     """
 
     source = "chatgpt"
 
-    def __init__(self, path: Path, on_bytes: Callable[[int], object] = lambda _: None) -> None:
-        self._path = path
-        self._on_bytes = on_bytes
-
-    def __iter__(self) -> Iterator[Item]:
-        for each in objects(self._path, self._on_bytes):
-            yield each if isinstance(each, Unreadable) else read(each)
-
-
-def read(data: Any) -> Item:
-    """Return a conversation of the export."""
-    try:
+    def conversation(self, data: dict[str, Any]) -> Conversation:
+        """Return a conversation of the export."""
         return _conversation(data)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError) as error:
-        return Unreadable(f"it is no conversation of ChatGPT's: {error!r}", data)
 
 
 def _conversation(data: dict[str, Any]) -> Conversation:

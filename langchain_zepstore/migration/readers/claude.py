@@ -1,46 +1,28 @@
 """Claude's export: ``conversations.json``, or the zip that it comes in."""
 
-from collections.abc import Callable, Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from langchain_zepstore.migration.conversation import Conversation, Item, Unreadable
-from langchain_zepstore.migration.readers.json_file import objects
+from langchain_zepstore.migration.conversation import Conversation, Unreadable
+from langchain_zepstore.migration.readers.export_file import ExportFile
 from langchain_zepstore.models import Message, Session
 
 _ROOT = "00000000-0000-4000-8000-000000000000"
 _BLOCKS = frozenset({"tool_use", "tool_result", "thinking"})
 
 
-class ClaudeExport:
+class ClaudeExport(ExportFile):
     """The conversations of an export, with their branches where the export has them.
 
     A message that used tools keeps its blocks as LangChain's content; attachments and files have
     their names in its metadata.
-
-    Args:
-        path: The file.
-        on_bytes: Is called with the number of bytes read so far.
     """
 
     source = "claude"
 
-    def __init__(self, path: Path, on_bytes: Callable[[int], object] = lambda _: None) -> None:
-        self._path = path
-        self._on_bytes = on_bytes
-
-    def __iter__(self) -> Iterator[Item]:
-        for each in objects(self._path, self._on_bytes):
-            yield each if isinstance(each, Unreadable) else read(each)
-
-
-def read(data: Any) -> Item:
-    """Return a conversation of the export."""
-    try:
+    def conversation(self, data: dict[str, Any]) -> Conversation:
+        """Return a conversation of the export."""
         return _conversation(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        return Unreadable(f"it is no conversation of Claude's: {error!r}", data)
 
 
 def _conversation(data: dict[str, Any]) -> Conversation:
