@@ -23,6 +23,7 @@ from langchain_zepstore import (
     ZepClient,
     ZepStoreError,
 )
+from tests.support.cancelling import pymongo_leaves_sockets
 from tests.support.facade import Facade
 from tests.support.messages import contents, said
 from tests.support.mongod import Mongod, free_port
@@ -43,11 +44,7 @@ def driver(request) -> str:
     return request.param
 
 
-# pymongo 4 leaves a socket to the collector when a client is closed while it connects: its
-# _async_create_connection closes it after an OSError, not after a cancellation.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
-)
+pytestmark = pymongo_leaves_sockets
 
 
 @pytest.fixture(autouse=True)
