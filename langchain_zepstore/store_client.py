@@ -4,12 +4,12 @@ import asyncio
 import atexit
 import os
 import pickle
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
+from langchain_zepstore.core.forking import no_forks
 from langchain_zepstore.core.operation import arun, run
 from langchain_zepstore.core.results import Connections
 from langchain_zepstore.core.settings import Settings
@@ -163,7 +163,7 @@ class StoreClient(Administration):
         if self._closed:
             raise BadRequestError("this ZepClient is closed; build a new one")
         if self._backend is None:
-            with _importing:
+            with no_forks:
                 self._backend = self._backend or _backend(self._settings)
         return self._backend
 
@@ -253,15 +253,6 @@ def _backend(settings: Settings) -> Backend:
 
     return MongoBackend(settings)
 
-
-# A fork in the middle of an import would leave a module in the child that is never ready.
-_importing = threading.RLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_importing.acquire,
-        after_in_parent=_importing.release,
-        after_in_child=_importing.release,
-    )
 
 _C = TypeVar("_C", bound=StoreClient)
 _shared: dict[tuple[Any, ...], StoreClient] = {}

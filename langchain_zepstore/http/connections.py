@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import httpx
 
+from langchain_zepstore.core.forking import no_forks
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.per_loop import Loop
 from langchain_zepstore.core.settings import Settings
@@ -18,6 +19,11 @@ from langchain_zepstore.http.transport import HTTPX_ERRORS, Requests, Server
 _C = TypeVar("_C", httpx.Client, httpx.AsyncClient)
 
 _CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
+
+
+def _read_certificates() -> ssl.SSLContext:
+    with no_forks:
+        return httpx.create_ssl_context()
 
 
 class Connector:
@@ -42,9 +48,7 @@ class Connector:
         if self._is_https and self._certificates is None:
             # In a thread: reading them takes long enough to be felt on an event loop.
             self._certificates = yield (
-                httpx.create_ssl_context()
-                if loop is None
-                else asyncio.to_thread(httpx.create_ssl_context)
+                _read_certificates() if loop is None else asyncio.to_thread(_read_certificates)
             )
         if loop is None:
             client = self._settings.client or self._made(httpx.Client)
@@ -54,11 +58,12 @@ class Connector:
 
     def _made(self, model: type[_C]) -> _C:
         try:
-            return model(
-                limits=_CONNECTIONS,
-                timeout=self._settings.timeout,
-                verify=self._certificates or False,
-            )
+            with no_forks:  # httpx imports more when it makes a client
+                return model(
+                    limits=_CONNECTIONS,
+                    timeout=self._settings.timeout,
+                    verify=self._certificates or False,
+                )
         except (*HTTPX_ERRORS, ValueError) as error:  # a proxy in the environment, for one
             raise BadRequestError(f"no client of httpx can be made: {error}") from error
 
