@@ -1,13 +1,13 @@
 """The two forms of a fault test, and a way for each to print its figures."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import FIGURE
-
-LONG = "--long"
+from tests.support.cancelling import pymongo_leaves_sockets
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -16,6 +16,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.faults)
+            item.add_marker(pymongo_leaves_sockets)
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """What pymongo leaves is collected here, and not by a later test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
