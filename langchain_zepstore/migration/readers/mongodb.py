@@ -64,8 +64,11 @@ class LangChainMongoDB(Source):
 
     def count(self) -> int:
         """Return about how many messages there are."""
+        return next(self._guarded(self._counts()))
+
+    def _counts(self) -> Iterator[int]:
         with opened(self._url, self._database, "chat_history") as database:
-            return database[self._collection].estimated_document_count()
+            yield database[self._collection].estimated_document_count()
 
     def _has_index(self, collection: Collection[Any]) -> bool:
         indexes = collection.index_information().values()
@@ -87,7 +90,7 @@ class LangChainMongoDB(Source):
                 yield from self._filled(collection, batch)
                 batch, size = {}, 0
             if group["count"] > _AT_ONCE:
-                found = collection.find({self._session_field: session_id}, self._fields)
+                found = collection.find({self._session_field: {"$eq": session_id}}, self._fields)
                 yield session_id, found.sort("_id", 1)
                 continue
             batch[session_id] = []

@@ -335,3 +335,11 @@ def test_a_source_that_is_not_there_is_named(tmp_path: Path, store: ZepClient) -
         reader_of("none", "x")
     with pytest.raises(BadRequestError, match="has no option session field"):
         reader_of("zep", "http://h", session_field="x")
+
+
+@pytest.mark.parametrize("read", ["count", "items"])
+def test_a_mongodb_that_is_not_there_is_an_error_of_ours(read: str) -> None:
+    nobody = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200"
+    reader: Any = reader_of("langchain-mongodb", nobody)
+    with pytest.raises(BadRequestError, match="langchain-mongodb cannot be read"):
+        reader.count() if read == "count" else list(reader)
