@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
@@ -547,3 +548,16 @@ async def test_a_history_is_edited(zep: Facade, session_id: str) -> None:
     await history.add(HumanMessage("q", id="q1"), AIMessage("a", id="a1"))
     await history.edit("q1", HumanMessage("q?", id="q2"), AIMessage("b", id="b"))
     assert [message.id for message in await history.messages()] == ["q2", "b"]
+
+
+@pytest.mark.parametrize("begun", ["x", {"session_id": 1, "last": 1}, {"last": [1]}])
+async def test_a_session_that_only_looks_like_a_part_of_a_fork_is_another(
+    zep: Facade, session_id: str, begun: Any
+) -> None:
+    await add(zep, session_id, "a", "b")
+    if isinstance(begun, dict):
+        begun = {"session_id": session_id, **begun}
+    other = Session(session_id=f"{session_id} other", metadata={"forking_from": begun})
+    await zep.memory.add_session(other)
+    with pytest.raises(AlreadyExistsError):
+        await zep.memory.fork_session(session_id, new_session_id=other.session_id)

@@ -1,5 +1,7 @@
 """Operations on branches."""
 
+from typing import TypeGuard
+
 import bson
 
 from langchain_zepstore.core.ids import new_id
@@ -80,9 +82,10 @@ class Branches:
             copy = yield from sessions.create(copy)
         except AlreadyExistsError:
             copy = yield from sessions.get(copy.session_id)
-            begun = (copy.metadata or {}).get(_FORKING) or {}
-            if begun.get("session_id") != session_id or last not in {None, begun["last"]}:
+            found = (copy.metadata or {}).get(_FORKING)
+            if not _is_begun(found, session_id, last):
                 raise
+            begun = found
         deletion, copied = (yield from self._deletion(session_id)), False
         while not copied:  # deleted and undeleted meanwhile, it looked empty
             yield from self._copy(session_id, table.path_to(begun["last"]), copy.session_id)
@@ -122,6 +125,16 @@ class Branches:
             {"_id": session_id, "deleted_at": None}, fields=TABLE_FIELDS
         )
         return session and table_of(session)
+
+
+def _is_begun(found: object, session_id: str, last: int | None) -> TypeGuard[Metadata]:
+    """Return whether metadata, which anybody may set, say that this fork was begun."""
+    return (
+        isinstance(found, dict)
+        and found.get("session_id") == session_id
+        and isinstance(found.get("last"), int)
+        and last in (None, found["last"])
+    )
 
 
 def _copy_of(session: Session, session_id: str, begun: Metadata) -> Session:
