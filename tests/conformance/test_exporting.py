@@ -136,6 +136,22 @@ async def test_what_a_user_said_under_an_id_that_another_has_now_is_exported(
     assert [message.content for message in trash.messages] == ["a", "b", "c"]
 
 
+async def test_a_crafted_message_takes_no_number_of_a_session_with_another_id(own: Facade) -> None:
+    await live(own, "x")
+    lines = await lines_of(own)
+    message = next(line for line in lines if line["type"] == "message")
+    crafted = {
+        **message,
+        "session_id": "elsewhere",
+        "user_id": "eve",
+        "uuid": "eve's",
+        "seq": 1000,
+        "deleted_at": message["created_at"],
+    }
+    assert (await load(own, [lines[0], crafted])).refused == 1
+    assert await lines_of(own) == lines
+
+
 async def test_a_part_is_exported(zep: Facade, user_id: str) -> None:
     await live(zep, user_id)
     exported = await lines_of(zep, session_id=f"one {user_id}")

@@ -7,7 +7,7 @@ and deletions stay what they are. All users, sessions and messages of a call go 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from bson import Int64, ObjectId
+from bson import Int64, MaxKey, ObjectId
 
 from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.operation import Operation
@@ -201,6 +201,12 @@ class Load:
         incarnation = record.session_uuid
         hidden: Query = {"_id": record.session_id, "uuid": incarnation}
         if (yield from self._database.whole.sessions.find_one(hidden, fields={"_id": 1})):
+            raise _another(record.session_id)
+        numbers: Query = {
+            "_id": {"$gt": {"s": incarnation}, "$lt": {"s": incarnation, "q": MaxKey()}}
+        }
+        said = yield from self._database.whole.messages.find_one(numbers, fields={"session_id": 1})
+        if said and said.get("session_id") not in (None, record.session_id):
             raise _another(record.session_id)
         erased: Query = {"expires_at": {"$exists": True}}
         while (
