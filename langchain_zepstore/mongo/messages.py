@@ -64,14 +64,21 @@ class Messages(MessageReads):
         metadata: Metadata | None = None,
         defaults: SessionDefaults | None = None,
         repetition: Repetition | None = None,
+        *,
+        incarnation: str | None = None,
     ) -> Operation[None]:
-        """Store messages that are encoded already, each with its size."""
+        """Store messages that are encoded already, each with its size; see ``reserve``."""
         if not sized and not metadata:
             return
         insertion = Insertion(self._database, session_id, sized, repetition)
         while True:
             reservation = yield from reserve(
-                self._database, session_id, len(sized), metadata=metadata, defaults=defaults
+                self._database,
+                session_id,
+                len(sized),
+                metadata=metadata,
+                defaults=defaults,
+                incarnation=incarnation,
             )
             if repetition and repetition.branch_of and reservation.session.get("branched"):
                 moved = yield from self._edits.on_branch_of(

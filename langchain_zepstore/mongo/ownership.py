@@ -117,13 +117,17 @@ def _taken(database: Database, session_id: str) -> BadRequestError:
     )
 
 
+class MissingUserError(BadRequestError):
+    """There is no user of that id."""
+
+
 def require_user(database: Database, user_id: str) -> Operation[None]:
-    """Raise ``BadRequestError`` unless there is such a user."""
+    """Raise ``MissingUserError`` unless there is such a user."""
     found = yield from database.users.find_one(
         {"_id": user_id, "deleted_at": None}, fields={"_id": 1}
     )
     if found is None:
-        raise BadRequestError(f"there is no user {user_id!r}; add it first")
+        raise MissingUserError(f"there is no user {user_id!r}; add it first")
 
 
 def ensure_user(database: Database, user_id: str) -> Operation[None]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.branch_invariants import branch_violations, on_active_branch
+from tests.support.copy_invariants import Copy
 
 Document = dict[str, Any]
 
@@ -33,6 +34,9 @@ class Story:
         abandoned_edits: The same of each whose process died in it.
         spans: Each message id, and when a call that stores it began and ended.
         erasures: When each erasure began and ended.
+        user_erasures: The same of those of the user.
+        deleted_by: When the deletion of an incarnation and a count had returned, at the latest.
+        copies: The calls that forked the session.
     """
 
     acknowledged: list[list[str]] = field(default_factory=list)
@@ -49,6 +53,9 @@ class Story:
     abandoned_edits: list[tuple[str, list[str]]] = field(default_factory=list)
     spans: list[tuple[str, float, float]] = field(default_factory=list)
     erasures: list[tuple[float, float]] = field(default_factory=list)
+    user_erasures: list[tuple[float, float]] = field(default_factory=list)
+    deleted_by: dict[tuple[str, int], float] = field(default_factory=dict)
+    copies: list[Copy] = field(default_factory=list)
 
     def has_killed_erasures(self) -> bool:
         """Whether an erasure may not be complete."""

@@ -17,6 +17,7 @@ from typing import Any
 
 from langchain_zepstore import NotFoundError
 from langchain_zepstore.core.operation import Operation
+from tests.support.copy_invariants import Copy
 from tests.support.invariants import Story
 
 ERASURES = ("erase_session", "erase_user")
@@ -115,12 +116,13 @@ class _Hand:
             self._story.touched.update(line["uuids"])
 
     def _ended(self, line: dict[str, Any]) -> None:
-        self._note_span(line["at"])
+        self._note_span(line["at"], is_missing=line.get("missing", False))
         self._pending = None
         succeeded = not line.get("missing")
         self._counts[line["end"]] += succeeded
         if self._opened and succeeded:
             self._story.deletions.append(self._opened)
+            self._story.deleted_by.setdefault(self._opened[:2], line["at"])
         if line["end"] == "edit" and succeeded:
             self._story.edits.append((line["before"], line["uuids"]))
             if line["uuids"] not in self._story.acknowledged:
@@ -131,11 +133,16 @@ class _Hand:
                 self._story.followed.append((self._last_said, line["uuids"][0]))
             self._last_said = line["uuids"][-1]
 
-    def _note_span(self, ended: float) -> None:
+    def _note_span(self, ended: float, *, is_missing: bool = False) -> None:
         assert self._pending
         kind, begun = self._pending["begin"], self._pending["at"]
         if kind in ERASURES:
             self._story.erasures.append((begun, ended))
+            if kind == "erase_user":
+                self._story.user_erasures.append((begun, ended))
+        elif kind == "fork":
+            copy, at = self._pending["copy"], self._pending["at_message"]
+            self._story.copies.append(Copy(copy, at, begun, ended, is_missing))
         elif kind in ("add", "again", "edit"):
             self._story.spans += [(uuid, begun, ended) for uuid in self._pending["uuids"]]
 

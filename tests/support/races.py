@@ -1,8 +1,8 @@
 """Many hands on one session, pausing and dying between any two steps.
 
 Run it: ``python -m tests.support.races --rounds 1000``. Each round forks two processes with four
-threads each, which add, edit, rewind, switch, delete, undelete, organize, preview and purge at
-random on one session, in every third round through its user's view, where they erase as well;
+threads each, which add, edit, rewind, switch, fork, delete, undelete, organize, preview and purge
+at random on one session, in every second round through its user's view, where they erase as well;
 between the driver calls of every operation they pause, and in about half of the rounds a process
 dies at one of them. Then the raw documents are checked. At the end of a round everything is erased.
 """
@@ -15,9 +15,11 @@ import random
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -30,6 +32,7 @@ from langchain_zepstore import Memory, Message, NotFoundError, Session, ZepClien
 from langchain_zepstore.core.arguments import RecentQuery, SessionChanges
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.managers import erasure
+from tests.support.copy_invariants import copy_violations
 from tests.support.invariants import Story, violations
 from tests.support.messages import parts_of
 from tests.support.mongod import Mongod
@@ -45,6 +48,7 @@ KINDS: dict[str, float] = {
     "edit_again": 2,
     "rewind": 1,
     "switch": 3,
+    "fork": 3,
     "delete": 4,
     "undelete": 4,
     "delete_message": 2,
@@ -55,7 +59,7 @@ KINDS: dict[str, float] = {
     "preview": 3,
     "purge": 2,
 }
-BRANCHING = {**KINDS, "edit": 12, "switch": 8, "rewind": 3, "delete": 0.3, "purge": 0.3}
+BRANCHING = {**KINDS, "edit": 12, "switch": 8, "rewind": 3, "fork": 5, "delete": 0.3, "purge": 0.3}
 """The same with few deletions."""
 ERASING = {**KINDS, "erase_session": 2, "erase_user": 1.5}
 """The same through the user's view, with erasures."""
@@ -115,6 +119,10 @@ def act(
             stepper.run(edit, "edit", uuids=uuids, before=before)
         elif kind in ("rewind", "switch"):
             stepper.run(changing(kind, session_id, any_message(mine, chance)), kind)
+        elif kind == "fork":
+            at = any_message(mine, chance) if chance.random() < 0.5 else None
+            copy = f"{session_id} copy {name}.{number}"
+            stepper.run(forking(session_id, at, copy), kind, copy=copy, at_message=at)
         elif kind == "again":
             uuids = chance.choice(mine)
             stepper.run(adding(session_id, uuids), "again", uuids=uuids)
@@ -173,6 +181,10 @@ def changing(method: str, session_id: str, uuid: str) -> Callable[[Any], Operati
     return lambda store: getattr(store.branches, method)(session_id, uuid)
 
 
+def forking(session_id: str, at: str | None, copy: str) -> Callable[[Any], Operation[Any]]:
+    return lambda store: store.branches.fork(session_id, at, copy)
+
+
 def adding(
     session_id: str, uuids: list[str], before: str | None = None
 ) -> Callable[[Any], Operation[Any]]:
@@ -217,15 +229,18 @@ def play(url: str, client: ZepClient, seed: str) -> tuple[list[str], Counter[str
             pid = os.fork()
             if not pid:
                 status = 1
-                with contextlib.suppress(BaseException):
+                try:
                     work(url, session_id, f"{seed} {index}", directory, "pq"[index], kinds)
                     status = 0
+                except BaseException:  # noqa: BLE001 - it is the child's end
+                    traceback.print_exc()
                 os._exit(status)
             children.append(pid)
         codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
         story, counts = told(directory)
     counts["deaths"] += codes.count(9)
     wrong = [f"a process ended with {code}" for code in codes if code not in (0, 9)]
+    wrong += check_copies(client, session_id, story)
     wrong += check_erased(client, session_id, story)
     wrong += check(client, session_id, story)
     wrong += check_after(client, session_id, story)
@@ -234,6 +249,27 @@ def play(url: str, client: ZepClient, seed: str) -> tuple[list[str], Counter[str
     if session_id in everything(client):
         wrong.append("something is left at the end")
     return wrong, counts
+
+
+def check_copies(client: ZepClient, session_id: str, story: Story) -> list[str]:
+    """Complete the forks whose process died, check all, and erase their copies."""
+    database, wrong = client.run(_raw), []
+    sessions, messages = database["sessions"], database["messages"]
+    for copy in story.copies:
+        fork = sessions.find_one({"_id": copy.session_id, "uuid": {"$exists": True}})
+        if copy.ended == math.inf and fork and "forking_from" in fork["metadata"]:
+            try:
+                client.run(forking(session_id, copy.at, copy.session_id))
+            except NotFoundError:
+                copy = replace(copy, is_missing=True)  # noqa: PLW2901
+            fork = sessions.find_one({"_id": copy.session_id})
+        if copy.ended < math.inf or fork:
+            copied = messages.find({"session_id": copy.session_id}).to_list()
+            source = sessions.find_one({"_id": session_id})
+            said = messages.find({"session_id": session_id}).to_list()
+            wrong += copy_violations(copy, fork, copied, source, said, story)
+        client.memory.erase_session(copy.session_id)
+    return wrong
 
 
 def check_erased(client: ZepClient, session_id: str, story: Story) -> list[str]:

@@ -7,9 +7,10 @@ from bson import Int64
 from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.mongo.counters import next_number
 from langchain_zepstore.mongo.deletion.marks import this_session, with_id
-from langchain_zepstore.mongo.documents import Metadata, Stage
+from langchain_zepstore.mongo.documents import Metadata, Query, Stage
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.driver.durability import Reservation
 from langchain_zepstore.mongo.encoding import encoded_metadata
@@ -34,6 +35,7 @@ def reserve(
     *,
     metadata: Metadata | None = None,
     defaults: SessionDefaults | None = None,
+    incarnation: str | None = None,
 ) -> Operation[Reservation]:
     """Reserve the next sequence numbers of a session, which is created or undeleted if need be.
 
@@ -46,19 +48,26 @@ def reserve(
         count: How many numbers.
         metadata: Encoded metadata, merged into the session's.
         defaults: What the session gets if it has to be created; its user must be the session's.
+        incarnation: The only one in which; the session is not created.
 
     Raises:
         BadRequestError: The session is another user's; it stays as it is. In a view, likewise one
             that is nobody's.
+        NotFoundError: The session has not the incarnation.
     """
     defaults = defaults or SessionDefaults()
     user_id = database.owner(defaults.user_id)
     update = reserving(count, metadata, user_id)
     writer = database.last_writer.get() if count else None
     begun_at = time.monotonic()
+    this: Query = with_id(session_id)
+    if incarnation is not None:
+        this["uuid"] = incarnation
     session = yield from database.sessions.find_one_and_update(
-        with_id(session_id), update, fields=RESERVATION_FIELDS, durable=writer is None
+        this, update, fields=RESERVATION_FIELDS, durable=writer is None
     )
+    if session is None and incarnation is not None:
+        raise NotFoundError(f"session {session_id!r} is gone")
     if session is None:
         yield from require_free(database, session_id)
         fields = yield from _defaults_on_insert(database, user_id, defaults.session_metadata)

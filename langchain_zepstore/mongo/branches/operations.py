@@ -1,6 +1,7 @@
 """Operations on branches."""
 
-from typing import TypeGuard
+from datetime import UTC, datetime
+from typing import Literal, TypeGuard
 
 import bson
 
@@ -13,16 +14,22 @@ from langchain_zepstore.mongo.branches.edits import Edits
 from langchain_zepstore.mongo.branches.listing import listed
 from langchain_zepstore.mongo.branches.reads import TABLE_FIELDS, find_along
 from langchain_zepstore.mongo.branches.resumption import Resumptions
-from langchain_zepstore.mongo.branches.table import ForkTable, Range, clipped, table_of
+from langchain_zepstore.mongo.branches.table import ForkTable, clipped, table_of
 from langchain_zepstore.mongo.branches.tree import alternatives
-from langchain_zepstore.mongo.documents import Metadata
+from langchain_zepstore.mongo.deletion.erasure import Erasure
+from langchain_zepstore.mongo.deletion.marks import Marking, with_id
+from langchain_zepstore.mongo.documents import Metadata, SessionDocument
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.message_reads import existing, live
 from langchain_zepstore.mongo.messages import Messages
+from langchain_zepstore.mongo.ownership import MissingUserError
 from langchain_zepstore.mongo.sessions import Sessions
 
 _CHUNK_SIZE = 1000
 _FORKING = "forking_from"
+_CHANGED_BY_DELETION: tuple[Literal["uuid", "deletion_count", "deletion", "undeletion"], ...] = (
+    *("uuid", "deletion_count", "deletion", "undeletion"),
+)
 
 
 class Branches:
@@ -32,6 +39,8 @@ class Branches:
         self._database = database
         self._messages = database.messages
         self._edits = Edits(database)
+        self._marking = Marking(database)
+        self._erasure = Erasure(database)
         self.rewind = self._edits.rewind
         self.switch = self._edits.switch
         self.resume = Resumptions(database).resume
@@ -86,39 +95,69 @@ class Branches:
             if not _is_begun(found, session_id, last):
                 raise
             begun = found
-        deletion, copied = (yield from self._deletion(session_id)), False
-        while not copied:  # deleted and undeleted meanwhile, it looked empty
-            yield from self._copy(session_id, table.path_to(begun["last"]), copy.session_id)
-            before, deletion = deletion, (yield from self._deletion(session_id))
-            copied = before == deletion
+        except MissingUserError as error:  # deleted or erased meanwhile
+            yield from self._remove_part(copy.session_id, session_id)
+            raise NotFoundError(f"the user of session {session_id!r} is gone") from error
+        try:
+            while not (yield from self._copy(session_id, begun["last"], copy)):
+                pass
+        except NotFoundError:
+            yield from self._remove_part(copy.session_id, session_id)
+            raise
         whole = Session(session_id=copy.session_id, metadata={"forked_from": session_id})
         return (yield from sessions.update(whole, [[_FORKING]]))
 
-    def _deletion(self, session_id: str) -> Operation[object]:
-        """Return what changes when a live session is deleted and undeleted, or begins anew."""
+    def _copy(self, session_id: str, last: int, copy: Session) -> Operation[bool]:
+        """Copy the branch that ends with a number, as it is now.
+
+        Returns:
+            ``False`` if the session was deleted and undeleted meanwhile: a read may miss messages.
+        """
+        source = yield from self._settled(session_id)
+        # What lands later would stand in the wrong place of a copy that is completed later.
+        yield from self._marking.fence(source, last, datetime.now(UTC))
+        ranges, adding, copied = table_of(source).path_to(last), Messages(self._database), 0
+        while True:
+            found = yield from find_along(
+                self._messages,
+                live(session_id),
+                clipped(ranges, first=copied + 1),
+                limit=_CHUNK_SIZE,
+                fields=dict.fromkeys(("seq", *codecs.BODY_FIELDS), 1),
+            )
+            now = yield from self._source(session_id)
+            if any(now.get(name) != source.get(name) for name in _CHANGED_BY_DELETION):
+                return False
+            if not found:
+                return True
+            bodies = [codecs.body_of(document) for document in found]
+            sized = [(body, len(bson.encode(body))) for body in bodies]
+            yield from adding.add_bodies(copy.session_id, sized, incarnation=copy.uuid)
+            copied = found[-1]["seq"]
+
+    def _settled(self, session_id: str) -> Operation[SessionDocument]:
+        """Return a live session once no deletion or undeletion of it is under way."""
+        while True:
+            session = yield from self._source(session_id)
+            if not (yield from self._marking.recover(session)):
+                return session
+
+    def _source(self, session_id: str) -> Operation[SessionDocument]:
         session = yield from self._database.sessions.find_one(
-            {"_id": session_id, "deleted_at": None}, fields={"uuid": 1, "deletion_count": 1}
+            {"_id": session_id, "deleted_at": None},
+            fields={**TABLE_FIELDS, **dict.fromkeys((*_CHANGED_BY_DELETION, "fenced"), 1)},
         )
         if session is None:
             raise NotFoundError(f"there is no session {session_id!r}")
         return session
 
-    def _copy(self, session_id: str, ranges: list[Range], target: str) -> Operation[None]:
-        adding, last = Messages(self._database), 0
-        while True:
-            found = yield from find_along(
-                self._messages,
-                live(session_id),
-                clipped(ranges, first=last + 1),
-                limit=_CHUNK_SIZE,
-                fields=dict.fromkeys(("seq", *codecs.BODY_FIELDS), 1),
-            )
-            if not found:
-                return
-            bodies = [codecs.body_of(document) for document in found]
-            sized = [(body, len(bson.encode(body))) for body in bodies]
-            yield from adding.add_bodies(target, sized)
-            last = found[-1]["seq"]
+    def _remove_part(self, copy_id: str, session_id: str) -> Operation[None]:
+        """Erase the part of a copy that nobody can complete any more."""
+        part = yield from self._database.sessions.find_one(with_id(copy_id), fields={"metadata": 1})
+        if part and _is_begun((part["metadata"] or {}).get(_FORKING), session_id, None):
+            page = yield from self._erasure.session(copy_id, None)
+            while page.cursor is not None:
+                page = yield from self._erasure.session(copy_id, page.cursor)
 
     def _table(self, session_id: str) -> Operation[ForkTable | None]:
         session = yield from self._database.sessions.find_one(

@@ -21,6 +21,7 @@ from langchain_zepstore.mongo.documents import (
     Erasing,
     MessageDocument,
     MessageId,
+    Metadata,
     Query,
     SessionDocument,
 )
@@ -99,11 +100,24 @@ class Erasure:
                 yield from self._begin({**with_id(session["_id"]), **ours})
             if step.is_over():
                 return False
+        yield from self._begin_forks(user_id, last)
         while found := (yield from self._page({"erasing.user_id": user_id})):
             for session in found:
                 if not (yield from self._complete(session["_id"], user_id, step)):
                     return False
         return True
+
+    def _begin_forks(self, user_id: str, last: int) -> Operation[None]:
+        """Erase as well what forks have copied since the first step, from what is erased."""
+        since: Query = {"user_id": user_id, "id": {"$gt": last}, **_IS_NEW}
+        fields = dict.fromkeys(("uuid", "id", "metadata"), 1)
+        for fork in (yield from self._sessions.find(since, sort={"id": 1}, fields=fields)):
+            origin = _origin(fork["metadata"] or {})
+            if not isinstance(origin, str):
+                continue
+            source = yield from self._sessions.find_one(with_id(origin), fields={"id": 1})
+            if source is None or source["id"] > fork["id"]:
+                yield from self._begin(this_session(fork))
 
     def _page(self, query: Query) -> Operation[list[SessionDocument]]:
         return self._sessions.find(query, limit=_SESSIONS_PAGE_SIZE, fields={"_id": 1})
@@ -296,6 +310,12 @@ class _Step:
     def page(self, cursor: str | None) -> ErasurePage:
         """Return its outcome."""
         return ErasurePage(self.counts, cursor)
+
+
+def _origin(metadata: Metadata) -> object:
+    """Return the id of the session that a fork, complete or not, was made from."""
+    begun = metadata.get("forking_from")
+    return begun.get("session_id") if isinstance(begun, dict) else metadata.get("forked_from")
 
 
 def _said(session: SessionDocument) -> Query:

@@ -184,6 +184,51 @@ def test_another_fork_does_not_go_on_with_a_part(actor: Actor) -> None:
         actor.client.memory.fork_session(actor.session_id, at="q1", new_session_id=new_id)
 
 
+def test_a_fork_that_is_completed_later_has_the_order_of_its_session(actor: Actor) -> None:
+    adding = actor.adding("late").step()
+    actor.add("q3")
+    copy = Actor(actor.client, f"{actor.session_id} copy")
+    forking = Drive(actor.store.branches.fork(actor.session_id, None, copy.session_id))
+    while not copy.read():
+        forking.step()
+    adding.finish()
+    actor.client.memory.fork_session(actor.session_id, new_session_id=copy.session_id)
+    assert copy.read() == "q1 a1 q2 a2 q3"
+    assert actor.read() == "q1 a1 q2 a2 q3 late"
+
+
+@pytest.mark.promise("an erased user's words are not in a fork that was under way")
+@pytest.mark.parametrize("steps", range(1, 16, 2))
+def test_a_fork_leaves_nothing_of_a_user_who_is_erased_meanwhile(
+    mongo_url: str, session_id: str, steps: int
+) -> None:
+    with ZepClient(mongo_url) as whole:
+        actor = Actor(whole.for_user(f"user of {session_id}"), session_id)
+        actor.add("q1", "a1")
+        forking = Drive(actor.store.branches.fork(session_id, None, f"{session_id} copy"))
+        with contextlib.suppress(StopIteration):
+            forking.step(steps)
+            whole.user.erase(f"user of {session_id}")
+            with pytest.raises(NotFoundError):
+                forking.finish()
+        assert whole.memory.list_sessions(user_id=f"user of {session_id}") == []
+        assert not actor.documents({})
+        assert not Actor(whole, f"{session_id} copy").documents({})
+
+
+def test_an_erasure_takes_forks_made_since_it_began(mongo_url: str, session_id: str) -> None:
+    user_id = f"user of {session_id}"
+    with ZepClient(mongo_url) as whole:
+        actor = Actor(whole.for_user(user_id), session_id)
+        actor.add("q1")
+        erasing = Drive(store_of(whole).deletion.erase_user(user_id, None)).step(2)
+        actor.client.memory.fork_session(session_id, new_session_id=f"{session_id} copy")
+        Actor(actor.client, f"{session_id} new").add("q2")
+        erasing.finish()
+        left = whole.memory.list_sessions(user_id=user_id)
+        assert [session.session_id for session in left] == [f"{session_id} new"]
+
+
 def test_an_activation_that_comes_late_leaves_what_was_added_since(actor: Actor) -> None:
     actor.add("q2b", before="q2")
     editing = actor.adding("q2c", before="q2").step(4)  # all but the activation
@@ -310,6 +355,7 @@ def _taking_over(patch: pytest.MonkeyPatch) -> None:
     ("seed", "finds"),
     [
         (_no_fence, test_an_add_that_reserved_before_the_first_edit_lands_flagged),
+        (_no_fence, test_a_fork_that_is_completed_later_has_the_order_of_its_session),
         (_no_flag, test_a_message_that_is_replaced_stays_flagged),
         (
             _without("replace", "branched"),
