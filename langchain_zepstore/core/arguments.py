@@ -282,7 +282,8 @@ class SearchQuery(Arguments):
     owner: str | None = None
 
     def __post_init__(self) -> None:
-        if self.session_id is None and self.user_id is None:
+        is_anywhere = self.session_id is None and self.user_id is None
+        if is_anywhere and self.search_scope != "sessions":
             raise BadRequestError("search needs a session_id or a user_id: where to look")
         self._check(
             text=checked_text,

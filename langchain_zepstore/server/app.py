@@ -32,6 +32,7 @@ from langchain_zepstore.server.routes import (
     users,
 )
 from langchain_zepstore.server.schemas import reasons
+from langchain_zepstore.server.ui.app import add_page
 from langchain_zepstore.store_client import StoreClient
 
 _ZEP = "0.27.2"  # the version of the interface; Zep's clients refuse older ones
@@ -44,6 +45,7 @@ def create_app(
     cors_origins: Sequence[str] = (),
     max_body_bytes: int | None = None,
     timeout: float = 30.0,
+    ui: bool = False,
 ) -> FastAPI:
     """Return Zep's server on a store: an ASGI application.
 
@@ -60,6 +62,7 @@ def create_app(
             17 MB in our own media type, so that whatever a document holds passes.
         timeout: Seconds after which a body that is still coming is a 408, an answer that has not
             begun a 503, and an answer that is not being read ends.
+        ui: Whether the page is shown at ``/ui``, and ``/`` leads there.
 
     Raises:
         BadRequestError: An argument cannot be used.
@@ -78,6 +81,8 @@ def create_app(
         docs_url=None,
     )
     app.state.client = client
+    if ui:
+        add_page(app, keys)
     service_routes = APIRouter(tags=["service"])
     service.add_routes(service_routes, client, metrics)
     swagger.add_routes(service_routes, app.title)

@@ -23,6 +23,8 @@ _READING = ("/search", "/list-sessions", "/recent-sessions", "/export")
 
 
 _VIEWER = "zepstore.viewer"
+PAGE = "/ui"
+"""The path of the page."""
 
 
 class ForbiddenError(Exception):
@@ -116,6 +118,9 @@ class Authentication:
             return
         access: Access | None = Access()
         path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if path == PAGE or path.startswith(f"{PAGE}/"):
+            await self._app(scope, receive, send)  # the page has sign-ins of its own
+            return
         if self._keys and path not in _OPEN:
             access = self._access(scope)
         if access is None:

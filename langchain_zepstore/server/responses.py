@@ -41,17 +41,28 @@ def text_response(status: int, text: str, headers: Mapping[str, str] | None = No
 
 
 def error_response(error: errors.ZepStoreError) -> Response:
-    """Return the response for an error. The cause of a 5xx goes to the log only."""
-    status = next(
-        (status for error_class, status in _STATUS if isinstance(error, error_class)), 500
-    )
+    """Return the response for an error."""
+    status, text = status_of(error), shown_text(error)
     headers = {ERROR_HEADER: type(error).__name__}
     if status in _HIDDEN:
-        _LOG.error("%s: %s", type(error).__name__, error)
         headers = {ERROR_HEADER: "StoreUnavailableError", "Retry-After": "1"}
         if status != 503:  # noqa: PLR2004
             headers = {ERROR_HEADER: "APIError"}
-    return text_response(status, _HIDDEN.get(status, str(error)), headers)
+    return text_response(status, text, headers)
+
+
+def status_of(error: errors.ZepStoreError) -> int:
+    """Return the status of an error."""
+    return next((status for error_class, status in _STATUS if isinstance(error, error_class)), 500)
+
+
+def shown_text(error: errors.ZepStoreError) -> str:
+    """Return the text of an error. The cause of a 5xx goes to the log only."""
+    hidden = _HIDDEN.get(status_of(error))
+    if hidden is None:
+        return str(error)
+    _LOG.error("%s: %s", type(error).__name__, error)
+    return hidden
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import logging
 import os
+import secrets
 import socket
 import sys
 import tempfile
@@ -28,6 +29,7 @@ from langchain_zepstore.server.app import create_app
 from langchain_zepstore.server.asgi.limits import MAX_HEAD_BYTES
 from langchain_zepstore.server.asgi.observability import ACCESS_LOG, METRICS_VARIABLE
 from langchain_zepstore.server.routes.service import check_store
+from langchain_zepstore.server.ui.security import SECRET_VARIABLE
 from langchain_zepstore.store_client import StoreClient
 
 _SETTINGS_VARIABLE = "ZEPSTORE_SERVING"  # passes the settings to worker processes
@@ -88,6 +90,7 @@ class Serving:
             api_keys=self.keys(),
             cors_origins=self.cors_origins,
             max_body_bytes=self.max_body,
+            ui=True,
         )
 
         @asynccontextmanager
@@ -185,6 +188,7 @@ def serve(
     }
     if workers > 1:
         os.environ[_SETTINGS_VARIABLE] = json.dumps(asdict(serving))
+        os.environ.setdefault(SECRET_VARIABLE, secrets.token_hex())
         config = uvicorn.Config(f"{__name__}:app_of_worker", factory=True, **options)
     else:
         config = uvicorn.Config(serving.app(), **options)
@@ -240,6 +244,7 @@ async def _banner(serving: Serving, host: str, listener: socket.socket) -> str:
         lines = {
             "store": f"{client.location}: {state}",
             "keys": who,
+            "page": f"{url}/ui",
             "docs": f"{url}/docs",
             "metrics": f"{url}/metrics",
         }

@@ -67,7 +67,8 @@ def test_it_says_what_it_serves_and_ends_without_a_word_of_trouble(
         assert said["zepstore"].endswith(f"running on {server.url}")
         assert said["store"] == f"{mongo_url.partition('?')[0]}: it answers"
         assert said["keys"].startswith("none: whoever reaches this address may read and change")
-        assert (said["docs"], said["metrics"]) == (f"{server.url}/docs", f"{server.url}/metrics")
+        for name, path in (("page", "/ui"), ("docs", "/docs"), ("metrics", "/metrics")):
+            assert said[name] == f"{server.url}{path}"
         assert status in (0, 130, -number)
         assert "Traceback" not in server.log, server.log
 
@@ -92,13 +93,11 @@ def in_process(app: Any) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://served")
 
 
-async def test_its_root_says_what_it_is_without_a_key(mongo_url: str, monkeypatch) -> None:
+async def test_its_root_leads_to_the_page_without_a_key(mongo_url: str, monkeypatch) -> None:
     monkeypatch.setenv("ZEPSTORE_API_KEYS", "a-key")
     async with in_process(Serving(url=mongo_url).app()) as http:
         answer = await http.get("/")
-        assert answer.status_code == 200
-        assert answer.headers["content-type"].startswith("text/plain")
-        assert "/docs" in answer.text
+        assert (answer.status_code, answer.headers["location"]) == (307, "/ui")
         assert (await http.get("/api/v1/sessions")).status_code == 401
 
 

@@ -65,6 +65,9 @@ OUTSIDE = {
     "typer": ["cli"],
     "rich": ["cli"],
     "uvicorn": ["server"],
+    "itsdangerous": ["server"],
+    "jinja2": ["server"],
+    "markdown_it": ["server"],
     "opentelemetry": ["core/telemetry"],
 }
 CLIENTS = {"MongoClient", "AsyncMongoClient", "AsyncIOMotorClient"}
