@@ -22,6 +22,7 @@ from langchain_zepstore.mongo.branches import reads
 from langchain_zepstore.mongo.branches.table import ForkTable
 from langchain_zepstore.mongo.deletion.marks import Marking
 from langchain_zepstore.mongo.driver.collection import Collection
+from langchain_zepstore.mongo.driver.durability import LastWriter
 from tests.support.messages import parts_of
 from tests.support.stepping import Drive, store_of
 
@@ -302,6 +303,45 @@ def test_a_session_has_at_most_so_many_branches(actor: Actor) -> None:
     assert len(actor.client.memory.branches(actor.session_id)) == 2
 
 
+class _Elected(LastWriter):
+    """Knows a server that died: what it reserved has to be confirmed."""
+
+    def get(self) -> str:
+        return "a server that died"
+
+
+def _lost_and_given_to_an_edit(actor: Actor) -> tuple[Drive, Drive]:
+    """Return an add and an edit with the same number, which a server lost in between."""
+    actor.add("q2b", before="q2")
+    actor.store.messages._database.last_writer = _Elected()
+    adding = actor.adding("late").step()
+    sessions = actor.store.messages._database.sessions._raw
+    sessions.update_one({"_id": actor.session_id}, {"$inc": {"seq": -1}})
+    return adding, actor.adding("q2c", before="q2").step(3)
+
+
+@pytest.mark.promise("a number that was lost with its server and given to an edit is the edit's")
+def test_an_add_whose_number_an_edit_has_by_now_reserves_again(actor: Actor) -> None:
+    adding, editing = _lost_and_given_to_an_edit(actor)
+    adding.finish()
+    editing.finish()
+    assert actor.read() == "q1 a1 q2c"
+    assert actor.read(branch="late") == "q1 a1 q2b late"
+
+
+def test_an_add_that_dies_before_it_learns_that_an_edit_has_its_number_costs_the_edit_nothing(
+    actor: Actor,
+) -> None:
+    adding, editing = _lost_and_given_to_an_edit(actor)
+    adding.step()  # its message is inserted; it dies before it confirms the number
+    editing.finish()
+    assert actor.read() == "q1 a1 q2c"
+    actor.add("late")
+    assert actor.read() == "q1 a1 q2c"
+    assert actor.read(branch="late") == "q1 a1 late"
+    assert actor.client.message.count(actor.session_id) == 3
+
+
 def test_a_read_shows_nothing_that_was_numbered_since_it_read_the_table(actor: Actor) -> None:
     actor.add("q2b", before="q2")
     actor.read()  # from now on the client knows that the session has branched
@@ -370,6 +410,10 @@ def _taking_over(patch: pytest.MonkeyPatch) -> None:
             test_an_activation_that_comes_late_leaves_what_was_added_since,
         ),
         (_without("update", "turn"), test_a_switch_that_comes_late_has_what_was_added_since),
+        (
+            _without("update", "turn"),
+            test_an_add_whose_number_an_edit_has_by_now_reserves_again,
+        ),
         (_taking_over, test_an_edit_does_not_take_over_what_the_same_edit_stored),
     ],
 )
