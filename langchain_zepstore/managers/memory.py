@@ -32,15 +32,16 @@ class MemoryManager(Sessions, Deletion, Searches, Branches):
             session_id: The session's id.
             memory: The messages, any number; its metadata is merged into the session's.
             before: The id of a message of any branch. Repeated with the same ids, the call changes
-                nothing more.
+                nothing more, and brings back none that was deleted since, unless all were. An id
+                that a live message has elsewhere is refused.
 
         Returns:
             ``"OK"``, as Zep.
 
         Raises:
             BadRequestError: An id, or something in the messages, cannot be stored; nothing is. With
-                ``before``: there are no messages, one has that id, or the session has 1,000
-                branches.
+                ``before``: there are no messages, one has that id or another live message's, or
+                the session has 1,000 branches.
             NotFoundError: The session has no message with the id ``before``, or it is deleted.
             StoreUnavailableError: The database cannot be reached; some of the messages may have
                 been stored.

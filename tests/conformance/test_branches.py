@@ -383,6 +383,34 @@ async def test_what_cannot_be_edited(zep: Facade, session_id: str) -> None:
     assert len(await zep.memory.branches(session_id)) == 1
 
 
+@pytest.mark.promise("an edit never takes a message from where it stands")
+@pytest.mark.parametrize("taken", ["q1", "a2", "q2b"])
+async def test_an_edit_with_the_id_of_a_message_that_stands_elsewhere_is_refused(
+    zep: Facade, session_id: str, taken: str
+) -> None:
+    await add(zep, session_id, "q1", "a1", "q2", "a2")
+    await add(zep, session_id, "q2b", "a2b", before="q2")
+    for new in ([taken], ["new", taken]):
+        with pytest.raises(BadRequestError, match=f"has a message '{taken}' already"):
+            await add(zep, session_id, *new, before="a1")
+    assert await ids(zep, session_id) == "q1 a1 q2b a2b"
+    assert await zep.message.count(session_id) == 4
+    await add(zep, session_id, "new", before="a1")
+    assert await ids(zep, session_id) == "q1 new"
+
+
+async def test_an_edit_that_is_repeated_leaves_deleted_what_was_deleted_since(
+    zep: Facade, session_id: str
+) -> None:
+    await add(zep, session_id, "q1", "a1")
+    await add(zep, session_id, "q1b", "a1b", before="q1")
+    await add(zep, session_id, "q2")
+    await zep.message.delete_message(session_id, "a1b")
+    await add(zep, session_id, "q1b", "a1b", before="q1")
+    assert await ids(zep, session_id) == "q1b q2"
+    assert len(await zep.memory.branches(session_id)) == 2
+
+
 async def test_an_edit_of_an_unknown_session_creates_none(zep: Facade, session_id: str) -> None:
     with pytest.raises(NotFoundError):
         await add(zep, session_id, "q1", before="q0")

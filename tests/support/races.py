@@ -28,7 +28,14 @@ from uuid import uuid4
 
 from bson.json_util import dumps
 
-from langchain_zepstore import Memory, Message, NotFoundError, Session, ZepClient
+from langchain_zepstore import (
+    BadRequestError,
+    Memory,
+    Message,
+    NotFoundError,
+    Session,
+    ZepClient,
+)
 from langchain_zepstore.core.arguments import RecentQuery, SessionChanges
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.managers import erasure
@@ -319,7 +326,7 @@ def check_after(client: ZepClient, session_id: str, story: Story) -> list[str]:
     for uuids in story.abandoned:
         client.run(adding(session_id, uuids))
     for before, uuids in story.abandoned_edits:
-        with contextlib.suppress(NotFoundError):
+        with contextlib.suppress(NotFoundError, BadRequestError):
             client.run(adding(session_id, uuids, before))
             story.acknowledged.append(uuids)
             story.edits.append((before, uuids))

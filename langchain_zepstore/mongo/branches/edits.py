@@ -21,6 +21,7 @@ from langchain_zepstore.mongo.adding.known_ids import Repetition
 from langchain_zepstore.mongo.adding.reservation import RESERVATION_FIELDS, reserving
 from langchain_zepstore.mongo.branches import updates
 from langchain_zepstore.mongo.branches.reads import TABLE_FIELDS
+from langchain_zepstore.mongo.branches.repeats import stored_edit
 from langchain_zepstore.mongo.branches.table import holds, table_of
 from langchain_zepstore.mongo.deletion.marks import Marking, numbers_between, this_session
 from langchain_zepstore.mongo.documents import (
@@ -70,11 +71,11 @@ class Edits:
                 f"message {before!r} cannot be replaced under its own id: give the new one another"
             )
         while True:
-            landed = yield from self._landed(session_id, insertion.uuids)
-            if _is_whole(landed, insertion.uuids):
-                first, incarnation = landed[0]["seq"], landed[0]["_id"]["s"]
+            stored = yield from stored_edit(self._database, session_id, before, insertion.uuids)
+            if stored.first:
+                first, incarnation = stored.first["seq"], stored.first["_id"]["s"]
                 break
-            insertion.supersedes = bool(landed)
+            insertion.supersedes = stored.has_part
             message = yield from self.live(session_id, before)
             reservation = yield from self._reserve_aside(message, len(sized), metadata, user_id)
             if reservation is None:
@@ -231,23 +232,6 @@ class Edits:
         _check_room(session)
         query = {**this_session(session), "turn": session["turn"]}
         return bool((yield from self._sessions.update(query, update)))
-
-    def _landed(self, session_id: str, uuids: list[str]) -> Operation[list[MessageDocument]]:
-        """Return the live messages with an edit's ids, in its order."""
-        found = yield from self._messages.find(
-            {"session_id": session_id, "uuid": {"$in": uuids}, "deleted_at": None},
-            fields={"uuid": 1, "seq": 1},
-        )
-        order = {uuid: index for index, uuid in enumerate(uuids)}
-        return sorted(found, key=lambda message: order[message["uuid"]])
-
-
-def _is_whole(landed: Sequence[MessageDocument], uuids: Sequence[str]) -> bool:
-    if len(landed) != len(uuids):
-        return False
-    first, incarnation = landed[0]["seq"], landed[0]["_id"]["s"]
-    places = [(message["_id"]["s"], message["seq"]) for message in landed]
-    return places == [(incarnation, first + index) for index in range(len(uuids))]
 
 
 def _has_room(session: SessionDocument) -> bool:

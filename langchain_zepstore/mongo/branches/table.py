@@ -77,6 +77,11 @@ class ForkTable:
         fork = self.forks[self.fork_of(number)]
         return fork["after"] if fork["first"] == number else number - 1
 
+    def is_alternative(self, first: int, number: int) -> bool:
+        """Return whether a fork begins with a number, in the place of another number."""
+        fork = self.forks[self.fork_of(first)]
+        return fork["first"] == first and fork["after"] == self.before(number)
+
     def following(self, number: int) -> list[int]:
         """Return the numbers that follow a number, one in each branch; the first ones after 0."""
         next_numbers = [self.forks[index]["first"] for index in self.forks_after(number, number)]
