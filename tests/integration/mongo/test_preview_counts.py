@@ -56,9 +56,6 @@ CHANGES: dict[str, Callable[[Any, str], Operation[Any]]] = {
     "an add": lambda store, it: store.messages.add(it, parts_of(said("new", "newer"))),
     "a repeat": lambda store, it: store.messages.add(it, parts_of(said("new", "m2", "m5"))),
     "an edit": lambda store, it: store.messages.add(it, parts_of(said("e", "f")), before="m9"),
-    "an edit of stored words": lambda store, it: store.messages.add(
-        it, parts_of(said("m11", "f")), before="m9"
-    ),
     "a rewind": lambda store, it: store.branches.rewind(it, "m7"),
     "a deletion of a message": lambda store, it: store.deletion.delete_message(it, "m7"),
     "an undeletion of a message": lambda store, it: store.deletion.undelete_message(it, "m5"),
