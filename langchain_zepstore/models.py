@@ -48,6 +48,19 @@ class Message(BaseModel):
     parent_uuid: str | None = None
 
 
+class Excerpt(Message):
+    """A message of a window, or its beginning.
+
+    Attributes:
+        is_cut: Whether it is only the beginning of the message.
+        alternatives: The ids of what stands in its place in the branches, the first said first,
+            itself included; ``None`` if that is itself alone.
+    """
+
+    is_cut: bool = False
+    alternatives: list[str] | None = None
+
+
 class Branch(BaseModel):
     """A branch of a session: its messages from the first one to a last one.
 

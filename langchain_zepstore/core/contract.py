@@ -27,6 +27,7 @@ from langchain_zepstore.core.results import EmbeddingPage, ErasurePage, Resumpti
 from langchain_zepstore.models import (
     Branch,
     CreateUserRequest,
+    Excerpt,
     Finding,
     Memory,
     MemorySearchResult,
@@ -171,17 +172,20 @@ class MessageOperations(Protocol):
         include_deleted: bool = False,
         all_branches: bool = False,
     ) -> Operation[Page[Message]]:
-        """Return the next messages after a page's cursor.
+        """Return the next messages after a cursor; the first after ``after_id``, if it is given."""
 
-        Args:
-            session_id: The session's id.
-            after: The cursor; ``None`` for the first page.
-            limit: The number of messages at most.
-            after_id: Begin the first page after this message, live or deleted;
-                ``NotFoundError`` if there is none.
-            include_deleted: Also soft-deleted messages, as for ``memory``.
-            all_branches: In the order of adding, each with its ``parent_uuid``.
-        """
+    def window(
+        self,
+        session_id: str,
+        limit: int,
+        *,
+        before: str | None = None,
+        after: str | None = None,
+        around: str | None = None,
+        include_deleted: bool = False,
+        content_limit: int | None = None,
+    ) -> Operation[list[Excerpt]]:
+        """Return the last messages, or those next to one; ``NotFoundError`` if that is missing."""
 
     def numbered_page(
         self, session_id: str, limit: int, number: int, *, user_id: str | None = None
@@ -326,11 +330,7 @@ class SearchOperations(Protocol):
         """
 
     def index(self, session_id: str | None, user_id: str | None) -> Operation[int]:
-        """Index what no search by words has met yet, for about a second.
-
-        Of a session, of a user's sessions, or of all there are. Returns how many messages were
-        indexed; 0 if none is left.
-        """
+        """Index what no search by words has met yet, for about a second; return how many."""
 
 
 class SummaryOperations(Protocol):

@@ -15,6 +15,9 @@ MAX_RETENTION = timedelta(seconds=2**31 - 1) - timedelta(days=1)
 GivenId = str | int | UUID
 """An id as frameworks give it."""
 
+MAX_WINDOW = 1000
+"""The most messages of a window."""
+
 MAX_TAGS = 100
 MAX_TITLE_CHARACTERS = 1000
 _MAX_TIMEOUT = 24 * 60 * 60

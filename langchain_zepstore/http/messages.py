@@ -19,7 +19,7 @@ from langchain_zepstore.messages.wire import (
     parts_fields,
     to_json,
 )
-from langchain_zepstore.models import Memory, Message
+from langchain_zepstore.models import Excerpt, Memory, Message
 
 _MAX_MESSAGE_BYTES = MAX_BODY_BYTES - 128 * 1024  # for what else a request says
 
@@ -160,6 +160,29 @@ class Messages:
         where = path("sessions", session_id, "messages", uuid, "around")
         answer = yield from self._requests.get(where, window=window)
         return answer.read_list(Message, answer.data)
+
+    def window(
+        self,
+        session_id: str,
+        limit: int,
+        *,
+        before: str | None = None,
+        after: str | None = None,
+        around: str | None = None,
+        include_deleted: bool = False,
+        content_limit: int | None = None,
+    ) -> Operation[list[Excerpt]]:
+        """Return the last messages, or those next to one, cut where they are large."""
+        answer = yield from self._requests.get(
+            path("sessions", session_id, "window"),
+            limit=limit,
+            before=before,
+            after=after,
+            around=around,
+            include_deleted="true" if include_deleted else None,
+            content_limit=content_limit,
+        )
+        return answer.read_list(Excerpt, answer.data)
 
     def get(self, session_id: str, uuid: str) -> Operation[Message]:
         """Return one message."""

@@ -5,10 +5,17 @@ from typing import Any
 
 from langchain_zepstore.core.operation import Page, apages, pages
 from langchain_zepstore.core.store import Call
-from langchain_zepstore.core.validation import checked_bool, checked_count, checked_id, checked_text
-from langchain_zepstore.managers.base import Manager
+from langchain_zepstore.core.validation import (
+    MAX_WINDOW,
+    checked_bool,
+    checked_count,
+    checked_id,
+    checked_text,
+)
+from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.managers.base import Manager, arguments_of
 from langchain_zepstore.messages.storable import check_metadata
-from langchain_zepstore.models import Message
+from langchain_zepstore.models import Excerpt, Message
 
 
 class MessageManager(Manager):
@@ -106,6 +113,58 @@ class MessageManager(Manager):
     ) -> list[Message]:
         """Return a page of a session's messages; see ``get_session_messages``."""
         return await self._runner.arun(_numbered(session_id, limit, cursor))
+
+    def window(
+        self,
+        session_id: str,
+        limit: int = 50,
+        *,
+        before: str | None = None,
+        after: str | None = None,
+        around: str | None = None,
+        include_deleted: bool = False,
+        content_limit: int | None = None,
+    ) -> list[Excerpt]:
+        """Return some messages of a session's active branch, oldest first: what a page shows.
+
+        Without an id the last ones; else those next to a message, also one of another branch, which
+        is read then. Each says which other messages stand in its place (see ``alternatives``).
+
+        Args:
+            session_id: The session's id.
+            limit: How many at most, from 1 to 1,000.
+            before: The id of the message behind the last one.
+            after: The id of the message in front of the first one.
+            around: The id of a message in the middle.
+            include_deleted: Also soft-deleted messages, as for ``client.memory.get_memory``.
+            content_limit: Of a message of more bytes only the beginning: of its text so many
+                characters, of texts in lists and maps a quarter of that, of lists and maps 50
+                items. The database cuts it.
+
+        Returns:
+            The messages; none for an unknown or deleted session.
+
+        Raises:
+            BadRequestError: An argument is out of range or of the wrong type, or there is more than
+                one of ``before``, ``after`` and ``around``.
+            NotFoundError: The session has no such message.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        return self._runner.run(_showing(**arguments_of(locals())))
+
+    async def awindow(
+        self,
+        session_id: str,
+        limit: int = 50,
+        *,
+        before: str | None = None,
+        after: str | None = None,
+        around: str | None = None,
+        include_deleted: bool = False,
+        content_limit: int | None = None,
+    ) -> list[Excerpt]:
+        """Return some messages of a session's active branch; see ``window``."""
+        return await self._runner.arun(_showing(**arguments_of(locals())))
 
     def get_session_message(self, session_id: str, message_id: str) -> Message:
         """Return one message.
@@ -263,6 +322,23 @@ def _numbered(session_id: str, limit: int, cursor: int) -> Call[list[Message]]:
     limit = checked_count(limit, "limit", least=1)
     number = checked_count(cursor, "cursor", least=1)
     return lambda store: store.messages.numbered_page(session_id, limit, number)
+
+
+def _showing(
+    session_id: str, limit: int, *, content_limit: int | None, include_deleted: bool, **ids: Any
+) -> Call[list[Excerpt]]:
+    session_id = checked_id(session_id, "session_id")
+    if checked_count(limit, "limit", least=1) > MAX_WINDOW:
+        raise BadRequestError(f"limit must be at most {MAX_WINDOW}, not {limit}")
+    options: dict[str, Any] = {
+        name: checked_id(uuid, name) for name, uuid in ids.items() if uuid is not None
+    }
+    if len(options) > 1:
+        raise BadRequestError(f"a window is next to one message, not to {' and '.join(options)}")
+    options["include_deleted"] = checked_bool(include_deleted, "include_deleted")
+    if content_limit is not None:
+        options["content_limit"] = checked_count(content_limit, "content_limit", least=1)
+    return lambda store: store.messages.window(session_id, limit, **options)
 
 
 def _paging(

@@ -12,7 +12,7 @@ import pydantic_core
 from langchain_zepstore.core.message_parts import MessageParts
 from langchain_zepstore.messages.langchain import without_blocks
 from langchain_zepstore.messages.marks import JSON
-from langchain_zepstore.models import Message, Session, Summary, User
+from langchain_zepstore.models import Excerpt, Message, Session, Summary, User
 
 EXACT = "application/vnd.zepstore+json"
 """The media type of JSON in which every value comes back as what it was."""
@@ -161,6 +161,8 @@ def message_fields(message: Message, *, is_exact: bool) -> Fields:
         fields["deleted_at"] = message.deleted_at
     if "parent_uuid" in message.model_fields_set:  # it was asked for; the first have none
         fields["parent_uuid"] = message.parent_uuid
+    if isinstance(message, Excerpt):
+        fields |= {"is_cut": message.is_cut, "alternatives": message.alternatives}
     for name in ("metadata", "langchain"):
         if (value := getattr(message, name)) is not None:
             fields[name] = JSON.mark(value) if is_exact else value

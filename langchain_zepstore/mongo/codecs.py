@@ -19,7 +19,7 @@ from langchain_zepstore.messages import langchain as lc_messages
 from langchain_zepstore.messages.fingerprints import fingerprint, given_fingerprint
 from langchain_zepstore.messages.langchain import HUMAN_TYPES
 from langchain_zepstore.messages.shortening import fitted_parts
-from langchain_zepstore.models import Message, Session, Summary, User
+from langchain_zepstore.models import Excerpt, Message, Session, Summary, User
 from langchain_zepstore.mongo.documents import (
     MessageDocument,
     Metadata,
@@ -259,6 +259,11 @@ def to_message(document: MessageDocument) -> Message:
         langchain={"type": type_, "data": data} if type_ else None,
         deleted_at=document.get("deleted_at"),
     )
+
+
+def to_excerpt(document: MessageDocument) -> Excerpt:
+    """Decode a message that may be cut."""
+    return Excerpt(**dict(to_message(document)), is_cut=bool(document.get("is_cut")))
 
 
 LANGCHAIN_FIELDS = {

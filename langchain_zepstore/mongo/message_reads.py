@@ -8,14 +8,15 @@ from langchain_core.messages import BaseMessage
 
 from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.errors import NotFoundError
-from langchain_zepstore.models import Memory, Message
+from langchain_zepstore.models import Excerpt, Memory, Message
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.branches.reads import ALL, BranchReads, branch_of, find_along
 from langchain_zepstore.mongo.branches.table import Range, clipped, table_of
-from langchain_zepstore.mongo.branches.tree import tree_page
+from langchain_zepstore.mongo.branches.tree import alternatives, tree_page
 from langchain_zepstore.mongo.deletion.marks import with_id
-from langchain_zepstore.mongo.documents import MessageDocument, Query, SessionDocument
+from langchain_zepstore.mongo.documents import Fields, MessageDocument, Query, SessionDocument
 from langchain_zepstore.mongo.driver.database import Database
+from langchain_zepstore.mongo.excerpts import excerpt_fields
 from langchain_zepstore.mongo.reassignment import complete_reassignment
 from langchain_zepstore.mongo.summaries import Summaries
 from langchain_zepstore.mongo.windows import Windows
@@ -124,23 +125,18 @@ class MessageReads:
         if after is None and after_id is not None:
             after = yield from self._number_of(session_id, after_id)
         first = (after or 0) + 1
-        if not (include_deleted or all_branches):
-            found = yield from self._reads.find(
-                session_id,
-                codecs.MESSAGE_FIELDS,
-                between=(first, ALL[1]),
-                through=after,
-                limit=limit,
-            )
-        else:
+        between = (first, ALL[1])
+        if all_branches:
             session = yield from self._session(session_id)
             if session is None:
                 return Page([], None)
-            if all_branches:
-                query = _with_deleted(session, first) if include_deleted else live(session_id)
-                tree = tree_page(self._messages, query, table_of(session), after or 0, limit)
-                return (yield from tree)
-            found = yield from self._find_deleted(session, first, through=after, limit=limit)
+            query = _with_deleted(session, between) if include_deleted else live(session_id)
+            tree = tree_page(self._messages, query, table_of(session), after or 0, limit)
+            return (yield from tree)
+        find = self._find_deleted if include_deleted else self._reads.find
+        found = yield from find(
+            session_id, codecs.MESSAGE_FIELDS, between=between, through=after, limit=limit
+        )
         items = [codecs.to_message(document) for document in found]
         # A short page is not the last: messages may be added meanwhile.
         return Page(items, found[-1]["seq"] if found else None)
@@ -148,27 +144,33 @@ class MessageReads:
     def _with_deleted(
         self, session_id: str, lastn: int | None, ranges: list[Range] | None
     ) -> Operation[list[Message]]:
-        session = yield from self._session(session_id)
-        if session is None or lastn == 0:
+        if lastn == 0:
             return []
         order: Literal[1, -1] = 1 if lastn is None else -1
-        found = yield from self._find_deleted(session, ranges=ranges, order=order, limit=lastn or 0)
+        found = yield from self._find_deleted(
+            session_id, codecs.MESSAGE_FIELDS, ranges=ranges, order=order, limit=lastn or 0
+        )
         return [codecs.to_message(document) for document in found[::order]]
 
     def _find_deleted(
         self,
-        session: SessionDocument,
-        first: int = 1,
+        session_id: str,
+        fields: Fields,
         *,
+        between: Range = ALL,
         through: int | None = None,
         ranges: list[Range] | None = None,
         order: Literal[1, -1] = 1,
         limit: int = 0,
     ) -> Operation[list[MessageDocument]]:
         """Return messages of a branch, also soft-deleted ones, whose owner is the session's."""
-        query, fields = _with_deleted(session, first), codecs.MESSAGE_FIELDS
+        session = yield from self._session(session_id)
+        if session is None:
+            return []
+        query = _with_deleted(session, between)
         if session.get("forks"):
-            ranges = clipped(ranges or branch_of(table_of(session), through), first=first)
+            ranges = ranges or branch_of(table_of(session), through)
+            ranges = clipped(ranges, first=between[0], last=between[1])
             along = find_along(
                 self._messages, query, ranges, order=order, by="_id", limit=limit, fields=fields
             )
@@ -229,6 +231,51 @@ class MessageReads:
             )
         return [codecs.to_message(each) for each in (*reversed(before), message, *after)]
 
+    def window(
+        self,
+        session_id: str,
+        limit: int,
+        *,
+        before: str | None = None,
+        after: str | None = None,
+        around: str | None = None,
+        include_deleted: bool = False,
+        content_limit: int | None = None,
+    ) -> Operation[list[Excerpt]]:
+        """Return the last messages, or those next to one, cut where they are large."""
+        fields = codecs.MESSAGE_FIELDS if content_limit is None else excerpt_fields(content_limit)
+        anchor = before or after or around
+        number = None
+        if anchor is not None:
+            number = yield from self._number_of(session_id, anchor)
+        found: list[MessageDocument] = []
+        for order, between, size in _sides(number, limit, before, after):
+            find = self._find_deleted if include_deleted else self._reads.find
+            part = yield from find(
+                session_id, fields, between=between, through=number, order=order, limit=size
+            )
+            found += part[::order]
+        excerpts = [codecs.to_excerpt(document) for document in found]
+        yield from self._add_alternatives(session_id, found, excerpts)
+        return excerpts
+
+    def _add_alternatives(
+        self, session_id: str, found: list[MessageDocument], excerpts: list[Excerpt]
+    ) -> Operation[None]:
+        if not any(document.get("branched") for document in found):
+            return
+        table = yield from self._reads.table(session_id)
+        if table is None:
+            return
+        for document, excerpt in zip(found, excerpts, strict=True):
+            number = document["seq"]
+            if len(table.following(table.before(number))) > 1 and excerpt.deleted_at is None:
+                others = yield from alternatives(
+                    self._messages, live(session_id), table, number, {"seq": 1, "uuid": 1}
+                )
+                uuids = [other["uuid"] for other in others]
+                excerpt.alternatives = uuids if len(uuids) > 1 else None
+
     def get(self, session_id: str, uuid: str) -> Operation[Message]:
         """Return one message."""
         return codecs.to_message((yield from self._document(session_id, uuid)))
@@ -244,10 +291,27 @@ class MessageReads:
         return self._reads.count(session_id)
 
 
-def _with_deleted(session: SessionDocument, first: int) -> Query:
+def _sides(
+    number: int | None, limit: int, before: str | None, after: str | None
+) -> list[tuple[Literal[1, -1], Range, int]]:
+    """Return the order, the range and the size of the parts of a window."""
+    if number is None:
+        return [(-1, ALL, limit)]
+    if after is not None:
+        return [(1, (number + 1, ALL[1]), limit)]
+    if before is not None:
+        return [(-1, (1, number - 1), limit)]
+    first = limit // 2
+    sides: list[tuple[Literal[1, -1], Range, int]] = [(1, (number, ALL[1]), limit - first)]
+    return [(-1, (1, number - 1), first), *sides] if first else sides
+
+
+def _with_deleted(session: SessionDocument, between: Range) -> Query:
     # By _id, which is the incarnation and the number: the index of live messages has none of these.
     incarnation = session["uuid"]
-    bounds = {"$gte": {"s": incarnation, "q": first}, "$lt": {"s": incarnation, "q": MaxKey()}}
+    first, last = between
+    upper = MaxKey() if last == ALL[1] else last + 1
+    bounds = {"$gte": {"s": incarnation, "q": first}, "$lt": {"s": incarnation, "q": upper}}
     return {"_id": bounds, "scope": codecs.scope_of(session), "placeholder": None}
 
 

@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, TypeAdapter
 
 from langchain_zepstore.messages.wire import PLAIN
-from langchain_zepstore.models import Message, Summary, UTCDatetime
+from langchain_zepstore.models import Excerpt, Message, Summary, UTCDatetime
 
 _REF = "#/components/schemas/{model}"
 _FAILURES = {
@@ -38,6 +38,10 @@ class MessageAnswer(Message):
     """A message as Zep's clients read it."""
 
     updated_at: UTCDatetime
+
+
+class ExcerptAnswer(Excerpt, MessageAnswer):
+    """A message of a window, or its beginning."""
 
 
 class MemoryAnswer(BaseModel):

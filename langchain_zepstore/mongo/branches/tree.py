@@ -12,7 +12,7 @@ from langchain_zepstore.models import Message
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.branches.reads import last_along
 from langchain_zepstore.mongo.branches.table import ForkTable
-from langchain_zepstore.mongo.documents import MessageDocument, Query
+from langchain_zepstore.mongo.documents import Fields, MessageDocument, Query
 from langchain_zepstore.mongo.driver.collection import Collection
 
 Messages = Collection[MessageDocument]
@@ -74,7 +74,11 @@ def _nearest(table: ForkTable, numbers: Sequence[int], number: int) -> int:
 
 
 def alternatives(
-    messages: Messages, query: Query, table: ForkTable, number: int
+    messages: Messages,
+    query: Query,
+    table: ForkTable,
+    number: int,
+    fields: Fields = codecs.MESSAGE_FIELDS,
 ) -> Operation[list[MessageDocument]]:
     """Return the messages with the same parent as one, the first said first."""
     parent = 0
@@ -82,18 +86,16 @@ def alternatives(
         above = yield from last_along(messages, query, table.path_to(before), fields={"seq": 1})
         parent = above["seq"] if above else 0
     following = table.following(parent)
-    found = yield from messages.find(
-        {**query, "seq": {"$in": following}}, fields=codecs.MESSAGE_FIELDS
-    )
+    found = yield from messages.find({**query, "seq": {"$in": following}}, fields=fields)
     there = {document["seq"] for document in found}
     for first in following:
         if first not in there:
-            found += yield from _heads(messages, query, table, first)
+            found += yield from _heads(messages, query, table, first, fields)
     return sorted(found, key=lambda document: document["seq"])
 
 
 def _heads(
-    messages: Messages, query: Query, table: ForkTable, first: int
+    messages: Messages, query: Query, table: ForkTable, first: int, fields: Fields
 ) -> Operation[list[MessageDocument]]:
     """Return the first messages from a number on, in its fork and in those that leave it before."""
     end = table.end(table.fork_of(first))
@@ -101,9 +103,9 @@ def _heads(
         {**query, "seq": {"$gte": first, "$lte": end}},
         sort={"seq": 1},
         limit=1,
-        fields=codecs.MESSAGE_FIELDS,
+        fields=fields,
     )
     last_missing = heads[0]["seq"] - 1 if heads else end
     for index in table.forks_after(first, last_missing):
-        heads += yield from _heads(messages, query, table, table.forks[index]["first"])
+        heads += yield from _heads(messages, query, table, table.forks[index]["first"], fields)
     return heads

@@ -1,11 +1,11 @@
 """The messages of a session one by one."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from langchain_zepstore.core.operation import Page
-from langchain_zepstore.core.validation import checked_text
+from langchain_zepstore.core.validation import MAX_WINDOW, checked_text
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.wire import NEXT_CURSOR_HEADER
 from langchain_zepstore.models import Message
@@ -13,6 +13,7 @@ from langchain_zepstore.server.auth import Client
 from langchain_zepstore.server.openapi import (
     LINES,
     OK,
+    ExcerptAnswer,
     MessageAnswer,
     MessagesAnswer,
     accepts,
@@ -31,6 +32,11 @@ from langchain_zepstore.server.schemas import (
 )
 from langchain_zepstore.server.streaming import PAGE, Fetch, encoded_lines, json_lines
 from langchain_zepstore.store_client import StoreClient
+
+WindowLimit = Annotated[int, Query(description="How many at most.", ge=1, le=MAX_WINDOW)]
+ContentLimit = Annotated[
+    int | None, Query(description="The bytes beyond which a message is cut.", ge=1, lt=2**31)
+]
 
 _PAGE = 100
 _MAX_PAGE = 10_000  # messages in a page of lines; more would be held in memory
@@ -139,6 +145,38 @@ def add_own_routes(router: APIRouter) -> None:
         )
         answers = Answers.to(request)
         return answers.json([answers.message_fields(message) for message in around])
+
+    @router.get(
+        "/sessions/{session_id}/window",
+        response_model=list[ExcerptAnswer],
+        responses=failures(400, 404),
+    )
+    async def window(
+        request: Request,
+        client: Client,
+        session_id: Id,
+        limit: WindowLimit = 50,
+        before: MessageId = None,
+        after: MessageId = None,
+        around: MessageId = None,
+        include_deleted: bool = False,
+        content_limit: ContentLimit = None,
+    ) -> Response:
+        """Return the last messages, or those before, after or around one, oldest first.
+
+        Of messages of more than `content_limit` bytes only the beginning.
+        """
+        excerpts = await client.message.awindow(
+            session_id,
+            limit,
+            before=before,
+            after=after,
+            around=around,
+            include_deleted=include_deleted,
+            content_limit=content_limit,
+        )
+        answers = Answers.to(request)
+        return answers.json([answers.message_fields(excerpt) for excerpt in excerpts])
 
     @router.get("/sessions/{session_id}/messages.ndjson", responses={**LINES, **failures(400)})
     async def stream_messages(
