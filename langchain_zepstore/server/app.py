@@ -1,7 +1,7 @@
 """The ASGI application: routes and middleware."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -111,6 +111,7 @@ def create_app(
     return app
 
 
+@cache  # they take longer to make than all the rest, and know no client
 def _routes(version: int) -> APIRouter:
     router = APIRouter(dependencies=[Depends(check_method)])
     additions: list[tuple[str, Callable[[APIRouter], None]]] = [

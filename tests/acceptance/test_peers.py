@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.long("it starts every store of the comparison, for a minute")
+
 ROOT = Path(__file__).parents[2]
 OURS, FLOOR = "zepstore", "floor"
 

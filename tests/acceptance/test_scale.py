@@ -45,6 +45,7 @@ def number(cell: str) -> float:
     return float(found.group().replace(",", ""))
 
 
+@pytest.mark.long("it waits for MongoDB's purge")
 def test_it_measures_everything_on_a_server_of_its_own_and_leaves_nothing(tmp_path: Path) -> None:
     data, output = tmp_path / "data", tmp_path / "scale.md"
     data.mkdir()

@@ -9,6 +9,8 @@ import pytest
 
 from tests.acceptance.test_peers import tables
 
+pytestmark = pytest.mark.long("it loads a server for half a minute")
+
 ROOT = Path(__file__).parents[2]
 
 pytest.importorskip("fastapi")

@@ -38,8 +38,16 @@ LACKING = {
 
 
 WHOLE = ("mongodb-sync", "http-async")
-"""Backends on which every test runs. The others differ from them in how they are opened and
-awaited: each promise is shown on them once, and with ``--long`` every test."""
+"""Backends on which every test runs."""
+ALIKE = (
+    ("mongodb-motor", "mongodb-pymongo-async"),
+    ("embedded-sync", "embedded-motor"),
+    ("replica-set-sync", "replica-set-motor"),
+    ("http-sync", "asgi"),
+)
+"""The others differ from these in how they are opened and awaited: of two that are alike each
+promise is shown on one, in turns, and with ``--long`` every test runs on both."""
+TURN = {backend: turn for pair in ALIKE for turn, backend in enumerate(pair)}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -60,15 +68,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _showing_nothing_new(items: list[pytest.Item]) -> set[pytest.Item]:
+    numbers: dict[str, int] = {}
     shown: set[tuple[str, str]] = set()
     left_out = set()
     for item in items:
         backend = next((name for name in BACKENDS if f"[{name}" in item.name), None)
-        if backend and backend not in WHOLE and item.path.parent == HERE:
-            shows = {(backend, marker.args[0]) for marker in item.iter_markers("promise")}
-            if shows <= shown:
-                left_out.add(item)
-            shown |= shows
+        if not backend or backend in WHOLE or item.path.parent != HERE:
+            continue
+        its_turn = {
+            (backend, promise)
+            for promise in (marker.args[0] for marker in item.iter_markers("promise"))
+            if numbers.setdefault(promise, len(numbers)) % 2 == TURN[backend]
+        }
+        if its_turn <= shown:
+            left_out.add(item)
+        shown |= its_turn
     return left_out
 
 

@@ -24,12 +24,12 @@ WITHOUT_IDS = [(driver, False) for driver in WRITERS]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """In the long form let each kind of writers work alone, in the short one all at once."""
+    """In the long form let each kind of writers work alone, in the short one three at once."""
     if "kinds" in metafunc.fixturenames:
         if metafunc.config.getoption("--long"):
             groups = [[kind] for kind in WITH_IDS + WITHOUT_IDS]
         else:
-            groups = [[*WITH_IDS, WITHOUT_IDS[0]]]
+            groups = [[WITH_IDS[0], WITH_IDS[1], WITHOUT_IDS[2]]]
         metafunc.parametrize("kinds", groups, ids=lambda group: ", ".join(map(named, group)))
 
 

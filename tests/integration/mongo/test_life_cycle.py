@@ -232,7 +232,7 @@ def test_every_life_of_a_session_is_as_the_model_says(
     run_state_machine_as_test(
         Lives,
         settings=settings(
-            max_examples=100 if long else 6,
+            max_examples=100 if long else 4,
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

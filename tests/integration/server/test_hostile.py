@@ -580,7 +580,7 @@ def test_generated_requests_meet_no_error_of_the_server(
     with ZepClient(mongo_url, database=database_name) as client:
         schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(client, api_keys=()))
         cases = product(schema.get_all_operations(), schemathesis.GenerationMode)
-        for result, mode in islice(cases, 0, None, 1 if long else 3):
+        for result, mode in islice(cases, 0, None, 1 if long else 5):
 
             @settings
             @hypothesis.given(case=result.ok().as_strategy(generation_mode=mode))
@@ -599,5 +599,5 @@ def test_generated_requests_meet_no_error_of_the_server(
     told = ", ".join(f"{count} of {status}" for status, count in sorted(statuses.items()))
     figure(f"{statuses.total()} generated requests: {told}")
     assert wrong == []
-    assert statuses.total() > 100
+    assert statuses.total() > (100 if long else 50)
     assert {200, 400} <= set(statuses)

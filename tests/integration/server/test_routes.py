@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from langchain_zepstore import Memory, Message, ZepClient
+from langchain_zepstore import Memory, Message, Session, ZepClient
 from langchain_zepstore.server import create_app
 
 S = {"uuid", "id", "created_at", "updated_at", "deleted_at", "session_id", "metadata", "user_id"}
@@ -237,9 +237,8 @@ async def test_a_long_history_streams_line_by_line(http, store) -> None:
 
 @pytest.mark.promise("long histories and listings are streamed")
 async def test_listings_without_a_limit_go_on_beyond_a_page(http, store) -> None:
-    raw = [Message(role="user", content="x")]
     for number in range(1005):
-        await store.memory.aadd_memory(f"s{number:04}", Memory(messages=raw))
+        await store.memory.aadd_session(Session(session_id=f"s{number:04}"))
     listed = (await http.get("/api/v1/sessions")).json()
     assert [session["session_id"] for session in listed] == [f"s{n:04}" for n in range(1005)]
 
