@@ -578,13 +578,13 @@ async def test_a_history_is_edited(zep: Facade, session_id: str) -> None:
     assert [message.id for message in await history.messages()] == ["q2", "b"]
 
 
-@pytest.mark.parametrize("begun", ["x", {"session_id": 1, "last": 1}, {"last": [1]}])
+@pytest.mark.parametrize("begun", ["x", {"session_id": 1}, {"last": [1]}, {"uuid": 1}])
 async def test_a_session_that_only_looks_like_a_part_of_a_fork_is_another(
     zep: Facade, session_id: str, begun: Any
 ) -> None:
     await add(zep, session_id, "a", "b")
     if isinstance(begun, dict):
-        begun = {"session_id": session_id, **begun}
+        begun = {"session_id": session_id, "uuid": "u", "last": 1, **begun}
     other = Session(session_id=f"{session_id} other", metadata={"forking_from": begun})
     await zep.memory.add_session(other)
     with pytest.raises(AlreadyExistsError):

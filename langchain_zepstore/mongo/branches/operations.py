@@ -18,7 +18,7 @@ from langchain_zepstore.mongo.branches.table import ForkTable, clipped, table_of
 from langchain_zepstore.mongo.branches.tree import alternatives
 from langchain_zepstore.mongo.deletion.erasure import Erasure
 from langchain_zepstore.mongo.deletion.marks import Marking, with_id
-from langchain_zepstore.mongo.documents import Metadata, SessionDocument
+from langchain_zepstore.mongo.documents import Fields, Metadata, SessionDocument
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.message_reads import existing, live
 from langchain_zepstore.mongo.messages import Messages
@@ -30,6 +30,7 @@ _FORKING = "forking_from"
 _CHANGED_BY_DELETION: tuple[Literal["uuid", "deletion_count", "deletion", "undeletion"], ...] = (
     *("uuid", "deletion_count", "deletion", "undeletion"),
 )
+_COPYING_FIELDS: Fields = {**TABLE_FIELDS, **dict.fromkeys((*_CHANGED_BY_DELETION, "fenced"), 1)}
 
 
 class Branches:
@@ -80,12 +81,19 @@ class Branches:
         Until the copy is whole its metadata say ``forking_from``, and a repeat completes it.
         """
         sessions = Sessions(self._database)
-        session = yield from sessions.get(session_id)
-        last = (yield from self._edits.live(session_id, at))["seq"] if at is not None else None
-        table = yield from self._table(session_id)
-        if table is None:
-            raise NotFoundError(f"there is no session {session_id!r}")
-        begun: Metadata = {"session_id": session_id, "last": table.tip() if last is None else last}
+        source = yield from self._source(session_id)
+        last = None
+        if at is not None:
+            message = yield from self._edits.live(session_id, at)
+            last = message["seq"]
+            if message["_id"]["s"] != source["uuid"]:
+                raise NotFoundError(f"session {session_id!r} began anew")
+        begun: Metadata = {
+            "session_id": session_id,
+            "uuid": source["uuid"],
+            "last": table_of(source).tip() if last is None else last,
+        }
+        session = codecs.to_session(source)
         copy = _copy_of(session, new_session_id or new_id(), begun)
         try:
             copy = yield from sessions.create(copy)
@@ -99,7 +107,7 @@ class Branches:
             yield from self._remove_part(copy.session_id, session_id)
             raise NotFoundError(f"the user of session {session_id!r} is gone") from error
         try:
-            while not (yield from self._copy(session_id, begun["last"], copy)):
+            while not (yield from self._copy(begun, copy)):
                 pass
         except NotFoundError:
             yield from self._remove_part(copy.session_id, session_id)
@@ -107,16 +115,19 @@ class Branches:
         whole = Session(session_id=copy.session_id, metadata={"forked_from": session_id})
         return (yield from sessions.update(whole, [[_FORKING]]))
 
-    def _copy(self, session_id: str, last: int, copy: Session) -> Operation[bool]:
+    def _copy(self, begun: Metadata, copy: Session) -> Operation[bool]:
         """Copy the branch that ends with a number, as it is now.
 
         Returns:
             ``False`` if the session was deleted and undeleted meanwhile: a read may miss messages.
         """
+        session_id, last, copied = begun["session_id"], begun["last"], 0
         source = yield from self._settled(session_id)
+        if source["uuid"] != begun["uuid"]:
+            raise NotFoundError(f"session {session_id!r} began anew")
         # What lands later would stand in the wrong place of a copy that is completed later.
         yield from self._marking.fence(source, last, datetime.now(UTC))
-        ranges, adding, copied = table_of(source).path_to(last), Messages(self._database), 0
+        ranges, adding = table_of(source).path_to(last), Messages(self._database)
         while True:
             found = yield from find_along(
                 self._messages,
@@ -125,7 +136,7 @@ class Branches:
                 limit=_CHUNK_SIZE,
                 fields=dict.fromkeys(("seq", *codecs.BODY_FIELDS), 1),
             )
-            now = yield from self._source(session_id)
+            now = yield from self._source(session_id, _COPYING_FIELDS)
             if any(now.get(name) != source.get(name) for name in _CHANGED_BY_DELETION):
                 return False
             if not found:
@@ -138,14 +149,13 @@ class Branches:
     def _settled(self, session_id: str) -> Operation[SessionDocument]:
         """Return a live session once no deletion or undeletion of it is under way."""
         while True:
-            session = yield from self._source(session_id)
+            session = yield from self._source(session_id, _COPYING_FIELDS)
             if not (yield from self._marking.recover(session)):
                 return session
 
-    def _source(self, session_id: str) -> Operation[SessionDocument]:
+    def _source(self, session_id: str, fields: Fields | None = None) -> Operation[SessionDocument]:
         session = yield from self._database.sessions.find_one(
-            {"_id": session_id, "deleted_at": None},
-            fields={**TABLE_FIELDS, **dict.fromkeys((*_CHANGED_BY_DELETION, "fenced"), 1)},
+            {"_id": session_id, "deleted_at": None}, fields=fields
         )
         if session is None:
             raise NotFoundError(f"there is no session {session_id!r}")
@@ -172,6 +182,7 @@ def _is_begun(found: object, session_id: str, last: int | None) -> TypeGuard[Met
         isinstance(found, dict)
         and found.get("session_id") == session_id
         and isinstance(found.get("last"), int)
+        and isinstance(found.get("uuid"), str)
         and last in (None, found["last"])
     )
 

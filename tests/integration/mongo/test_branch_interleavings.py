@@ -198,8 +198,21 @@ def test_a_fork_that_is_completed_later_has_the_order_of_its_session(actor: Acto
     assert actor.read() == "q1 a1 q2 a2 q3 late"
 
 
+def test_a_fork_of_a_session_that_began_anew_is_not_completed(actor: Actor) -> None:
+    copy = Actor(actor.client, f"{actor.session_id} copy")
+    forking = Drive(actor.store.branches.fork(actor.session_id, None, copy.session_id))
+    while not copy.read():
+        forking.step()
+    actor.client.memory.erase_session(actor.session_id)
+    actor.add("new")
+    with pytest.raises(NotFoundError, match="began anew"):
+        actor.client.memory.fork_session(actor.session_id, new_session_id=copy.session_id)
+    assert copy.documents({}) == []
+    assert [each["seq"] for each in actor.documents({})] == [1]
+
+
 @pytest.mark.promise("an erased user's words are not in a fork that was under way")
-@pytest.mark.parametrize("steps", range(1, 16, 2))
+@pytest.mark.parametrize("steps", range(1, 14, 2))
 def test_a_fork_leaves_nothing_of_a_user_who_is_erased_meanwhile(
     mongo_url: str, session_id: str, steps: int
 ) -> None:
