@@ -14,7 +14,7 @@ from langchain_zepstore.mongo.branches.reads import count_along, last_along
 from langchain_zepstore.mongo.branches.table import clipped, table_of
 from langchain_zepstore.mongo.cursors import decode_cursor, encode_cursor
 from langchain_zepstore.mongo.deletion.counts import counting, may_count
-from langchain_zepstore.mongo.deletion.marks import Marking
+from langchain_zepstore.mongo.deletion.marks import Marking, numbers_between
 from langchain_zepstore.mongo.documents import (
     Counted,
     MessageId,
@@ -31,6 +31,8 @@ MAX_MESSAGE_COUNT = 1000
 """Where the count of a preview ends."""
 
 _MAX_UNCOUNTED = 10  # numbers behind a count that a preview looks up one by one
+
+_COUNTED_AT_ONCE = 50  # sessions in one query, each of up to 1,000 messages
 
 _MAX_PAGE_SIZE = 2**31 - 2
 
@@ -92,6 +94,17 @@ _LIVE_OF_EACH: list[Stage] = [
 ]
 
 
+_IS_DELETED = {"$ifNull": ["$deleted_at", False]}
+_COUNT_OF_EACH: Stage = {
+    "$group": {
+        "_id": "$_id.s",
+        "numbers": {"$sum": 1},
+        "messages": {"$sum": {"$cond": [_IS_DELETED, 0, 1]}},
+        "last": {"$max": {"$cond": [_IS_DELETED, None, "$_id.q"]}},
+    }
+}
+
+
 def _previews(
     database: Database, sessions: Sequence[SessionDocument]
 ) -> Operation[list[tuple[int, Message | None]]]:
@@ -122,22 +135,60 @@ def _previews(
 
 def _counts(database: Database, sessions: Sequence[SessionDocument]) -> Operation[list[Counted]]:
     """Return for each session a count behind which there are few numbers."""
-    counts: list[Counted] = []
+    counts = [_kept(session) for session in sessions]
+    outdated = {
+        index: session
+        for index, session in enumerate(sessions)
+        if not (session.get("deleted_at") or _is_recent(session, counts[index]))
+    }
+    together = yield from _counted_together(database, list(outdated.values()))
     updates: list[tuple[Query, Update]] = []
     may_write = database.messages.reads_primary
-    for session in sessions:
-        counted = _kept(session)
-        if not session.get("deleted_at") and not _is_recent(session, counted):
-            is_kept = may_write and may_count(session)
+    for index, session in outdated.items():
+        is_kept = may_write and may_count(session)
+        counted = together.get(session["uuid"])
+        if counted is None:
             if is_kept:
                 may_write = is_kept = yield from _fenced(database, session)
-            counted = yield from _recounted(database, session, counted)
-            if is_kept:
-                updates.append(counting(session, counted))
-        counts.append(counted)
+            counted = yield from _recounted(database, session, counts[index])
+        if is_kept:
+            updates.append(counting(session, counted))
+        counts[index] = counted
     if updates:
         with suppress(ZepStoreError):  # then the next preview counts again
             yield from database.sessions.update_each(updates, durable=False)
+    return counts
+
+
+def _counted_together(
+    database: Database, sessions: Sequence[SessionDocument]
+) -> Operation[dict[str, Counted]]:
+    """Extend the counts of those sessions that are short and have no free number to fence."""
+    short = [
+        session
+        for session in sessions
+        if not session.get("forks") and session["seq"] - _kept(session)["seq"] <= MAX_MESSAGE_COUNT
+    ]
+    counts: dict[str, Counted] = {}
+    for start in range(0, len(short), _COUNTED_AT_ONCE):
+        some = {session["uuid"]: session for session in short[start : start + _COUNTED_AT_ONCE]}
+        these = [
+            numbers_between(session, _kept(session)["seq"], session["seq"])
+            for session in some.values()
+        ]
+        of_each = yield from database.whole.messages.aggregate(
+            [{"$match": {"$or": these}}, _COUNT_OF_EACH]
+        )
+        for group in of_each:
+            session = some[group["_id"]]
+            counted, last = _kept(session), session["seq"]
+            if group["numbers"] == last - counted["seq"]:
+                counts[group["_id"]] = {
+                    "seq": last,
+                    "turn": counted["turn"],
+                    "messages": min(counted["messages"] + group["messages"], MAX_MESSAGE_COUNT),
+                    "last": group["last"] or counted["last"],
+                }
     return counts
 
 

@@ -1,5 +1,6 @@
 """The counts that previews keep: exact, whatever happens between any two of their steps."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -142,6 +143,22 @@ def test_a_count_goes_on_from_the_last_one(client: ZepClient, session_id: str) -
         count = client.message.count(session_id)
         assert [each.message_count for each in sessions] == [min(count, 1000)]
     assert document(client, session_id)["counted"]["messages"] == 1000
+
+
+@pytest.mark.promise("a page's counts cost two commands more, however many changed")
+def test_short_sessions_are_counted_together(client: ZepClient, session_id: str) -> None:
+    ids = [f"{session_id} {number}" for number in range(3)]
+    for each in ids:
+        begin(client, each)
+        check(client, each)  # takes the free number
+        client.message.delete_message(each, "m7")
+    drive, steps = Drive(previewing(store_of(client))), 0
+    with contextlib.suppress(StopIteration):
+        while drive.step():
+            steps += 1
+    assert steps == 4
+    for each in ids:
+        assert document(client, each)["counted"]["messages"] == LENGTH - 2
 
 
 def test_a_session_that_few_may_count_is_counted_by_each(
