@@ -114,6 +114,28 @@ async def test_what_was_said_under_an_id_that_another_has_now_is_erased(
 
 
 @PROMISE
+async def test_what_a_user_said_in_former_lives_of_an_own_session_is_exported_and_erased(
+    zep: Facade, session_id: str, user_id: str
+) -> None:
+    other = f"next {user_id}"
+    await user_with_sessions(zep, user_id, session_id)
+    await zep.user.add(CreateUserRequest(user_id=other))
+    for owner in (other, user_id):
+        await zep.memory.delete_memory(session_id)
+        await zep.memory.add_session(Session(session_id=session_id, user_id=owner))
+        await zep.memory.add_memory(session_id, said(f"of {owner}"))
+    sessions = await zep.user.get_sessions(user_id)
+    assert [session.session_id for session in sessions] == [session_id]
+    exported = [line async for line in zep.user.each("export", user_id)]
+    texts = [line["content"] for line in exported if line["type"] == "message"]
+    assert sorted(texts) == ["a", "b", f"of {user_id}"]
+    assert await contents(zep, session_id) == [f"of {user_id}"]
+    expected = {"users": 1, "sessions": 1, "messages": 3}
+    assert await zep.user.erase(user_id, dry_run=True) == expected
+    assert await zep.user.erase(user_id) == expected
+
+
+@PROMISE
 async def test_what_eight_writers_add_meanwhile_is_a_new_session_whole(
     zep: Facade, session_id: str
 ) -> None:
