@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage, message_to_dict
 from pymongo import MongoClient
 
 from langchain_zepstore import Memory, Message, Session, ZepClient
@@ -314,11 +316,20 @@ def test_the_recorded_session_of_the_page_runs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     page = (ROOT / "docs" / "cli.md").read_text()
-    recorded = page.partition("## A first session")[2].partition("```text\n")[2].partition("```")[0]
+    recorded = page.partition("## A first session")[2].partition("## zepstore\n")[0]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ZEPSTORE_URL", mongo_url)
-    entries = re.findall(r"^\$ zepstore (.*)\n((?:[^$].*\n)*)", recorded, re.MULTILINE)
-    assert len(entries) >= 12
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    with sqlite3.connect("chats.db") as chats:
+        chats.execute(
+            "CREATE TABLE message_store (id INTEGER PRIMARY KEY, session_id TEXT, message TEXT)"
+        )
+        for number, message in enumerate((HumanMessage("Which pier?"), AIMessage("The old one."))):
+            row = (number, "old", json.dumps(message_to_dict(message)))
+            chats.execute("INSERT INTO message_store VALUES (?, ?, ?)", row)
+    chats.close()
+    entries = re.findall(r"^\$ zepstore (.*)\n((?:[^$`].*\n)*)", recorded, re.MULTILINE)
+    assert len(entries) >= 20
     for command, shown in entries:
         capsys.readouterr()
         code = main(["--database", database_name, *shlex.split(command)])
@@ -327,9 +338,10 @@ def test_the_recorded_session_of_the_page_runs(
 
 
 def words(text: str) -> list[str]:
-    """What a command shows, but for what is another each time: ids, times and sizes."""
-    text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d{4}-\d\d-\d\d( \d\d:\d\d)?|\d+ [kM]B", "X", text)
-    return text.split()
+    """What a command shows, but for what is another each time."""
+    id_, time, size = r"[0-9a-f]{8}-[0-9a-f-]{27}", r"\d{4}-\d\d-\d\d( \d\d:\d\d)?", r"\d+ [kMG]B"
+    machine = r"\(\d+%\)|\d+ s$|MongoDB [\d.]+|/\S+/zepstore"
+    return re.sub(f"{id_}|{time}|{size}|{machine}", "X", text, flags=re.MULTILINE).split()
 
 
 @pytest.mark.promise("backup and restore of the embedded server, as docs/operations.md has them")
