@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import Enum
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict
@@ -168,6 +169,7 @@ class RecentQuery(Arguments):
     until: Date | None = None
     deleted: bool = False
     preview: bool = False
+    content_limit: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "limit", checked_count(self.limit, "limit", least=1))
@@ -182,6 +184,7 @@ class RecentQuery(Arguments):
             until=_date,
             deleted=checked_bool,
             preview=checked_bool,
+            content_limit=partial(checked_count, least=1),
         )
 
 

@@ -231,6 +231,7 @@ class Sessions(Manager):
         until: datetime | None = None,
         deleted: bool = False,
         preview: bool = False,
+        content_limit: int | None = None,
     ) -> SessionPage:
         """Return the most recently active sessions first: what a chat's sidebar shows.
 
@@ -250,6 +251,8 @@ class Sessions(Manager):
             until: Only those that were last active then or before.
             deleted: The trash instead: soft-deleted sessions, the last deleted first.
             preview: Also the ``message_count``, up to 1,000, and the ``last_message`` of each.
+            content_limit: Of a ``last_message`` of more bytes only the beginning, as for
+                ``client.message.window``.
 
         Raises:
             BadRequestError: An argument is out of range, or the cursor is not one of these.
@@ -271,6 +274,7 @@ class Sessions(Manager):
         until: datetime | None = None,
         deleted: bool = False,
         preview: bool = False,
+        content_limit: int | None = None,
     ) -> SessionPage:
         """Return the most recently active sessions first; see ``recent_sessions``."""
         return await self._runner.arun(_recent(RecentQuery(**arguments_of(locals()))))

@@ -25,6 +25,7 @@ from langchain_zepstore.mongo.documents import (
 )
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.encoding import encoded_metadata
+from langchain_zepstore.mongo.excerpts import excerpt_fields
 from langchain_zepstore.mongo.expressions import contains
 
 MAX_MESSAGE_COUNT = 1000
@@ -54,7 +55,7 @@ def recent_sessions(database: Database, asked: RecentQuery) -> Operation[Page[Se
     )
     sessions = [codecs.to_session(session) for session in found[:limit]]
     if asked.preview:
-        previews = yield from _previews(database, found[:limit])
+        previews = yield from _previews(database, found[:limit], asked.content_limit)
         for session, preview in zip(sessions, previews, strict=True):
             session.message_count, session.last_message = preview
     if len(found) <= limit:
@@ -82,16 +83,13 @@ def _query(asked: RecentQuery) -> Query:
 
 
 _PREVIEW_FIELDS = {name: 0 for name in codecs.SESSION_FIELDS if name != "forks"}
-_LIVE_OF_EACH: list[Stage] = [
-    {"$project": codecs.MESSAGE_FIELDS},
-    {
-        "$group": {
-            "_id": "$_id.s",
-            "numbers": {"$push": "$seq"},
-            "last": {"$top": {"sortBy": {"seq": -1}, "output": "$$ROOT"}},
-        }
-    },
-]
+_OF_EACH: Stage = {
+    "$group": {
+        "_id": "$_id.s",
+        "numbers": {"$push": "$seq"},
+        "last": {"$top": {"sortBy": {"seq": -1}, "output": "$$ROOT"}},
+    }
+}
 
 
 _IS_DELETED = {"$ifNull": ["$deleted_at", False]}
@@ -106,7 +104,7 @@ _COUNT_OF_EACH: Stage = {
 
 
 def _previews(
-    database: Database, sessions: Sequence[SessionDocument]
+    database: Database, sessions: Sequence[SessionDocument], content_limit: int | None
 ) -> Operation[list[tuple[int, Message | None]]]:
     """Return for each session the count of its messages and the last one.
 
@@ -120,7 +118,10 @@ def _previews(
         for number in (counted["last"], *range(counted["seq"] + 1, session["seq"] + 1))
     ]
     live: Query = {"_id": {"$in": ids}, "deleted_at": None}
-    found = yield from database.whole.messages.aggregate([{"$match": live}, *_LIVE_OF_EACH])
+    fields = codecs.MESSAGE_FIELDS if content_limit is None else excerpt_fields(content_limit)
+    found = yield from database.whole.messages.aggregate(
+        [{"$match": live}, {"$project": fields}, _OF_EACH]
+    )
     of_each = {group["_id"]: group for group in found}
     previews: list[tuple[int, Message | None]] = []
     for session, counted in zip(sessions, counts, strict=True):

@@ -92,6 +92,14 @@ async def test_large_messages_are_cut(zep: Facade, session_id: str) -> None:
     assert len(whole[2].langchain["data"]["tool_calls"]) == 100
 
 
+async def test_previews_are_cut_as_well(zep: Facade, session_id: str, user_id: str) -> None:
+    await zep.chat_history(session_id, user_id=user_id).add(HumanMessage("ü" * 10_000))
+    page = await zep.memory.recent_sessions(user_id=user_id, preview=True, content_limit=300)
+    assert page.sessions[0].last_message.content == "ü" * 300
+    with pytest.raises(BadRequestError, match="content_limit"):
+        await zep.memory.recent_sessions(content_limit=0)
+
+
 async def test_bad_windows_are_refused(zep: Facade, session_id: str) -> None:
     await zep.memory.add_session(Session(session_id=session_id))
     for options in (

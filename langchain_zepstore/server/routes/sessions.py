@@ -11,6 +11,7 @@ from langchain_zepstore.models import Session, SessionPage
 from langchain_zepstore.server.auth import Client
 from langchain_zepstore.server.openapi import accepts, failures
 from langchain_zepstore.server.responses import Answers
+from langchain_zepstore.server.routes.messages import ContentLimit
 from langchain_zepstore.server.schemas import (
     Cursor,
     Date,
@@ -134,6 +135,7 @@ def add_own_routes(router: APIRouter) -> None:
         until: Date = None,
         deleted: bool = False,
         preview: bool = False,
+        content_limit: ContentLimit = None,
     ) -> Response:
         """List the most recently active sessions first; `next_cursor` leads to the next page.
 
@@ -152,6 +154,7 @@ def add_own_routes(router: APIRouter) -> None:
             until=until,
             deleted=deleted,
             preview=preview,
+            content_limit=content_limit,
         )
         return await _recent(client, request, query)
 
