@@ -59,9 +59,14 @@ def shown_bytes(size: float) -> str:
     return f"{size:,.1f} GB"
 
 
+def segment(text: str) -> str:
+    """Return a text as a segment of a path."""
+    return quote(text, safe="")
+
+
 def path_of(*segments: str) -> str:
-    """Return a path below the page's own, its segments percent-encoded."""
-    return "".join(f"/{quote(segment, safe='')}" for segment in segments)
+    """Return a path below the page's own."""
+    return "".join(f"/{segment(each)}" for each in segments)
 
 
 def query_of(**parameters: Any) -> str:
@@ -76,6 +81,7 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
     undefined=StrictUndefined,
+    auto_reload=False,
 )
 TEMPLATES.filters.update(
     visible=visible,
@@ -83,5 +89,6 @@ TEMPLATES.filters.update(
     time=shown_time,
     number=shown_number,
     bytes=shown_bytes,
+    segment=segment,
 )
 TEMPLATES.globals.update(query_of=query_of, version=version("langchain-zepstore"))

@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.server.auth import Access, ForbiddenError
-from langchain_zepstore.server.ui.rendering import TEMPLATES, path_of
+from langchain_zepstore.server.ui.rendering import TEMPLATES, path_of, query_of
 from langchain_zepstore.server.ui.security import Guard
 from langchain_zepstore.store_client import StoreClient
 
@@ -68,7 +68,11 @@ class Visit:
         return rendered(self.request, template, status, visit=self, **context)
 
     def redirect(
-        self, *segments: str, text: str | None = None, undo: str | None = None, query: str = ""
+        self,
+        *segments: str,
+        text: str | None = None,
+        undo: str | None = None,
+        query: dict[str, Any] | None = None,
     ) -> Response:
         """Return the answer to a form: another page.
 
@@ -76,9 +80,9 @@ class Visit:
             segments: What to show.
             text: What was done, for a notice on that page.
             undo: The URL whose form takes it back.
-            query: The query string of that page.
+            query: The parameters of that page.
         """
-        response = RedirectResponse(self.url(*segments) + query, 303)
+        response = RedirectResponse(self.url(*segments) + query_of(**(query or {})), 303)
         if text is not None:
             sealed = guard_of(self.request).sealed({"text": text, "undo": undo})
             set_cookie(self.request, response, NOTICE, sealed, 60)

@@ -14,6 +14,7 @@ from langchain_zepstore.server.schemas import Text
 from langchain_zepstore.server.ui.visits import Visit, Visiting
 
 _PAGE_SIZE = 30
+_PREVIEW_BYTES = 1000
 
 
 def _day(value: Any) -> Any:
@@ -94,7 +95,9 @@ async def _found(
 ) -> tuple[list[Session], str | None]:
     memory = visit.client.memory
     if text is None:
-        page = await memory.arecent_sessions(_PAGE_SIZE, cursor, preview=True, **which)
+        page = await memory.arecent_sessions(
+            _PAGE_SIZE, cursor, preview=True, content_limit=_PREVIEW_BYTES, **which
+        )
         return page.sessions, page.next_cursor
     results = await memory.asearch(
         text,

@@ -1,0 +1,188 @@
+"""Messages as they are shown: parts, tool calls with their answers, and what is folded."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from markupsafe import Markup
+
+from langchain_zepstore.models import Excerpt
+from langchain_zepstore.server.ui.blocks import Part, data_of, parts_of
+from langchain_zepstore.server.ui.markdown import markdown, plain
+
+LIMIT = 12_000
+"""Messages of more bytes are cut where a conversation is shown."""
+
+MAX_CALLS = 20
+_MAX_FOLDED = 2000  # characters of what is folded
+_MAX_MARKDOWN = 40_000  # characters; longer texts are shown as they are
+_MAX_SIZE = 320_000  # of a page; what is earlier is on the page before
+_MARKDOWN_COST = 4  # times that of other text, in time
+_LANGUAGE = re.compile("[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}")
+_ROLES = {"user": "human", "assistant": "ai", "function": "tool", "developer": "system"}
+
+
+@dataclass
+class Call:
+    """A call of a tool.
+
+    Attributes:
+        name: The tool's name.
+        id: Its id.
+        arguments: The arguments, as JSON.
+        error: Why it could not be read.
+        answer: The message that answers it.
+    """
+
+    name: str
+    id: str
+    arguments: str
+    error: str | None = None
+    answer: "Shown | None" = None
+
+
+@dataclass
+class Shown:
+    """A message as it is shown.
+
+    Attributes:
+        message: The message.
+        role: ``human``, ``ai``, ``system``, ``tool``, or what else it is.
+        parts: Each part with its HTML.
+        calls: The calls of tools, the first of them.
+        more_calls: How many calls are not here.
+        is_failed: Whether it says that a tool failed.
+        facts: What is folded: usage, metadata.
+        is_cut: Whether something of it is not shown.
+    """
+
+    message: Excerpt
+    role: str
+    parts: list[tuple[Part, Markup]]
+    calls: list[Call] = field(default_factory=list)
+    more_calls: bool = False
+    is_failed: bool = False
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    is_cut: bool = False
+
+    @property
+    def size(self) -> int:
+        """Roughly what it costs to show."""
+        folded = sum(len(call.arguments) + 500 for call in self.calls)
+        is_plain = self.role == "tool"
+        return (
+            3000
+            + folded
+            + sum(len(html) * (1 if is_plain else _MARKDOWN_COST) for _, html in self.parts)
+        )
+
+    @property
+    def language(self) -> str | None:
+        """The language that its metadata says it is in."""
+        metadata = self.message.metadata or {}
+        value = metadata.get("language") or metadata.get("lang")
+        return value if isinstance(value, str) and _LANGUAGE.fullmatch(value) else None
+
+    @property
+    def feedback(self) -> object:
+        """How it was rated."""
+        return (self.message.metadata or {}).get("feedback")
+
+    @property
+    def place(self) -> int:
+        """Its place among its alternatives, from 0."""
+        uuid = str(self.message.uuid)
+        return (self.message.alternatives or [uuid]).index(uuid)
+
+
+def shown(excerpts: Sequence[Excerpt], limit: int = LIMIT) -> list[Shown]:
+    """Return messages as they are shown; the answers of tools are with their calls.
+
+    Of too many for one page the last ones.
+    """
+    found: list[Shown] = []
+    size = 0
+    for excerpt in reversed(excerpts):
+        each = _shown(excerpt, limit)
+        size += each.size
+        if found and size > _MAX_SIZE:
+            break
+        found.append(each)
+    return _folded(found[::-1])
+
+
+def _folded(messages: Iterable[Shown]) -> list[Shown]:
+    calls: dict[str, Call] = {}
+    left = []
+    for each in messages:
+        call = calls.get(str(data_of(each.message).get("tool_call_id")))
+        if each.role == "tool" and call is not None and call.answer is None:
+            call.answer = each
+            continue
+        calls |= {call.id: call for call in each.calls if call.id}
+        left.append(each)
+    return left
+
+
+def _shown(excerpt: Excerpt, limit: int) -> Shown:
+    data = data_of(excerpt)
+    type_ = str((excerpt.langchain or {}).get("type") or excerpt.role).removesuffix("MessageChunk")
+    role = _ROLES.get(type_.lower(), type_.lower())
+    each = Shown(excerpt, role if role != "chat" else excerpt.role, [])
+    for part in parts_of(excerpt):
+        each.parts.append((part, _html(part, is_tool=role == "tool")))
+        each.is_cut |= excerpt.is_cut and len(part.text) in {limit, limit // 4}
+    calls = [call for name in ("tool_calls", "invalid_tool_calls") for call in _list(data, name)]
+    each.calls = [_call(call) for call in calls[:MAX_CALLS] if isinstance(call, dict)]
+    each.more_calls = len(calls) > MAX_CALLS
+    each.is_failed = data.get("status") == "error"
+    for name in ("usage_metadata", "response_metadata"):
+        if value := data.get(name):
+            each.facts.append((name.removesuffix("_metadata").capitalize(), as_json(value)))
+    if excerpt.metadata:
+        each.facts.append(("Metadata", as_json(excerpt.metadata)))
+    if data.get("artifact") is not None:
+        each.facts.append(("Artifact", as_json(data["artifact"])))
+    return each
+
+
+def _html(part: Part, *, is_tool: bool) -> Markup:
+    if part.type == "text":
+        is_plain = is_tool or len(part.text) > _MAX_MARKDOWN
+        return plain(part.text) if is_plain else markdown(part.text)
+    return plain(part.text) if part.type == "reasoning" else Markup("")
+
+
+def _list(data: dict[str, Any], name: str) -> list[Any]:
+    value = data.get(name)
+    return value if isinstance(value, list) else []
+
+
+def _call(call: dict[str, Any]) -> Call:
+    error = call.get("error")
+    return Call(
+        name=str(call.get("name") or "tool")[:200],
+        id=str(call.get("id") or ""),
+        arguments=as_json(call.get("args")),
+        error=error[:_MAX_FOLDED] if isinstance(error, str) else None,
+    )
+
+
+def as_json(value: Any, limit: int = _MAX_FOLDED) -> str:
+    """Return a value as readable JSON, cut where it is long."""
+    if isinstance(value, str):
+        text = value
+    else:
+        text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def host_of(url: str) -> str:
+    """Return the host of a URL, to tell where a link leads."""
+    try:
+        return urlsplit(url).hostname or url[:100]
+    except ValueError:
+        return url[:100]
