@@ -32,6 +32,8 @@ def checked_id(value: Any, name: str) -> str:
     if not isinstance(value, str):
         raise BadRequestError(f"{name} must be a str, not {type(value).__name__}")
     text: str = str.__str__(value)
+    if text.isascii() and 0 < len(text) <= MAX_ID_BYTES and "\0" not in text:
+        return text  # most are, and there are as many as messages
     if not text:
         raise BadRequestError(f"{name} must not be empty")
     if "\0" in text:
@@ -78,6 +80,8 @@ def checked_text(value: Any, name: str) -> str:
     if not isinstance(value, str):
         raise BadRequestError(f"{name} must be a str, not {type(value).__name__}")
     text: str = str.__str__(value)
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -94,6 +94,8 @@ def checked_moment(value: Any, path: str) -> datetime:
     """
     if not isinstance(value, datetime):
         raise BadRequestError(f"{path} must be a datetime, not {type(value).__name__}")
+    if type(value) is datetime and value.tzinfo is UTC and not value.microsecond % 1000:
+        return value
     check_storable(value, path)
     return in_milliseconds(value)
 

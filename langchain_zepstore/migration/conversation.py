@@ -167,7 +167,9 @@ def _numbered(conversation: Conversation, origin: str) -> Iterator[Record | Unre
             "parent_uuid": message.parent_uuid,
         }
         if (moment := message.created_at) is not None:
-            record["created_at"] = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+            if beyond := moment.microsecond % 1000:
+                moment = moment.replace(microsecond=moment.microsecond - beyond)
+            record["created_at"] = moment
         yield record
 
 

@@ -16,7 +16,7 @@ from bson import ObjectId
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo import codecs
-from langchain_zepstore.mongo.deletion.marks import this_session, with_id
+from langchain_zepstore.mongo.deletion.marks import this_session
 from langchain_zepstore.mongo.documents import Counted, Query, SessionDocument, Stage, Update
 from langchain_zepstore.mongo.driver.database import Database
 
@@ -31,16 +31,16 @@ def uncounting() -> list[Stage]:
 def changing(database: Database, session_ids: Iterable[str], change: Operation[T]) -> Operation[T]:
     """Make a change of which messages of sessions are live, and remove their counts before."""
     sessions, token = database.sessions, ObjectId()
-    these = [with_id(session_id) for session_id in sorted(session_ids)]
+    these: Query = {"_id": {"$in": sorted(session_ids)}, "uuid": {"$exists": True}}
     begin: Update = {
         "$set": {"uncounted.stamp": token},
         "$addToSet": {"uncounted.pending": token},
         "$unset": {"counted": 1},
     }
-    yield from sessions.update_each([(this, begin) for this in these])
+    yield from sessions.update(these, begin, many=True)
     result = yield from change
     end: Update = {"$pull": {"uncounted.pending": token}}
-    yield from sessions.update_each([(this, end) for this in these], durable=False)
+    yield from sessions.update(these, end, many=True, durable=False)
     return result
 
 

@@ -181,11 +181,18 @@ class Collection(Generic[D]):
         )
 
     def update(
-        self, query: Query, update: Update, *, many: bool = False, hint: str | None = None
+        self,
+        query: Query,
+        update: Update,
+        *,
+        many: bool = False,
+        hint: str | None = None,
+        durable: bool = True,
     ) -> Operation[int]:
         """Update a document, or all that match, and return how many matched."""
         query = self._own(query)
-        method = self._raw.update_many if many else self._raw.update_one
+        raw = self._raw if durable else self._w1
+        method = raw.update_many if many else raw.update_one
         result = yield from self._deployment.call(lambda: method(query, update, hint=hint))
         return int(result.matched_count)
 
