@@ -237,8 +237,8 @@ def calling(calls: Iterable[tuple[str, str, Any]]) -> dict[str, Any]:
         else:
             text = arguments if isinstance(arguments, str) else json.dumps(arguments, default=shown)
             bad.append({**call, "args": text, "error": None, "type": "invalid_tool_call"})
-    several = {"tool_calls": good, "invalid_tool_calls": bad}
-    return {"type": "ai", "data": {name: value for name, value in several.items() if value}}
+    listed = {"tool_calls": good, "invalid_tool_calls": bad}
+    return {"type": "ai", "data": {name: value for name, value in listed.items() if value}}
 
 
 def answering(call_id: str, name: str | None = None, *, failed: bool = False) -> dict[str, Any]:

@@ -46,9 +46,9 @@ def _texts(item: dict[str, Any], is_output: bool) -> list[tuple[str | int, ...]]
         return []
     field = "output" if is_output else "content"
     parts = item.get(field)
-    several = range(len(parts)) if isinstance(parts, list) else ()
+    indexes = range(len(parts)) if isinstance(parts, list) else ()
     names = ("text", "refusal", "stdout")
-    return [(field,), *((field, index, name) for index in several for name in names)]
+    return [(field,), *((field, index, name) for index in indexes for name in names)]
 
 
 def _input(item: dict[str, Any]) -> Any:

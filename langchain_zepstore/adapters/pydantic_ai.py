@@ -151,14 +151,14 @@ class ZepMessageHistory:
         is_reaching_back = self._lastn is not None and len(stored) > self._lastn
         if is_reaching_back:
             stored = windowed(stored, self._lastn)
-        several = _unpacked(stored)
+        messages = _unpacked(stored)
         if self._lastn is not None and not is_reaching_back:
-            prompts = (index for index, each in enumerate(several) if _is_prompt(each))
-            several = several[next(prompts, len(several)) :]
+            prompts = (index for index, each in enumerate(messages) if _is_prompt(each))
+            messages = messages[next(prompts, len(messages)) :]
         try:
-            return _validated(several)
+            return _validated(messages)
         except ValueError:  # of another version, or stored by one that did not check
-            return _validated([each for each in map(_readable, several) if _is_valid(each)])
+            return _validated([each for each in map(_readable, messages) if _is_valid(each)])
 
 
 def _dumped(message: ModelMessage, nearest: Nearest) -> dict[str, Any]:
@@ -173,9 +173,9 @@ def _dumped(message: ModelMessage, nearest: Nearest) -> dict[str, Any]:
     return dict(json_form(message, nearest))
 
 
-def _validated(several: list[dict[str, Any]]) -> list[ModelMessage]:
+def _validated(messages: list[dict[str, Any]]) -> list[ModelMessage]:
     # As JSON: bytes are base64 there, and text in Python.
-    decoded: list[ModelMessage] = ModelMessagesTypeAdapter.validate_json(json.dumps(several))
+    decoded: list[ModelMessage] = ModelMessagesTypeAdapter.validate_json(json.dumps(messages))
     return decoded
 
 
@@ -251,10 +251,10 @@ def _response(message: dict[str, Any], uuid: str, nearest: Nearest) -> Message:
 def _part(item: dict[str, Any], uuid: str, nearest: Nearest) -> Message:
     part = item["part"]
     content = part.get("content")
-    several = range(len(content)) if isinstance(content, list) else ()
+    indexes = range(len(content)) if isinstance(content, list) else ()
     texts = [
         ("part", "content"),
-        *(path for index in several for path in _texts_of_prompt(part, index)),
+        *(path for index in indexes for path in _texts_of_prompt(part, index)),
     ]
     call_id, name = part.get("tool_call_id"), part.get("tool_name")
     if not (call_id and name):
@@ -293,22 +293,22 @@ def _texts_of_prompt(part: dict[str, Any], index: int) -> list[tuple[str | int, 
 
 
 def _unpacked(stored: list[Message]) -> list[dict[str, Any]]:
-    several: list[dict[str, Any]] = []
+    messages: list[dict[str, Any]] = []
     names: dict[str, str] = {}
     for message in stored:
         item = unpacked(message, _KEY)
         if not isinstance(item, dict):
-            several += _converted(message, names)
+            messages += _converted(message, names)
         elif "response" in item:
-            several.append(item["response"])
+            messages.append(item["response"])
         else:
             # The first part of a request may be out of a window's sight, or deleted.
-            if "request" in item or not several or several[-1]["kind"] != "request":
-                several.append(item.get("request", {"kind": "request", "parts": []}))
+            if "request" in item or not messages or messages[-1]["kind"] != "request":
+                messages.append(item.get("request", {"kind": "request", "parts": []}))
             if "part" in item:
-                parts = [*several[-1]["parts"], item["part"]]
-                several[-1] = {**several[-1], "parts": parts}
-    return several
+                parts = [*messages[-1]["parts"], item["part"]]
+                messages[-1] = {**messages[-1], "parts": parts}
+    return messages
 
 
 def _converted(message: Message, names: dict[str, str]) -> list[dict[str, Any]]:

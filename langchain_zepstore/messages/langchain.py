@@ -122,10 +122,10 @@ def types_of(start_on: StartOn) -> frozenset[str]:
     Raises:
         BadRequestError: These are neither message classes nor types.
     """
-    several = list(start_on) if isinstance(start_on, list | tuple | set | frozenset) else [start_on]
-    names = [each for each in several if isinstance(each, str)]
-    classes = [each for each in several if isinstance(each, type) and issubclass(each, BaseMessage)]
-    if not MESSAGE_TYPES.issuperset(names) or len(names) + len(classes) < len(several):
+    given = list(start_on) if isinstance(start_on, list | tuple | set | frozenset) else [start_on]
+    names = [each for each in given if isinstance(each, str)]
+    classes = [each for each in given if isinstance(each, type) and issubclass(each, BaseMessage)]
+    if not MESSAGE_TYPES.issuperset(names) or len(names) + len(classes) < len(given):
         raise BadRequestError(
             f"start_on must be message classes or types such as 'human', not {start_on!r}; "
             f"the types are {', '.join(sorted(MESSAGE_TYPES))}"
@@ -257,10 +257,10 @@ def build(
 
 
 def _check_calls(calls: dict[str, Any]) -> None:
-    for name, several in calls.items():
-        if not isinstance(several, list):
+    for name, listed in calls.items():
+        if not isinstance(listed, list):
             raise TypeError(f"{name} must be a list of dicts")
-        for call in several:
+        for call in listed:
             if not isinstance(call, dict):
                 raise TypeError(f"{name} must be a list of dicts")
             if name == "tool_calls" and not call.keys() >= _CALL_KEYS:

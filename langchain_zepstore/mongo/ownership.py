@@ -67,13 +67,13 @@ def find_owned(
     documents = yield from messages.aggregate(stages)
     for session in (each for each in documents if "seq" not in each):
         check_owner(session, user_id)
-    several = [each for each in documents if "seq" in each]
+    messages_read = [each for each in documents if "seq" in each]
     # The session may have become another user's while it was read.
     own = {None, f"u:{user_id}", f"s:{session_id}"}  # None: as old as before scopes
-    if any(each.get("scope") not in own for each in several):
+    if any(each.get("scope") not in own for each in messages_read):
         raise BadRequestError(f"session {session_id!r} belongs to another user")
     # MongoDB promises no order behind the union.
-    return sorted(several, key=lambda each: order * each["seq"])
+    return sorted(messages_read, key=lambda each: order * each["seq"])
 
 
 def require_free(database: Database, session_id: str) -> Operation[None]:

@@ -62,18 +62,16 @@ def _leads(start: Expression, steps: Sequence[Step], end: Expression) -> Express
 
 def _taken(value: Expression, step: Step) -> Expression:
     """Return an expression for the list of what a step leads to; it looks into lists, as all do."""
-    several = {"$cond": [{"$isArray": value}, value, [value]]}
+    items = {"$cond": [{"$isArray": value}, value, [value]]}
     match step:
         case Each():
-            return several
+            return items
         case Key(name):
             inner = field(_ITEM, escape_key(name))
             present = {"$and": [is_map(_ITEM), {"$ne": [{"$type": inner}, "missing"]}]}
-            return {
-                "$map": {"input": {"$filter": {"input": several, "cond": present}}, "in": inner}
-            }
+            return {"$map": {"input": {"$filter": {"input": items, "cond": present}}, "in": inner}}
         case Filter(test):
-            return {"$filter": {"input": several, "cond": _is(test, wanted=True)}}
+            return {"$filter": {"input": items, "cond": _is(test, wanted=True)}}
 
 
 def _is(test: Test, *, wanted: bool) -> Expression:

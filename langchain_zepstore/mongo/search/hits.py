@@ -71,13 +71,13 @@ def live_at(
         fields: What to read of them.
         conditions: What else is asked of them.
     """
-    several: list[MessageDocument] = []
+    found: list[MessageDocument] = []
     keys = list(sessions)
     for start in range(0, len(keys), _MOST):
         part = keys[start : start + _MOST]
         query = {**(conditions or {}), **at(part, (sessions[key] for key in part))}
-        several += yield from database.messages.find(query, fields=fields)
-    return several
+        found += yield from database.messages.find(query, fields=fields)
+    return found
 
 
 def at(keys: Iterable[MessageKey], session_ids: Iterable[str]) -> Query:

@@ -99,8 +99,8 @@ def answers(query: str, candidates: Iterable[Candidate]) -> list[MessageKey]:
 
     Those that are candidates are left out.
     """
-    several = list(candidates)
-    return sorted(_answers(query, several) - {each.key for each in several})
+    listed = list(candidates)
+    return sorted(_answers(query, listed) - {each.key for each in listed})
 
 
 def ranked(
@@ -159,12 +159,12 @@ def _answers(query: str, candidates: Sequence[Candidate]) -> set[MessageKey]:
 
 def _best_of_sessions(own: dict[MessageKey, float]) -> dict[str, float]:
     """Return the mean of the best scores of each session."""
-    several: dict[str, list[float]] = {}
+    by_session: dict[str, list[float]] = {}
     for (session, _), score in own.items():
-        several.setdefault(session, []).append(score)
+        by_session.setdefault(session, []).append(score)
     return {
         session: sum(sorted(scores, reverse=True)[:_BEST]) / _BEST
-        for session, scores in several.items()
+        for session, scores in by_session.items()
     }
 
 

@@ -135,11 +135,11 @@ class SummarySearch:
             for each in sessions
             if not fits(embeddings[each["_id"]], embedder.model, dimension)
         ]
-        for several in in_parts(lacking, MADE):
-            texts = [each["summary"]["content"] for each in several]
+        for batch in in_parts(lacking, MADE):
+            texts = [each["summary"]["content"] for each in batch]
             made = yield from embedder.documents(texts)
             updates: list[tuple[Query, Update]] = []
-            for session, vector in zip(several, made, strict=True):
+            for session, vector in zip(batch, made, strict=True):
                 embeddings[session["_id"]] = embedding_of(embedder.model, vector)
                 this = {"_id": session["_id"], "summary.uuid": session["summary"]["uuid"]}
                 updates.append((this, {"$set": {"summary.embedding": embeddings[session["_id"]]}}))

@@ -99,8 +99,8 @@ class VectorSearch:
             total = yield from scope.count(self._database)
         page, cursor = yield from scope.page(self._database, after, limit, _LISTED)
         lacking = [listed for listed in map(decoded, page) if not self._fits(listed)]
-        for several in in_parts(lacking, MADE):
-            yield from self._made(several)
+        for batch in in_parts(lacking, MADE):
+            yield from self._made(batch)
         return EmbeddingPage(total=total, seen=len(page), made=len(lacking), cursor=cursor)
 
     def _vectors(
@@ -132,8 +132,8 @@ class VectorSearch:
             found = {key_of(each): each["embedding"] for each in stored if "embedding" in each}
         model, dimension = self._embedder.model, cache.dimension
         lacking = [each for each in listed if not fits(found.get(key_of(each)), model, dimension)]
-        for several in in_parts(lacking, MADE):
-            found |= yield from self._made(several)
+        for batch in in_parts(lacking, MADE):
+            found |= yield from self._made(batch)
         vectors = np.zeros((len(page), dimension), dtype=np.float32)
         stamps = []
         for row, each in enumerate(listed):
