@@ -200,6 +200,7 @@ class MemorySearchResult(BaseModel):
         session_id: The id of the session that it is in, or that was found.
         session_title: The title of that session, if it has one.
         snippet: The words around the hit, on one line of at most 240 characters.
+        highlights: Where the snippet holds words of the query: their begins and ends in it.
     """
 
     message: Message | None = None
@@ -210,6 +211,7 @@ class MemorySearchResult(BaseModel):
     session_id: str | None = None
     session_title: str | None = None
     snippet: str | None = None
+    highlights: list[tuple[int, int]] = Field(default_factory=list)
 
 
 class CreateUserRequest(BaseModel):
@@ -270,6 +272,8 @@ class Stats(BaseModel):
         deleted_users: Soft-deleted users.
         data_bytes: Bytes on disk of the documents.
         index_bytes: Bytes on disk of the indexes.
+        retention_seconds: After how long deleted messages are removed; sessions and users a day
+            later. ``None`` if nothing is removed.
         active_sessions_per_day: How many sessions were last active on a day, of the last 30 days.
     """
 
@@ -281,7 +285,30 @@ class Stats(BaseModel):
     deleted_users: int = 0
     data_bytes: int = 0
     index_bytes: int = 0
+    retention_seconds: int | None = None
     active_sessions_per_day: dict[str, int] = Field(default_factory=dict)
+
+
+class Activity(BaseModel):
+    """What was said lately, in numbers: of the sessions last active, and of their messages.
+
+    Attributes:
+        sessions: How many sessions were looked at, the last active first.
+        messages: How many messages were looked at, those of all branches.
+        is_complete: Whether these are all that there are.
+        messages_per_day: How many of the messages were said on a day.
+        messages_per_role: How many have a role.
+        messages_per_size: How many have up to so many bytes, and more than the size before.
+        sessions_per_user: How many of the sessions a user has; ``""`` is nobody.
+    """
+
+    sessions: int = 0
+    messages: int = 0
+    is_complete: bool = True
+    messages_per_day: dict[str, int] = Field(default_factory=dict)
+    messages_per_role: dict[str, int] = Field(default_factory=dict)
+    messages_per_size: dict[int, int] = Field(default_factory=dict)
+    sessions_per_user: dict[str, int] = Field(default_factory=dict)
 
 
 class Finding(BaseModel):

@@ -25,6 +25,7 @@ from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.core.records import Record
 from langchain_zepstore.core.results import EmbeddingPage, ErasurePage, Resumption, SummaryInput
 from langchain_zepstore.models import (
+    Activity,
     Branch,
     CreateUserRequest,
     Excerpt,
@@ -375,6 +376,9 @@ class DiagnosisOperations(Protocol):
 
     def stats(self) -> Operation[Stats]:
         """Return what is stored, in numbers."""
+
+    def activity(self, user_id: str | None) -> Operation[Activity]:
+        """Return what was said lately, in numbers, at a bounded cost."""
 
     def diagnose(self, *, mend: bool) -> Operation[list[Finding]]:
         """Return what is right and what is wrong, after mending what is harmless to mend."""

@@ -3,7 +3,7 @@
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import AuthError, NotFoundError
 from langchain_zepstore.http.transport import Requests, path
-from langchain_zepstore.models import Finding, Stats
+from langchain_zepstore.models import Activity, Finding, Stats
 
 _NAME = "http server"
 
@@ -18,6 +18,11 @@ class Diagnosis:
         """Return what is stored, in numbers."""
         answer = yield from self._requests.get(path("stats"))
         return answer.read(Stats, answer.data)
+
+    def activity(self, user_id: str | None) -> Operation[Activity]:
+        """Return what was said lately, in numbers."""
+        answer = yield from self._requests.get(path("activity"), user_id=user_id)
+        return answer.read(Activity, answer.data)
 
     def diagnose(self, *, mend: bool) -> Operation[list[Finding]]:
         """Return how the server answers, and what it finds in its database."""

@@ -8,7 +8,7 @@ from langchain_zepstore.core.store import Call
 from langchain_zepstore.core.validation import checked_id, checked_period
 from langchain_zepstore.managers import transfer
 from langchain_zepstore.managers.base import Runner
-from langchain_zepstore.models import Finding, Stats
+from langchain_zepstore.models import Activity, Finding, Stats
 
 
 class Administration(Runner):
@@ -59,6 +59,25 @@ class Administration(Runner):
         """Return what is stored, in numbers; see ``stats``."""
         return await self.arun(lambda store: store.diagnosis.stats(), prepare=False)
 
+    def activity(self, *, user_id: str | None = None) -> Activity:
+        """Return what was said lately, in numbers: messages per day, role and size.
+
+        Its cost is bounded: up to 2,000 sessions are looked at, the last active first, and those
+        of their messages that are among up to 10,000.
+
+        Args:
+            user_id: Only this user's sessions.
+
+        Raises:
+            BadRequestError: The id cannot be one.
+            StoreUnavailableError: The database cannot be reached.
+        """
+        return self.run(_counting(user_id))
+
+    async def aactivity(self, *, user_id: str | None = None) -> Activity:
+        """Return what was said lately, in numbers; see ``activity``."""
+        return await self.arun(_counting(user_id))
+
     def diagnose(self, *, mend: bool = False) -> list[Finding]:
         """Check the database: server, rights, indexes, retention, what was interrupted, and more.
 
@@ -104,6 +123,12 @@ class Administration(Runner):
     ) -> AsyncIterator[dict[str, Any]]:
         """Yield everything that is stored, or a part, as dicts; see ``export``."""
         return transfer.aexport(self, user_id, session_id)
+
+
+def _counting(user_id: str | None) -> Call[Activity]:
+    if user_id is not None:
+        user_id = checked_id(user_id, "user_id")
+    return lambda store: store.diagnosis.activity(user_id)
 
 
 def _purging(

@@ -76,6 +76,7 @@ class OwnSearchAnswer(SearchAnswer):
     session_id: str | None = None
     session_title: str | None = None
     snippet: str | None = None
+    highlights: list[tuple[int, int]] = []
 
 
 class SummaryInputAnswer(BaseModel):

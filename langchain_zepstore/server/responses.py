@@ -153,6 +153,7 @@ class Answers:
             "session_id": result.session_id,
             "session_title": result.session_title,
             "snippet": result.snippet,
+            "highlights": result.highlights,
         }
         return fields | own if is_own else fields
 

@@ -219,6 +219,10 @@ ATTEMPTS: dict[str, list[Attempt]] = {
         lambda bob, _: exported(bob),
     ],
     "stats": [lambda bob, _: Caller(bob.client, asynchronous=bob.asynchronous).stats()],
+    "activity": [
+        lambda bob, _: bob.activity(),
+        lambda bob, _: bob.activity(user_id="ada"),
+    ],
     "diagnose": [lambda bob, _: Caller(bob.client, asynchronous=bob.asynchronous).diagnose()],
     "for_user": [lambda bob, _: view(bob, "ada").user.get("ada")],
 }

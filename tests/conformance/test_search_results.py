@@ -29,6 +29,8 @@ async def test_a_result_tells_its_session_and_the_words_around_the_hit(own: Faca
     assert [long.session_id, long.session_title] == ["s", "Boats"]
     assert "the green boat lies" in long.snippet
     assert len(long.snippet) <= 240
+    assert [long.snippet[slice(*each)] for each in long.highlights] == ["boat"]
+    assert short.highlights == [(8, 12)]
     [first, *_] = await own.memory.search_memory("s", MemorySearchPayload(text="boat"))
     assert first.snippet
     assert first.session_title == "Boats"

@@ -29,6 +29,9 @@ class Facade:
     async def stats(self) -> Any:
         return await Caller(self.client, asynchronous=self.asynchronous).stats()
 
+    async def activity(self, **options: Any) -> Any:
+        return await Caller(self.client, asynchronous=self.asynchronous).activity(**options)
+
     async def diagnose(self) -> Any:
         return await Caller(self.client, asynchronous=self.asynchronous).diagnose()
 

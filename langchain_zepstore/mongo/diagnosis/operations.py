@@ -6,14 +6,15 @@ from typing import Any
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.errors import APIError, AuthError
-from langchain_zepstore.models import Finding, Stats
+from langchain_zepstore.models import Activity, Finding, Stats
 from langchain_zepstore.mongo.deletion.marks import Marking
 from langchain_zepstore.mongo.diagnosis import server
+from langchain_zepstore.mongo.diagnosis.activity import activity
 from langchain_zepstore.mongo.diagnosis.contents import MEND, UNSETTLED, Contents
 from langchain_zepstore.mongo.documents import Query
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.driver.errors import UNAUTHORIZED, MissingIndexError
-from langchain_zepstore.mongo.indexes import DELETED, LIVE, ensure_indexes
+from langchain_zepstore.mongo.indexes import DELETED, EXPIRY, LIVE, ensure_indexes
 
 _DAYS = 30
 _MENDED_SESSIONS = 1000
@@ -51,13 +52,19 @@ class Diagnosis:
                 {"$sort": {"_id": 1}},
             ]
         )
+        indexes = yield from database.messages.index_information()
         per_day = {each["_id"]: each["n"] for each in found}
         return Stats(
             **counts,
             data_bytes=data_bytes,
             index_bytes=index_bytes,
+            retention_seconds=indexes.get(EXPIRY, {}).get("expireAfterSeconds"),
             active_sessions_per_day=per_day,
         )
+
+    def activity(self, user_id: str | None) -> Operation[Activity]:
+        """Return what was said lately, in numbers."""
+        return activity(self._database, self._database.owner(user_id))
 
     def _sizes(self) -> Operation[tuple[int, int]]:
         """Return the bytes of documents and of indexes."""

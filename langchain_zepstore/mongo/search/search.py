@@ -31,7 +31,7 @@ from langchain_zepstore.mongo.search.scope import (
     resolve_scope,
 )
 from langchain_zepstore.mongo.search.sessions import SessionSearch
-from langchain_zepstore.mongo.search.snippets import snippet_of
+from langchain_zepstore.mongo.search.snippets import excerpt_of
 from langchain_zepstore.mongo.search.summaries import SummarySearch
 from langchain_zepstore.mongo.search.text import TextSearch
 from langchain_zepstore.mongo.search.vectors import VectorSearch
@@ -100,7 +100,7 @@ class Search:
                 message=codecs.to_message(message),
                 session_id=message["session_id"],
                 session_title=titles.get(message["session_id"]),
-                snippet=snippet_of(text_of(message["content"]), text, language),
+                **excerpt_of(text_of(message["content"]), text, language),
                 score=hit.score,
                 dist=hit.score,
             )

@@ -14,7 +14,7 @@ from langchain_zepstore.mongo.ownership import check_owner
 from langchain_zepstore.mongo.search.index import language_of
 from langchain_zepstore.mongo.search.ranking import MAX_RANKED, Candidate, ranked
 from langchain_zepstore.mongo.search.scope import filter_of
-from langchain_zepstore.mongo.search.snippets import snippet_of
+from langchain_zepstore.mongo.search.snippets import excerpt_of
 from langchain_zepstore.mongo.search.text_query import TextQuery, parse_text
 from langchain_zepstore.mongo.search.tokens import terms_of, words_of
 from langchain_zepstore.mongo.summaries import covering_summary
@@ -62,7 +62,7 @@ class SessionSearch:
             MemorySearchResult(
                 session_id=session_id,
                 session_title=codecs.title_of(sessions[session_id]),
-                snippet=snippet_of(_text(sessions[session_id]), sought.text, language),
+                **excerpt_of(_text(sessions[session_id]), sought.text, language),
                 score=score,
                 dist=score,
             )

@@ -2,8 +2,15 @@
 
 import re
 from collections.abc import Collection, Iterator
+from typing import Any
 
-from langchain_zepstore.mongo.search.tokens import MAX_INDEXED, folded, terms_of, words_of
+from langchain_zepstore.mongo.search.tokens import (
+    MAX_INDEXED,
+    folded,
+    pieces_of,
+    terms_of,
+    words_of,
+)
 
 MAX_SNIPPET = 240
 """Characters of a snippet."""
@@ -12,6 +19,23 @@ _CHUNK = re.compile(r"\S+")
 _BEFORE = 60  # characters before the hit
 _MAX_WORD = 64  # characters; a longer chunk has no spaces between its words, or is no word
 _SPAN = MAX_SNIPPET - _BEFORE - _MAX_WORD // 4  # characters after the first hit
+
+
+def excerpt_of(text: str, query: str, language: str) -> dict[str, Any]:
+    """Return the fields of a result that show a text: its snippet and what is highlighted in it."""
+    snippet = snippet_of(text, query, language)
+    return {"snippet": snippet, "highlights": _highlights(snippet, query, language)}
+
+
+def _highlights(snippet: str, query: str, language: str) -> list[tuple[int, int]]:
+    """Return where the words of a query stand; where none does, the words that begin with one."""
+    wanted = set(terms_of(query, language)) if query.strip() else set()
+    pieces = [
+        (*span, words_of(snippet[slice(*span)], language))
+        for span in (pieces_of(snippet) if wanted else ())
+    ]
+    held = [(start, end) for start, end, words in pieces if not wanted.isdisjoint(words)]
+    return held or [(start, end) for start, end, words in pieces if any(_beginnings(words, wanted))]
 
 
 def snippet_of(text: str, query: str, language: str) -> str:

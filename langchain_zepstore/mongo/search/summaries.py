@@ -21,7 +21,7 @@ from langchain_zepstore.mongo.search.index import known_language, language_of
 from langchain_zepstore.mongo.search.mmr import fetch_k, select_mmr
 from langchain_zepstore.mongo.search.ranking import Candidate, MessageKey, ranked
 from langchain_zepstore.mongo.search.scope import filter_of
-from langchain_zepstore.mongo.search.snippets import snippet_of
+from langchain_zepstore.mongo.search.snippets import excerpt_of
 from langchain_zepstore.mongo.search.vector_codec import embedding_of, fits, unit, vector_in
 from langchain_zepstore.mongo.search.vectors import MADE, in_parts
 from langchain_zepstore.mongo.summaries import covering_summary
@@ -73,7 +73,7 @@ class SummarySearch:
                 summary=codecs.to_summary(sessions[each.session_id]["summary"]),
                 session_id=each.session_id,
                 session_title=codecs.title_of(sessions[each.session_id]),
-                snippet=snippet_of(
+                **excerpt_of(
                     sessions[each.session_id]["summary"]["content"], sought.text, language
                 ),
                 score=each.score,

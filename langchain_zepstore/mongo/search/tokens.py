@@ -8,7 +8,7 @@ letters; an emoji is a word.
 import re
 import threading
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 
@@ -103,6 +103,17 @@ def terms_of(text: str, language: str) -> list[str]:
     words, stops = tokenize(text, language)
     asked = [word for word in words if not is_beginning(word) or _stands_alone(word, text)]
     return list(dict.fromkeys(asked or stops))[:MAX_TERMS]
+
+
+def pieces_of(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where the words of a text begin and end, and the pairs of letters of other scripts."""
+    for found in _PIECE.finditer(text):
+        start, end = found.span()
+        if not _IS_UNSPACED.match(found[0]):
+            yield start, end
+            continue
+        for first in range(start, max(end - 1, start + 1)):
+            yield first, min(first + 2, end)
 
 
 def is_beginning(term: str) -> bool:

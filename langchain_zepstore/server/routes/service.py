@@ -10,12 +10,19 @@ from starlette.responses import PlainTextResponse
 
 from langchain_zepstore.core.arguments import Listing
 from langchain_zepstore.errors import ZepStoreError
-from langchain_zepstore.models import Finding, Stats
+from langchain_zepstore.models import Activity, Finding, Stats
 from langchain_zepstore.server.asgi.observability import Metrics
 from langchain_zepstore.server.auth import Client, require_whole
 from langchain_zepstore.server.openapi import EraseAnswer, PurgeAnswer, accepts, failures
 from langchain_zepstore.server.responses import Answers, text_response
-from langchain_zepstore.server.schemas import EraseBody, Id, PurgeBody, read_arguments, read_body
+from langchain_zepstore.server.schemas import (
+    EraseBody,
+    Id,
+    PurgeBody,
+    Text,
+    read_arguments,
+    read_body,
+)
 from langchain_zepstore.server.store_metrics import StoreMetrics
 from langchain_zepstore.store_client import StoreClient
 
@@ -96,6 +103,13 @@ def add_diagnosis_routes(router: APIRouter) -> None:
         """Return what is stored, in numbers."""
         require_whole(request)
         return Answers.to(request).json((await client.astats()).model_dump())
+
+    @router.get("/activity", response_model=Activity, responses=failures(400))
+    async def activity(request: Request, client: Client, user_id: Text = None) -> Response:
+        """Return what was said lately, in numbers, at a bounded cost."""
+        return Answers.to(request).json(
+            (await client.aactivity(user_id=user_id)).model_dump(mode="json")
+        )
 
     @router.get("/diagnosis", response_model=list[Finding])
     async def diagnosis(request: Request, client: Client) -> Response:

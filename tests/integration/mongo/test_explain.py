@@ -256,6 +256,8 @@ CALLS = {
         "x", user_id="user 1", search_type="mmr"
     ),
     "make all vectors": lambda c: c.memory.embed(),
+    "activity": lambda c: c.activity(),
+    "activity of a user": lambda c: c.activity(user_id="user 1"),
     "purge": lambda c: c.purge(),
 }
 
@@ -264,7 +266,7 @@ IN_A_VIEW = (
     *("get a session", "update a session", "organize a session", "list", "list all at once"),
     *("list by metadata", "list with the deleted", "list in chunks", "recent", "recent pinned"),
     *("recent archived", "recent by tags", "recent since", "recent deleted"),
-    *("recent with previews", "search the sessions of a user"),
+    *("activity", "activity of a user", "recent with previews", "search the sessions of a user"),
     *("search a user's sessions by their date", "search a user's sessions by meaning"),
 )
 CALLS |= {
@@ -332,6 +334,7 @@ EVERYWHERE = {name for name in CALLS if name.startswith(("list", "recent", "sess
     "purge",
     "make all vectors",
     *(name for name in CALLS if name.startswith("search") and "user" in name),
+    *(name for name in CALLS if name.startswith("activity")),
 }
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from langchain_zepstore.mongo.search.snippets import MAX_SNIPPET, snippet_of
+from langchain_zepstore.mongo.search.snippets import MAX_SNIPPET, excerpt_of, snippet_of
 
 FILLER = "nothing of note happened on that day. "
 
@@ -47,3 +47,20 @@ def test_what_is_left_out_is_marked_and_nothing_else() -> None:
 @pytest.mark.parametrize("query", ["whale", "", "?"])
 def test_without_a_hit_the_beginning_is_shown(query: str) -> None:
     assert snippet_of(FILLER * 20, query, "english").startswith("nothing of note")
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "highlighted"),
+    [
+        ("We walked, then walk.", "walking", ["walked", "walk"]),
+        ("A café (Café!) by the sea", "cafe", ["café", "Café"]),
+        ("the calibration", "calib", ["calibration"]),
+        ("我们看天气吧", "天气", ["天气"]),
+        ("see ERR_CONN_RESET", "reset", ["ERR_CONN_RESET"]),
+        ("nothing", "boat", []),
+        ("nothing", "", []),
+    ],
+)
+def test_words_of_the_query_are_highlighted(text: str, query: str, highlighted: list[str]) -> None:
+    excerpt = excerpt_of(text, query, "english")
+    assert [text[start:end] for start, end in excerpt["highlights"]] == highlighted
