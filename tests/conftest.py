@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, settings
 from pymongo import MongoClient
 
 from langchain_zepstore import ZepClient
@@ -19,6 +20,10 @@ from tests.support.serving import Served
 # The workers, and the many programs that tests start, are to be compiled once.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# A machine that has other work to do is no failure.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 TEST_URL_VARIABLE = "ZEPSTORE_TEST_URL"
 FIGURE = "figure"

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_zepstore import Memory, Message, NotFoundError, ZepClient, ZepStoreError
@@ -147,8 +147,6 @@ def test_every_life_with_branches_is_as_a_plain_tree_says(mongo_url: str, long: 
 
         @settings(
             max_examples=200 if long else 20,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow],
         )
         @given(steps=STEPS)
         def live(steps: list[tuple[str, int, int]]) -> None:

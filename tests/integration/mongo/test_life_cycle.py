@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 from bson.json_util import dumps
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -234,8 +234,6 @@ def test_every_life_of_a_session_is_as_the_model_says(
         settings=settings(
             max_examples=100 if long else 4,
             stateful_step_count=20,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow],
         ),
     )
 

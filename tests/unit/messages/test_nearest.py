@@ -187,7 +187,7 @@ def texts(message: BaseMessage) -> str:
 
 
 @pytest.mark.promise("odd values: the nearest readable form, with one warning")
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(GRAPHS, min_size=1, max_size=3), GRAPHS, GRAPHS, KEYS)
 def test_any_message_is_stored_and_read_back(
     graphs: list[Any], content: Any, args: Any, name: Any
@@ -207,7 +207,6 @@ def test_any_message_is_stored_and_read_back(
 
 
 @pytest.mark.promise("odd values: exact where a store can say it")
-@settings(deadline=None)
 @given(EXACT, st.dictionaries(st.text(), EXACT, max_size=3))
 def test_what_is_exact_is_exact_without_a_warning(value: Any, args: dict[str, Any]) -> None:
     call = {"name": "f", "args": args, "id": "c", "type": "tool_call"}
@@ -221,7 +220,7 @@ def test_what_is_exact_is_exact_without_a_warning(value: Any, args: dict[str, An
     assert not nearest.is_noted
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(GRAPHS, min_size=1, max_size=4))
 def test_a_call_logs_one_warning_at_most(graphs: list[Any]) -> None:
     records: list[logging.LogRecord] = []

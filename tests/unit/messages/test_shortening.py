@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import to_json
 
@@ -52,7 +52,6 @@ def size_of(parts: MessageParts) -> int:
 
 
 @pytest.mark.promise("odd values: what is too large is cut, with a marker")
-@settings(deadline=None)
 @given(VALUES)
 def test_any_value_fits(value: Any) -> None:
     kept = fitted(value, size_in_json, SMALL)
@@ -61,7 +60,6 @@ def test_any_value_fits(value: Any) -> None:
         assert "left out]" in str(kept)
 
 
-@settings(deadline=None)
 @given(TEXTS, st.lists(TEXTS | st.dictionaries(TEXTS, VALUES)) | TEXTS, VALUES, VALUES, VALUES)
 def test_any_message_fits_and_can_be_read_back(
     role: str, content: Any, artifact: Any, calls: Any, metadata: Any
