@@ -84,7 +84,9 @@ def add_page(app: FastAPI, keys: Keys) -> None:
         noun.add_routes(router)
 
     @router.api_route("/{rest:path}", methods=["GET", "POST"])
-    async def nothing(_: Visiting, rest: str) -> Response:
+    async def nothing(visit: Visiting, rest: str) -> Response:
+        if not rest:
+            return visit.redirect()
         raise NotFoundError(f"the page has nothing at {rest!r}")
 
     app.include_router(router)

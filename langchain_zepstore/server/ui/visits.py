@@ -73,6 +73,7 @@ class Visit:
         text: str | None = None,
         undo: str | None = None,
         query: dict[str, Any] | None = None,
+        anchor: str = "",
     ) -> Response:
         """Return the answer to a form: another page.
 
@@ -81,8 +82,9 @@ class Visit:
             text: What was done, for a notice on that page.
             undo: The URL whose form takes it back.
             query: The parameters of that page.
+            anchor: What of it to show first.
         """
-        response = RedirectResponse(self.url(*segments) + query_of(**(query or {})), 303)
+        response = RedirectResponse(self.url(*segments) + query_of(**(query or {})) + anchor, 303)
         if text is not None:
             sealed = guard_of(self.request).sealed({"text": text, "undo": undo})
             set_cookie(self.request, response, NOTICE, sealed, 60)
@@ -117,7 +119,8 @@ def set_cookie(request: Request, response: Response, name: str, value: str, max_
 def rendered(request: Request, template: str, status: int, **context: Any) -> Response:
     """Return a page, with the notice of what was done before."""
     guard = guard_of(request)
-    sealed = request.cookies.get(NOTICE)
+    is_partial = "hx-request" in request.headers
+    sealed = None if is_partial else request.cookies.get(NOTICE)
     notice = guard.unsealed(sealed) if sealed else None
     text = TEMPLATES.get_template(template).render(
         {

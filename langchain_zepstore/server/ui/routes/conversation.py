@@ -60,7 +60,7 @@ def add_routes(router: APIRouter) -> None:
             is_later=before is not None or (is_full and (after or around) is not None),
             is_window=before is not None or after is not None or around is not None,
             with_deleted=with_deleted,
-            count=await visit.client.message.acount(session_id),
+            count=None if session.deleted_at else await visit.client.message.acount(session_id),
             summary=memory.summary,
             metadata=as_json(session.metadata, _MAX_JSON) if session.metadata else None,
         )
@@ -113,6 +113,7 @@ def _add_actions(router: APIRouter) -> None:
 
     @router.post("/sessions/{session_id}/erase")
     async def erase(visit: Visiting, session_id: Id) -> Response:
+        await found_session(visit, session_id)
         if visit.field("confirmation") != session_id:
             raise BadRequestError("to erase the session, type its id; nothing was erased")
         counts = await visit.client.memory.aerase_session(session_id)

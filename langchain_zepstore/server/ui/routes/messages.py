@@ -8,6 +8,7 @@ from langchain_zepstore.models import Excerpt
 from langchain_zepstore.server.schemas import Id
 from langchain_zepstore.server.ui.blocks import parts_of
 from langchain_zepstore.server.ui.conversation import shown
+from langchain_zepstore.server.ui.rendering import segment
 from langchain_zepstore.server.ui.routes.conversation import found_session
 from langchain_zepstore.server.ui.visits import Visit, Visiting
 
@@ -114,5 +115,6 @@ def _back(
     visit: Visit, session_id: str, message_id: str | None, text: str, undo: str | None = None
 ) -> Response:
     """Return to the conversation, where the message is or was."""
-    query = {} if message_id is None else {"around": message_id}
-    return visit.redirect("sessions", session_id, text=text, undo=undo, query=query)
+    anchor = f"#m-{segment(message_id)}" if message_id else ""
+    query = {"around": message_id}
+    return visit.redirect("sessions", session_id, text=text, undo=undo, query=query, anchor=anchor)

