@@ -124,6 +124,11 @@ class StoreClient(Administration):
         return view
 
     @property
+    def has_embeddings(self) -> bool:
+        """Whether it can search by meaning by itself; a server's client leaves that to it."""
+        return self._settings.embeddings is not None
+
+    @property
     def location(self) -> str:
         """Where the data is: the embedded server's directory, or the URL without credentials."""
         if self.url is None:

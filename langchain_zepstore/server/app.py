@@ -32,6 +32,7 @@ from langchain_zepstore.server.routes import (
     users,
 )
 from langchain_zepstore.server.schemas import reasons
+from langchain_zepstore.server.store_metrics import StoreMetrics
 from langchain_zepstore.server.ui.app import add_page
 from langchain_zepstore.store_client import StoreClient
 
@@ -81,10 +82,11 @@ def create_app(
         docs_url=None,
     )
     app.state.client = client
+    app.state.stats = StoreMetrics(client)
     if ui:
         add_page(app, keys)
     service_routes = APIRouter(tags=["service"])
-    service.add_routes(service_routes, client, metrics)
+    service.add_routes(service_routes, client, metrics, app.state.stats)
     swagger.add_routes(service_routes, app.title)
     app.include_router(service_routes)
     app.include_router(_routes(1), prefix="/api/v1")

@@ -33,10 +33,11 @@ class StoreMetrics:
     async def text(self) -> bytes:
         """Return the metrics as Prometheus reads them."""
         registry = CollectorRegistry()
-        registry.register(_Counts(await self._latest()))
+        registry.register(_Counts(await self.latest()))
         return generate_latest(registry)
 
-    async def _latest(self) -> Stats | None:
+    async def latest(self) -> Stats | None:
+        """Return the last counts; ``None`` until there are any."""
         if self._counting is None or self._counting.done():
             if time.monotonic() < self._due:
                 return self._stats

@@ -42,9 +42,10 @@ async def check_store(client: StoreClient) -> None:
     await client.arun(lambda store: store.sessions.listed(Listing(), 1, _MAX_ID))
 
 
-def add_routes(router: APIRouter, client: StoreClient, metrics: Metrics) -> None:
+def add_routes(
+    router: APIRouter, client: StoreClient, metrics: Metrics, store_metrics: StoreMetrics
+) -> None:
     """Add the routes outside of Zep's interface."""
-    store_metrics = StoreMetrics(client)
 
     @router.get("/", response_class=PlainTextResponse)
     async def welcome() -> Response:

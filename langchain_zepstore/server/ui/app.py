@@ -14,7 +14,16 @@ from langchain_zepstore.server.auth import ForbiddenError
 from langchain_zepstore.server.responses import shown_text, status_of
 from langchain_zepstore.server.schemas import reasons
 from langchain_zepstore.server.ui.rendering import HERE, query_of
-from langchain_zepstore.server.ui.routes import conversation, login, messages, sessions
+from langchain_zepstore.server.ui.routes import (
+    conversation,
+    login,
+    messages,
+    overview,
+    search,
+    sessions,
+    trash,
+    users,
+)
 from langchain_zepstore.server.ui.security import HEADERS, Guard, SignInRequiredError
 from langchain_zepstore.server.ui.visits import Visit, Visiting, base_of, rendered
 
@@ -80,7 +89,7 @@ def add_page(app: FastAPI, keys: Keys) -> None:
             raise NotFoundError(f"there is no file {name!r}")
         return FileResponse(HERE / "static" / name, headers=_HOUR, media_type=_FILES[name])
 
-    for noun in (login, sessions, conversation, messages):
+    for noun in (login, sessions, conversation, messages, users, trash, search, overview):
         noun.add_routes(router)
 
     @router.api_route("/{rest:path}", methods=["GET", "POST"])
