@@ -1,4 +1,4 @@
-"""Projections that cut what is large, so that it does not leave the database."""
+"""Projections that cut large values in the database."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a message's content is made of, in the shapes of LangChain's and the providers' blocks."""
+"""The parts of a message's content, from the blocks of LangChain and the providers."""
 
 import base64
 import binascii
@@ -59,7 +59,7 @@ class Part:
         type: ``text``, ``reasoning``, ``picture`` or ``other``.
         text: What it says, or its name.
         picture: The picture.
-        index: Its place in the content.
+        index: Its index in the content.
     """
 
     type: str
@@ -69,7 +69,7 @@ class Part:
 
 
 def data_of(message: Message) -> dict[str, Any]:
-    """Return what a LangChain message holds beside its text."""
+    """Return the fields of a LangChain message beside its text."""
     data = (message.langchain or {}).get("data")
     return data if isinstance(data, dict) else {}
 

@@ -1,4 +1,4 @@
-"""Messages as they are shown: parts, tool calls with their answers, and what is folded."""
+"""Messages as they are shown: parts, tool calls with their answers, usage and metadata."""
 
 import json
 import re
@@ -50,12 +50,12 @@ class Shown:
 
     Attributes:
         message: The message.
-        role: ``human``, ``ai``, ``system``, ``tool``, or what else it is.
+        role: ``human``, ``ai``, ``system``, ``tool``, or another role.
         parts: Each part with its HTML.
         calls: The calls of tools, the first of them.
         more_calls: How many calls are not here.
         is_failed: Whether it says that a tool failed.
-        facts: What is folded: usage, metadata.
+        facts: Usage, metadata and the like, which are folded.
         is_cut: Whether something of it is not shown.
     """
 
@@ -92,8 +92,8 @@ class Shown:
         return (self.message.metadata or {}).get("feedback")
 
     @property
-    def place(self) -> int:
-        """Its place among its alternatives, from 0."""
+    def position(self) -> int:
+        """Its position among its alternatives, from 0."""
         uuid = str(self.message.uuid)
         return (self.message.alternatives or [uuid]).index(uuid)
 

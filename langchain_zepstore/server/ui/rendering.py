@@ -1,4 +1,4 @@
-"""Templates, and what they show: texts, times, sizes and links."""
+"""Templates, and their filters: texts, times, sizes and links."""
 
 import re
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Who looks at the page: sign-in cookies, tokens of forms, and where a request comes from."""
+"""Security of the page: sign-in cookies, tokens of forms, hosts and origins."""
 
 import hashlib
 import hmac
@@ -110,7 +110,7 @@ class Guard:
         return str(self._serializer.dumps([self._fingerprint(key), secrets.token_hex(16)]))
 
     def token(self, request: Request) -> str:
-        """Return the token that forms carry, which is the sign-in's own."""
+        """Return the token of forms, which is the sign-in's own."""
         cookie = request.cookies.get(COOKIE, "") if self._keys else ""
         return self._hash("form", cookie.encode())
 

@@ -78,11 +78,11 @@ class Visit:
         """Return the answer to a form: another page.
 
         Args:
-            segments: What to show.
-            text: What was done, for a notice on that page.
+            segments: The path of that page.
+            text: The notice on that page.
             undo: The URL whose form takes it back.
             query: The parameters of that page.
-            anchor: What of it to show first.
+            anchor: The fragment of its URL.
         """
         response = RedirectResponse(self.url(*segments) + query_of(**(query or {})) + anchor, 303)
         if text is not None:

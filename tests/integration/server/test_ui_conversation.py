@@ -1,4 +1,4 @@
-"""A conversation on the page: what it shows of a session, and what its buttons do."""
+"""A conversation on the page: its messages and its buttons."""
 
 from typing import Any
 from uuid import uuid4
@@ -209,6 +209,8 @@ async def test_pictures_are_of_types_that_cannot_run(
     urls = [f"data:image/png;base64,{PNG}", SVG, "https://example.org/cat.png", "javascript:x"]
     urls.append(f"data:text/html;base64,{PNG}")
     say(page_store, session_id, HumanMessage([image(url) for url in urls], id="pictures"))
+    page = await browser.open(f"{path(session_id)}/messages/pictures/edit")
+    assert "they go when it is saved" in page.text
     page = await opened(browser, session_id)
     assert [each.attributes["src"] for each in page.all("img")] == [
         f"{path(session_id)}/messages/pictures/pictures/0"

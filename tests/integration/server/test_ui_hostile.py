@@ -1,4 +1,4 @@
-"""What is hostile or huge on the page: it never runs, and pages stay small."""
+"""Hostile and huge contents on the page: they never run, and pages stay small."""
 
 import time
 from typing import Any

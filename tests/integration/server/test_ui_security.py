@@ -1,4 +1,4 @@
-"""The page's doors: sign-ins, forms of other sites, hosts, and what a key may see."""
+"""Access to the page: sign-ins, forms of other sites, hosts, and keys of one user."""
 
 from collections.abc import AsyncIterator
 from uuid import uuid4

@@ -79,7 +79,7 @@ async def test_text_is_looked_for_in_everybodys_sessions(browser: Browser, user_
 
 
 @pytest.mark.parametrize("metadata", ["{", "{1}", '{"a": NaN}', " {]"])
-async def test_bad_filters_are_told(browser: Browser, metadata) -> None:
+async def test_bad_filters_are_refused(browser: Browser, metadata) -> None:
     page = await browser.open("/ui", params={"metadata": metadata})
     assert page.status == 400
     assert "Metadata must be a JSON object" in page.text

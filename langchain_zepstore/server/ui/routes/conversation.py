@@ -1,4 +1,4 @@
-"""One session: its messages, and what is done with it as a whole."""
+"""One session: its messages, and the actions on it."""
 
 from collections.abc import AsyncIterator
 from typing import Any

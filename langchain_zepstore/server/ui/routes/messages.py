@@ -40,7 +40,8 @@ def _add_actions(router: APIRouter) -> None:
         if len(excerpt.content) >= _LIMIT // 4 and excerpt.is_cut:
             raise BadRequestError("the message is too large to be edited here")
         session = await found_session(visit, session_id)
-        return visit.render("edit.html", session=session, message=excerpt)
+        has_more = any(part.type != "text" for part in parts_of(excerpt))
+        return visit.render("edit.html", session=session, message=excerpt, has_more=has_more)
 
     @router.post(f"{_PATH}/edit")
     async def edit(visit: Visiting, session_id: Id, message_id: Id) -> Response:
