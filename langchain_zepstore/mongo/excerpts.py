@@ -9,9 +9,9 @@ Expression = Any
 _MAX_ITEMS = 50  # of a list or a map
 _MAX_DEPTH = 7  # the arguments of a message's tool calls are the sixth
 
-_CUT = ("content", "langchain", "metadata")
+_CUT = ("role", "content", "langchain", "metadata")
 _WHOLE = (
-    *("session_id", "seq", "uuid", "role", "token_count", "created_at", "deleted_at"),
+    *("session_id", "seq", "uuid", "token_count", "created_at", "deleted_at"),
     *("scope", "branched", "escaped", "marked"),
 )
 

@@ -93,7 +93,7 @@ def parts_of(message: Message) -> Iterator[Part]:
 def _part(block: Any, index: int) -> Part | None:
     if not isinstance(block, dict):
         return Part("text", block) if isinstance(block, str) else None
-    type_ = str(block.get("type"))
+    type_ = str(block.get("type") or "unknown")
     if type_ in _TEXTS:
         text = block.get("text") or block.get("refusal")
         return Part("text", text) if isinstance(text, str) else None

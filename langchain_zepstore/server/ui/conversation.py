@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from markupsafe import Markup
 
+from langchain_zepstore.messages.marks import JSON
 from langchain_zepstore.models import Excerpt
 from langchain_zepstore.server.ui.blocks import Part, data_of, parts_of
 from langchain_zepstore.server.ui.markdown import markdown, plain
@@ -176,7 +177,10 @@ def as_json(value: Any, limit: int = _MAX_FOLDED) -> str:
     if isinstance(value, str):
         text = value
     else:
-        text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+        try:
+            text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+        except ValueError:  # of an int that Python does not print
+            text = json.dumps(JSON.mark(value), ensure_ascii=False, indent=2)
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 

@@ -86,7 +86,8 @@ class Visit:
         """
         response = RedirectResponse(self.url(*segments) + query_of(**(query or {})) + anchor, 303)
         if text is not None:
-            sealed = guard_of(self.request).sealed({"text": text, "undo": undo})
+            guard = guard_of(self.request)
+            sealed = guard.sealed({"text": text, "undo": undo, "of": guard.token(self.request)})
             set_cookie(self.request, response, NOTICE, sealed, 60)
         return response
 
@@ -121,11 +122,14 @@ def rendered(request: Request, template: str, status: int, **context: Any) -> Re
     guard = guard_of(request)
     is_partial = "hx-request" in request.headers
     sealed = None if is_partial else request.cookies.get(NOTICE)
+    token = guard.token(request)
     notice = guard.unsealed(sealed) if sealed else None
+    if not (isinstance(notice, dict) and notice.get("of") == token):
+        notice = None  # another sign-in's
     text = TEMPLATES.get_template(template).render(
         {
             "base": base_of(request),
-            "token": guard.token(request),
+            "token": token,
             "has_keys": guard.has_keys,
             "notice": notice,
             "visit": None,

@@ -130,6 +130,35 @@ async def test_a_message_of_15_megabytes_is_cut(browser: Browser, page_store, se
     assert len(answer.json()["content"]) == 10_000_000
 
 
+async def test_odd_values_are_shown(browser: Browser, page_store, session_id) -> None:
+    odd: Any = {
+        "int": 10**5000,
+        "bytes": b"\x00",
+        "nan": float("nan"),
+        "$ref": 1,
+        "deep": {"a": [{}]},
+    }
+    call: Any = {"name": "n" * 5000, "args": odd, "id": "1"}
+    bad: Any = {"name": None, "args": "{", "id": None, "error": "no JSON"}
+    blocks: Any = ["text", {"type": "audio", "name": "a.mp3"}, {"no": "type"}, {"type": "image"}]
+    said = AIMessage(blocks, tool_calls=[call], invalid_tool_calls=[bad], response_metadata=odd)
+    say(
+        page_store, session_id, said, ToolMessage([{"type": "text", "text": "x"}], tool_call_id="1")
+    )
+    long = Message(role="r" * MEGABYTE, content="", uuid="m " * 500)
+    page_store.memory.add_memory(session_id, Memory(messages=[long]))
+    metadata = {"title": "t" * MEGABYTE}
+    tags = [f"{number:03}" * 300 for number in range(100)]
+    page_store.memory.organize_session(session_id, metadata=metadata, tags=tags)
+    page = await assert_small(browser, path(session_id))
+    assert "not understood" in page.text
+    assert "Attachment: audio a.mp3" in page.text
+    assert "and 90 more tags" in page.text
+    await assert_small(browser, "/ui")
+    page = await browser.press(page, "Rate message down")
+    assert page.status == 200
+
+
 async def test_many_large_messages_are_read_in_pages(
     browser: Browser, page_store, session_id
 ) -> None:

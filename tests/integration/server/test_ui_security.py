@@ -189,6 +189,20 @@ async def test_a_key_of_one_user_shows_that_user(locked: Browser, page_store: Ze
     assert other not in page.text
 
 
+async def test_a_notice_is_not_shown_to_another_sign_in(
+    locked: Browser, page_store: ZepClient
+) -> None:
+    session_id = f"secret {uuid4()}"
+    said = Memory(messages=[Message(role="user", content="secret")])
+    page_store.memory.add_memory(session_id, said)
+    await sign_in(locked, KEY)
+    page = await locked.open(f"/ui/sessions/{session_id}")
+    form = {"token": page.token}
+    await locked.http.post(f"/ui/sessions/{session_id}/delete", data=form)
+    page = await locked.press(await locked.open("/ui/login"), "Sign in", api_key=READER)
+    assert "moved to the trash" not in page.text
+
+
 async def test_the_api_still_wants_a_key(locked: Browser) -> None:
     await sign_in(locked, KEY)
     answer = await locked.http.get("/api/v1/sessions")
