@@ -62,7 +62,7 @@ def test_it_says_what_it_serves_and_ends_without_a_word_of_trouble(
                     "ends", Memory(messages=[Message(role="user", content="x" * 1000)])
                 )
             status = server.stop(number)
-        first = [line.split(maxsplit=1) for line in server.log.splitlines()[:5]]
+        first = [line.split(maxsplit=1) for line in server.log.splitlines()[:6]]
         said = dict(first)
         assert said["zepstore"].endswith(f"running on {server.url}")
         assert said["store"] == f"{mongo_url.partition('?')[0]}: it answers"

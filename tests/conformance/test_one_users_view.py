@@ -175,6 +175,11 @@ ATTEMPTS: dict[str, list[Attempt]] = {
         lambda bob, session_id: listed(bob.message, "iter_messages", session_id, after="one"),
         lambda bob, session_id: listed(bob.message, "iter_messages", session_id, all_branches=True),
     ],
+    "message.window": [
+        lambda bob, session_id: bob.message.window(session_id),
+        lambda bob, session_id: bob.message.window(session_id, include_deleted=True),
+        lambda bob, session_id: bob.message.window(session_id, around="one", content_limit=9),
+    ],
     "message.undelete_message": [
         lambda bob, session_id: bob.message.undelete_message(session_id, "two")
     ],
