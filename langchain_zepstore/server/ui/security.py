@@ -70,7 +70,9 @@ class Guard:
         """
         host = request.headers.get("host", "")
         if not self._keys and not _is_address(host):
-            raise ForbiddenError("without API keys the page is shown to localhost only")
+            raise ForbiddenError(
+                "without API keys the page is shown at localhost and at addresses only"
+            )
         if request.method in {"GET", "HEAD"}:
             return
         site = request.headers.get("sec-fetch-site")

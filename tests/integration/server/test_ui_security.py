@@ -137,7 +137,7 @@ async def test_signing_out_signs_out(locked: Browser, key) -> None:
 async def test_without_keys_a_foreign_name_is_refused(browser: Browser, host) -> None:
     page = await browser.open("/ui", headers={"host": host})
     assert page.status == 403
-    assert "localhost only" in page.text
+    assert "at addresses only" in page.text
 
 
 @pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "10.0.0.1"])
@@ -207,6 +207,23 @@ async def test_the_api_still_wants_a_key(locked: Browser) -> None:
     await sign_in(locked, KEY)
     answer = await locked.http.get("/api/v1/sessions")
     assert answer.status_code == 401
+
+
+async def test_it_works_below_a_path(page_store: ZepClient) -> None:
+    app = create_app(page_store, ui=True, api_keys=[KEY])
+    transport = httpx.ASGITransport(app=app, root_path="/deep")
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        browser = Browser(http)
+        page = await browser.open("/deep/ui?tag=x")
+        assert page.url.path == "/deep/ui/login"
+        page = await browser.press(page, "Sign in", api_key=KEY)
+        assert (page.status, page.url.path, page.url.query) == (200, "/deep/ui", b"tag=x")
+        links = [each.attributes["href"] for each in page.all("a")]
+        assert all(link.startswith(("/deep/ui", "#")) for link in links)
+        assert (await browser.open("/deep/")).url.path == "/deep/ui"
+        for link in page.all("link") + page.all("script"):
+            url = link.attributes.get("href") or link.attributes["src"]
+            assert (await http.get(url)).status_code == 200
 
 
 async def test_without_ui_there_is_no_page(page_store: ZepClient) -> None:

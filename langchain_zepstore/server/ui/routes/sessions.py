@@ -14,7 +14,8 @@ from langchain_zepstore.server.schemas import Text
 from langchain_zepstore.server.ui.visits import Visit, Visiting
 
 _PAGE_SIZE = 30
-_PREVIEW_BYTES = 1000
+PREVIEW_BYTES = 1000
+"""Last messages of more bytes are cut in lists."""
 
 
 def _day(value: Any) -> Any:
@@ -96,7 +97,7 @@ async def _found(
     memory = visit.client.memory
     if text is None:
         page = await memory.arecent_sessions(
-            _PAGE_SIZE, cursor, preview=True, content_limit=_PREVIEW_BYTES, **which
+            _PAGE_SIZE, cursor, preview=True, content_limit=PREVIEW_BYTES, **which
         )
         return page.sessions, page.next_cursor
     results = await memory.asearch(

@@ -7,6 +7,7 @@ from langchain_zepstore.models import User
 from langchain_zepstore.server.schemas import Cursor, Id, Text
 from langchain_zepstore.server.ui.conversation import as_json
 from langchain_zepstore.server.ui.routes.conversation import download
+from langchain_zepstore.server.ui.routes.sessions import PREVIEW_BYTES
 from langchain_zepstore.server.ui.visits import Visit, Visiting
 
 _PAGE_SIZE = 50
@@ -33,7 +34,9 @@ def add_routes(router: APIRouter) -> None:
     async def user(visit: Visiting, user_id: Id, count: bool = False) -> Response:
         memory = visit.client.memory
         found = await _found(visit, user_id)
-        sessions = await memory.arecent_sessions(_SESSIONS, user_id=user_id, preview=True)
+        sessions = await memory.arecent_sessions(
+            _SESSIONS, user_id=user_id, preview=True, content_limit=PREVIEW_BYTES
+        )
         trash = await memory.arecent_sessions(1, user_id=user_id, deleted=True)
         if not (found or sessions.sessions or trash.sessions):
             raise NotFoundError(f"there is no user {user_id!r}")
