@@ -29,7 +29,17 @@ class _Renderer(RendererHTML):
             token.attrs["class"] = str(token.attrs.pop("style")).replace("text-align:", "align-")
         elif token.type == "link_open":
             token.attrs |= {"rel": "noopener noreferrer nofollow", "target": "_blank"}
+        elif token.type == "table_open":
+            token.attrs["tabindex"] = "0"
         return super().renderToken(tokens, idx, options, env)
+
+    def fence(self, *token: Any) -> str:
+        """Return the HTML of code, which the keyboard can scroll."""
+        return super().fence(*token).replace("<pre>", '<pre tabindex="0">', 1)
+
+    def code_block(self, *token: Any) -> str:
+        """Return the HTML of indented code."""
+        return super().code_block(*token).replace("<pre>", '<pre tabindex="0">', 1)
 
 
 def _parser() -> MarkdownIt:
