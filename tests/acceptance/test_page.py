@@ -12,14 +12,10 @@ from pymongo import MongoClient
 
 from langchain_zepstore import CreateUserRequest, Memory, Message, Session, ZepClient
 from langchain_zepstore.server import ApiKey
-from tests.support.browsing import FOCUSABLE, OVERFLOWING, Watched, chromium, serious, served
+from tests.support.browsing import FOCUSABLE, OVERFLOWING, Watched, chromium, png, serious, served
 
 pytestmark = pytest.mark.promise("each view and action of the page works in a real browser")
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-PNG = (
-    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
-    "YPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
-)
 HOSTILE = (
     "<script>document.title='ran'</script> <img src=x onerror=\"document.title='ran'\"> "
     "[a link](javascript:document.title='ran') ![tracker](http://192.0.2.1/pixel.png) "
@@ -53,7 +49,10 @@ def fill(store: ZepClient) -> None:
         say(store, f"session {number}", f"Question {number}", user_id="grace")
     store.memory.organize_session("session 39", archived=True)
     call = {"name": "find_temples", "args": {"city": "Kyoto"}, "id": "call 1"}
-    picture = [{"type": "text", "text": "Look"}, {"type": "image_url", "image_url": {"url": PNG}}]
+    picture = [
+        {"type": "text", "text": "Look"},
+        {"type": "image_url", "image_url": {"url": png(32)}},
+    ]
     history = store.chat_history("kyoto", user_id="ada")
     history.add_messages(
         [
@@ -88,18 +87,17 @@ class Site:
         self.store = store
         self.url = url
         self.locked_url = locked_url
-        self._contexts: dict[tuple[bool, int, str], Watched] = {}
+        self._contexts: dict[tuple[bool, int], Watched] = {}
 
-    def watched(self, width: int = 1280, scheme: str = "light", *, js: bool = True) -> Watched:
+    def watched(self, width: int = 1280, *, js: bool = True) -> Watched:
         """Return the one context of its sort."""
-        sort = (js, width, scheme)
+        sort = (js, width)
         if sort not in self._contexts:
             self._contexts[sort] = Watched(
                 self.browser,
                 self.url,
                 java_script_enabled=js,
                 viewport=WIDE if width == WIDE["width"] else NARROW,
-                color_scheme=scheme,
                 timezone_id="Asia/Tokyo",
                 locale="en-US",
             )
@@ -156,27 +154,26 @@ def shows(page: Any, text: str) -> None:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_fits_and_is_accessible(site: Site, view: str) -> None:
-    for width, scheme in ((1280, "light"), (390, "dark"), (1280, "dark"), (390, "light")):
-        watched = site.watched(width, scheme)
-        page = watched.open(VIEWS[view])
-        assert page.locator("h1").count() == 1
-        assert page.evaluate(OVERFLOWING) == [], width
-        if (width, scheme) == (1280, "light"):
-            assert serious(page) == []
-        elif scheme == "dark" and width == NARROW["width"]:
-            assert serious(page, runOnly=["color-contrast"]) == []
-        assert page.title() != "ran"
-        watched.check()
-
-
-@pytest.mark.parametrize("view", VIEWS)
-def test_a_view_is_the_same_without_javascript(site: Site, view: str) -> None:
-    watched = site.watched(390, js=False)
+    watched = site.watched()
     page = watched.open(VIEWS[view])
     heading = page.locator("h1").inner_text()
+    assert serious(page) == []
+    page.emulate_media(color_scheme="dark")
+    assert serious(page, runOnly=["color-contrast"]) == []
+    assert page.evaluate(OVERFLOWING) == []
+    page.set_viewport_size(NARROW)
+    assert page.evaluate(OVERFLOWING) == []
+    assert serious(page, runOnly=["color-contrast", "target-size"]) == []
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size(WIDE)
+    assert page.title() != "ran"
+    watched.check()
+
+    watched = site.watched(390, js=False)
+    page = watched.open(VIEWS[view])
+    assert page.locator("h1").inner_text() == heading
     assert page.evaluate(OVERFLOWING) == []
     watched.check()
-    assert site.watched(390).open(VIEWS[view]).locator("h1").inner_text() == heading
 
 
 @pytest.mark.parametrize("view", ["sessions", "conversation", "user", "trash"])
@@ -237,7 +234,7 @@ def test_tool_calls_are_folded_and_pictures_shown(watched: Watched) -> None:
     answer.wait_for()
     picture = page.locator(".body img")
     picture.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('.body img').naturalWidth === 1")
+    page.wait_for_function("document.querySelector('.body img').naturalWidth === 32")
 
 
 def test_a_conversation_grows(site: Site, session_id: str) -> None:

@@ -4,8 +4,11 @@ import asyncio
 import os
 import shutil
 import socket
+import struct
 import threading
 import time
+import zlib
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +31,7 @@ def chromium() -> Iterator[Any]:
         path = next(filter(None, map(shutil.which, BROWSERS)), running.chromium.executable_path)
         if not Path(path).exists():
             pytest.skip("there is no Chromium; on Debian: apt-get install chromium")
-        options = ["--no-sandbox"] if os.geteuid() == 0 else []
+        options = ["--disable-gpu", *["--no-sandbox"] * (os.geteuid() == 0)]
         browser = running.chromium.launch(executable_path=path, args=options)
         yield browser
         browser.close()
@@ -70,11 +73,25 @@ def served(store: ZepClient, *keys: list[Any]) -> Iterator[list[str]]:
         thread.join(60)
 
 
+def png(size: int) -> str:
+    """Return a black picture as a data URL."""
+    rows = zlib.compress((b"\0" * (size + 1)) * size)
+    header = struct.pack(">IIBBBBB", size, size, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", rows), (b"IEND", b"")]
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+    return f"data:image/png;base64,{b64encode(content).decode()}"
+
+
 class Watched:
     """A context of the browser; what its pages ask of other hosts, and what fails, is noted."""
 
     def __init__(self, browser: Any, base_url: str, **options: Any) -> None:
-        self.context = browser.new_context(base_url=base_url, accept_downloads=True, **options)
+        # Nothing moves: axe would look at colors on their way.
+        options |= {"base_url": base_url, "reduced_motion": "reduce"}
+        self.context = browser.new_context(**options)
         self.context.set_default_timeout(30_000)
         self.host = urlsplit(base_url).netloc
         self.foreign: list[str] = []
@@ -126,9 +143,8 @@ FOCUSABLE = """() => [...document.querySelectorAll(
 
 def serious(page: Any, **options: Any) -> list[str]:
     """Return what axe finds that is serious or critical."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page, options={"resultTypes": ["violations"], **options}).response
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    found = axe.Axe().run(page, options={"resultTypes": ["violations"], **options}).response
     return [
         f"{each['id']}: {node['target']} {node['html'][:150]} {node['failureSummary'][:300]}"
         for each in found["violations"]
