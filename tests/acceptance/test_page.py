@@ -294,8 +294,7 @@ def test_a_session_is_exported_and_erased(site: Site, watched: Watched, session_
         press(page, "Export")
     lines = [json.loads(line) for line in download.value.path().read_text().splitlines()]
     assert [line["type"] for line in lines] == ["zepstore", "session", "message", "message"]
-    page.get_by_text("Details").click()
-    page.get_by_label("type the session's id").fill(session_id)
+    page.get_by_label("to erase it").fill(session_id)
     press(page, "Erase")
     shows(page, "Erased for good, with 2 messages.")
     assert site.store.memory.recent_sessions(50, user_id="ada", deleted=True).sessions
@@ -348,7 +347,6 @@ def test_a_user_is_exported_and_erased(site: Site, watched: Watched, session_id:
     with page.expect_download() as download:
         press(page, "Export")
     assert "Hello" in download.value.path().read_text()
-    page.get_by_text("Erase for good").click()
     page.get_by_label("type the user's id").fill(session_id)
     press(page, "Erase")
     shows(page, "was erased for good, with 1 sessions and 1 messages")
