@@ -1,5 +1,6 @@
 """Operations on branches."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal, TypeGuard
 
@@ -16,9 +17,10 @@ from langchain_zepstore.mongo.branches.reads import TABLE_FIELDS, find_along
 from langchain_zepstore.mongo.branches.resumption import Resumptions
 from langchain_zepstore.mongo.branches.table import ForkTable, clipped, table_of
 from langchain_zepstore.mongo.branches.tree import alternatives
+from langchain_zepstore.mongo.deletion.counts import changing
 from langchain_zepstore.mongo.deletion.erasure import Erasure
 from langchain_zepstore.mongo.deletion.marks import Marking, with_id
-from langchain_zepstore.mongo.documents import Fields, Metadata, SessionDocument
+from langchain_zepstore.mongo.documents import Fields, Metadata, Query, SessionDocument, Stage
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.message_reads import existing, live
 from langchain_zepstore.mongo.messages import Messages
@@ -128,6 +130,7 @@ class Branches:
         # What lands later would stand in the wrong place of a copy that is completed later.
         yield from self._marking.fence(source, last, datetime.now(UTC))
         ranges, adding = table_of(source).path_to(last), Messages(self._database)
+        is_behind = False
         while True:
             found = yield from find_along(
                 self._messages,
@@ -143,8 +146,37 @@ class Branches:
                 return True
             bodies = [codecs.body_of(document) for document in found]
             sized = [(body, len(bson.encode(body))) for body in bodies]
+            is_behind = yield from self._remove_misplaced(copy, bodies, is_behind=is_behind)
             yield from adding.add_bodies(copy.session_id, sized, incarnation=copy.uuid)
             copied = found[-1]["seq"]
+
+    def _remove_misplaced(
+        self, copy: Session, bodies: Sequence[Stage], *, is_behind: bool
+    ) -> Operation[bool]:
+        """Remove what an earlier call copied before messages that were restored since.
+
+        Args:
+            copy: The new session.
+            bodies: The next messages to copy.
+            is_behind: Whether earlier ones were not there.
+
+        Returns:
+            Whether these or earlier ones were not there.
+        """
+        uuids = [body["uuid"] for body in bodies]
+        query: Query = {"session_id": copy.session_id, "_id.s": copy.uuid}
+        found = yield from self._messages.find(
+            {**query, "uuid": {"$in": uuids}}, fields={"uuid": 1}
+        )
+        there = {message["uuid"] for message in found}
+        if not is_behind:
+            kept = next((n for n, uuid in enumerate(uuids) if uuid not in there), len(uuids))
+            is_behind = kept < len(uuids)
+            uuids = uuids[kept:]
+        if misplaced := [uuid for uuid in uuids if uuid in there]:
+            removal = self._messages.delete({**query, "uuid": {"$in": misplaced}})
+            yield from changing(self._database, [copy.session_id], removal)
+        return is_behind
 
     def _settled(self, session_id: str) -> Operation[SessionDocument]:
         """Return a live session once no deletion or undeletion of it is under way."""

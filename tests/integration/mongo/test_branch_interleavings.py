@@ -198,6 +198,21 @@ def test_a_fork_that_is_completed_later_has_the_order_of_its_session(actor: Acto
     assert actor.read() == "q1 a1 q2 a2 q3 late"
 
 
+def test_a_fork_that_is_completed_later_has_what_was_restored_since_in_its_place(
+    actor: Actor,
+) -> None:
+    memory, copy = actor.client.memory, Actor(actor.client, f"{actor.session_id} copy")
+    memory.delete_memory(actor.session_id)
+    actor.add("q3", "a3")
+    forking = Drive(actor.store.branches.fork(actor.session_id, None, copy.session_id))
+    while not copy.read():
+        forking.step()
+    memory.undelete_session(actor.session_id)
+    memory.fork_session(actor.session_id, new_session_id=copy.session_id)
+    assert copy.read() == actor.read() == "q1 a1 q2 a2 q3 a3"
+    assert len(copy.documents({})) == 6
+
+
 def test_a_fork_of_a_session_that_began_anew_is_not_completed(actor: Actor) -> None:
     copy = Actor(actor.client, f"{actor.session_id} copy")
     forking = Drive(actor.store.branches.fork(actor.session_id, None, copy.session_id))
