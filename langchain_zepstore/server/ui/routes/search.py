@@ -28,7 +28,7 @@ def add_routes(router: APIRouter) -> None:
         scope: Text = None,
         search_type: Text = None,
     ) -> Response:
-        is_placed = bool(user_id or session_id or visit.client.user_id)
+        is_placed = bool(user_id or session_id or visit.client.user_id or scope == "sessions")
         results: list[MemorySearchResult] = []
         users: list[User] = []
         if is_placed and (q or scope == "summary"):
