@@ -12,16 +12,14 @@ from markupsafe import Markup
 from langchain_zepstore.messages.marks import JSON
 from langchain_zepstore.models import Excerpt
 from langchain_zepstore.server.ui.blocks import Part, data_of, parts_of
-from langchain_zepstore.server.ui.markdown import markdown, plain
+from langchain_zepstore.server.ui.markdown import MAX_COST, cost, markdown, plain
 
 LIMIT = 12_000
 """Messages of more bytes are cut where a conversation is shown."""
 
 MAX_CALLS = 20
 _MAX_FOLDED = 2000  # characters of what is folded
-_MAX_MARKDOWN = 40_000  # characters; longer texts are shown as they are
-_MAX_SIZE = 320_000  # of a page; what is earlier is on the page before
-_MARKDOWN_COST = 4  # times that of other text, in time
+_MAX_SIZE = 500_000  # characters of a page's HTML
 _LANGUAGE = re.compile("[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}")
 _ROLES = {"user": "human", "assistant": "ai", "function": "tool", "developer": "system"}
 
@@ -71,14 +69,9 @@ class Shown:
 
     @property
     def size(self) -> int:
-        """Roughly what it costs to show."""
+        """Roughly the length of its HTML."""
         folded = sum(len(call.arguments) + 500 for call in self.calls)
-        is_plain = self.role == "tool"
-        return (
-            3000
-            + folded
-            + sum(len(html) * (1 if is_plain else _MARKDOWN_COST) for _, html in self.parts)
-        )
+        return 3000 + folded + sum(len(html) for _, html in self.parts)
 
     @property
     def language(self) -> str | None:
@@ -99,20 +92,56 @@ class Shown:
         return (self.message.alternatives or [uuid]).index(uuid)
 
 
-def shown(excerpts: Sequence[Excerpt], limit: int = LIMIT) -> list[Shown]:
-    """Return messages as they are shown; the answers of tools are with their calls.
+@dataclass(frozen=True, slots=True)
+class Window:
+    """As many messages as fit on a page.
 
-    Of too many for one page the last ones.
+    Attributes:
+        messages: The messages; the answers of tools are with their calls.
+        first: The id of the first one.
+        last: The id of the last one, which may be an answer.
+        is_cut_before: Whether there were others before them.
+        is_cut_after: Whether there were others after them.
     """
-    found: list[Shown] = []
-    size = 0
-    for excerpt in reversed(excerpts):
-        each = _shown(excerpt, limit)
+
+    messages: list[Shown]
+    first: str | None
+    last: str | None
+    is_cut_before: bool
+    is_cut_after: bool
+
+
+def shown(excerpts: Sequence[Excerpt], limit: int = LIMIT, start: int | None = None) -> Window:
+    """Return messages as they are shown, as many as fit on a page.
+
+    Args:
+        excerpts: The messages.
+        limit: The length at which they are cut.
+        start: The index of the one that is needed, and then those behind it; by default the last.
+    """
+    count = len(excerpts)
+    start = count if start is None else start
+    found: dict[int, Shown] = {}
+    size = spent = 0
+    for index in (*range(start, count), *range(start - 1, -1, -1)):
+        spent += sum(min(cost(part.text), MAX_COST) for part in parts_of(excerpts[index]))
+        if found and spent > MAX_COST:
+            break
+        each = _shown(excerpts[index], limit)
         size += each.size
         if found and size > _MAX_SIZE:
             break
-        found.append(each)
-    return _folded(found[::-1])
+        found[index] = each
+    if not found:
+        return Window([], None, None, is_cut_before=False, is_cut_after=False)
+    first, last = min(found), max(found)
+    return Window(
+        _folded(found[index] for index in range(first, last + 1)),
+        excerpts[first].uuid,
+        excerpts[last].uuid,
+        is_cut_before=first > 0,
+        is_cut_after=last < count - 1,
+    )
 
 
 def _folded(messages: Iterable[Shown]) -> list[Shown]:
@@ -152,8 +181,7 @@ def _shown(excerpt: Excerpt, limit: int) -> Shown:
 
 def _html(part: Part, *, is_tool: bool) -> Markup:
     if part.type == "text":
-        is_plain = is_tool or len(part.text) > _MAX_MARKDOWN
-        return plain(part.text) if is_plain else markdown(part.text)
+        return plain(part.text) if is_tool else markdown(part.text)
     return plain(part.text) if part.type == "reasoning" else Markup("")
 
 

@@ -12,6 +12,11 @@ from langchain_zepstore.server.ui.rendering import visible
 
 _SCHEMES = ("http://", "https://", "mailto:")
 _HEADINGS = {"h1": "h3", "h2": "h4", "h3": "h5"}
+MAX_COST = 150_000
+"""The most that it may cost to read the texts of a page."""
+
+_MARKS = "[]*_`~|&<"
+_MARK_COST, _LINE_COST = 15, 50
 _MAX_GROWTH = 8  # times the length of the text; nested lists and quotes may grow to more
 
 
@@ -52,8 +57,16 @@ def _parser() -> MarkdownIt:
 _PARSER = _parser()
 
 
+def cost(text: str) -> int:
+    """Return roughly how many microseconds it takes to read a text."""
+    marks = sum(text.count(mark) for mark in _MARKS)
+    return len(text) + _LINE_COST * text.count("\n") + _MARK_COST * marks
+
+
 def markdown(text: str) -> Markup:
-    """Return a text as HTML."""
+    """Return a text as HTML; one that would take too long as it is."""
+    if cost(text) > MAX_COST:
+        return plain(text)
     text = visible(text)
     html = str(_PARSER.render(text))
     if len(html) > _MAX_GROWTH * len(text) + 200:

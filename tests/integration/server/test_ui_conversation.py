@@ -144,6 +144,8 @@ async def test_a_message_is_deleted_shown_and_restored(
     page = await browser.press(page, "Undo")
     assert page_store.message.count(session_id) == 3
     page_store.message.delete_message(session_id, "end")
+    page = await opened(browser, session_id, around="end")
+    assert messages(page) == ["What is new?", "A lot."]
     page = await opened(browser, session_id, deleted="true")
     assert messages(page) == ["What is new?", "A lot.", "Thanks"]
     deleted = next(li for li in page.all("li") if "deleted" in li.attributes.get("class", ""))

@@ -162,12 +162,36 @@ async def test_odd_values_are_shown(browser: Browser, page_store, session_id) ->
 async def test_many_large_messages_are_read_in_pages(
     browser: Browser, page_store, session_id
 ) -> None:
-    text = "**a** `b` [c](https://example.org) \n\n- d\n" * 500
-    said = [Message(role="ai", content=f"{n}\n\n{text}") for n in range(40)]
+    text = "**a** `b` [c](https://example.org) \n\n- d\n" * 60
+    said = [Message(role="ai", content=f"{n}\n\n{text}", uuid=f"m{n}") for n in range(20)]
     page_store.memory.add_memory(session_id, Memory(messages=said))
     page = await assert_small(browser, path(session_id))
-    assert messages(page)[-1].startswith("39 ")
-    assert any(each.text == "Earlier messages" for each in page.all("a"))
+    seen = numbers(page)
+    while links := [each for each in page.all("a") if each.text == "Earlier messages"]:
+        page = await browser.open(links[0].attributes["href"])
+        seen = numbers(page) + seen
+    assert seen == list(range(20))
+    page = await browser.open(path(session_id), params={"around": "m10"})
+    assert numbers(page)[0] == 10
+    seen = numbers(page)
+    while links := [each for each in page.all("a") if each.text == "Later messages"]:
+        page = await browser.open(links[0].attributes["href"])
+        seen += numbers(page)
+    assert seen == list(range(10, 20))
+
+
+def numbers(page: Shown) -> list[int]:
+    """Return the numbers with which the messages begin."""
+    return [int(text.split()[0]) for text in messages(page)]
+
+
+@pytest.mark.parametrize("mark", ["[", "- a\n", "|a|b|\n|-|-|\n", "a\n", "[a][", "_a"])
+async def test_marks_that_cost_much_to_read_are_shown_as_they_are(
+    browser: Browser, page_store, session_id, mark
+) -> None:
+    said = [Message(role="ai", content=mark * (11_000 // len(mark))) for _ in range(20)]
+    page_store.memory.add_memory(session_id, Memory(messages=said))
+    await assert_small(browser, path(session_id))
 
 
 async def test_a_conversation_of_10_000_messages(browser: Browser, page_store, session_id) -> None:

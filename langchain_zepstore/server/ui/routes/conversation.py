@@ -46,18 +46,17 @@ def add_routes(router: APIRouter) -> None:
             include_deleted=with_deleted,
             content_limit=LIMIT,
         )
-        messages = shown(excerpts)
+        window = shown(excerpts, start=_start(excerpts, after, around))
         is_full = len(excerpts) == _PAGE_SIZE
-        is_shortened = bool(messages) and messages[0].message.uuid != excerpts[0].uuid
         memory = await visit.client.memory.aget_memory(session_id, 0)
         return visit.render(
             "conversation.html",
             session=session,
-            messages=messages,
-            first=messages[0].message.uuid if messages else None,
-            last=excerpts[-1].uuid if excerpts else None,
-            is_earlier=is_full or is_shortened or after is not None,
-            is_later=before is not None or (is_full and (after or around) is not None),
+            window=window,
+            is_earlier=window.is_cut_before or is_full or after is not None,
+            is_later=window.is_cut_after
+            or before is not None
+            or (is_full and (after or around) is not None),
             is_window=before is not None or after is not None or around is not None,
             with_deleted=with_deleted,
             count=None if session.deleted_at else await visit.client.message.acount(session_id),
@@ -74,9 +73,7 @@ def add_routes(router: APIRouter) -> None:
         if not excerpts:
             return Response(status_code=204)
         session = await found_session(visit, session_id)
-        return visit.render(
-            "live.html", session=session, messages=shown(excerpts), last=excerpts[-1].uuid
-        )
+        return visit.render("live.html", session=session, window=shown(excerpts, start=0))
 
     @router.get("/sessions/{session_id}/export")
     async def export(visit: Visiting, session_id: Id) -> Response:
@@ -148,6 +145,14 @@ async def found_session(visit: Visit, session_id: str) -> Session:
     if session is None:
         raise NotFoundError(f"there is no session {session_id!r}")
     return session
+
+
+def _start(excerpts: list[Excerpt], after: str | None, around: str | None) -> int | None:
+    """Return the index of the message that a page is about."""
+    if around is not None:
+        at = (index for index, excerpt in enumerate(excerpts) if excerpt.uuid == around)
+        return next(at, len(excerpts) // 2)  # it may be deleted
+    return 0 if after is not None else None
 
 
 async def _organized(

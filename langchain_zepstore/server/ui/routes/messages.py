@@ -25,7 +25,9 @@ def add_routes(router: APIRouter) -> None:
     async def message(visit: Visiting, session_id: Id, message_id: Id) -> Response:
         excerpt = await _found(visit, session_id, message_id, _LIMIT)
         session = await found_session(visit, session_id)
-        return visit.render("message_page.html", session=session, messages=shown([excerpt], _LIMIT))
+        return visit.render(
+            "message_page.html", session=session, messages=shown([excerpt], _LIMIT).messages
+        )
 
     _add_files(router)
     _add_actions(router)
