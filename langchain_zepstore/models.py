@@ -300,6 +300,7 @@ class Activity(BaseModel):
         messages_per_role: How many have a role.
         messages_per_size: How many have up to so many bytes, and more than the size before.
         sessions_per_user: How many of the sessions a user has; ``""`` is nobody.
+        retention_seconds: As in ``Stats``.
     """
 
     sessions: int = 0
@@ -309,6 +310,7 @@ class Activity(BaseModel):
     messages_per_role: dict[str, int] = Field(default_factory=dict)
     messages_per_size: dict[int, int] = Field(default_factory=dict)
     sessions_per_user: dict[str, int] = Field(default_factory=dict)
+    retention_seconds: int | None = None
 
 
 class Finding(BaseModel):

@@ -82,11 +82,11 @@ def create_app(
         docs_url=None,
     )
     app.state.client = client
-    app.state.stats = StoreMetrics(client)
+    store_metrics = StoreMetrics(client)
     if ui:
-        add_page(app, keys)
+        add_page(app, keys, store_metrics)
     service_routes = APIRouter(tags=["service"])
-    service.add_routes(service_routes, client, metrics, app.state.stats)
+    service.add_routes(service_routes, client, metrics, store_metrics)
     swagger.add_routes(service_routes, app.title)
     app.include_router(service_routes)
     app.include_router(_routes(1), prefix="/api/v1")

@@ -36,13 +36,13 @@ class StoreMetrics:
         registry.register(_Counts(await self.latest()))
         return generate_latest(registry)
 
-    async def latest(self) -> Stats | None:
-        """Return the last counts; ``None`` until there are any."""
+    async def latest(self, patience: float = _PATIENCE) -> Stats | None:
+        """Return the last counts, after so many seconds at most; ``None`` until there are any."""
         if self._counting is None or self._counting.done():
             if time.monotonic() < self._due:
                 return self._stats
             self._counting = asyncio.create_task(self._count())
-        await asyncio.wait([self._counting], timeout=_PATIENCE)
+        await asyncio.wait([self._counting], timeout=patience)
         return self._stats
 
     async def _count(self) -> None:

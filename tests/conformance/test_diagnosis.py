@@ -47,6 +47,7 @@ async def test_activity_counts_messages_and_sessions(own: Facade) -> None:
     assert found.messages_per_day["2026-01-31"] == found.messages_per_day["2026-02-01"] == 1
     assert found.messages_per_role == {"user": 2, "assistant": 1}
     assert found.messages_per_size == {256: 2, 4096: 1}
+    assert found.retention_seconds == 30 * 24 * 60 * 60
     assert found.sessions_per_user == {"u": 2, "v": 1, "": 1}
     of_user = await own.activity(user_id="u")
     assert (of_user.sessions_per_user, of_user.messages) == ({"u": 2}, 2)

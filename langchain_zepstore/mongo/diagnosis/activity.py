@@ -7,7 +7,7 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.models import Activity
 from langchain_zepstore.mongo.documents import Query, SessionDocument, Stage
 from langchain_zepstore.mongo.driver.database import Database
-from langchain_zepstore.mongo.indexes import LIVE
+from langchain_zepstore.mongo.indexes import EXPIRY, LIVE
 
 MAX_SESSIONS = 2000
 """The sessions that are looked at."""
@@ -58,6 +58,7 @@ def activity(database: Database, user_id: str | None) -> Operation[Activity]:
             [{"$match": {**LIVE, **chosen}}, {"$limit": MAX_MESSAGES}, _PER_DAY_ROLE_AND_SIZE],
             hint="live_by_number",
         )
+    retention = yield from retention_seconds(database)
     per: dict[str, Counter[Any]] = {name: Counter() for name in ("day", "role", "size")}
     for group in groups:
         for name, counter in per.items():
@@ -72,7 +73,15 @@ def activity(database: Database, user_id: str | None) -> Operation[Activity]:
         sessions_per_user=dict(
             Counter(each.get("user_id") or "" for each in sessions).most_common()
         ),
+        retention_seconds=retention,
     )
+
+
+def retention_seconds(database: Database) -> Operation[int | None]:
+    """Return after how long deleted messages are removed; ``None`` if they are not."""
+    indexes = yield from database.messages.index_information()
+    seconds: int | None = indexes.get(EXPIRY, {}).get("expireAfterSeconds")
+    return seconds
 
 
 def _messages_of(sessions: list[SessionDocument]) -> tuple[Query, bool]:

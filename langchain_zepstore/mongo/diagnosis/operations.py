@@ -9,12 +9,12 @@ from langchain_zepstore.errors import APIError, AuthError
 from langchain_zepstore.models import Activity, Finding, Stats
 from langchain_zepstore.mongo.deletion.marks import Marking
 from langchain_zepstore.mongo.diagnosis import server
-from langchain_zepstore.mongo.diagnosis.activity import activity
+from langchain_zepstore.mongo.diagnosis.activity import activity, retention_seconds
 from langchain_zepstore.mongo.diagnosis.contents import MEND, UNSETTLED, Contents
 from langchain_zepstore.mongo.documents import Query
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.driver.errors import UNAUTHORIZED, MissingIndexError
-from langchain_zepstore.mongo.indexes import DELETED, EXPIRY, LIVE, ensure_indexes
+from langchain_zepstore.mongo.indexes import DELETED, LIVE, ensure_indexes
 
 _DAYS = 30
 _MENDED_SESSIONS = 1000
@@ -52,13 +52,13 @@ class Diagnosis:
                 {"$sort": {"_id": 1}},
             ]
         )
-        indexes = yield from database.messages.index_information()
+        retention = yield from retention_seconds(database)
         per_day = {each["_id"]: each["n"] for each in found}
         return Stats(
             **counts,
             data_bytes=data_bytes,
             index_bytes=index_bytes,
-            retention_seconds=indexes.get(EXPIRY, {}).get("expireAfterSeconds"),
+            retention_seconds=retention,
             active_sessions_per_day=per_day,
         )
 

@@ -13,6 +13,8 @@ from langchain_zepstore.server.api_keys import Keys
 from langchain_zepstore.server.auth import ForbiddenError
 from langchain_zepstore.server.responses import shown_text, status_of
 from langchain_zepstore.server.schemas import reasons
+from langchain_zepstore.server.store_metrics import StoreMetrics
+from langchain_zepstore.server.ui.numbers import Numbers
 from langchain_zepstore.server.ui.rendering import HERE, query_of
 from langchain_zepstore.server.ui.routes import (
     conversation,
@@ -78,9 +80,10 @@ def _failed(request: Request, status: int, text: str) -> Response:
     return rendered(request, "error.html", status, code=status, text=text, visit=visit)
 
 
-def add_page(app: FastAPI, keys: Keys) -> None:
+def add_page(app: FastAPI, keys: Keys, metrics: StoreMetrics) -> None:
     """Add the page to an application."""
     app.state.guard = Guard(keys)
+    app.state.numbers = Numbers(metrics)
     router = APIRouter(prefix="/ui", route_class=PageRoute, include_in_schema=False)
 
     @router.get("/static/{name}")

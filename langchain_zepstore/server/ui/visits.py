@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.server.auth import Access, ForbiddenError
+from langchain_zepstore.server.ui.numbers import Numbers
 from langchain_zepstore.server.ui.rendering import TEMPLATES, path_of, query_of
 from langchain_zepstore.server.ui.security import Guard
 from langchain_zepstore.store_client import StoreClient
@@ -38,6 +39,12 @@ class Visit:
         client: StoreClient = self.request.app.state.client
         user_id = self.access.user_id
         return client if user_id is None else client.for_user(user_id)
+
+    @property
+    def numbers(self) -> Numbers:
+        """The numbers of the store."""
+        numbers: Numbers = self.request.app.state.numbers
+        return numbers
 
     @property
     def may_write(self) -> bool:

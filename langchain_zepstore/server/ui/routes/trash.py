@@ -43,10 +43,10 @@ def add_routes(router: APIRouter) -> None:
 
 
 async def _retention(visit: Visit) -> timedelta | None:
-    stats = await visit.request.app.state.stats.latest()
-    if stats is None or stats.retention_seconds is None:
+    activity = await visit.numbers.activity(visit.client)
+    if activity is None or activity.retention_seconds is None:
         return None
-    return timedelta(seconds=stats.retention_seconds)
+    return timedelta(seconds=activity.retention_seconds)
 
 
 def _end(session: Session, retention: timedelta | None) -> datetime | None:
