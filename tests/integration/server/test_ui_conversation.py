@@ -260,6 +260,17 @@ async def test_long_conversations_are_read_in_pages(browser: Browser, page_store
     assert messages(page)[0] == "number 30"
     later = next(each for each in page.all("a") if each.text == "Later messages")
     assert messages(await browser.open(later.attributes["href"]))[0] == "number 70"
+    for around, links in (
+        ("m0", {"Later messages"}),
+        ("m5", {"Later messages"}),
+        ("m50", {"Earlier messages", "Later messages"}),
+        ("m95", {"Earlier messages"}),
+        ("m99", {"Earlier messages"}),
+    ):
+        page = await opened(browser, session_id, around=around)
+        shown = {each.text for each in page.all("a")}
+        assert shown & {"Earlier messages", "Later messages"} == links, around
+        assert bool(page.all("li", class_="live")) == ("Later messages" not in links)
 
 
 async def test_unknown_sessions_and_messages_are_not_found(browser: Browser, session_id) -> None:

@@ -46,17 +46,19 @@ def add_routes(router: APIRouter) -> None:
             include_deleted=with_deleted,
             content_limit=LIMIT,
         )
-        window = shown(excerpts, start=_start(excerpts, after, around))
-        is_full = len(excerpts) == _PAGE_SIZE
+        start = _start(excerpts, after, around)
+        window = shown(excerpts, start=start)
+        # Around a message, each half may be full.
+        size, count = _PAGE_SIZE // 2 if around else _PAGE_SIZE, len(excerpts)
+        is_full_before = (count if start is None else start) >= size
+        is_full_after = start is not None and count - start >= size
         memory = await visit.client.memory.aget_memory(session_id, 0)
         return visit.render(
             "conversation.html",
             session=session,
             window=window,
-            is_earlier=window.is_cut_before or is_full or after is not None,
-            is_later=window.is_cut_after
-            or before is not None
-            or (is_full and (after or around) is not None),
+            is_earlier=window.is_cut_before or is_full_before or after is not None,
+            is_later=window.is_cut_after or is_full_after or before is not None,
             is_window=before is not None or after is not None or around is not None,
             with_deleted=with_deleted,
             count=None if session.deleted_at else await visit.client.message.acount(session_id),
