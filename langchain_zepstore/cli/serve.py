@@ -51,9 +51,9 @@ def serve(
             api_keys=api_keys,
             cors_origins=tuple(cors_origin or ()),
             max_body=max_body,
+            insecure=insecure,
         ),
         host=host,
         port=port,
         workers=workers,
-        insecure=insecure,
     )

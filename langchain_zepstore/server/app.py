@@ -17,6 +17,7 @@ from langchain_zepstore.server.api_keys import ApiKey, Keys, from_environment
 from langchain_zepstore.server.asgi.limits import Limits
 from langchain_zepstore.server.asgi.observability import Metrics, Observability
 from langchain_zepstore.server.asgi.raw_paths import RawPaths
+from langchain_zepstore.server.asgi.sites import LocalOnly
 from langchain_zepstore.server.auth import Authentication, ForbiddenError, check_method
 from langchain_zepstore.server.openapi import document
 from langchain_zepstore.server.responses import error_response, text_response
@@ -47,6 +48,7 @@ def create_app(
     max_body_bytes: int | None = None,
     timeout: float = 30.0,
     ui: bool = False,
+    local_only: bool = False,
 ) -> FastAPI:
     """Return Zep's server on a store: an ASGI application.
 
@@ -64,6 +66,8 @@ def create_app(
         timeout: Seconds after which a body that is still coming is a 408, an answer that has not
             begun a 503, and an answer that is not being read ends.
         ui: Whether the page is shown at ``/ui``, and ``/`` leads there.
+        local_only: Whether requests are refused that are not to localhost or an address, or that
+            another site's page sends to change something; for a server without keys.
 
     Raises:
         BadRequestError: An argument cannot be used.
@@ -96,6 +100,8 @@ def create_app(
 
     # The last one added is the outermost.
     app.add_middleware(Authentication, keys=keys)
+    if local_only:
+        app.add_middleware(LocalOnly, origins=cors_origins)
     app.add_middleware(Limits, max_body=max_body_bytes, seconds=timeout)
     app.add_middleware(
         Observability,

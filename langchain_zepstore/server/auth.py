@@ -13,6 +13,7 @@ from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.wire import USER_HEADER
 from langchain_zepstore.server import swagger
 from langchain_zepstore.server.api_keys import ApiKey, Keys
+from langchain_zepstore.server.asgi.sites import is_page
 from langchain_zepstore.server.responses import text_response
 from langchain_zepstore.store_client import StoreClient
 
@@ -23,8 +24,6 @@ _READING = ("/search", "/list-sessions", "/recent-sessions", "/export")
 
 
 _VIEWER = "zepstore.viewer"
-PAGE = "/ui"
-"""The path of the page."""
 
 
 class ForbiddenError(Exception):
@@ -117,10 +116,10 @@ class Authentication:
             await self._app(scope, receive, send)
             return
         access: Access | None = Access()
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if path == PAGE or path.startswith(f"{PAGE}/"):
-            await self._app(scope, receive, send)  # the page has sign-ins of its own
+        if is_page(scope):
+            await self._app(scope, receive, send)
             return
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
         if self._keys and path not in _OPEN:
             access = self._access(scope)
         if access is None:

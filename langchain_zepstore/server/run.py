@@ -55,6 +55,7 @@ class Serving:
         api_keys: A JSON file of keys; without one, those in ``$ZEPSTORE_API_KEYS``.
         cors_origins: As for ``create_app``.
         max_body: As ``max_body_bytes`` of ``create_app``.
+        insecure: Whether others are served without keys.
     """
 
     url: str | None = None
@@ -65,6 +66,7 @@ class Serving:
     api_keys: str | None = None
     cors_origins: Sequence[str] = ()
     max_body: int | None = None
+    insecure: bool = False
 
     def keys(self) -> list[str | ApiKey]:
         """Return the accepted keys.
@@ -85,12 +87,14 @@ class Serving:
             language=self.language,
             async_driver="pymongo",
         )
+        keys = self.keys()
         app = create_app(
             client,
-            api_keys=self.keys(),
+            api_keys=keys,
             cors_origins=self.cors_origins,
             max_body_bytes=self.max_body,
             ui=True,
+            local_only=not keys and not self.insecure,
         )
 
         @asynccontextmanager
@@ -153,9 +157,7 @@ def app_of_worker() -> FastAPI:
     return Serving(**json.loads(os.environ[_SETTINGS_VARIABLE])).app()
 
 
-def serve(
-    serving: Serving, *, host: str, port: int, workers: int = 1, insecure: bool = False
-) -> None:
+def serve(serving: Serving, *, host: str, port: int, workers: int = 1) -> None:
     """Serve until stopped, then finish the requests in flight.
 
     Args:
@@ -163,12 +165,11 @@ def serve(
         host: The address to listen on.
         port: The port; 0 takes a free one.
         workers: The number of processes.
-        insecure: Allows an address that others can reach without keys.
 
     Raises:
         BadRequestError: An argument is invalid, or the address would be open to everybody.
     """
-    if not serving.keys() and not insecure and not _is_loopback(host):
+    if not serving.keys() and not serving.insecure and not _is_loopback(host):
         raise BadRequestError(
             f"without API keys, everybody who reaches {host} could read and change everything; set "
             f"${KEYS_VARIABLE} or --api-keys, listen on 127.0.0.1, or say --insecure"

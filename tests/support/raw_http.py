@@ -265,7 +265,12 @@ def parsed(received: bytes) -> list[Answer]:
 
 
 def request(method: str, path: str, body: bytes = b"", *headers: str, close: bool = True) -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: server", f"Content-Length: {len(body)}", *headers]
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        "Host: localhost",
+        f"Content-Length: {len(body)}",
+        *headers,
+    ]
     if close:
         lines.append("Connection: close")
     return "\r\n".join([*lines, "", ""]).encode() + body

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 
+from h11 import LocalProtocolError
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -142,7 +143,11 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         self.has_begun = True
         self._reschedule(asyncio.get_running_loop().time() + self._seconds)
-        await self._send(message)
+        try:
+            await self._send(message)
+        except LocalProtocolError as error:
+            # What came after the head was no HTTP, and the server has answered that.
+            raise ClientDisconnect from error
         # The time between two parts is the application's.
         self._reschedule(None)
 

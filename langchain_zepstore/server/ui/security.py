@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import ipaddress
 import os
 import secrets
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ from fastapi import Request
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from langchain_zepstore.server.api_keys import ApiKey, Keys
+from langchain_zepstore.server.asgi.sites import is_address
 from langchain_zepstore.server.auth import Access, ForbiddenError
 
 SECRET_VARIABLE = "ZEPSTORE_UI_SECRET"  # noqa: S105 - a name
@@ -69,7 +69,7 @@ class Guard:
             ForbiddenError: It may be another site's.
         """
         host = request.headers.get("host", "")
-        if not self._keys and not _is_address(host):
+        if not self._keys and not is_address(host):
             raise ForbiddenError(
                 "without API keys the page is shown at localhost and at addresses only"
             )
@@ -141,11 +141,3 @@ class Guard:
 
     def _hash(self, purpose: str, value: bytes) -> str:
         return hmac.new(self._secret, purpose.encode() + b":" + value, hashlib.sha256).hexdigest()
-
-
-def _is_address(host: str) -> bool:
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or bool(ipaddress.ip_address(name))
-    except ValueError:
-        return False

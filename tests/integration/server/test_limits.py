@@ -117,7 +117,7 @@ def add(size: int) -> bytes:
 
 def chunked(path: str, body: bytes, part: int = 2**16) -> bytes:
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: server\r\nConnection: close\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         "Transfer-Encoding: chunked\r\n\r\n"
     ).encode()
     parts = [body[start : start + part] for start in range(0, len(body), part)]
@@ -179,7 +179,7 @@ def test_a_length_beyond_all_bounds_is_answered_413_or_400(served: Serve) -> Non
     for length in ("99999999999999", "9" * 18, "9" * 20, "9" * 400):
         with served.connect() as connection:
             connection.sendall(
-                f"POST {MEMORY} HTTP/1.1\r\nHost: s\r\nContent-Length: {length}\r\n\r\n".encode()
+                f"POST {MEMORY} HTTP/1.1\r\nHost: [::]\r\nContent-Length: {length}\r\n\r\n".encode()
             )
             connection.shutdown(socket.SHUT_WR)
             assert [each.status for each in answers(connection)][:1] in ([413], [400], [])
@@ -190,7 +190,7 @@ def test_a_client_that_waits_for_leave_to_send_a_large_body_is_told_no_at_once(
 ) -> None:
     with served.connect() as connection:
         connection.sendall(
-            f"POST {MEMORY} HTTP/1.1\r\nHost: s\r\nContent-Length: {LIMIT + 1}\r\n"
+            f"POST {MEMORY} HTTP/1.1\r\nHost: [::]\r\nContent-Length: {LIMIT + 1}\r\n"
             "Expect: 100-continue\r\n\r\n".encode()
         )
         connection.settimeout(SLOW)
@@ -202,10 +202,10 @@ def test_a_body_that_never_ends_is_answered_408(hasty: Serve) -> None:
     with hasty.connect() as connection, hasty.connect() as dripping:
         begun = time.monotonic()
         connection.sendall(
-            f"POST {MEMORY} HTTP/1.1\r\nHost: s\r\nContent-Length: 9\r\n\r\n{{".encode()
+            f"POST {MEMORY} HTTP/1.1\r\nHost: [::]\r\nContent-Length: 9\r\n\r\n{{".encode()
         )
         dripping.sendall(
-            f"POST {MEMORY} HTTP/1.1\r\nHost: s\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+            f"POST {MEMORY} HTTP/1.1\r\nHost: [::]\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
         )
         stop = threading.Event()
 
@@ -230,7 +230,7 @@ def test_a_client_that_goes_away_in_the_middle_of_its_body_leaves_no_trace(hasty
     for how in ("closed", "reset"):
         with hasty.connect() as connection:
             connection.sendall(
-                f"POST {MEMORY} HTTP/1.1\r\nHost: s\r\nContent-Length: 9\r\n\r\n{{".encode()
+                f"POST {MEMORY} HTTP/1.1\r\nHost: [::]\r\nContent-Length: 9\r\n\r\n{{".encode()
             )
             time.sleep(0.1)
             if how == "reset":
@@ -244,15 +244,15 @@ def test_a_client_that_goes_away_in_the_middle_of_its_body_leaves_no_trace(hasty
 
 # Heads.
 
-HEAD = b"GET /healthz HTTP/1.1\r\nHost: server\r\nConnection: close\r\n"
+HEAD = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
 LARGE_HEADS = {
     "many headers": HEAD
     + b"".join(b"X-%d: %s\r\n" % (n, b"y" * 30) for n in range(1200))
     + b"\r\n",
     "one header": HEAD + b"X-Large: " + b"y" * 40_000 + b"\r\n\r\n",
     "a header's name": HEAD + b"x" * 40_000 + b": y\r\n\r\n",
-    "a path": b"GET /" + b"y" * 40_000 + b" HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\r\n",
-    "a query": b"GET /?" + b"y" * 40_000 + b" HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\r\n",
+    "a path": b"GET /" + b"y" * 40_000 + b" HTTP/1.1\r\nHost: [::]\r\nConnection: close\r\n\r\n",
+    "a query": b"GET /?" + b"y" * 40_000 + b" HTTP/1.1\r\nHost: [::]\r\nConnection: close\r\n\r\n",
     "unended": HEAD + b"X-Large: " + b"y" * 40_000,
     "a path, unended": b"GET /" + b"y" * 40_000,
 }
@@ -286,15 +286,15 @@ ENDLESS = {
     "a path": (b"GET /", b"y" * 2**16),
     "blank lines": (b"", b"\r\n" * 2**15),
     "a chunk's extension": (
-        b"POST /api/v1/sessions HTTP/1.1\r\nHost: s\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+        b"POST /api/v1/sessions HTTP/1.1\r\nHost: [::]\r\nTransfer-Encoding: chunked\r\n\r\n1;",
         b"y" * 2**16,
     ),
     "a trailer": (
-        b"POST /api/v1/sessions HTTP/1.1\r\nHost: s\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",
+        b"POST /api/v1/sessions HTTP/1.1\r\nHost: [::]\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX",
         b"y" * 2**16,
     ),
     "trailers": (
-        b"POST /api/v1/sessions HTTP/1.1\r\nHost: s\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+        b"POST /api/v1/sessions HTTP/1.1\r\nHost: [::]\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
         b"X-Large: y\r\n" * 2**12,
     ),
 }
@@ -511,7 +511,7 @@ def test_told_to_end_it_does_not_wait_for_ever_for_those_who_do_not_read_or_writ
             get("/api/v1/sessions/large/messages.ndjson"),
             get("/api/v1/sessions/large/memory"),
             b"GET /healthz HTTP",
-            f"POST {MEMORY} HTTP/1.1\r\nHost: s\r\nContent-Length: 9\r\n\r\n{{".encode(),
+            f"POST {MEMORY} HTTP/1.1\r\nHost: [::]\r\nContent-Length: 9\r\n\r\n{{".encode(),
         ):
             connection = opened.enter_context(served.connect())
             connection.sendall(sent)
