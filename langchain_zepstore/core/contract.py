@@ -115,10 +115,9 @@ class MessageOperations(Protocol):
 
         The metadata is merged into the session's. A message whose id the session has replaces that
         one, unless ``known_ids`` says otherwise; returns the new ids of those that got another one.
-        With ``keep_deleted`` a message whose id a soft-deleted one has is left out.
-        With ``before`` they come in the place of that live message and of what follows it, on a new
-        branch, which becomes active; ``NotFoundError`` if there is no such message.
-        ``BadRequestError`` if the session is another user's than the one of ``defaults``.
+        ``keep_deleted`` leaves out messages whose id a soft-deleted one has. With ``before`` they
+        take the place of that live message and what follows it, on a new active branch.
+        ``NotFoundError`` without that message, ``BadRequestError`` if ``defaults`` have another.
         """
 
     def read(
@@ -191,10 +190,7 @@ class MessageOperations(Protocol):
     def numbered_page(
         self, session_id: str, limit: int, number: int, *, user_id: str | None = None
     ) -> Operation[list[Message]]:
-        """Return a page of messages by its number, from 1, oldest first.
-
-        ``BadRequestError`` if the session is another user's than ``user_id``.
-        """
+        """Return a page by its number, from 1; ``BadRequestError`` if it is another user's."""
 
     def around(self, session_id: str, uuid: str, window: int) -> Operation[list[Message]]:
         """Return a live message with so many before and after it, oldest first."""

@@ -64,7 +64,7 @@ class Diagnosis:
 
     def activity(self, user_id: str | None) -> Operation[Activity]:
         """Return what was said lately, in numbers."""
-        return activity(self._database, self._database.owner(user_id))
+        return activity(self._database, user_id)
 
     def _sizes(self) -> Operation[tuple[int, int]]:
         """Return the bytes of documents and of indexes."""

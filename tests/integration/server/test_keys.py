@@ -153,6 +153,8 @@ LISTINGS_OURS: list[tuple[str, str, Any, set[int]]] = [
     *(("POST", "/index", {"session_id": each}, {200}) for each in OTHERS),
     ("POST", "/user/{user_id}/erase", {}, {200}),
     ("POST", "/user/{user_id}/erase", {"dry_run": True}, {200}),
+    ("GET", "/activity", None, {200}),
+    ("GET", "/activity?user_id=bob", None, {200}),
     ("GET", "/stats", None, {403}),
     ("GET", "/diagnosis", None, {403}),
     ("POST", "/diagnosis", {}, {403}),
