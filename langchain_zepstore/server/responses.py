@@ -32,12 +32,24 @@ _STATUS: list[tuple[type[errors.ZepStoreError], int]] = [
     (errors.AuthError, 503),  # the database refused the server, not the server its caller
     (errors.StoreUnavailableError, 503),
 ]
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+"""The headers of the page and of errors: nothing is kept, framed, or loaded from elsewhere."""
 _HIDDEN = {503: "the store cannot be reached", 500: "internal server error"}
 
 
 def text_response(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return a status with a line of text, Zep's form of an error."""
-    return PlainTextResponse(text + "\n", status, dict(headers or {}))
+    return PlainTextResponse(text + "\n", status, {**HEADERS, **(headers or {})})
 
 
 def error_response(error: errors.ZepStoreError) -> Response:

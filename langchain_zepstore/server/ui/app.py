@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, RedirectResponse
 from langchain_zepstore.errors import NotFoundError, ZepStoreError
 from langchain_zepstore.server.api_keys import Keys
 from langchain_zepstore.server.auth import ForbiddenError
-from langchain_zepstore.server.responses import shown_text, status_of
+from langchain_zepstore.server.responses import HEADERS, shown_text, status_of
 from langchain_zepstore.server.schemas import reasons
 from langchain_zepstore.server.store_metrics import StoreMetrics
 from langchain_zepstore.server.ui.numbers import Numbers
@@ -26,7 +26,7 @@ from langchain_zepstore.server.ui.routes import (
     trash,
     users,
 )
-from langchain_zepstore.server.ui.security import HEADERS, Guard, SignInRequiredError
+from langchain_zepstore.server.ui.security import Guard, SignInRequiredError
 from langchain_zepstore.server.ui.visits import Visit, Visiting, base_of, rendered
 
 _FILES = {

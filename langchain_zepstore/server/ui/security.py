@@ -20,19 +20,6 @@ COOKIE = "zepstore_session"
 MAX_AGE = 12 * 60 * 60
 """The seconds after which a sign-in ends."""
 
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
-"""The headers of every answer, unless a route has its own."""
-
 
 class SignInRequiredError(Exception):
     """Nobody is signed in, or the sign-in has ended."""

@@ -55,6 +55,24 @@ async def test_every_answer_has_the_headers(browser: Browser) -> None:
         assert headers["x-content-type-options"] == "nosniff"
 
 
+async def test_errors_outside_the_page_have_the_headers(page_store, monkeypatch) -> None:
+    app = create_app(page_store, ui=True, api_keys=(), max_body_bytes=1000)
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        monkeypatch.setattr(page_store.memory, "arecent_sessions", None)
+        answers = {
+            405: await http.put("/ui"),
+            413: await http.post("/ui/login", content=b"x" * 1001),
+            431: await http.get("/ui", headers={"cookie": "x" * 40_000}),
+            500: await http.get("/ui"),
+        }
+    for status, answer in answers.items():
+        assert answer.status_code == status
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 async def test_pages_hold_nothing_that_the_policy_forbids(browser: Browser) -> None:
     page = await browser.open("/ui")
     assert not [each for each in page.all() if "style" in each.attributes or each.name == "style"]
