@@ -15,7 +15,7 @@ _HEADINGS = {"h1": "h3", "h2": "h4", "h3": "h5"}
 MAX_COST = 150_000
 """The most that it may cost to read the texts of a page."""
 
-_MARKS = "[]*_`~|&<"
+_MARKS = "[]*_`~|&<>\\!"
 _MARK_COST, _LINE_COST = 15, 50
 _MAX_GROWTH = 8  # times the length of the text; nested lists and quotes may grow to more
 
@@ -65,9 +65,9 @@ def cost(text: str) -> int:
 
 def markdown(text: str) -> Markup:
     """Return a text as HTML; one that would take too long as it is."""
+    text = visible(text)
     if cost(text) > MAX_COST:
         return plain(text)
-    text = visible(text)
     html = str(_PARSER.render(text))
     if len(html) > _MAX_GROWTH * len(text) + 200:
         return plain(text)
