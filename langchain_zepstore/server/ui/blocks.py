@@ -68,6 +68,11 @@ class Part:
     index: int = 0
 
 
+def text_of(value: Any) -> str:
+    """Return a value that should be a text; nothing if it is none."""
+    return value if isinstance(value, str) else ""
+
+
 def data_of(message: Message) -> dict[str, Any]:
     """Return the fields of a LangChain message beside its text."""
     data = (message.langchain or {}).get("data")
@@ -93,7 +98,7 @@ def parts_of(message: Message) -> Iterator[Part]:
 def _part(block: Any, index: int) -> Part | None:
     if not isinstance(block, dict):
         return Part("text", block) if isinstance(block, str) else None
-    type_ = str(block.get("type") or "unknown")
+    type_ = text_of(block.get("type")) or "unknown"
     if type_ in _TEXTS:
         text = block.get("text") or block.get("refusal")
         return Part("text", text) if isinstance(text, str) else None
@@ -105,7 +110,7 @@ def _part(block: Any, index: int) -> Part | None:
         (block[key] for key in ("filename", "name", "title") if isinstance(block.get(key), str)), ""
     )
     # Calls are shown as the message's tool calls.
-    return None if type_ in _CALLS else Part("other", f"{type_} {name[:100]}".strip())
+    return None if type_ in _CALLS else Part("other", f"{type_[:100]} {name[:100]}".strip())
 
 
 def _reasoning(block: dict[str, Any], type_: str) -> Part | None:
@@ -128,8 +133,8 @@ def _picture(block: dict[str, Any]) -> Picture:
         }
     data = block.get("base64") or block.get("data")
     if isinstance(data, str | bytes):
-        type_ = block.get("mime_type")
-        return Picture(str(type_).lower() if type_ else "image/png", data=data)
+        type_ = text_of(block.get("mime_type")) or "image/png"
+        return Picture(type_[:100].lower(), data=data)
     url: Any = block.get("url") or block.get("image_url")
     if isinstance(url, dict):
         url = url.get("url")

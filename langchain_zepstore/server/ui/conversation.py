@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from langchain_zepstore.messages.marks import JSON
 from langchain_zepstore.models import Excerpt
-from langchain_zepstore.server.ui.blocks import Part, data_of, parts_of
+from langchain_zepstore.server.ui.blocks import Part, data_of, parts_of, text_of
 from langchain_zepstore.server.ui.markdown import MAX_COST, cost, markdown, plain
+from langchain_zepstore.server.ui.rendering import path_of
 
 LIMIT = 12_000
 """Messages of more bytes are cut where a conversation is shown."""
@@ -20,6 +21,8 @@ LIMIT = 12_000
 MAX_CALLS = 20
 _MAX_FOLDED = 2000  # characters of what is folded
 _MAX_SIZE = 500_000  # characters of a page's HTML
+_URLS = 9  # of a message: its buttons, links and anchor
+_READABLE = json.JSONEncoder(ensure_ascii=False, indent=2, default=str)
 _LANGUAGE = re.compile("[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}")
 _ROLES = {"user": "human", "assistant": "ai", "function": "tool", "developer": "system"}
 
@@ -56,6 +59,7 @@ class Shown:
         is_failed: Whether it says that a tool failed.
         facts: Usage, metadata and the like, which are folded.
         is_cut: Whether something of it is not shown.
+        url_length: The length of its URL.
     """
 
     message: Excerpt
@@ -66,12 +70,16 @@ class Shown:
     is_failed: bool = False
     facts: list[tuple[str, str]] = field(default_factory=list)
     is_cut: bool = False
+    url_length: int = 0
 
     @property
     def size(self) -> int:
         """Roughly the length of its HTML."""
-        folded = sum(len(call.arguments) + 500 for call in self.calls)
-        return 3000 + folded + sum(len(html) for _, html in self.parts)
+        texts = [text for call in self.calls for text in (call.name, call.arguments, call.error)]
+        texts += [text for _, text in self.facts]
+        folded = 500 * len(self.calls) + sum(len(escape(text or "")) for text in texts)
+        urls = (_URLS + 2 * len(self.parts)) * self.url_length
+        return 2500 + folded + urls + sum(len(html) for _, html in self.parts)
 
     @property
     def language(self) -> str | None:
@@ -111,11 +119,14 @@ class Window:
     is_cut_after: bool
 
 
-def shown(excerpts: Sequence[Excerpt], limit: int = LIMIT, start: int | None = None) -> Window:
+def shown(
+    excerpts: Sequence[Excerpt], session_id: str, limit: int = LIMIT, start: int | None = None
+) -> Window:
     """Return messages as they are shown, as many as fit on a page.
 
     Args:
         excerpts: The messages.
+        session_id: The id of their session.
         limit: The length at which they are cut.
         start: The index of the one that is needed, and then those behind it; by default the last.
     """
@@ -127,7 +138,7 @@ def shown(excerpts: Sequence[Excerpt], limit: int = LIMIT, start: int | None = N
         spent += sum(min(cost(part.text), MAX_COST) for part in parts_of(excerpts[index]))
         if found and spent > MAX_COST:
             break
-        each = _shown(excerpts[index], limit)
+        each = _shown(excerpts[index], session_id, limit)
         size += each.size
         if found and size > _MAX_SIZE:
             break
@@ -148,7 +159,7 @@ def _folded(messages: Iterable[Shown]) -> list[Shown]:
     calls: dict[str, Call] = {}
     left = []
     for each in messages:
-        call = calls.get(str(data_of(each.message).get("tool_call_id")))
+        call = calls.get(text_of(data_of(each.message).get("tool_call_id")))
         if each.role == "tool" and call is not None and call.answer is None:
             call.answer = each
             continue
@@ -157,11 +168,12 @@ def _folded(messages: Iterable[Shown]) -> list[Shown]:
     return left
 
 
-def _shown(excerpt: Excerpt, limit: int) -> Shown:
+def _shown(excerpt: Excerpt, session_id: str, limit: int) -> Shown:
     data = data_of(excerpt)
     type_ = str((excerpt.langchain or {}).get("type") or excerpt.role).removesuffix("MessageChunk")
     role = _ROLES.get(type_.lower(), type_.lower())
     each = Shown(excerpt, role if role != "chat" else excerpt.role, [])
+    each.url_length = len(path_of("sessions", session_id, "messages", str(excerpt.uuid)))
     for part in parts_of(excerpt):
         each.parts.append((part, _html(part, is_tool=role == "tool")))
         each.is_cut |= excerpt.is_cut and len(part.text) in {limit, limit // 4}
@@ -191,12 +203,11 @@ def _list(data: dict[str, Any], name: str) -> list[Any]:
 
 
 def _call(call: dict[str, Any]) -> Call:
-    error = call.get("error")
     return Call(
-        name=str(call.get("name") or "tool")[:200],
-        id=str(call.get("id") or ""),
+        name=text_of(call.get("name"))[:200] or "tool",
+        id=text_of(call.get("id")),
         arguments=as_json(call.get("args")),
-        error=error[:_MAX_FOLDED] if isinstance(error, str) else None,
+        error=text_of(call.get("error"))[:_MAX_FOLDED] or None,
     )
 
 
@@ -206,10 +217,20 @@ def as_json(value: Any, limit: int = _MAX_FOLDED) -> str:
         text = value
     else:
         try:
-            text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+            text = _beginning(_READABLE.iterencode(value), limit)
         except ValueError:  # of an int that Python does not print
-            text = json.dumps(JSON.mark(value), ensure_ascii=False, indent=2)
+            text = _beginning(_READABLE.iterencode(JSON.mark(value)), limit)
     return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def _beginning(pieces: Iterable[str], limit: int) -> str:
+    """Return pieces as one text, no more of them than are shown."""
+    text = ""
+    for piece in pieces:
+        text += piece
+        if len(text) > limit:
+            break
+    return text
 
 
 def host_of(url: str) -> str:

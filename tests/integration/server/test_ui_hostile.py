@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_zepstore import ZepClient
 from langchain_zepstore.models import Memory, Message
 from langchain_zepstore.server import ApiKey, create_app
+from langchain_zepstore.server.ui.conversation import as_json
 from tests.integration.server.test_ui_conversation import messages, opened, path, say
 from tests.support.pages import Browser, Shown, browser_of
 
@@ -141,6 +142,8 @@ async def test_odd_values_are_shown(browser: Browser, page_store, session_id) ->
     call: Any = {"name": "n" * 5000, "args": odd, "id": "1"}
     bad: Any = {"name": None, "args": "{", "id": None, "error": "no JSON"}
     blocks: Any = ["text", {"type": "audio", "name": "a.mp3"}, {"no": "type"}, {"type": "image"}]
+    blocks += [{"type": 10**5000}, {"type": "image", "data": "x", "mime_type": 10**5000}]
+    blocks += [{"type": "text", "text": 5}, {"type": "image_url", "image_url": None}]
     said = AIMessage(blocks, tool_calls=[call], invalid_tool_calls=[bad], response_metadata=odd)
     say(
         page_store, session_id, said, ToolMessage([{"type": "text", "text": "x"}], tool_call_id="1")
@@ -157,6 +160,40 @@ async def test_odd_values_are_shown(browser: Browser, page_store, session_id) ->
     await assert_small(browser, "/ui")
     page = await browser.press(page, "Rate message down")
     assert page.status == 200
+
+
+async def test_pages_of_long_ids_tags_and_quotes_are_small(browser: Browser, page_store) -> None:
+    quotes, user_id = '"' * 3000, f"{uuid4()}" + "é" * 490
+    session_id = f"{uuid4()}" + "é" * 490
+    calls = [{"name": quotes, "args": {"x": quotes}, "id": str(n)} for n in range(20)]
+    said = [
+        Message(
+            role="ai",
+            content="x",
+            uuid=f"{n:02}" + "é" * 510,
+            metadata={"x": quotes},
+            langchain={"type": "ai", "data": {"content": "x", "tool_calls": calls * (n % 2)}},
+        )
+        for n in range(40)
+    ]
+    history = page_store.for_user(user_id)
+    history.memory.add_memory(session_id, Memory(messages=said))
+    await assert_small(browser, path(session_id))
+    await assert_small(browser, f"{path(session_id)}/live?after={said[0].uuid}")
+    tags = [f"{n}" + "é" * 490 for n in range(10)]
+    for n in range(30):
+        other = f"{n:02}" + session_id[2:]
+        history.memory.add_memory(other, Memory(messages=[Message(role="ai", content="x")]))
+        history.memory.organize_session(other, tags=tags, title="é" * 1000)
+    await assert_small(browser, f"/ui?user_id={user_id}")
+    await assert_small(browser, f"/ui/users/{user_id}")
+
+
+def test_only_the_beginning_of_large_metadata_is_written() -> None:
+    begun = time.process_time()
+    text = as_json(["word"] * 10_000_000)
+    assert text == ("[" + '\n  "word",' * 200)[:2000] + "…"
+    assert time.process_time() - begun < 2
 
 
 async def test_many_large_messages_are_read_in_pages(
@@ -185,7 +222,9 @@ def numbers(page: Shown) -> list[int]:
     return [int(text.split()[0]) for text in messages(page)]
 
 
-@pytest.mark.parametrize("mark", ["[", "- a\n", "|a|b|\n|-|-|\n", "a\n", "[a][", "_a"])
+@pytest.mark.parametrize(
+    "mark", ["[", "- a\n", "|a|b|\n|-|-|\n", "a\n", "[a][", "_a", "\\", "> -", "\u202e"]
+)
 async def test_marks_that_cost_much_to_read_are_shown_as_they_are(
     browser: Browser, page_store, session_id, mark
 ) -> None:

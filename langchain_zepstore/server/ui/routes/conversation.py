@@ -47,7 +47,7 @@ def add_routes(router: APIRouter) -> None:
             content_limit=LIMIT,
         )
         start = _start(excerpts, after, around)
-        window = shown(excerpts, start=start)
+        window = shown(excerpts, session_id, start=start)
         # Around a message, each half may be full.
         size, count = _PAGE_SIZE // 2 if around else _PAGE_SIZE, len(excerpts)
         is_full_before = (count if start is None else start) >= size
@@ -75,7 +75,9 @@ def add_routes(router: APIRouter) -> None:
         if not excerpts:
             return Response(status_code=204)
         session = await found_session(visit, session_id)
-        return visit.render("live.html", session=session, window=shown(excerpts, start=0))
+        return visit.render(
+            "live.html", session=session, window=shown(excerpts, session_id, start=0)
+        )
 
     @router.get("/sessions/{session_id}/export")
     async def export(visit: Visiting, session_id: Id) -> Response:

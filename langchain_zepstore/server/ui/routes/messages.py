@@ -26,7 +26,9 @@ def add_routes(router: APIRouter) -> None:
         excerpt = await _found(visit, session_id, message_id, _LIMIT)
         session = await found_session(visit, session_id)
         return visit.render(
-            "message_page.html", session=session, messages=shown([excerpt], _LIMIT).messages
+            "message_page.html",
+            session=session,
+            messages=shown([excerpt], session_id, _LIMIT).messages,
         )
 
     _add_files(router)
