@@ -1,16 +1,19 @@
 """Access to the page: sign-ins, forms of other sites, hosts, and keys of one user."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from langchain_zepstore import ZepClient
 from langchain_zepstore.models import Memory, Message
 from langchain_zepstore.server import ApiKey, create_app
 from langchain_zepstore.server.ui import security
+from langchain_zepstore.server.ui.routes.trash import CONFIRMATION
 from tests.support.pages import Browser, browser_of
 
 KEY, READER, ALICES = "whole-key", "reader-key", "alices-key"
@@ -205,6 +208,58 @@ async def test_a_key_of_one_user_shows_that_user(locked: Browser, page_store: Ze
     page = await locked.open("/ui")
     assert own in page.text
     assert other not in page.text
+
+
+def all_routes(app: FastAPI) -> list[tuple[str, str]]:
+    """Return the method and the path of each of the page's routes but those of signing in."""
+
+    def found(routes: Any) -> Iterator[tuple[str, str]]:
+        for route in routes:
+            if isinstance(route, APIRoute):
+                yield from ((method, route.path) for method in route.methods)
+            elif router := getattr(route, "original_router", None):
+                yield from found(router.routes)
+
+    return [
+        each for each in found(app.routes) if each[1].startswith("/ui") and "log" not in each[1]
+    ]
+
+
+async def test_no_route_lets_a_key_do_what_it_may_not(locked_app, page_store, locked) -> None:
+    bob, live, deleted = (f"{name} {uuid4()}" for name in ("bob", "live", "deleted"))
+    memory = page_store.for_user(bob).memory
+    for session_id in (live, deleted):
+        said = [Message(role="user", content="of bob", uuid=f"m {session_id}")]
+        memory.add_memory(session_id, Memory(messages=said))
+    memory.delete_memory(deleted)
+    routes = all_routes(locked_app)
+    posts = [path for method, path in routes if method == "POST"]
+    assert len(posts) > 10
+    assert len(routes) > 25
+    form = {"title": "x", "tags": "x", "content": "x", "feedback": "up", "user_id": bob}
+    for key, methods in ((READER, ["POST"]), (ALICES, ["GET", "POST"])):
+        locked.http.cookies.clear()
+        await sign_in(locked, key)
+        form["token"] = (await locked.open("/ui")).token
+        for method, path in routes:
+            for session_id in (live, deleted):
+                ids = {"session_id": session_id, "message_id": f"m {session_id}", "user_id": bob}
+                ids |= {"mark": "pin", "index": "0", "name": "x", "rest:path": "x"}
+                where = path
+                for name, value in ids.items():
+                    where = where.replace(f"{{{name}}}", value)
+                confirmation = bob if "/users/" in path else session_id
+                form["confirmation"] = CONFIRMATION if "/trash/" in path else confirmation
+                if method in methods:
+                    sent = {"data": form} if method == "POST" else {"params": {"user_id": bob}}
+                    answer = await locked.http.request(method, where, **sent)
+                    assert answer.status_code == 403 or key == ALICES, where
+                    assert "of bob" not in answer.text, where
+                    assert answer.status_code < 500, where
+    assert page_store.message.count(live) == 1
+    assert memory.get_session(live).title is None
+    memory.undelete_session(deleted)
+    assert page_store.message.count(deleted) == 1
 
 
 async def test_a_notice_is_not_shown_to_another_sign_in(
