@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict
 
 from langchain_zepstore.core.validation import (
+    MAX_WINDOW,
     checked_bool,
     checked_choice,
     checked_count,
@@ -186,6 +187,46 @@ class RecentQuery(Arguments):
             preview=checked_bool,
             content_limit=partial(checked_count, least=1),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowQuery(Arguments):
+    """Messages next to one; the fields are those of ``client.message.window``.
+
+    Raises:
+        BadRequestError: A field is out of range or of the wrong type, or there is more than one id.
+    """
+
+    limit: int = 50
+    before: str | None = None
+    after: str | None = None
+    around: str | None = None
+    include_deleted: bool = False
+    content_limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if checked_count(self.limit, "limit", least=1) > MAX_WINDOW:
+            raise BadRequestError(f"limit must be at most {MAX_WINDOW}, not {self.limit}")
+        self._check(
+            before=checked_id,
+            after=checked_id,
+            around=checked_id,
+            include_deleted=checked_bool,
+            content_limit=partial(checked_count, least=1),
+        )
+        ids = self.given().keys() & {"before", "after", "around"}
+        if len(ids) > 1:
+            names = " and ".join(sorted(ids))
+            raise BadRequestError(f"a window is next to one message, not to {names}")
+
+    @property
+    def anchor(self) -> str | None:
+        """The id of the message that it is next to."""
+        return self.before or self.after or self.around
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters of a request."""
+        return {**self.given(), "include_deleted": "true" if self.include_deleted else None}
 
 
 class Unset(Enum):

@@ -19,6 +19,7 @@ from langchain_zepstore.core.arguments import (
     SearchQuery,
     SessionChanges,
     SessionDefaults,
+    WindowQuery,
 )
 from langchain_zepstore.core.message_parts import MessageParts
 from langchain_zepstore.core.operation import Operation, Page
@@ -174,17 +175,7 @@ class MessageOperations(Protocol):
     ) -> Operation[Page[Message]]:
         """Return the next messages after a cursor; the first after ``after_id``, if it is given."""
 
-    def window(
-        self,
-        session_id: str,
-        limit: int,
-        *,
-        before: str | None = None,
-        after: str | None = None,
-        around: str | None = None,
-        include_deleted: bool = False,
-        content_limit: int | None = None,
-    ) -> Operation[list[Excerpt]]:
+    def window(self, session_id: str, query: WindowQuery) -> Operation[list[Excerpt]]:
         """Return the last messages, or those next to one; ``NotFoundError`` if that is missing."""
 
     def numbered_page(

@@ -6,7 +6,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from langchain_zepstore.core.arguments import KnownIds, SessionDefaults
+from langchain_zepstore.core.arguments import KnownIds, SessionDefaults, WindowQuery
 from langchain_zepstore.core.message_parts import MessageParts
 from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.http.transport import Requests, marked_metadata, path
@@ -161,27 +161,10 @@ class Messages:
         answer = yield from self._requests.get(where, window=window)
         return answer.read_list(Message, answer.data)
 
-    def window(
-        self,
-        session_id: str,
-        limit: int,
-        *,
-        before: str | None = None,
-        after: str | None = None,
-        around: str | None = None,
-        include_deleted: bool = False,
-        content_limit: int | None = None,
-    ) -> Operation[list[Excerpt]]:
+    def window(self, session_id: str, query: WindowQuery) -> Operation[list[Excerpt]]:
         """Return the last messages, or those next to one, cut where they are large."""
-        answer = yield from self._requests.get(
-            path("sessions", session_id, "window"),
-            limit=limit,
-            before=before,
-            after=after,
-            around=around,
-            include_deleted="true" if include_deleted else None,
-            content_limit=content_limit,
-        )
+        where = path("sessions", session_id, "window")
+        answer = yield from self._requests.get(where, **query.parameters())
         return answer.read_list(Excerpt, answer.data)
 
     def get(self, session_id: str, uuid: str) -> Operation[Message]:

@@ -3,16 +3,15 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
+from langchain_zepstore.core.arguments import WindowQuery
 from langchain_zepstore.core.operation import Page, apages, pages
 from langchain_zepstore.core.store import Call
 from langchain_zepstore.core.validation import (
-    MAX_WINDOW,
     checked_bool,
     checked_count,
     checked_id,
     checked_text,
 )
-from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.managers.base import Manager, arguments_of
 from langchain_zepstore.messages.storable import check_metadata
 from langchain_zepstore.models import Excerpt, Message
@@ -150,7 +149,7 @@ class MessageManager(Manager):
             NotFoundError: The session has no such message.
             StoreUnavailableError: The database cannot be reached.
         """
-        return self._runner.run(_showing(**arguments_of(locals())))
+        return self._runner.run(_window(**arguments_of(locals())))
 
     async def awindow(
         self,
@@ -164,7 +163,7 @@ class MessageManager(Manager):
         content_limit: int | None = None,
     ) -> list[Excerpt]:
         """Return some messages of a session's active branch; see ``window``."""
-        return await self._runner.arun(_showing(**arguments_of(locals())))
+        return await self._runner.arun(_window(**arguments_of(locals())))
 
     def get_session_message(self, session_id: str, message_id: str) -> Message:
         """Return one message.
@@ -324,21 +323,9 @@ def _numbered(session_id: str, limit: int, cursor: int) -> Call[list[Message]]:
     return lambda store: store.messages.numbered_page(session_id, limit, number)
 
 
-def _showing(
-    session_id: str, limit: int, *, content_limit: int | None, include_deleted: bool, **ids: Any
-) -> Call[list[Excerpt]]:
-    session_id = checked_id(session_id, "session_id")
-    if checked_count(limit, "limit", least=1) > MAX_WINDOW:
-        raise BadRequestError(f"limit must be at most {MAX_WINDOW}, not {limit}")
-    options: dict[str, Any] = {
-        name: checked_id(uuid, name) for name, uuid in ids.items() if uuid is not None
-    }
-    if len(options) > 1:
-        raise BadRequestError(f"a window is next to one message, not to {' and '.join(options)}")
-    options["include_deleted"] = checked_bool(include_deleted, "include_deleted")
-    if content_limit is not None:
-        options["content_limit"] = checked_count(content_limit, "content_limit", least=1)
-    return lambda store: store.messages.window(session_id, limit, **options)
+def _window(session_id: str, **query: Any) -> Call[list[Excerpt]]:
+    session_id, window = checked_id(session_id, "session_id"), WindowQuery(**query)
+    return lambda store: store.messages.window(session_id, window)
 
 
 def _paging(

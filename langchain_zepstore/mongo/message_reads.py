@@ -6,6 +6,7 @@ from typing import Any, Literal
 from bson import MaxKey
 from langchain_core.messages import BaseMessage
 
+from langchain_zepstore.core.arguments import WindowQuery
 from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.errors import NotFoundError
 from langchain_zepstore.models import Excerpt, Memory, Message
@@ -231,26 +232,16 @@ class MessageReads:
             )
         return [codecs.to_message(each) for each in (*reversed(before), message, *after)]
 
-    def window(
-        self,
-        session_id: str,
-        limit: int,
-        *,
-        before: str | None = None,
-        after: str | None = None,
-        around: str | None = None,
-        include_deleted: bool = False,
-        content_limit: int | None = None,
-    ) -> Operation[list[Excerpt]]:
+    def window(self, session_id: str, query: WindowQuery) -> Operation[list[Excerpt]]:
         """Return the last messages, or those next to one, cut where they are large."""
-        fields = codecs.MESSAGE_FIELDS if content_limit is None else excerpt_fields(content_limit)
-        anchor = before or after or around
+        most = query.content_limit
+        fields = codecs.MESSAGE_FIELDS if most is None else excerpt_fields(most)
         number = None
-        if anchor is not None:
-            number = yield from self._number_of(session_id, anchor)
+        if query.anchor is not None:
+            number = yield from self._number_of(session_id, query.anchor)
         found: list[MessageDocument] = []
-        for order, between, size in _sides(number, limit, before, after):
-            find = self._find_deleted if include_deleted else self._reads.find
+        for order, between, size in _sides(number, query):
+            find = self._find_deleted if query.include_deleted else self._reads.find
             part = yield from find(
                 session_id, fields, between=between, through=number, order=order, limit=size
             )
@@ -291,18 +282,16 @@ class MessageReads:
         return self._reads.count(session_id)
 
 
-def _sides(
-    number: int | None, limit: int, before: str | None, after: str | None
-) -> list[tuple[Literal[1, -1], Range, int]]:
+def _sides(number: int | None, query: WindowQuery) -> list[tuple[Literal[1, -1], Range, int]]:
     """Return the order, the range and the size of the parts of a window."""
     if number is None:
-        return [(-1, ALL, limit)]
-    if after is not None:
-        return [(1, (number + 1, ALL[1]), limit)]
-    if before is not None:
-        return [(-1, (1, number - 1), limit)]
-    first = limit // 2
-    sides: list[tuple[Literal[1, -1], Range, int]] = [(1, (number, ALL[1]), limit - first)]
+        return [(-1, ALL, query.limit)]
+    if query.after is not None:
+        return [(1, (number + 1, ALL[1]), query.limit)]
+    if query.before is not None:
+        return [(-1, (1, number - 1), query.limit)]
+    first = query.limit // 2
+    sides: list[tuple[Literal[1, -1], Range, int]] = [(1, (number, ALL[1]), query.limit - first)]
     return [(-1, (1, number - 1), first), *sides] if first else sides
 
 
