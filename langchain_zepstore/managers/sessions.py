@@ -252,7 +252,7 @@ class Sessions(Manager):
             deleted: The trash instead: soft-deleted sessions, the last deleted first.
             preview: Also the ``message_count``, up to 1,000, and the ``last_message`` of each.
             content_limit: Of a ``last_message`` of more bytes only the beginning, as for
-                ``client.message.window``.
+                ``client.message.window``; of ``metadata`` of more bytes only the title.
 
         Raises:
             BadRequestError: An argument is out of range, or the cursor is not one of these.

@@ -32,6 +32,15 @@ def excerpt_fields(limit: int) -> Fields:
     return {**dict.fromkeys(_WHOLE, 1), **cut, "is_cut": is_large}
 
 
+def metadata_fields(limit: int) -> Fields:
+    """Return the projection of a session's metadata; of more than so many bytes only the title."""
+    title = "$metadata.title"
+    is_text = {"$eq": [{"$type": title}, "string"]}
+    cut = {"title": {"$cond": [is_text, {"$substrCP": [title, 0, limit]}, "$$REMOVE"]}}
+    size = {"$bsonSize": {"metadata": "$metadata"}}
+    return {"metadata": {"$cond": [{"$gt": [size, limit]}, cut, "$metadata"]}}
+
+
 def _cut(value: Expression, limit: int, inner: int, depth: int) -> Expression:
     """Return an expression for a value that is cut.
 

@@ -25,7 +25,7 @@ from langchain_zepstore.mongo.documents import (
 )
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.encoding import encoded_metadata
-from langchain_zepstore.mongo.excerpts import excerpt_fields
+from langchain_zepstore.mongo.excerpts import excerpt_fields, metadata_fields
 from langchain_zepstore.mongo.expressions import contains
 
 MAX_MESSAGE_COUNT = 1000
@@ -47,12 +47,14 @@ def recent_sessions(database: Database, asked: RecentQuery) -> Operation[Page[Se
         moment, number = decode_cursor(asked.cursor, "recent_sessions")
         earlier = {"$or": [{order: {"$lt": moment}}, {"id": {"$lt": number}}]}
         query["$and"] = [{order: {"$lte": moment}}, earlier]
+    fields: Mapping[str, Any] = _PREVIEW_FIELDS if asked.preview else codecs.SESSION_FIELDS
+    if asked.content_limit is not None:
+        fields = {**fields, "metadata": 0}
     found = yield from database.sessions.find(
-        query,
-        sort={order: -1, "id": -1},
-        limit=limit + 1,
-        fields=_PREVIEW_FIELDS if asked.preview else codecs.SESSION_FIELDS,
+        query, sort={order: -1, "id": -1}, limit=limit + 1, fields=fields
     )
+    if asked.content_limit is not None:
+        yield from _add_metadata(database, found[:limit], asked.content_limit)
     sessions = [codecs.to_session(session) for session in found[:limit]]
     if asked.preview:
         previews = yield from _previews(database, found[:limit], asked.content_limit)
@@ -62,6 +64,19 @@ def recent_sessions(database: Database, asked: RecentQuery) -> Operation[Page[Se
         return Page(sessions, None)
     end: Mapping[str, Any] = found[limit - 1]
     return Page(sessions, encode_cursor(end[order], end["id"]))
+
+
+def _add_metadata(
+    database: Database, sessions: Sequence[SessionDocument], content_limit: int
+) -> Operation[None]:
+    """Read what sessions have for metadata, of much only the title."""
+    these = {"_id": {"$in": [session["_id"] for session in sessions]}}
+    fields = metadata_fields(content_limit)
+    read = yield from database.sessions.find(these, fields=fields)
+    metadata = {each["_id"]: each["metadata"] for each in read if "metadata" in each}
+    for session in sessions:
+        if session["_id"] in metadata:
+            session["metadata"] = metadata[session["_id"]]
 
 
 def _query(asked: RecentQuery) -> Query:

@@ -96,6 +96,18 @@ async def test_previews_are_cut_as_well(zep: Facade, session_id: str, user_id: s
     await zep.chat_history(session_id, user_id=user_id).add(HumanMessage("ü" * 10_000))
     page = await zep.memory.recent_sessions(user_id=user_id, preview=True, content_limit=300)
     assert page.sessions[0].last_message.content == "ü" * 300
+    assert page.sessions[0].metadata is None
+    for metadata, kept in (
+        ({"title": "Lake", "a": 1}, {"title": "Lake", "a": 1}),
+        ({"a": "x" * 1000}, {"title": "Lake"}),
+        ({"title": "é" * 1000}, {"title": "é" * 300}),
+        ({"title": 5}, {}),
+    ):
+        await zep.memory.update_session(Session(session_id=session_id, metadata=metadata))
+        page = await zep.memory.recent_sessions(user_id=user_id, content_limit=300)
+        assert page.sessions[0].metadata == kept
+        title = kept.get("title")
+        assert page.sessions[0].title == title
     with pytest.raises(BadRequestError, match="content_limit"):
         await zep.memory.recent_sessions(content_limit=0)
 
