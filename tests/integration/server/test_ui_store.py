@@ -78,6 +78,7 @@ async def test_a_user_is_erased_after_the_id_was_typed(
     assert page_store.user.get(user)
     erased = await browser.press(page, "Erase", confirmation=user)
     assert "erased for good, with 1 sessions" in erased.text
+    assert (await browser.press(page, "Erase", confirmation=user)).status == 404
     assert (await browser.open(f"/ui/users/{user}")).status == 404
 
 

@@ -61,6 +61,8 @@ def add_routes(router: APIRouter) -> None:
         if visit.field("confirmation") != user_id:
             raise BadRequestError("to erase the user, type the user's id; nothing was erased")
         counts = await visit.client.user.aerase(user_id)
+        if not any(counts.values()):
+            raise NotFoundError(f"nothing is kept of a user {user_id!r}")
         numbers = f"{counts['sessions']:,} sessions and {counts['messages']:,} messages"
         return visit.redirect("users", text=f"{user_id[:80]} was erased for good, with {numbers}.")
 
