@@ -90,7 +90,7 @@ def test_it_says_whether_it_reaches_its_database(tmp_path: Path) -> None:
 
 
 def in_process(app: Any) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://served")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://localhost")
 
 
 async def test_its_root_leads_to_the_page_without_a_key(mongo_url: str, monkeypatch) -> None:
@@ -209,7 +209,7 @@ async def test_it_searches_by_meaning_with_embeddings_of_ones_own(
         serving = Serving(url=mongo_url, database=database_name, embeddings=name, language="german")
         async with (
             in_process(serving.app()) as http,
-            ZepClient("http://served", async_client=http) as client,
+            ZepClient("http://localhost", async_client=http) as client,
         ):
             await client.memory.aadd_memory(name, SAID)
             [found] = await client.memory.asearch(

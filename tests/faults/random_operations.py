@@ -23,6 +23,7 @@ from tests.support.races import (
     ON_MINE,
     adding,
     changing,
+    forking,
     on_message,
     on_session,
     purging,
@@ -56,6 +57,10 @@ def deeds(session_id: str, chance: random.Random, name: str, until: float) -> It
         elif kind in ("rewind", "switch"):
             uuid = chance.choice(chance.choice(mine)) if mine else "nobody"
             yield kind, changing(kind, session_id, uuid), {}
+        elif kind == "fork":
+            at = chance.choice(chance.choice(mine)) if mine and number % 2 else None
+            copy = f"{session_id} copy {name}.{number}"
+            yield kind, forking(session_id, at, copy), {"copy": copy, "at_message": at}
         elif kind == "again":
             uuids = chance.choice(mine)
             yield kind, adding(session_id, uuids), {"uuids": uuids}

@@ -15,7 +15,7 @@ from langchain_zepstore import ZepClient
 from tests.faults import random_operations as hands
 from tests.support.invariants import Story
 from tests.support.operation_log import told
-from tests.support.races import check, check_after
+from tests.support.races import check, check_after, check_copies
 
 HANDS = Path(hands.__file__).resolve()
 REPOSITORY = HANDS.parents[2]
@@ -68,7 +68,7 @@ def settled(url: str, session_id: str, logs: Path) -> tuple[list[str], Counter[s
     """Check a session as it was left, after a purge, and after what was begun has been finished."""
     story, counts = told(logs)
     with ZepClient(url, timeout=hands.PATIENCE) as client:
-        wrong = check(client, session_id, story)
+        wrong = check_copies(client, session_id, story) + check(client, session_id, story)
         story.purged = True
         client.purge()
         wrong += [f"after a purge: {each}" for each in check(client, session_id, story)]

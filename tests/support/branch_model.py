@@ -49,16 +49,21 @@ class BranchModel:
     def edit(self, before: str, uuids: list[str]) -> None:
         if before in uuids:
             raise BadRequestError
-        landed = [self._live(uuid) for uuid in uuids if self._has(uuid)]
-        numbers = [node.number for node in landed]
-        if len(landed) == len(uuids) and numbers == list(
-            range(numbers[0], numbers[0] + len(uuids))
-        ):
-            return
-        parent = self._live(before).parent
-        for node in landed:
-            node.uuid = None
-        self._activate(End(self._grown(parent, uuids), 0))
+        if any(map(self._has, uuids)):
+            if self._is_repeat(before, uuids):
+                return
+            raise BadRequestError
+        self._activate(End(self._grown(self._live(before).parent, uuids), 0))
+
+    def _is_repeat(self, before: str, uuids: list[str]) -> bool:
+        """Whether messages stand together where an edit puts them, also if some were deleted."""
+        stored = [node for node in self.nodes if node.uuid in uuids]
+        first = stored[0]
+        is_whole = [(node.uuid, node.number) for node in stored] == [
+            (uuid, first.number + index) for index, uuid in enumerate(uuids)
+        ]
+        is_in_place = not self._has(before) or self._live(before).parent is first.parent
+        return is_whole and is_in_place
 
     def rewind(self, before: str) -> None:
         node = self._live(before)
