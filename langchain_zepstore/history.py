@@ -7,8 +7,9 @@ from typing import Any
 from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
 
-from langchain_zepstore.core.arguments import KnownIds, SessionDefaults, session_query
+from langchain_zepstore.core.arguments import KnownIds, SessionDefaults
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.search_query import session_query
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_count, checked_id
 from langchain_zepstore.errors import NotFoundError

@@ -16,7 +16,6 @@ from langchain_zepstore.core.arguments import (
     KnownIds,
     Listing,
     RecentQuery,
-    SearchQuery,
     SessionChanges,
     SessionDefaults,
     WindowQuery,
@@ -25,6 +24,7 @@ from langchain_zepstore.core.message_parts import MessageParts
 from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.core.records import Record
 from langchain_zepstore.core.results import EmbeddingPage, ErasurePage, Resumption, SummaryInput
+from langchain_zepstore.core.search_query import SearchQuery
 from langchain_zepstore.models import (
     Activity,
     Branch,

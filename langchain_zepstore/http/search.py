@@ -1,8 +1,8 @@
 """Search as requests."""
 
-from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.results import EmbeddingPage
+from langchain_zepstore.core.search_query import SearchQuery
 from langchain_zepstore.http.transport import Requests, marked_metadata, path
 from langchain_zepstore.models import MemorySearchResult
 

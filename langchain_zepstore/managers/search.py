@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from langchain_zepstore.core.arguments import SearchQuery, session_query
+from langchain_zepstore.core.search_query import SearchQuery, session_query
 from langchain_zepstore.core.store import Call
 from langchain_zepstore.managers.base import Manager, arguments_of
 from langchain_zepstore.managers.embeddings import Progress, embedding, indexing

@@ -5,8 +5,8 @@ from typing import Any, Literal
 from langchain.tools import ToolRuntime
 from langchain_core.tools import BaseTool, StructuredTool
 
-from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.search_query import SearchQuery
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_count
 from langchain_zepstore.errors import BadRequestError

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import bson
 
-from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.search_query import SearchQuery
 from langchain_zepstore.filters.where import parsed
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.cursors import decode_cursor, encode_cursor

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.results import EmbeddingPage
+from langchain_zepstore.core.search_query import SearchQuery
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.langchain import text_of
 from langchain_zepstore.models import MemorySearchResult

@@ -3,8 +3,8 @@
 No index of words is kept for them: the most recent ones are read, without what else they hold.
 """
 
-from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.search_query import SearchQuery
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.models import MemorySearchResult
 from langchain_zepstore.mongo import codecs

@@ -12,8 +12,8 @@ from typing import Any
 
 from bson import Regex
 
-from langchain_zepstore.core.arguments import SearchQuery
 from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.core.search_query import SearchQuery
 from langchain_zepstore.messages.langchain import text_of
 from langchain_zepstore.mongo.documents import MessageDocument, Query, Stage
 from langchain_zepstore.mongo.driver.database import Database

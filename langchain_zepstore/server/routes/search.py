@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from fastapi import APIRouter, Request, Response
 
-from langchain_zepstore.core.arguments import SearchQuery
+from langchain_zepstore.core.search_query import SearchQuery
 from langchain_zepstore.core.validation import checked_id
 from langchain_zepstore.models import MemorySearchPayload
 from langchain_zepstore.server.auth import Client

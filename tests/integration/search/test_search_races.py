@@ -7,7 +7,7 @@ from langchain_core.runnables import RunnableLambda
 from pymongo import MongoClient
 
 from langchain_zepstore import ZepClient
-from langchain_zepstore.core.arguments import SearchQuery
+from langchain_zepstore.core.search_query import SearchQuery
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.models import CreateUserRequest, Memory, Message, Session
 from tests.support.embeddings import Subjects
