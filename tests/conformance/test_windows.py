@@ -108,6 +108,9 @@ async def test_previews_are_cut_as_well(zep: Facade, session_id: str, user_id: s
         assert page.sessions[0].metadata == kept
         title = kept.get("title")
         assert page.sessions[0].title == title
+    await zep.memory.delete_memory(session_id)
+    trash = await zep.memory.recent_sessions(user_id=user_id, deleted=True, content_limit=300)
+    assert trash.sessions[0].metadata == {}
     with pytest.raises(BadRequestError, match="content_limit"):
         await zep.memory.recent_sessions(content_limit=0)
 

@@ -6,6 +6,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_zepstore import ZepClient
+from langchain_zepstore.managers.search import Searches
 from langchain_zepstore.models import Session
 from tests.support.pages import Browser, Shown
 
@@ -108,3 +109,18 @@ async def test_an_empty_list_says_so(browser: Browser) -> None:
     page = await browser.open("/ui", params={"user_id": f"nobody {uuid4()}"})
     assert "No session matches these filters." in page.text
     assert (await browser.open("/ui/")).url.path == "/ui"
+
+
+async def test_a_session_that_is_deleted_since_it_was_found_is_left_out(
+    browser: Browser, page_store: ZepClient, user_id, monkeypatch
+) -> None:
+    search = Searches.asearch
+
+    async def then_deleted(self, *arguments, **options):
+        found = await search(self, *arguments, **options)
+        page_store.memory.delete_memory(found[0].session_id)
+        return found
+
+    monkeypatch.setattr(Searches, "asearch", then_deleted)
+    page = await browser.open("/ui", params={"q": "first second", "user_id": user_id})
+    assert len(titles(page)) == 1

@@ -1,5 +1,6 @@
 """The list of sessions."""
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -7,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BeforeValidator
 
 from langchain_zepstore.core.validation import rfc_3339
-from langchain_zepstore.errors import BadRequestError
+from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.messages.wire import from_json
 from langchain_zepstore.models import Session
 from langchain_zepstore.server.schemas import Text
@@ -109,7 +110,10 @@ async def _found(
         end_date=which["until"],
         limit=_PAGE_SIZE,
     )
-    sessions = [await memory.aget_session(str(result.session_id)) for result in results]
+    sessions = []
+    for result in results:
+        with suppress(NotFoundError):  # deleted since it was found
+            sessions.append(await memory.aget_session(str(result.session_id)))
     wanted = {name: which[name] for name in ("pinned", "archived") if which[name] is not None}
     return [
         session

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Response
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.models import Session
 from langchain_zepstore.server.schemas import Text
+from langchain_zepstore.server.ui.routes.sessions import PREVIEW_BYTES
 from langchain_zepstore.server.ui.visits import Visit, Visiting
 
 _PAGE_SIZE = 50
@@ -20,7 +21,7 @@ def add_routes(router: APIRouter) -> None:
     @router.get("/trash")
     async def trash(visit: Visiting, cursor: Text = None, user_id: Text = None) -> Response:
         page = await visit.client.memory.arecent_sessions(
-            _PAGE_SIZE, cursor, user_id=user_id, deleted=True
+            _PAGE_SIZE, cursor, user_id=user_id, deleted=True, content_limit=PREVIEW_BYTES
         )
         retention = await _retention(visit)
         return visit.render(
