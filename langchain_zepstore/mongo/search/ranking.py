@@ -81,7 +81,7 @@ def text_with_speaker(document: MessageDocument) -> str:
 def candidate(document: MessageDocument, similarity: float | None = None) -> Candidate:
     """Return the candidate that a message's document is."""
     return Candidate(
-        key=(document["_id"]["s"], document["seq"]),
+        key=(document["_id"]["s"], document["_id"]["q"]),
         text=text_of(document.get("content", "")),
         found=cast("float | None", document.get("score")),
         speaker=_speaker(document),

@@ -14,7 +14,6 @@ from bson import Regex
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.search_query import SearchQuery
-from langchain_zepstore.messages.langchain import text_of
 from langchain_zepstore.mongo.documents import MessageDocument, Query, Stage
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.driver.errors import MissingIndexError
@@ -40,7 +39,6 @@ _SIZE = {"$bsonSize": "$$ROOT"}
 _DIGITS = 6  # of a score: the order of a sum changes the last ones
 _RANKED = {
     "session_id": 1,
-    "seq": 1,
     "role": 1,
     "content": {
         "$switch": {
@@ -81,8 +79,8 @@ class TextSearch:
         found_keys = {key_of(message) for message in found}
         others = {hit.key: hit.session_id for hit in near if hit.key not in found_keys}
         found += yield from live_at(self._database, others, _RANKED)
-        found = [message for message in found if query.allows(text_of(message["content"]))]
         candidates = [candidate(message, similarity.get(key_of(message))) for message in found]
+        candidates = [each for each in candidates if query.allows(each.text)]
         sessions = {message["_id"]["s"]: message["session_id"] for message in found}
         after_questions = {key: sessions[key[0]] for key in answers(query.text, candidates)}
         after = yield from live_at(self._database, after_questions, _RANKED, scope.conditions)
