@@ -1,4 +1,4 @@
-"""``ZepClient``: the URL decides what stands behind it."""
+"""``ZepClient``: its URL selects the backend."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""Zep's vocabulary as pydantic models: what goes into the store and what comes out of it.
+"""Zep's vocabulary as pydantic models: the arguments and results of the managers.
 
 The field names are those of zep-python 1.5.0. Times are aware UTC datetimes, kept to the
 millisecond, which is what the database holds.
@@ -169,7 +169,7 @@ class SessionPage(BaseModel):
 
 
 class MemorySearchPayload(BaseModel):
-    """What to look for, as zep-python says it.
+    """The query of a search, as zep-python has it.
 
     Attributes:
         text: The words.
@@ -261,7 +261,7 @@ class User(CreateUserRequest):
 
 
 class Stats(BaseModel):
-    """What is stored, in numbers.
+    """Statistics of the store.
 
     Attributes:
         sessions: Live sessions.
@@ -290,7 +290,7 @@ class Stats(BaseModel):
 
 
 class Activity(BaseModel):
-    """What was said lately, in numbers: of the sessions last active, and of their messages.
+    """Statistics of recent activity: of the sessions last active, and of their messages.
 
     Attributes:
         sessions: How many sessions were looked at, the last active first.

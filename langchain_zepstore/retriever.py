@@ -1,4 +1,4 @@
-"""``ZepRetriever``: what was said, as LangChain's documents."""
+"""``ZepRetriever``: messages as LangChain's documents."""
 
 from datetime import datetime
 from typing import Any

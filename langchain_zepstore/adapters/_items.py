@@ -1,4 +1,4 @@
-"""What adapters share: items of another framework, kept in messages as they are.
+"""Shared parts of adapters: items of another framework, kept in messages as they are.
 
 An item is any JSON value: a dict, as a rule. It becomes a ``Message`` that everybody can read, with
 a role and a text, and its metadata holds the item under the framework's name: less its texts, which

@@ -1,4 +1,4 @@
-"""What a backend can do: the operations that MongoDB and HTTP both offer, as a contract.
+"""The contract of a backend: the operations that MongoDB and HTTP both offer.
 
 Each is an operation (see ``core.operation``). Ids and counts come checked.
 """

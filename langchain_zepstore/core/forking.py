@@ -1,4 +1,4 @@
-"""What must not be halfway when a process forks.
+"""A lock held where a process must not fork.
 
 A child has the forking thread alone: what another was in the middle of stays so for ever.
 """

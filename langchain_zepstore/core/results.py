@@ -1,4 +1,4 @@
-"""What operations return beside models: pages of long work, and a summary's input."""
+"""Results of operations that are no models: pages of long work, and a summary's input."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Connections:
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """What an agent's run goes on from.
+    """The history that an agent's run resumes from.
 
     Attributes:
         messages: The last messages before the run, oldest first.

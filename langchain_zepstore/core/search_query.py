@@ -1,4 +1,4 @@
-"""What a search looks for: its arguments, which check themselves."""
+"""The query of a search; it checks its arguments."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

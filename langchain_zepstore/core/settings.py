@@ -1,4 +1,4 @@
-"""What a client was built from."""
+"""The arguments that a client was built from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of what a caller passes, before it goes anywhere: ids and counts."""
+"""Checks of arguments: ids and counts."""
 
 import re
 from collections.abc import Callable, Iterable

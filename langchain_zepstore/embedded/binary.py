@@ -1,4 +1,4 @@
-"""Finds a mongod that runs on this machine; its errors name what is missing and the cure."""
+"""Finds a mongod that runs on this machine; its errors name the missing part and the cure."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A zepstore server, or Zep's, as what stands behind a client: the operations as requests."""
+"""The backend over HTTP, a zepstore server or Zep's: the operations as requests."""

@@ -57,7 +57,7 @@ def marked_metadata(metadata: Any, where: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Server:
-    """How to reach a server.
+    """The address, key and limits of a server's client.
 
     Attributes:
         base: The URL of its API, without a slash at the end.

@@ -12,7 +12,7 @@ from langchain_zepstore.models import Activity, Finding, Stats
 
 
 class Administration(Runner):
-    """What a client does with its store as a whole."""
+    """The methods of a client for its whole store."""
 
     def purge(
         self,

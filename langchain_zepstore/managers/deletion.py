@@ -10,7 +10,7 @@ from langchain_zepstore.models import Session
 
 
 class Deletion(Manager):
-    """What ``client.memory`` does to remove sessions and to bring them back."""
+    """The methods of ``client.memory`` that delete and undelete sessions."""
 
     def delete_memory(self, session_id: str) -> str:
         """Soft-delete a session and its messages.

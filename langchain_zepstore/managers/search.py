@@ -1,4 +1,4 @@
-"""Searching what was said, and what makes it easier to find: vectors and summaries."""
+"""Search over messages, and its preparation: vectors, tokens and summaries."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from langchain_zepstore.models import MemorySearchPayload, MemorySearchResult, S
 
 
 class Searches(Manager):
-    """What ``client.memory`` finds."""
+    """The methods of ``client.memory`` for searches."""
 
     def _query(self, variables: dict[str, Any]) -> SearchQuery:
         named = arguments_of(variables)

@@ -21,7 +21,7 @@ from langchain_zepstore.models import Session, SessionPage
 
 
 class Sessions(Manager):
-    """What ``client.memory`` does with sessions as a whole."""
+    """The methods of ``client.memory`` for sessions."""
 
     def add_session(self, session: Session) -> Session:
         """Create a session.

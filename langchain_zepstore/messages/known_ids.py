@@ -1,4 +1,4 @@
-"""Ids that a session knows already: what repeats a message, and what only bears its id."""
+"""Ids that a session has already: repeats of a message, and other messages with its id."""
 
 import json
 import logging

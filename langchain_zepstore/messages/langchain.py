@@ -51,7 +51,7 @@ _CLASSES: dict[str, type[BaseMessage]] = {
     )
 }
 MESSAGE_TYPES = frozenset(_CLASSES)
-"""What ``type`` a message of langchain-core can have."""
+"""The values of ``type`` that messages of langchain-core have."""
 
 HUMAN_TYPES = ("human", "HumanMessageChunk")
 """The types of human messages."""
@@ -97,7 +97,7 @@ def _defaults(cls: type[BaseMessage]) -> dict[str, Any]:
 
 
 class Taken(NamedTuple):
-    """What a LangChain message is made of; ``build`` puts it together again.
+    """The parts of a LangChain message; ``build`` makes the message from them.
 
     Attributes:
         role: The role of the Zep message.

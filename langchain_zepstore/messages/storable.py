@@ -1,4 +1,4 @@
-"""What a store can hold: one walk through a value, which copies nothing.
+"""Checks that a store can hold a value: one walk through it, which copies nothing.
 
 A value that a store could not give back is a ``BadRequestError`` that names its path. Keys are
 data: ``.`` and ``$`` are ordinary characters in them.
@@ -12,14 +12,14 @@ from typing import Any
 from langchain_zepstore.errors import BadRequestError
 
 MAX_LEVELS = 100
-"""How deeply maps and lists of a message may nest."""
+"""The depth to which maps and lists of a message may nest."""
 
 MAX_ITEMS = 2_000_000
-"""How many items the maps and lists of a value may have: about what a document of MongoDB holds."""
+"""The number of items that the maps and lists of a value may have, about a document's."""
 
 MAX_METADATA_MAPS = 16
 MAX_METADATA_LEVELS = 80
-"""How deeply metadata may nest with its lists: merging needs some of MongoDB's 200 levels."""
+"""The depth to which metadata may nest with its lists: a merge needs some of MongoDB's 200 levels."""
 
 NEEDS_TYPES = 1
 """It holds bytes, datetimes, numbers that are not finite, or subclasses of plain types."""

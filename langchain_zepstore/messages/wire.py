@@ -26,7 +26,7 @@ ERROR_HEADER = "X-Zepstore-Error"
 """Names the exception, which a status alone does not always tell."""
 
 NEXT_CURSOR_HEADER = "X-Next-Cursor"
-"""What to pass as ``after`` for the page behind this one."""
+"""The ``after`` of the next page."""
 
 USER_HEADER = "X-Zepstore-User"
 """Names, percent-encoded, the user whose sessions alone a request is about; answers repeat it."""

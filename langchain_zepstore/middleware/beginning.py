@@ -1,4 +1,4 @@
-"""How a run begins: with the end of its session, or with what stands before an edited message."""
+"""The beginning of a run: the last messages of its session, or those before an edited message."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The tool ``search_past_conversations``: what a user has said in other sessions."""
+"""The tool ``search_past_conversations``: a search over the user's other sessions."""
 
 from typing import Any, Literal
 

@@ -38,7 +38,7 @@ _TITLE_LENGTH = 60
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a hook has to store.
+    """The messages that a hook has to store.
 
     Attributes:
         new: Messages that are not stored, in the order of the state.

@@ -1,4 +1,4 @@
-"""Whose run it is: the session and the user, from what was fixed, the context or the config."""
+"""The session and the user of a run, from fixed ids, the context or the config."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

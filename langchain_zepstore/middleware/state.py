@@ -1,4 +1,4 @@
-"""What the middleware adds to an agent's state."""
+"""The middleware's part of an agent's state."""
 
 from dataclasses import replace
 from typing import Annotated, Any, NotRequired
@@ -19,7 +19,7 @@ SEEN = "chat_history_seen"
 
 
 class ChatHistoryState(AgentState[Any]):
-    """What the middleware adds to an agent's state.
+    """The middleware's part of an agent's state.
 
     Attributes:
         chat_history_seen: Which messages of the state were stored or loaded. A checkpointer keeps

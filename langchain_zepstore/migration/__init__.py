@@ -1,4 +1,4 @@
-"""Moving in: import of what ``client.export`` returned, and migration from other stores."""
+"""Import of the lines of ``client.export``, and migration from other stores."""
 
 from langchain_zepstore.migration.conversation import Conversation, Reader, Unreadable
 from langchain_zepstore.migration.lines import LineError, Report, aimport_lines, import_lines

@@ -1,4 +1,4 @@
-"""What readers yield, and its form as records."""
+"""Conversations as readers yield them, and as records."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -56,7 +56,7 @@ class Conversation:
 
 
 Item: TypeAlias = User | Conversation | Unreadable
-"""What a reader yields."""
+"""A user or a conversation, or an error in its place."""
 
 Reader: TypeAlias = Iterable[Item]
 """The users and sessions of a source; iterated over again, they are the same."""

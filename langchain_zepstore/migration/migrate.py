@@ -1,4 +1,4 @@
-"""Migration of what a reader yields."""
+"""Migration of the conversations that a reader yields."""
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress

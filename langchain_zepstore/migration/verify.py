@@ -1,4 +1,4 @@
-"""Comparison of a source with what is stored of it."""
+"""Comparison of a source with the sessions that were migrated from it."""
 
 import json
 from collections.abc import Iterator

@@ -186,7 +186,7 @@ BEING_ERASED = datetime(9999, 12, 31, tzinfo=UTC)
 """The ``deleted_at`` of an erased session, which neither TTL nor purge removes."""
 
 IS_DELETED = {"$exists": True, "$lt": BEING_ERASED}
-"""The ``deleted_at`` of what is soft-deleted."""
+"""The ``deleted_at`` of soft-deleted documents."""
 
 DERIVED_FIELDS = ("embedding", "tokens")
 """The fields of a message that are made from its content."""

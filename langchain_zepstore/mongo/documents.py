@@ -1,4 +1,4 @@
-"""What MongoDB stores: the fields of every document, and what each means.
+"""The documents that MongoDB stores: every field and its meaning.
 
 ``docs/mongodb.md`` shows the same as a table. A field that is ``NotRequired`` is absent until it is
 set. Reads with a projection return documents with fewer fields.
@@ -125,7 +125,7 @@ class Erasing(TypedDict):
 
 
 class Counted(TypedDict):
-    """How many messages of a session are live on its active branch."""
+    """The count of live messages on a session's active branch."""
 
     #: The last sequence number that was counted.
     seq: int
@@ -226,7 +226,7 @@ class MessageId(TypedDict):
 
 
 class LangChainPayload(TypedDict):
-    """What a LangChain message holds beyond the fields of a message."""
+    """The parts of a LangChain message that the fields of a message lack."""
 
     #: Its type in langchain-core, such as ``ai``.
     type: str

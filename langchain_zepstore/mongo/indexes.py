@@ -22,7 +22,7 @@ LIVE = {"deleted_at": None}
 """The partial filter of indexes on live documents."""
 
 DELETED = {"deleted_at": {"$exists": True}}
-"""The partial filter of indexes on what is soft-deleted."""
+"""The partial filter of indexes on soft-deleted documents."""
 
 EXPIRY = "expiry"
 OLD_WORD_INDEXES = ("live_by_words", "live_by_tokens")

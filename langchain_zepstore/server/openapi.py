@@ -103,7 +103,7 @@ class EmbedAnswer(BaseModel):
 
 
 class IndexAnswer(BaseModel):
-    """How many messages a step of indexing has indexed; 0 if none was left."""
+    """The number of messages that a step of indexing has indexed; 0 if none was left."""
 
     indexed: int
 
@@ -130,7 +130,7 @@ class ImportAnswer(BaseModel):
 
 
 class EraseAnswer(PurgeAnswer):
-    """How many were removed, and where to go on."""
+    """The number of removed documents, and the cursor to go on from."""
 
     cursor: str | None
 

@@ -1,4 +1,4 @@
-"""What a request says: ids in its path, parameters, and its body. What cannot be read is a 400."""
+"""The schemas of requests: ids in paths, parameters, and bodies. Invalid ones are a 400."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -115,7 +115,7 @@ class ResumeBody(_Strict):
 
 
 class ForkBody(_Strict):
-    """What to copy into a new session."""
+    """The messages to copy into a new session."""
 
     at: str | None = Field(None, description="The `uuid` of the last message; without it, all.")
     new_session_id: str | None = Field(None, description="The new session's id.")
@@ -260,7 +260,7 @@ class SummaryBody(_Strict):
 
 
 class PurgeBody(_Strict):
-    """What to remove for good."""
+    """The deleted data to remove for good."""
 
     older_than: float | None = Field(
         None, description="Only what was deleted so many seconds ago.", ge=0, le=2**31

@@ -1,4 +1,4 @@
-"""Metrics of what is stored, at a bounded cost."""
+"""Metrics of the store, at a bounded cost."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What the stores do on a session, as operations for ``client.run`` and ``client.arun``."""
+"""Operations of the stores on a session, for ``client.run`` and ``client.arun``."""
 
 from collections.abc import Iterable
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""What readers of chats' exports share."""
+"""Shared parts of the readers of chats' exports."""
 
 from collections.abc import Iterator
 from pathlib import Path

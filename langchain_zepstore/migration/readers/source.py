@@ -1,4 +1,4 @@
-"""What readers of stores share."""
+"""Shared parts of the readers of stores."""
 
 from collections.abc import Iterator
 from importlib import import_module

@@ -61,7 +61,7 @@ class _Leaf:
 
 
 class _Counts:
-    """How many messages there are, and which is the first and the last, between cuts of a table.
+    """The count of messages, the first and the last, between cuts of a table.
 
     Args:
         cuts: Numbers at which ranges begin, and the one behind the last.

@@ -12,7 +12,7 @@ from langchain_zepstore.mongo.driver.database import Database
 
 
 class StoredEdit(NamedTuple):
-    """What is stored of an edit.
+    """The stored messages of an edit.
 
     Attributes:
         first: Its first message, if all are.

@@ -1,4 +1,4 @@
-"""What an agent's run goes on from: a session's end, or what stands before an edited message."""
+"""The history that an agent's run resumes from: a session's end, or up to an edited message."""
 
 from collections.abc import Collection, Sequence
 

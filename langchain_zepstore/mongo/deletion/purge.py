@@ -1,4 +1,4 @@
-"""Hard deletion of what is soft-deleted, before the TTL indexes do it."""
+"""Hard deletion of soft-deleted documents, before the TTL indexes do it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Numbers of what was said lately, at a bounded cost."""
+"""Statistics of recent activity, at a bounded cost."""
 
 from collections import Counter
 from typing import Any

@@ -1,4 +1,4 @@
-"""Findings about what is stored: indexes, retention, searches, and what was interrupted."""
+"""Findings about the data: indexes, retention, searches, and interrupted operations."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta

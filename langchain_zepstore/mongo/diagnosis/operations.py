@@ -1,4 +1,4 @@
-"""What is stored, in numbers, and whether the database is as it should be."""
+"""Statistics of the database, and its diagnosis."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Leaving out of searches what is not on the active branches.
+"""Leaves messages that are not on active branches out of searches.
 
 A search asks for no session's branches before it runs. When what it found is flagged, the tables of
 those sessions are read; where it found something of another branch, it runs again without that.

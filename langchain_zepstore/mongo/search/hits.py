@@ -1,4 +1,4 @@
-"""What a search has found, where it stands, and reading it there."""
+"""Hits of a search: their keys, and reading the messages at them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class VectorHit:
-    """What was found by its meaning; its score is the cosine of an angle.
+    """A hit by meaning; its score is the cosine of an angle.
 
     Attributes:
         found: What was found.

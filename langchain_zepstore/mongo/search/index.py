@@ -33,10 +33,10 @@ from langchain_zepstore.mongo.search.tokens import indexed_tokens
 
 DEFAULT_LANGUAGE = "english"
 INDEX_SECONDS = 1.0
-"""How long a step of indexing in advance takes."""
+"""The duration of a step of indexing in advance."""
 
 BACKLOG_SECONDS = 2.0
-"""How long a search makes tokens before it answers from what is there."""
+"""The time that a search makes tokens for before it answers from the index as it is."""
 
 _NOT_ALLOWED = (
     "a search by words needs indexes that these credentials may not list or create ({}); let an "

@@ -1,4 +1,4 @@
-"""Maximal marginal relevance: what is near to the question, and not to what was chosen before."""
+"""Maximal marginal relevance: hits near to the query, and unlike those chosen before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Search over what was said: where to look, in which of the ways, and what comes of it."""
+"""Search over messages, summaries and sessions: its scope, its type, and its results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The text of a search, and what quotes and minus mean in it if that was asked for."""
+"""The text of a search, with the syntax of quotes and minus if that was asked for."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Texts as tokens: what the index of a language holds of a message, and a search asks for.
+"""Tokens of texts: those that the index of a language holds, and those that a search asks for.
 
 A token is a word without case, accents and ending. A compound (``ERR_CONN_RESET``, ``camelCase``,
 ``a.b@c.d``) gives its parts and itself. Scripts that put no spaces between words give pairs of

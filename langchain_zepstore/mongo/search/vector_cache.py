@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Rows = npt.NDArray[np.int64]
 
 MOST_BYTES = 256 * 1024 * 1024
-"""What a client keeps of vectors, at most."""
+"""The most bytes of vectors that a client keeps."""
 
 UNKNOWN = -1
 """The row of a vector that is not here."""

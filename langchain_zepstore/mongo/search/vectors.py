@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MADE = 64
-"""How many vectors are made at once, and stored in one write."""
+"""The number of vectors that are made at once, and stored in one write."""
 
 _PAGE = 10_000
 _READ = 2000  # vectors at once

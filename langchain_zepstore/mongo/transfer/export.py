@@ -38,7 +38,7 @@ _TIMES = ("created_at", "updated_at", "active_at", "deleted_at")
 
 
 class _Part(NamedTuple):
-    """What is exported; everything without a user and a session."""
+    """The scope of an export; everything without a user and a session."""
 
     user_id: str | None
     session_id: str | None
@@ -53,7 +53,7 @@ class _Part(NamedTuple):
 
 
 class _Position(NamedTuple):
-    """What was exported last, or a step that begins."""
+    """The position of an export: the last record, or a step that begins."""
 
     step: str
     number: int = 0  # the ``id`` of a user or session

@@ -1,4 +1,4 @@
-"""Summaries of sessions: what the next one is made from, and keeping it. Zep has no such routes."""
+"""Summaries of sessions: the input of the next one, and storing it. Zep has no such routes."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Numbers of what was said lately."""
+"""The page of recent activity."""
 
 from fastapi import APIRouter, Response
 

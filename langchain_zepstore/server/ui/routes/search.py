@@ -1,4 +1,4 @@
-"""Searching what was said."""
+"""The page of a search over messages."""
 
 from collections.abc import Iterable
 

@@ -12,7 +12,7 @@ from langchain_zepstore.server.ui.visits import Visit, Visiting
 
 _PAGE_SIZE = 50
 CONFIRMATION = "empty the trash"
-"""What is typed before the trash is emptied."""
+"""The confirmation that is typed before the trash is emptied."""
 
 
 def add_routes(router: APIRouter) -> None:

@@ -1,4 +1,4 @@
-"""The users, and what is kept of one."""
+"""The pages of users: the list, and one user's data."""
 
 from fastapi import APIRouter, Response
 
