@@ -118,7 +118,7 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
         self._client.run(self._editing(message_id, messages))
 
     async def aedit(self, message_id: str, messages: Sequence[BaseMessage]) -> None:
-        """Put messages in the place of one and of what follows it; see ``edit``."""
+        """Replace a message and all that follow it; see ``edit``."""
         await self._client.arun(self._editing(message_id, messages))
 
     def clear(self) -> None:

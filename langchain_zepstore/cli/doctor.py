@@ -42,7 +42,7 @@ def doctor(
         typer.Option("--mend", help="Make missing indexes and finish interrupted deletions."),
     ] = False,
 ) -> None:
-    """Show what is right, what is wrong, and the command that mends it.
+    """Show findings, and the command that mends each.
 
     Without --mend nothing is changed. Exit code 1 if anything is a fault.
     """

@@ -50,7 +50,7 @@ def migrate(
         bool, typer.Option("--verify", help="Compare both sides, message by message.")
     ] = False,
 ) -> None:
-    """Copy all sessions of another store, which is only read. Run again, it takes what is new."""
+    """Copy all sessions of another store, which is only read. Run again, it copies new ones."""
     from langchain_zepstore.migration import migrate as copied  # noqa: PLC0415 - imports the models
     from langchain_zepstore.migration.readers import reader_of  # noqa: PLC0415
     from langchain_zepstore.migration.users import user_from as of  # noqa: PLC0415

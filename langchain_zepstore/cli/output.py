@@ -35,7 +35,7 @@ def whole_file(path: Path | None) -> Iterator[TextIO]:
 
 
 class Rejected:
-    """Keeps what was refused of a file in a file beside it, which is made if need be.
+    """Keeps the refused lines of a file in a file beside it, which is made if need be.
 
     Attributes:
         path: The file beside; ``None`` if nothing was refused.

@@ -98,7 +98,7 @@ def organize(
         typer.Option(help='In the place of its tags; repeatable. --tag "" clears them.'),
     ] = None,
 ) -> None:
-    """Pin, archive and tag a session; what is not given stays."""
+    """Pin, archive and tag a session; options not given change nothing."""
     changes = {"pinned": pin, "archived": archive, "tags": tag and [each for each in tag if each]}
     changes = {name: value for name, value in changes.items() if value is not None}
     if not changes:

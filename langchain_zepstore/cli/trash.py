@@ -33,7 +33,7 @@ def empty(
     user: User = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Remove for good what is deleted."""
+    """Remove deleted data for good."""
     command = context_of(context)
     with command.client() as client:
         whose = "" if user is None else f"{user}'s sessions in "

@@ -230,7 +230,7 @@ class BranchOperations(Protocol):
         start_on: Collection[str] = (),
         user_id: str | None = None,
     ) -> Operation[Resumption]:
-        """Return what an agent's run with this input goes on from.
+        """Return the history that an agent's run with this input resumes from.
 
         The first human message of the input that is stored with other words edits that one: the run
         goes on from what stands before it, or before the repeated edit if that is stored. Else it
@@ -242,7 +242,7 @@ class BranchOperations(Protocol):
         """Return a session's branches, in the order of their making."""
 
     def alternatives(self, session_id: str, uuid: str) -> Operation[list[Message]]:
-        """Return what stands in the place of a live message in all branches, itself included.
+        """Return the alternatives of a live message in all branches, itself included.
 
         ``NotFoundError`` if there is no such message.
         """
@@ -307,7 +307,7 @@ class SearchOperations(Protocol):
     """Finds messages."""
 
     def find(self, query: SearchQuery) -> Operation[list[MemorySearchResult]]:
-        """Return what matches best of what lives, the best first."""
+        """Return the best matches among live data, the best first."""
 
     def embed(
         self, session_id: str | None, user_id: str | None, after: str | None, limit: int
@@ -359,13 +359,13 @@ class TransferOperations(Protocol):
 
 
 class DiagnosisOperations(Protocol):
-    """Counts what is stored, and checks the store."""
+    """Counts documents, and checks the store."""
 
     def stats(self) -> Operation[Stats]:
-        """Return what is stored, in numbers."""
+        """Return statistics of the store."""
 
     def activity(self, user_id: str | None) -> Operation[Activity]:
-        """Return what was said lately, in numbers, at a bounded cost."""
+        """Return statistics of recent activity, at a bounded cost."""
 
     def diagnose(self, *, mend: bool) -> Operation[list[Finding]]:
         """Return what is right and what is wrong, after mending what is harmless to mend."""

@@ -35,7 +35,7 @@ class Store(Protocol):
 
     @property
     def diagnosis(self) -> DiagnosisOperations:
-        """Counts what is stored, and checks the store."""
+        """Counts documents, and checks the store."""
 
     @property
     def transfer(self) -> TransferOperations:

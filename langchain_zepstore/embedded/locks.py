@@ -30,7 +30,7 @@ def try_lock(fd: int, *, exclusive: bool) -> bool:
 
 
 def unlock(fd: int) -> None:
-    """Drop the lock, whoever else has inherited it."""
+    """Drop the lock, also if another process has inherited it."""
     fcntl.flock(fd, fcntl.LOCK_UN)
 
 

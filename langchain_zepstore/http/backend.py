@@ -35,7 +35,7 @@ class HttpStore:
         self.users = Users(requests)
 
     def for_user(self, user_id: str) -> "HttpStore":
-        """Return the operations on what is one user's."""
+        """Return the operations on one user's data."""
         return HttpStore(self._requests.for_user(user_id))
 
 

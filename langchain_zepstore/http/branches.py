@@ -40,7 +40,7 @@ class Branches:
         start_on: Collection[str] = (),
         user_id: str | None = None,
     ) -> Operation[Resumption]:
-        """Return what an agent's run with this input goes on from."""
+        """Return the history that an agent's run with this input resumes from."""
         body = {
             "lastn": lastn,
             "start_on": sorted(start_on),
@@ -64,7 +64,7 @@ class Branches:
         return answer.read_list(Branch, answer.data)
 
     def alternatives(self, session_id: str, uuid: str) -> Operation[list[Message]]:
-        """Return what stands in the place of a live message in all branches, itself included."""
+        """Return the alternatives of a live message in all branches, itself included."""
         where = path("sessions", session_id, "messages", uuid, "alternatives")
         answer = yield from self._requests.get(where)
         return answer.read_list(Message, answer.data)

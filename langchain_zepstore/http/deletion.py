@@ -21,7 +21,7 @@ class Deletion:
         yield from self._requests.send("DELETE", where, query=query)
 
     def undelete_session(self, session_id: str) -> Operation[Session]:
-        """Bring back a session and what its last deletion took."""
+        """Bring back a session and the messages of its last deletion."""
         answer = yield from self._requests.send("POST", path("sessions", session_id, "undelete"))
         return answer.read_session(answer.data)
 
@@ -65,7 +65,7 @@ class Deletion:
         user_id: str | None = None,
         session_id: str | None = None,
     ) -> Operation[dict[str, int]]:
-        """Remove what has been soft-deleted for so long; return how many of each."""
+        """Remove data that has been soft-deleted for so long; return the counts."""
         body = {
             "older_than": None if older_than is None else older_than.total_seconds(),
             "user_id": user_id,

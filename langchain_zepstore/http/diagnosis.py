@@ -9,23 +9,23 @@ _NAME = "http server"
 
 
 class Diagnosis:
-    """Counts what is stored, and checks the store."""
+    """Counts documents, and checks the store."""
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
 
     def stats(self) -> Operation[Stats]:
-        """Return what is stored, in numbers."""
+        """Return statistics of the store."""
         answer = yield from self._requests.get(path("stats"))
         return answer.read(Stats, answer.data)
 
     def activity(self, user_id: str | None) -> Operation[Activity]:
-        """Return what was said lately, in numbers."""
+        """Return statistics of recent activity."""
         answer = yield from self._requests.get(path("activity"), user_id=user_id)
         return answer.read(Activity, answer.data)
 
     def diagnose(self, *, mend: bool) -> Operation[list[Finding]]:
-        """Return how the server answers, and what it finds in its database."""
+        """Return the server's answer, and its findings about its database."""
         method = "POST" if mend else "GET"
         try:
             answer = yield from self._requests.send(method, path("diagnosis"), repeatable=True)

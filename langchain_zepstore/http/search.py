@@ -22,7 +22,7 @@ class Search:
         return answer.read_list(MemorySearchResult, answer.data)
 
     def index(self, session_id: str | None, user_id: str | None) -> Operation[int]:
-        """Index what no search by words has met yet, for about a second."""
+        """Index messages that no search by words has met yet, for about a second."""
         body = {"session_id": session_id, "user_id": user_id}
         answer = yield from self._requests.send("POST", path("index"), body=body, repeatable=True)
         return answer.count("indexed")

@@ -22,7 +22,7 @@ class Summaries:
         return answer.read_memory(answer.data).summary
 
     def pending(self, session_id: str, limit: int) -> Operation[SummaryInput]:
-        """Return a live session's summary and what was said after it."""
+        """Return a live session's summary and the messages after it."""
         answer = yield from self._requests.get(
             path("unsummarized"), session_id=session_id, limit=limit
         )

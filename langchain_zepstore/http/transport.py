@@ -103,7 +103,7 @@ class Requests:
         return {"db.system.name": "zepstore", "server.address": url.host, "server.port": port}
 
     def for_user(self, user_id: str) -> "Requests":
-        """Return the same, for requests about what is one user's."""
+        """Return the same, for requests about one user's data."""
         return Requests(self.client, self._server, quote(user_id, safe=""))
 
     def get(self, path: str, **query: Any) -> Operation[Answer]:

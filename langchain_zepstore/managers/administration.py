@@ -21,7 +21,7 @@ class Administration(Runner):
         user_id: str | None = None,
         session_id: str | None = None,
     ) -> dict[str, int]:
-        """Remove for good, now, what the database would remove later.
+        """Remove soft-deleted data for good, before the database does.
 
         Args:
             older_than: Only what has been soft-deleted for so long; without it, all of it.
@@ -44,11 +44,11 @@ class Administration(Runner):
         user_id: str | None = None,
         session_id: str | None = None,
     ) -> dict[str, int]:
-        """Remove for good, now, what the database would remove later; see ``purge``."""
+        """Remove soft-deleted data for good, before the database does; see ``purge``."""
         return await self.arun(_purging(older_than, user_id, session_id))
 
     def stats(self) -> Stats:
-        """Return what is stored, in numbers.
+        """Return statistics of the store.
 
         Raises:
             StoreUnavailableError: The database cannot be reached.
@@ -56,11 +56,11 @@ class Administration(Runner):
         return self.run(lambda store: store.diagnosis.stats(), prepare=False)
 
     async def astats(self) -> Stats:
-        """Return what is stored, in numbers; see ``stats``."""
+        """Return statistics of the store; see ``stats``."""
         return await self.arun(lambda store: store.diagnosis.stats(), prepare=False)
 
     def activity(self, *, user_id: str | None = None) -> Activity:
-        """Return what was said lately, in numbers: messages per day, role and size.
+        """Return statistics of recent activity: messages per day, role and size.
 
         Its cost is bounded: up to 2,000 sessions are looked at, the last active first, and those
         of their messages that are among up to 10,000.
@@ -75,11 +75,11 @@ class Administration(Runner):
         return self.run(_counting(user_id))
 
     async def aactivity(self, *, user_id: str | None = None) -> Activity:
-        """Return what was said lately, in numbers; see ``activity``."""
+        """Return statistics of recent activity; see ``activity``."""
         return await self.arun(_counting(user_id))
 
     def diagnose(self, *, mend: bool = False) -> list[Finding]:
-        """Check the database: server, rights, indexes, retention, what was interrupted, and more.
+        """Check the database: server, rights, indexes, retention, interrupted operations, and more.
 
         Over HTTP the server checks its own.
 

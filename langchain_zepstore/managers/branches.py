@@ -10,7 +10,7 @@ class Branches(Manager):
     """The part of ``client.memory`` that rewinds, switches, lists and copies branches."""
 
     def rewind(self, session_id: str, before: str) -> str:
-        """End the active branch before a message; what follows stays as another branch.
+        """End the active branch before a message; the following messages stay as another branch.
 
         Nothing happens if the message is not on the active branch, as when the call is repeated.
         The branch that is left can be activated again with ``switch_branch``. Where nothing is

@@ -44,7 +44,7 @@ def embedding(session_id: str | None, user_id: str | None, progress: Progress | 
 
 
 def indexing(session_id: str | None, user_id: str | None) -> Call[int]:
-    """Return the call that indexes what no search by words has met, and returns how many.
+    """Return the call that indexes messages that no search by words has met, and counts them.
 
     Raises:
         BadRequestError: An id cannot be one.

@@ -66,7 +66,7 @@ class Threads:
 def erase_session(
     session_id: str, dry_run: bool, threads: Threads, *, is_view: bool
 ) -> Call[Counts]:
-    """Return the operation that erases a session; in a view, with threads of what it shows."""
+    """Return the operation that erases a session; in a view, with threads of its messages."""
     session_id, dry_run = checked_id(session_id, "session_id"), checked_bool(dry_run, "dry_run")
 
     def operation(store: Store) -> Operation[Counts]:

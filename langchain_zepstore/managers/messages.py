@@ -124,7 +124,7 @@ class MessageManager(Manager):
         include_deleted: bool = False,
         content_limit: int | None = None,
     ) -> list[Excerpt]:
-        """Return some messages of a session's active branch, oldest first: what a page shows.
+        """Return a window of a session's active branch, oldest first, as a page shows it.
 
         Without an id the last ones; else those next to a message, also one of another branch, which
         is read then. Each says which other messages stand in its place (see ``alternatives``).
@@ -182,7 +182,7 @@ class MessageManager(Manager):
         return await self._runner.arun(lambda store: store.messages.get(session_id, uuid))
 
     def alternatives(self, session_id: str, message_id: str) -> list[Message]:
-        """Return what stands in a message's place in all branches, the first said first.
+        """Return the alternatives of a message in all branches, the oldest first.
 
         Those are the messages with the same one before them, itself included: the "2 / 3" of a
         chat's page.
@@ -200,7 +200,7 @@ class MessageManager(Manager):
         return self._runner.run(lambda store: store.branches.alternatives(session_id, uuid))
 
     async def aalternatives(self, session_id: str, message_id: str) -> list[Message]:
-        """Return what stands in a message's place in all branches; see ``alternatives``."""
+        """Return the alternatives of a message in all branches; see ``alternatives``."""
         session_id, uuid = _checked(session_id, message_id)
         return await self._runner.arun(lambda store: store.branches.alternatives(session_id, uuid))
 

@@ -194,7 +194,7 @@ class Searches(Manager):
     def summarize(
         self, session_id: str, llm: Model, *, prompt: str = PROMPT, keep_last: int = 0
     ) -> Summary | None:
-        """Bring a session's summary up to date: only what is new since the last is read.
+        """Bring a session's summary up to date: only messages since the last one are read.
 
         The summary is stored with the session, is deleted and undeleted with it, is returned by
         ``get_memory`` and found by a search with the scope ``summary``. The messages stay. A long

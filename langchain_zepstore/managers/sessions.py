@@ -233,7 +233,7 @@ class Sessions(Manager):
         preview: bool = False,
         content_limit: int | None = None,
     ) -> SessionPage:
-        """Return the most recently active sessions first: what a chat's sidebar shows.
+        """Return the most recently active sessions first, as a chat's sidebar shows them.
 
         A session is active when a message is added to it, or when it is created; not when it is
         renamed. From page to page, no session that stays as it is comes twice or is missed; one

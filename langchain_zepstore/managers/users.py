@@ -1,4 +1,4 @@
-"""``client.user``: those whose conversations the sessions are."""
+"""``client.user``: the user manager."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -13,10 +13,10 @@ from langchain_zepstore.models import CreateUserRequest, Session, UpdateUserRequ
 
 
 class UserManager(Manager):
-    """Users and whose sessions are whose: ``client.user``."""
+    """Users and their sessions: ``client.user``."""
 
     def add(self, user: CreateUserRequest) -> User:
-        """Add a user; a soft-deleted one lives again with what is given, without the sessions.
+        """Add a user; a soft-deleted one lives again with the given fields, without the sessions.
 
         Returns:
             The user as it is stored.

@@ -1,4 +1,4 @@
-"""Fingerprints of what messages say. Pure functions."""
+"""Fingerprints of messages' words. Pure functions."""
 
 import json
 from collections.abc import Collection
@@ -16,7 +16,7 @@ _GIVEN_LENGTH = 6
 
 
 def fingerprint(message: BaseMessage) -> str:
-    """Return a short text that changes with what a message says."""
+    """Return a short text that changes with a message's words."""
     fields: dict[str, Any] = {name: getattr(message, name, None) for name in _COMPARED}
     try:
         text = json.dumps([message.type, fields], default=str, skipkeys=True)
@@ -26,7 +26,7 @@ def fingerprint(message: BaseMessage) -> str:
 
 
 def given_fingerprint(of_words: str) -> str:
-    """Return what is kept of a fingerprint of words that were changed.
+    """Return the part of a fingerprint that is kept of changed words.
 
     It tells an edit from a repetition, and is too short to find out what was redacted.
     """

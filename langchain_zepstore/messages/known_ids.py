@@ -13,7 +13,7 @@ _logger = logging.getLogger(__name__)
 
 
 def words_of(role: str, content: Any, data: Mapping[str, Any]) -> str:
-    """Return what a message says, as one text: two that say the same have the same.
+    """Return a message's words as one text; equal words give equal texts.
 
     Args:
         role: The message's role.

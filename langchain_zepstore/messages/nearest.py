@@ -40,7 +40,7 @@ _MAX_NAMED = 5  # reasons and paths that a warning names
 
 
 class Nearest:
-    """Replaces what a store cannot hold, and remembers that it did.
+    """Replaces values that a store cannot hold, and remembers that it did.
 
     Attributes:
         path: The path of the values that are replaced next.
@@ -220,7 +220,7 @@ def _ordered(value: AbstractSet[Any]) -> list[Any]:
 
 
 def _plainer(value: Any) -> Callable[[], Any] | None:
-    """Return what makes a plainer form of an object, if it has one."""
+    """Return the function that makes a plainer form of an object, if it has one."""
     if isinstance(value, type):
         return None
     if isinstance(value, Enum):

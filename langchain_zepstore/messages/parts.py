@@ -153,7 +153,7 @@ def storable_message(message: BaseMessage) -> BaseMessage:
 
 
 def words_of_langchain(message: BaseMessage) -> str:
-    """Return what a message of LangChain's says; see ``words_of``."""
+    """Return the words of a message of LangChain's; see ``words_of``."""
     parts = from_langchain(message)
     return words_of(parts.role, parts.content, parts.data)
 

@@ -139,7 +139,7 @@ def _marker(kept: Sequence[Any], items: Sequence[Any] | dict[str, Any]) -> list[
 
 
 def _share(weights: list[int], budget: int) -> int:
-    """Return to what the larger ones have to be cut for all to fit."""
+    """Return the length to which the larger ones have to be cut for all to fit."""
     for count, weight in zip(range(len(weights), 0, -1), sorted(weights), strict=True):
         if weight * count > budget:
             return budget // count

@@ -19,7 +19,7 @@ MAX_ITEMS = 2_000_000
 
 MAX_METADATA_MAPS = 16
 MAX_METADATA_LEVELS = 80
-"""The depth to which metadata may nest with its lists: a merge needs some of MongoDB's 200 levels."""
+"""The depth to which metadata and its lists may nest: a merge needs some of MongoDB's 200."""
 
 NEEDS_TYPES = 1
 """It holds bytes, datetimes, numbers that are not finite, or subclasses of plain types."""

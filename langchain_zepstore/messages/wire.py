@@ -1,4 +1,4 @@
-"""Sessions, messages and users as JSON: Zep's shapes, and what we add to them. Pure functions.
+"""Sessions, messages and users as JSON: Zep's shapes, and our additions to them. Pure functions.
 
 JSON has no bytes, datetimes, or infinities. Clients that accept ``EXACT`` get such values, in
 metadata and in LangChain's payloads, marked (see ``marks``); all others get bytes in base64,
@@ -15,7 +15,7 @@ from langchain_zepstore.messages.marks import JSON
 from langchain_zepstore.models import Excerpt, Message, Session, Summary, User
 
 EXACT = "application/vnd.zepstore+json"
-"""The media type of JSON in which every value comes back as what it was."""
+"""The media type of JSON in which every value comes back equal."""
 
 PLAIN = "application/json"
 
@@ -59,7 +59,7 @@ _PAYLOADS: dict[str, Fields] = {
 
 
 def role_type(role: str, langchain: Fields | None) -> str:
-    """Return what zep-python 2 calls the type of a role.
+    """Return the type of a role as zep-python 2 names it.
 
     Args:
         role: The message's role.

@@ -141,7 +141,7 @@ class Beginning:
 def _before(
     messages: Sequence[BaseMessage], edited: BaseMessage, previous: str | None, seen: Seen
 ) -> list[BaseMessage]:
-    """Return what stands before an edited message in a state that holds the conversation.
+    """Return the messages before an edited one in a state that holds the conversation.
 
     Args:
         messages: Those of the state.

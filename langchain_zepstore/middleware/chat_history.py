@@ -155,7 +155,7 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
     def before_agent(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
-        """Load the end of the session, in the mode ``memory``; find what the input edits."""
+        """Load the end of the session, in the mode ``memory``; note an edit in the input."""
         seen = awaiting(state["messages"], seen_in(state))
         return self._run(self._beginning_of(state, seen, runtime), {SEEN: seen})
 
@@ -169,14 +169,14 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
     def before_model(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
-        """Store what tools have answered."""
+        """Store the answers of tools."""
         plan = self._recorder.plan(state["messages"], seen_in(state), is_given=False)
         return self._run(self._saving(state, plan, runtime))
 
     async def abefore_model(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
-        """Store what tools have answered; see ``before_model``."""
+        """Store the answers of tools; see ``before_model``."""
         plan = self._recorder.plan(state["messages"], seen_in(state), is_given=False)
         return await self._arun(self._saving(state, plan, runtime))
 
@@ -185,7 +185,7 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
         request: ModelRequest[ContextT],
         handler: Callable[[ModelRequest[ContextT]], ModelResponse[Any]],
     ) -> ModelCallResult[Any]:
-        """Store the input, and what has changed since.
+        """Store the input and changed messages.
 
         An answer of the model with an id that is there already gets one of its own.
         """
@@ -199,7 +199,7 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
         request: ModelRequest[ContextT],
         handler: Callable[[ModelRequest[ContextT]], Awaitable[ModelResponse[Any]]],
     ) -> ModelCallResult[Any]:
-        """Store the input, and what has changed since; see ``wrap_model_call``."""
+        """Store the input and changed messages; see ``wrap_model_call``."""
         state = cast("ChatHistoryState", request.state)
         plan = self._recorder.plan(state["messages"], seen_in(state))
         saving = self._saving(state, plan, request.runtime)
@@ -209,7 +209,7 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
     def after_model(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
-        """Store what is new in the state: what the model has answered."""
+        """Store new messages of the state: the model's answers."""
         plan = self._recorder.plan(state["messages"], seen_in(state))
         saving = self._saving(state, plan, runtime, plan.after)
         return self._run(saving, {SEEN: plan.unsaved()})
@@ -217,7 +217,7 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
     async def aafter_model(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
-        """Store what is new in the state; see ``after_model``."""
+        """Store new messages of the state; see ``after_model``."""
         plan = self._recorder.plan(state["messages"], seen_in(state))
         saving = self._saving(state, plan, runtime, plan.after)
         return await self._arun(saving, {SEEN: plan.unsaved()})
@@ -225,7 +225,7 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
     def after_agent(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
-        """Store what is new in the state, and the session's title if it has none.
+        """Store new messages of the state, and the session's title if it has none.
 
         An input that no model was given is not stored, nor what stands behind it.
         """
@@ -234,7 +234,7 @@ class ChatHistoryMiddleware(AgentMiddleware[ChatHistoryState, ContextT]):
     async def aafter_agent(
         self, state: ChatHistoryState, runtime: Runtime[ContextT]
     ) -> dict[str, Any] | None:
-        """Store what is new in the state, and the session's title; see ``after_agent``."""
+        """Store new messages of the state, and the session's title; see ``after_agent``."""
         return await self._arun(self._ending(state, runtime))
 
     def _run(self, call: Call[T] | None, otherwise: T | None = None) -> T | None:

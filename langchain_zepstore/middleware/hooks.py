@@ -34,7 +34,7 @@ def log_unavailable(*, logs: bool) -> Iterator[None]:
 def save(
     store: Store, session_id: str, user_id: str | None, plan: Plan, after: str | None = None
 ) -> Operation[Seen]:
-    """Store what is new, at the end of a session, and what has changed, in its place.
+    """Append new messages to a session, and replace changed ones.
 
     Args:
         store: Where.

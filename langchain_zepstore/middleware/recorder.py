@@ -22,7 +22,7 @@ from langchain_zepstore.messages.parts import storable_message, words_of_langcha
 from langchain_zepstore.messages.turns import SOURCE
 
 Redact = Callable[[BaseMessage], BaseMessage | None]
-"""Is given a copy of a message, returns what is stored of it; ``None``: nothing."""
+"""Is given a copy of a message, returns the form to store; ``None``: none."""
 
 Seen = dict[str, str]
 """The ids of messages that a hook has met. Of each a mark, its fingerprint, and behind an ``@`` the
@@ -57,7 +57,7 @@ class Plan:
     given: dict[str, str] = field(default_factory=dict)
 
     def parts(self) -> list[tuple[str | None, list[BaseMessage]]]:
-        """Return the new messages in parts, each but the first with the id of what it edits."""
+        """Return the new messages in parts, each but the first with the id that it edits."""
         parts: list[tuple[str | None, list[BaseMessage]]] = [(None, [])]
         for message in self.new:
             if edited := self.edits.get(str(message.id)):
@@ -82,7 +82,7 @@ class Plan:
 
 
 class Recorder:
-    """Decides what is stored, and in which form.
+    """Decides which messages are stored, and in which form.
 
     Args:
         tools: Whether calls of tools and their answers are stored.
@@ -145,7 +145,7 @@ class Recorder:
         return GivenMessage(uuid, (fingerprint(message), _stored_fingerprint(stored)), new_uuid)
 
     def stored(self, message: BaseMessage) -> BaseMessage | None:
-        """Return what is stored of a message; ``None``: nothing.
+        """Return the form in which a message is stored; ``None``: it is not.
 
         Raises:
             BadRequestError: ``redact`` returned something else than a message.

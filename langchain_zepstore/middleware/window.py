@@ -30,7 +30,7 @@ def window(
     max_tokens: int | None = None,
     token_counter: TokenCounter = count_tokens_approximately,
 ) -> list[BaseMessage]:
-    """Return what a model may be given of the last messages of a conversation, and what comes next.
+    """Return the last messages of a conversation that a model may be given, before the next one.
 
     System messages are left out: instructions are the agent's own, and most APIs take them at the
     beginning only. Calls and answers of tools are put right, see ``paired``. If something before it
@@ -72,7 +72,7 @@ def _last(
 def _turn(
     messages: list[BaseMessage], max_tokens: int, token_counter: TokenCounter
 ) -> list[BaseMessage]:
-    """Return the last human message and as much as fits of the end of what follows it."""
+    """Return the last human message and as many of the last messages after it as fit."""
     start = _last_human(messages)
     if start is None:
         return []

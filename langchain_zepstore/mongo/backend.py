@@ -53,7 +53,7 @@ class MongoStore:
         self.users = Users(database)
 
     def for_user(self, user_id: str) -> "MongoStore":
-        """Return the operations on what is one user's."""
+        """Return the operations on one user's data."""
         return MongoStore(self._database.for_user(user_id), self._embedder, self._caches)
 
 

@@ -162,7 +162,7 @@ def word_indexes(language: str) -> list[IndexModel]:
 
 
 def sharding_commands(database: str) -> list[Query]:
-    """Return what an administrator runs, through a router, to spread the data over shards.
+    """Return the commands by which an administrator shards the data, through a router.
 
     Sessions are spread by the hash of their id. Messages are split by session id, not by its hash:
     MongoDB keeps an index unique across shards only if it begins with the shard key. So a session's

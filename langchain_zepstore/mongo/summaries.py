@@ -43,7 +43,7 @@ class Summaries:
         return codecs.to_summary((yield from self._kept(session_id, user_id, branch)))
 
     def pending(self, session_id: str, limit: int) -> Operation[SummaryInput]:
-        """Return a live session's summary and what was said after it."""
+        """Return a live session's summary and the messages after it."""
         session = yield from self._recovered(session_id)
         if session is None:
             raise NotFoundError(f"there is no session {session_id!r}")

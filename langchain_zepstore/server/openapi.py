@@ -109,7 +109,7 @@ class IndexAnswer(BaseModel):
 
 
 class PurgeAnswer(BaseModel):
-    """Counts of what was removed."""
+    """The counts of removed documents."""
 
     messages: int
     sessions: int

@@ -226,7 +226,7 @@ class UserBody(BaseModel):
 
 
 class UserPatch(BaseModel):
-    """Changes to a user: what is not given stays, null clears, metadata is merged."""
+    """Changes to a user: missing fields stay, null clears, metadata is merged."""
 
     email: str | None = None
     first_name: str | None = None
@@ -296,7 +296,7 @@ class EraseBody(_Strict):
 
 
 async def read_body(request: Request, model: type[Body]) -> Body:
-    """Return the body of a request, whatever content type it says it has.
+    """Return the body of a request, of any content type.
 
     Raises:
         BadRequestError: It is no JSON, or does not fit the model; the error says what and where.
@@ -362,7 +362,7 @@ def read_filter(text: str | None) -> dict[str, Any] | None:
 
 
 def reasons(errors: Any) -> str:
-    """Return in one line what pydantic found wrong, and where."""
+    """Return pydantic's errors in one line, with their paths."""
     return "; ".join(map(_reason, errors))
 
 

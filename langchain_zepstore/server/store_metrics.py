@@ -18,7 +18,7 @@ _PATIENCE = 2.0  # seconds that a scrape waits for new counts
 
 
 class StoreMetrics:
-    """Counts what is stored, anew only when the last counts are old enough.
+    """Counts documents, anew only when the last counts are old enough.
 
     Args:
         client: The store.

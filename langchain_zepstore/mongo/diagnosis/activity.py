@@ -37,7 +37,7 @@ _PER_DAY_ROLE_AND_SIZE: Stage = {
 
 
 def activity(database: Database, user_id: str | None) -> Operation[Activity]:
-    """Return what was said lately, in numbers.
+    """Return statistics of recent activity.
 
     Args:
         database: The database, or a view.

@@ -33,7 +33,7 @@ class Diagnosis:
         self._model = model
 
     def stats(self) -> Operation[Stats]:
-        """Return what is stored, in numbers."""
+        """Return statistics of the store."""
         database = self._database.require_whole()
         counts: dict[str, int] = {}
         for collection in (database.sessions, database.messages, database.users):
@@ -63,7 +63,7 @@ class Diagnosis:
         )
 
     def activity(self, user_id: str | None) -> Operation[Activity]:
-        """Return what was said lately, in numbers."""
+        """Return statistics of recent activity."""
         return activity(self._database, user_id)
 
     def _sizes(self) -> Operation[tuple[int, int]]:

@@ -210,7 +210,7 @@ def _options(settings: Settings, url: str) -> Mapping[str, Any]:
 
 
 def check_passed(client: Any, async_client: Any) -> None:
-    """Check that what the caller passed as clients are clients of the right class.
+    """Check that the caller's clients are of the right class.
 
     Raises:
         BadRequestError: They are not.

@@ -86,7 +86,7 @@ class Collection(Generic[D]):
 
     @property
     def write_concern(self) -> Mapping[str, Any]:
-        """The write concern of what must be durable."""
+        """The write concern of writes that must be durable."""
         return dict(self._raw.write_concern.document)
 
     def find(
@@ -117,7 +117,7 @@ class Collection(Generic[D]):
     def aggregate(
         self, stages: Sequence[Mapping[str, Any]], *, hint: str | None = None
     ) -> Operation[list[Any]]:
-        """Return what comes out of a pipeline that only reads and begins with ``$match``."""
+        """Return the results of a pipeline that only reads and begins with ``$match``."""
         if self._narrowing:
             first, *others = stages
             stages = [{"$match": self._own(first["$match"])}, *others]

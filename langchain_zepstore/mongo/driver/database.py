@@ -85,7 +85,7 @@ class Database:
         return self._is_sharded
 
     def for_user(self, user_id: str) -> "Database":
-        """Return a view in which every query finds only what is this user's."""
+        """Return a view in which every query finds only this user's documents."""
         view = copy(self)
         view.viewer = user_id
         view.sessions = self.sessions.narrowed("user_id", user_id)

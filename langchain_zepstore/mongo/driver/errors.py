@@ -1,4 +1,4 @@
-"""Turns errors of the drivers into errors of ours that say what to do."""
+"""Turns errors of the drivers into errors of ours that name the cure."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Queries narrowed to what one user owns."""
+"""Queries narrowed to one user's documents."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -53,7 +53,7 @@ def _is_left_out(document: MessageDocument, sessions: dict[str, SessionDocument]
 
 
 def _others(session: SessionDocument) -> Query:
-    """Return the query for what is not on a session's active branch."""
+    """Return the query of messages that are not on a session's active branch."""
     active: Iterable[Query] = (
         {"seq": {"$gte": first, "$lte": last}} for first, last in table_of(session).active()
     )

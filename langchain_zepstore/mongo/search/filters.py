@@ -61,7 +61,7 @@ def _leads(start: Expression, steps: Sequence[Step], end: Expression) -> Express
 
 
 def _taken(value: Expression, step: Step) -> Expression:
-    """Return an expression for the list of what a step leads to; it looks into lists, as all do."""
+    """Return an expression for the list of values at a step; it looks into lists, as all do."""
     items = {"$cond": [{"$isArray": value}, value, [value]]}
     match step:
         case Each():
@@ -75,7 +75,7 @@ def _taken(value: Expression, step: Step) -> Expression:
 
 
 def _is(test: Test, *, wanted: bool) -> Expression:
-    """Return an expression for whether a test of an item is what is wanted, and not unknown."""
+    """Return an expression for whether a test of an item has the wanted result, and not unknown."""
     match test:
         case Not(inner):
             return _is(inner, wanted=not wanted)

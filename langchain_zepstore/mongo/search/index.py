@@ -75,7 +75,7 @@ def ensure_word_indexes(database: Database) -> Operation[str]:
 
 
 def language_of(database: Database) -> Operation[str]:
-    """Return the language of what is searched without the indexes; it is that of the indexes."""
+    """Return the language of a search without the indexes; it is that of the indexes."""
     if (database.whole.search_language or database.language) is None:
         language = language_in((yield from database.messages.index_information()))
         return language or DEFAULT_LANGUAGE

@@ -73,7 +73,7 @@ class Candidate(NamedTuple):
 
 
 def text_with_speaker(document: MessageDocument) -> str:
-    """Return what a message says, after the speaker's name if the role is one."""
+    """Return a message's text, after the speaker's name if the role is one."""
     speaker, text = _speaker(document), text_of(document["content"])
     return f"{speaker}: {text}" if speaker and text.strip() else text
 
@@ -109,7 +109,7 @@ def ranked(
     language: str = "english",
     of_similarity: float | None = None,
 ) -> list[tuple[MessageKey, float]]:
-    """Return the keys of what was found, and of answers to it, with their scores, best first.
+    """Return the keys of the messages found, and of answers to them, with their scores, best first.
 
     Args:
         query: What was looked for.

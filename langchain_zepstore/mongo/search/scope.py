@@ -53,7 +53,7 @@ class SearchScope:
         return SESSION_INDEX if 0 < self.last_seq <= _SHORT_SESSION else None
 
     def indexed(self) -> Query:
-        """Return the query for what a search by words counts, and gives its tokens."""
+        """Return the query of the messages that a search by words counts and gives tokens."""
         query: Query = {"scope": self.owner, "deleted_at": None}
         if self.hint is not None:
             query["session_id"] = self.session_id
@@ -161,7 +161,7 @@ def resolve_scope(
 
 
 def filter_of(sought: SearchQuery, moment: str, metadata: str) -> Query:
-    """Return the query for what a search leaves to choose from.
+    """Return the query of a search's filters.
 
     Args:
         sought: The search.

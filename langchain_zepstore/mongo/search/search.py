@@ -63,7 +63,7 @@ class Search:
         self._sessions = SessionSearch(database)
 
     def find(self, sought: SearchQuery) -> Operation[list[MemorySearchResult]]:
-        """Return what matches best of what lives, the best first."""
+        """Return the best matches among live data, the best first."""
         if sought.search_scope == "sessions":
             return (yield from self._sessions.find(sought))
         search_type = sought.search_type or ("hybrid" if self._vectors else "text")
@@ -153,7 +153,7 @@ class Search:
         return (yield from vectors.embed(scope, after, limit))
 
     def index(self, session_id: str | None, user_id: str | None) -> Operation[int]:
-        """Index what no search by words has met yet, for about a second."""
+        """Index messages that no search by words has met yet, for about a second."""
         scope = yield from resolve_scope(self._database, session_id, user_id)
         if scope is None:
             return 0

@@ -22,7 +22,7 @@ _SPAN = MAX_SNIPPET - _BEFORE - _MAX_WORD // 4  # characters after the first hit
 
 
 def excerpt_of(text: str, query: str, language: str) -> dict[str, Any]:
-    """Return the fields of a result that show a text: its snippet and what is highlighted in it."""
+    """Return the fields of a result that show a text: its snippet and its highlights."""
     snippet = snippet_of(text, query, language)
     return {"snippet": snippet, "highlights": _highlights(snippet, query, language)}
 

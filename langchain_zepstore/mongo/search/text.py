@@ -91,7 +91,7 @@ class TextSearch:
     def _indexed(
         self, scope: SearchScope, query: TextQuery, limit: int
     ) -> Operation[tuple[list[MessageDocument], str]]:
-        """Return what the index finds, and its language."""
+        """Return the messages that the index finds, and its language."""
         language = yield from ensure_word_indexes(self._database)
         try:
             found = yield from _Candidates(self._database, scope, query, language).find(limit)
@@ -224,7 +224,7 @@ def _pattern(term: str) -> Any:
 
 
 def _beginnings(term: str) -> list[Any]:
-    """Return what a word's token may be if a term is only its beginning.
+    """Return the patterns of tokens whose words begin with a term.
 
     The token has lost the word's ending, so it may be shorter than what is given of the word.
     """

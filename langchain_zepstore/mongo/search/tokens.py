@@ -117,7 +117,7 @@ def pieces_of(text: str) -> Iterator[tuple[int, int]]:
 
 
 def is_beginning(term: str) -> bool:
-    """Whether a term finds what begins with it: one letter of an unspaced script.
+    """Whether a term finds tokens that begin with it: one letter of an unspaced script.
 
     Each letter in a text begins a pair, or ends a run and stands alone.
     """

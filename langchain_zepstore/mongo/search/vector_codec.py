@@ -21,7 +21,7 @@ _STAMP_AT, _STAMP_END = -14, -2
 
 
 def embedding_of(model: str, vector: Vectors | None) -> Embedding:
-    """Return what a document holds of a vector; without one, that there is none."""
+    """Return the fields of a vector in a document; without one, those that say so."""
     if vector is None or not vector.any():
         return {"model": model, "stamp": ObjectId()}
     return {

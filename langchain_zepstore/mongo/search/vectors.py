@@ -1,4 +1,4 @@
-"""Messages by what they mean: their vectors, made when they are first needed, and the nearest.
+"""Messages by meaning: their vectors, made when they are first needed, and the nearest.
 
 A search lists the stamps of all messages that it chooses from, page after page, and reads only the
 vectors that it does not know yet; messages without one, or with another model's, get theirs on the

@@ -86,7 +86,7 @@ class Metrics:
 
 
 def _mark_dead(directory: Path) -> None:
-    """Leave out what processes were doing that have died; what they counted stays."""
+    """Leave out gauges of dead processes; their counters stay."""
     for file in directory.glob("gauge_live*.db"):
         pid = int(file.stem.rpartition("_")[2])
         try:

@@ -29,7 +29,7 @@ def is_address(host: str) -> bool:
 
 
 class LocalOnly:
-    """Refuses what other sites' pages send.
+    """Refuses requests from other sites' pages.
 
     A name of theirs may lead to this machine (DNS rebinding), so the host must be localhost or an
     address. And their forms may send anything, so what changes something must not come from one.

@@ -20,7 +20,7 @@ from langchain_zepstore.server.schemas import (
 
 
 def add_own_routes(router: APIRouter) -> None:
-    """Add what Zep has not."""
+    """Add the routes that Zep does not have."""
 
     @router.post(
         "/sessions/{session_id}/rewind",
@@ -28,7 +28,7 @@ def add_own_routes(router: APIRouter) -> None:
         responses={**OK, **failures(400, 404)},
     )
     async def rewind(request: Request, client: Client, session_id: Id) -> Response:
-        """End the active branch before a message; what follows stays as another branch."""
+        """End the active branch before a message; the following messages stay as another branch."""
         body = await read_body(request, RewindBody)
         await client.memory.arewind(session_id, body.before)
         return ok_response()
@@ -101,7 +101,7 @@ def add_own_routes(router: APIRouter) -> None:
     async def alternatives(
         request: Request, client: Client, session_id: Id, message_id: Id
     ) -> Response:
-        """Return what stands in a message's place in all branches, the first said first."""
+        """Return the alternatives of a message in all branches, the oldest first."""
         found = await client.message.aalternatives(session_id, message_id)
         answers = Answers.to(request)
         return answers.json([answers.message_fields(message) for message in found])

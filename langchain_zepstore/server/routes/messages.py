@@ -109,7 +109,7 @@ def add_routes(router: APIRouter, version: int) -> None:
 
 
 def add_own_routes(router: APIRouter) -> None:
-    """Add what Zep has not."""
+    """Add the routes that Zep does not have."""
 
     @router.delete(
         "/sessions/{session_id}/messages/{message_id}", responses={**OK, **failures(400, 404)}

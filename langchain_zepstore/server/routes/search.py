@@ -46,7 +46,7 @@ def add_routes(router: APIRouter, version: int) -> None:
 
 
 def add_own_routes(router: APIRouter) -> None:
-    """Add what Zep has not."""
+    """Add the routes that Zep does not have."""
 
     @router.post(
         "/search",
@@ -84,7 +84,7 @@ def add_own_routes(router: APIRouter) -> None:
         responses=failures(400),
     )
     async def index(request: Request, client: Client) -> Response:
-        """Index what no search by words has met yet, for about a second."""
+        """Index messages that no search by words has met yet, for about a second."""
         body = await read_arguments(request, IndexBody)
         for name in ("session_id", "user_id"):
             if (value := getattr(body, name)) is not None:

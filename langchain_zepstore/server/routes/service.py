@@ -49,7 +49,7 @@ def add_routes(
 
     @router.get("/", response_class=PlainTextResponse)
     async def welcome() -> Response:
-        """Say what this server is and where its documentation is."""
+        """Name this server and its documentation."""
         return text_response(200, _WELCOME)
 
     @router.get("/healthz", response_class=PlainTextResponse)
@@ -85,7 +85,7 @@ def add_own_routes(router: APIRouter) -> None:
         responses=failures(400),
     )
     async def purge(request: Request, client: Client) -> Response:
-        """Remove now what the database would remove later."""
+        """Remove soft-deleted data now, before the database does."""
         body = await read_arguments(request, PurgeBody)
         seconds = body.older_than
         counts = await client.apurge(
@@ -97,30 +97,30 @@ def add_own_routes(router: APIRouter) -> None:
 
 
 def add_diagnosis_routes(router: APIRouter) -> None:
-    """Add what an administrator asks."""
+    """Add the administrators' routes."""
 
     @router.get("/stats", response_model=Stats)
     async def stats(request: Request, client: Client) -> Response:
-        """Return what is stored, in numbers."""
+        """Return statistics of the store."""
         require_whole(request)
         return Answers.to(request).json((await client.astats()).model_dump())
 
     @router.get("/activity", response_model=Activity, responses=failures(400))
     async def activity(request: Request, client: Client, user_id: Text = None) -> Response:
-        """Return what was said lately, in numbers, at a bounded cost."""
+        """Return statistics of recent activity, at a bounded cost."""
         return Answers.to(request).json(
             (await client.aactivity(user_id=user_id)).model_dump(mode="json")
         )
 
     @router.get("/diagnosis", response_model=list[Finding])
     async def diagnosis(request: Request, client: Client) -> Response:
-        """Check the database; say what is right and what is wrong, with its cure."""
+        """Check the database; return findings, each with its cure."""
         require_whole(request)
         return await _diagnosed(request, client, mend=False)
 
     @router.post("/diagnosis", response_model=list[Finding])
     async def mended_diagnosis(request: Request, client: Client) -> Response:
-        """Mend what is harmless to mend, then check the database."""
+        """Make the harmless repairs, then check the database."""
         return await _diagnosed(request, client, mend=True)
 
 

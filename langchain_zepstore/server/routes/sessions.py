@@ -100,7 +100,7 @@ def add_routes(router: APIRouter) -> None:
 
 
 def add_own_routes(router: APIRouter) -> None:
-    """Add what Zep has not."""
+    """Add the routes that Zep does not have."""
 
     @router.post(
         "/list-sessions",

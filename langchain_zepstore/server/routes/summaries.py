@@ -21,7 +21,7 @@ def add_own_routes(router: APIRouter) -> None:
         session_id: str,
         limit: Annotated[int, Query(ge=1, le=10_000)] = 200,
     ) -> Response:
-        """Return a session's summary and what was said after it, oldest first."""
+        """Return a session's summary and the messages after it, oldest first."""
         session_id = checked_id(session_id, "session_id")
         pending = await client.arun(lambda store: store.summaries.pending(session_id, limit))
         answers = Answers.to(request)

@@ -11,7 +11,7 @@ from langchain_zepstore.server.schemas import ExportBody, ImportBody, read_argum
 
 
 def add_own_routes(router: APIRouter) -> None:
-    """Add what Zep has not."""
+    """Add the routes that Zep does not have."""
 
     @router.post(
         "/export",

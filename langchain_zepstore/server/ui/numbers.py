@@ -14,7 +14,7 @@ _PATIENCE = 0.25  # seconds; counting goes on, for the next visit
 
 
 class Numbers:
-    """Counts what is stored.
+    """Counts documents.
 
     Args:
         metrics: Counts the whole store.
@@ -29,7 +29,7 @@ class Numbers:
         return await self._metrics.latest(_PATIENCE)
 
     async def activity(self, client: StoreClient) -> Activity | None:
-        """Return what was said lately, in a view; ``None`` if counting takes too long."""
+        """Return the activity of a view; ``None`` if counting takes too long."""
         until, activity = self._kept.get(client.user_id, (0.0, None))
         if activity is not None and time.monotonic() < until:
             return activity

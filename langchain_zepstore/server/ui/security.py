@@ -73,7 +73,7 @@ class Guard:
             raise ForbiddenError("the request came from another site")
 
     def access(self, request: Request) -> Access:
-        """Return what a request is allowed.
+        """Return the rights of a request.
 
         Raises:
             SignInRequiredError: Nobody is signed in.

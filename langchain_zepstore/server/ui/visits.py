@@ -106,7 +106,7 @@ def base_of(request: Request) -> str:
 
 
 def guard_of(request: Request) -> Guard:
-    """Return what checks the page's requests."""
+    """Return the guard of the page's requests."""
     guard: Guard = request.app.state.guard
     return guard
 
@@ -125,7 +125,7 @@ def set_cookie(request: Request, response: Response, name: str, value: str, max_
 
 
 def rendered(request: Request, template: str, status: int, **context: Any) -> Response:
-    """Return a page, with the notice of what was done before."""
+    """Return a page, with the notice of the last action."""
     guard = guard_of(request)
     is_partial = "hx-request" in request.headers
     sealed = None if is_partial else request.cookies.get(NOTICE)
