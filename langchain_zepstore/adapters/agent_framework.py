@@ -317,12 +317,12 @@ def _agent_message(message: Message) -> AgentMessage:
     if isinstance(said, ToolMessage):
         result = Content.from_function_result(said.tool_call_id, result=message.content)
         return AgentMessage("tool", [result], message_id=message.uuid)
-    several = [Content.from_text(message.content)] if message.content else []
+    contents = [Content.from_text(message.content)] if message.content else []
     if isinstance(said, AIMessage):
-        several += [
+        contents += [
             Content.from_function_call(call["id"] or "", call["name"] or "", arguments=call["args"])
             for call in (*said.tool_calls, *said.invalid_tool_calls)
         ]
     role = _CONVERTED.get(said.type, said.type if said.type != "chat" else message.role)
     known = role if role in {"user", "assistant", "system", "tool"} else "user"
-    return AgentMessage(known, several, message_id=message.uuid)
+    return AgentMessage(known, contents, message_id=message.uuid)

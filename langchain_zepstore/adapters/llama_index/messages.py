@@ -52,7 +52,7 @@ def from_llama_index(
     Raises:
         BadRequestError: One of them is no ``ChatMessage``.
     """
-    several = []
+    packed_messages = []
     for index, message in enumerate(messages):
         if not isinstance(message, ChatMessage):
             raise BadRequestError(
@@ -68,8 +68,8 @@ def from_llama_index(
         made = packed(KEY, item, role, texts, nearest=nearest, langchain=_langchain(role, item))
         if status != MessageStatus.ACTIVE and made.metadata:
             made.metadata[KEY]["status"] = status.value
-        several.append(made)
-    return several
+        packed_messages.append(made)
+    return packed_messages
 
 
 def _dumped(message: ChatMessage, path: str, nearest: Nearest) -> dict[str, Any]:
