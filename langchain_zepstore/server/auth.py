@@ -61,7 +61,7 @@ def require_whole(request: Request) -> None:
         raise ForbiddenError("this API key is for one user")
 
 
-async def client_of(
+def client_of(
     request: Request,
     user: Annotated[
         str | None,
@@ -143,7 +143,7 @@ class Authentication:
         return Access(found.user_id, found.read_only, found.name)
 
 
-async def check_method(request: Request) -> None:
+def check_method(request: Request) -> None:
     """Check that a read-only key is not used for writing.
 
     Raises:

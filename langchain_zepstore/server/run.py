@@ -26,8 +26,8 @@ from uvicorn.supervisors import Multiprocess
 from langchain_zepstore.errors import BadRequestError, ZepStoreError
 from langchain_zepstore.server.api_keys import KEYS_VARIABLE, ApiKey, from_environment, from_file
 from langchain_zepstore.server.app import create_app
-from langchain_zepstore.server.asgi.limits import MAX_HEAD_BYTES
 from langchain_zepstore.server.asgi.observability import ACCESS_LOG, METRICS_VARIABLE
+from langchain_zepstore.server.protocol import Protocol
 from langchain_zepstore.server.routes.service import check_store
 from langchain_zepstore.server.ui.security import SECRET_VARIABLE
 from langchain_zepstore.store_client import StoreClient
@@ -176,8 +176,7 @@ def serve(serving: Serving, *, host: str, port: int, workers: int = 1) -> None:
         )
     options: dict[str, Any] = {
         "workers": workers,
-        "http": "h11",
-        "h11_max_incomplete_event_size": MAX_HEAD_BYTES,
+        "http": Protocol,
         "limit_concurrency": _MAX_CONNECTIONS,
         "ws": "none",
         "lifespan": "on",

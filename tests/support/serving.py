@@ -48,7 +48,7 @@ def main(url: str, port_file: str) -> None:
     import uvicorn
 
     app = Databases(url, api_keys=())
-    config = uvicorn.Config(app, http="h11", lifespan="off", log_level="warning", ws="none")
+    config = uvicorn.Config(app, lifespan="off", log_level="warning", ws="none")
     listener = socket.create_server(("127.0.0.1", 0))
     Path(port_file + ".new").write_text(str(listener.getsockname()[1]))
     Path(port_file + ".new").rename(port_file)

@@ -22,7 +22,6 @@ METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 ACCESS_LOG = logging.getLogger("langchain_zepstore.server.access")
 _POOL_SECONDS = 1.0  # between two looks at the pool
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_PREFIXES = ("/api/v1", "/api/v2")
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
 
@@ -146,7 +145,7 @@ class Observability:
 
     def _record(self, scope: Scope, status: int, seconds: float, read: int, sent: int) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        route = _route(scope)
+        route = getattr(scope.get("route"), "path", "none")
         self._metrics.seconds.labels(method, route, status).observe(seconds)
         self._metrics.read.inc(read)
         self._metrics.sent.inc(sent)
@@ -166,11 +165,3 @@ class Observability:
             "key": access.name if access else None,
         }
         ACCESS_LOG.info("%s", to_json(entry).decode())
-
-
-def _route(scope: Scope) -> str:
-    # Some versions of FastAPI leave the prefix of an included router out.
-    route: str = getattr(scope.get("route"), "path", "none")
-    path = scope["path"].removeprefix(scope.get("root_path", ""))
-    prefix = next((each for each in _PREFIXES if path.startswith(each + "/")), "")
-    return route if route == "none" or route.startswith(prefix) else prefix + route
