@@ -8,6 +8,7 @@ from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage
 
 from langchain_zepstore.core.arguments import KnownIds, SessionDefaults
+from langchain_zepstore.core.message_parts import MessageParts
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.search_query import session_query
 from langchain_zepstore.core.store import Call, Store
@@ -73,11 +74,11 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
             BadRequestError: They are another user's than ``user_id``.
             StoreUnavailableError: The database cannot be reached.
         """
-        return self._client.run(self._reading())
+        return self._client.run(self._read)
 
     async def aget_messages(self) -> list[BaseMessage]:
         """Return the messages, oldest first."""
-        return await self._client.arun(self._reading())
+        return await self._client.arun(self._read)
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Add messages at the end of the session: one call, one insert.
@@ -236,14 +237,13 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
 
     def _adding(self, messages: Sequence[BaseMessage]) -> Call[None]:
         parts = all_from_langchain(messages)
+        return lambda store: self._add(store, parts)
 
-        def operation(store: Store) -> Operation[None]:
-            new_ids = yield from store.messages.add(
-                self.session_id, parts, self._defaults, known_ids=KnownIds()
-            )
-            log_renamed(self.session_id, new_ids)
-
-        return operation
+    def _add(self, store: Store, parts: list[MessageParts]) -> Operation[None]:
+        new_ids = yield from store.messages.add(
+            self.session_id, parts, self._defaults, known_ids=KnownIds()
+        )
+        log_renamed(self.session_id, new_ids)
 
     def _editing(self, message_id: str, messages: Sequence[BaseMessage]) -> Call[Any]:
         before, parts = checked_id(message_id, "message_id"), all_from_langchain(messages)
@@ -251,16 +251,13 @@ class ZepChatMessageHistory(BaseChatMessageHistory):
             self.session_id, parts, self._defaults, before=before
         )
 
-    def _reading(self) -> Call[list[BaseMessage]]:
-        def operation(store: Store) -> Operation[list[BaseMessage]]:
-            messages = yield from store.messages.read_langchain(
-                self.session_id,
-                self._lastn,
-                start_on=self._start_on or (),
-                user_id=self._defaults.user_id,
-            )
-            if self._start_on is None:
-                return messages
-            return opened(messages, self._lastn, self._start_on)
-
-        return operation
+    def _read(self, store: Store) -> Operation[list[BaseMessage]]:
+        messages = yield from store.messages.read_langchain(
+            self.session_id,
+            self._lastn,
+            start_on=self._start_on or (),
+            user_id=self._defaults.user_id,
+        )
+        if self._start_on is None:
+            return messages
+        return opened(messages, self._lastn, self._start_on)

@@ -159,9 +159,11 @@ def words_of_langchain(message: BaseMessage) -> str:
 
 
 def _check(parts: MessageParts) -> None:
-    path = parts.path
-    check_storable(parts.role, f"{path}.role")
-    parts.needs = check_storable(parts.content, f"{path}.content", with_marks=True)
+    path, content = parts.path, parts.content
+    if not parts.role.isascii():
+        check_storable(parts.role, f"{path}.role")
+    if type(content) is not str or not content.isascii():
+        parts.needs = check_storable(content, f"{path}.content", with_marks=True)
     if parts.type is None:
         return
     parts.needs |= check_storable(parts.data, f"{path}.langchain['data']", with_marks=True)

@@ -294,9 +294,11 @@ def given_for(document: MessageDocument) -> str | None:
 
 
 def _langchain_parts(document: MessageDocument) -> tuple[str | None, Metadata, Any]:
-    payload = document.get("langchain")
-    data = decoded((payload and payload.get("data")) or {}, document)
-    return payload["type"] if payload else None, data, decoded(document["content"], document)
+    payload, content = document.get("langchain"), document["content"]
+    if payload is None:
+        return None, {}, content if type(content) is str else decoded(content, document)
+    data = decoded(payload.get("data") or {}, document)
+    return payload["type"], data, decoded(content, document)
 
 
 def langchain_type(document: MessageDocument | Stage) -> str:
