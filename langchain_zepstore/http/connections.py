@@ -2,9 +2,10 @@
 
 import asyncio
 import ssl
+import time
 from contextlib import suppress
 from importlib.metadata import version
-from typing import TypeVar
+from urllib.request import getproxies
 
 import httpx
 
@@ -14,11 +15,8 @@ from langchain_zepstore.core.per_loop import Loop
 from langchain_zepstore.core.settings import Settings
 from langchain_zepstore.core.urls import without_credentials
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.http.transport import HTTPX_ERRORS, Requests, Server
-
-_C = TypeVar("_C", httpx.Client, httpx.AsyncClient)
-
-_CONNECTIONS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
+from langchain_zepstore.http.direct import CONNECTIONS, AsyncDirectClient, DirectClient
+from langchain_zepstore.http.transport import HTTPX_ERRORS, Client, Requests, Server
 
 
 def _read_certificates() -> ssl.SSLContext:
@@ -50,28 +48,38 @@ class Connector:
             self._certificates = yield (
                 _read_certificates() if loop is None else asyncio.to_thread(_read_certificates)
             )
-        if loop is None:
-            client = self._settings.client or self._made(httpx.Client)
-        else:
-            client = self._settings.async_client or self._made(httpx.AsyncClient)
-        return Requests(client, self._server)
+        passed = self._settings.client if loop is None else self._settings.async_client
+        return Requests(
+            passed or self._made(loop),
+            self._server,
+            time.sleep if loop is None else asyncio.sleep,
+        )
 
-    def _made(self, model: type[_C]) -> _C:
+    def _made(self, loop: Loop | None) -> Client:
+        certificates = self._certificates
         try:
             with no_forks:  # httpx imports more when it makes a client
-                return model(
-                    limits=_CONNECTIONS,
-                    timeout=self._settings.timeout,
-                    verify=self._certificates or False,
-                )
+                if self._needs_client:
+                    model = httpx.Client if loop is None else httpx.AsyncClient
+                    return model(
+                        limits=CONNECTIONS,
+                        timeout=self._settings.timeout,
+                        verify=certificates or False,
+                    )
+                return (DirectClient if loop is None else AsyncDirectClient)(certificates)
         except (*HTTPX_ERRORS, ValueError) as error:  # a proxy in the environment, for one
             raise BadRequestError(f"no client of httpx can be made: {error}") from error
 
-    def close(self, client: httpx.Client | httpx.AsyncClient, loop: Loop | None) -> Operation[None]:
+    @property
+    def _needs_client(self) -> bool:
+        """Whether requests go through a proxy, or with the name and password of the URL."""
+        return bool(getproxies() or httpx.URL(self._server.base).userinfo)
+
+    def close(self, client: Client, loop: Loop | None) -> Operation[None]:
         """Close a client, unless it is the caller's, or one that only its own loop can close."""
-        if client in {self._settings.client, self._settings.async_client}:
+        if client in (self._settings.client, self._settings.async_client):
             return
-        if isinstance(client, httpx.Client):
+        if isinstance(client, httpx.Client | DirectClient):
             client.close()
         elif loop is not None:
             with suppress(*HTTPX_ERRORS):

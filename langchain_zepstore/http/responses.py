@@ -1,6 +1,7 @@
 """A server's answers: JSON to models, status and text to errors."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 import httpx
@@ -46,6 +47,13 @@ _NESTED: dict[str, type[BaseModel]] = {
     "summary": Summary,
 }
 _EXISTS = "already exists"  # Zep's only word for it
+
+
+@cache  # pydantic takes a while to say
+def _fields_of(model: type[BaseModel]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names of a model's fields, and which of them hold models."""
+    names = frozenset(model.model_fields)
+    return names, names & _NESTED.keys()
 
 
 class Answer:
@@ -109,11 +117,12 @@ class Answer:
         """
         if not isinstance(fields, Mapping):
             raise self._unexpected_answer(f"a {type(fields).__name__} is no {model.__name__}")
-        known = {name: value for name, value in fields.items() if name in model.model_fields}
+        names, nested = _fields_of(model)
+        known = {name: value for name, value in fields.items() if name in names}
         try:
-            for name, inner in _NESTED.items():
+            for name in nested:
                 if isinstance(known.get(name), Mapping):
-                    known[name] = self.read(inner, known[name])
+                    known[name] = self.read(_NESTED[name], known[name])
             return model(**known)
         except (ValidationError, ValueError, OverflowError) as error:
             raise self._unexpected_answer(str(error)) from error

@@ -1,12 +1,11 @@
 """Sends requests to a server, repeated where that is harmless."""
 
-import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 
@@ -18,6 +17,7 @@ from langchain_zepstore.errors import (
     StoreUnavailableError,
     ZepStoreError,
 )
+from langchain_zepstore.http.direct import AsyncDirectClient, DirectClient
 from langchain_zepstore.http.responses import Answer, failure, is_temporary
 from langchain_zepstore.messages.marks import JSON
 from langchain_zepstore.messages.storable import check_metadata
@@ -25,6 +25,9 @@ from langchain_zepstore.messages.wire import EXACT, PLAIN, USER_HEADER, to_json
 
 # A RuntimeError is what httpx raises when a client is closed, or belongs to another event loop.
 HTTPX_ERRORS = (httpx.HTTPError, httpx.InvalidURL, RuntimeError)
+
+Client = httpx.Client | httpx.AsyncClient | DirectClient | AsyncDirectClient
+"""Sends requests."""
 
 _ATTEMPTS = 4
 _PAUSE = 0.1  # seconds before the first repeat, twice as long before each further one
@@ -75,10 +78,11 @@ class Server:
 
 
 class Requests:
-    """Sends requests over one client of httpx, synchronous or asynchronous.
+    """Sends requests over one client, synchronous or asynchronous.
 
     Args:
         server: Where to send them.
+        sleep: Waits so many seconds.
         viewer: The user that they are about, as the header names it; ``None`` for everybody.
 
     Attributes:
@@ -87,12 +91,14 @@ class Requests:
 
     def __init__(
         self,
-        client: httpx.Client | httpx.AsyncClient,
+        client: Client,
         server: Server,
+        sleep: Callable[[float], Any],
         viewer: str | None = None,
     ) -> None:
         self.client = client
         self._server = server
+        self._sleep = sleep
         self._viewer = viewer
 
     @property
@@ -104,7 +110,7 @@ class Requests:
 
     def for_user(self, user_id: str) -> "Requests":
         """Return the same, for requests about one user's data."""
-        return Requests(self.client, self._server, quote(user_id, safe=""))
+        return Requests(self.client, self._server, self._sleep, quote(user_id, safe=""))
 
     def get(self, path: str, **query: Any) -> Operation[Answer]:
         """Send a GET; it may be retried."""
@@ -162,8 +168,9 @@ class Requests:
         request: dict[str, Any] = {"headers": {**_HEADERS, **server.headers}}
         if self._viewer:
             request["headers"][USER_HEADER] = self._viewer
-        if query:
-            request["params"] = {key: value for key, value in query.items() if value is not None}
+        url = server.base + path
+        if given := {key: value for key, value in (query or {}).items() if value is not None}:
+            url += "?" + urlencode(given, doseq=True)
         if body is not None:
             request["content"] = body if isinstance(body, bytes) else to_json(body)
             request["headers"]["Content-Type"] = EXACT
@@ -173,9 +180,7 @@ class Requests:
             is_last = attempt == _ATTEMPTS or time.monotonic() + pause > deadline
             left = max(deadline - time.monotonic(), 0.01)
             try:
-                response = yield self.client.request(
-                    method, server.base + path, **request, timeout=left
-                )
+                response = yield self.client.request(method, url, **request, timeout=left)
             except HTTPX_ERRORS as error:
                 again = isinstance(error, _NEVER_SENT) or (repeatable and isinstance(error, _LOST))
                 if is_last or not again or isinstance(error, httpx.TimeoutException):
@@ -188,12 +193,6 @@ class Requests:
                     raise refusal
             yield self._sleep(pause)
         raise AssertionError("unreachable")
-
-    def _sleep(self, seconds: float) -> Any:
-        sleep: Callable[[float], Any] = (
-            asyncio.sleep if isinstance(self.client, httpx.AsyncClient) else time.sleep
-        )
-        return sleep(seconds)
 
 
 def _translated(error: Exception, server: str) -> ZepStoreError:

@@ -5,6 +5,7 @@ read a session's last messages.
 """
 
 from collections.abc import Callable, Coroutine
+from operator import attrgetter
 from typing import Any, get_args, get_origin
 
 from fastapi import Request, Response
@@ -34,11 +35,20 @@ class Route(APIRoute):
 
 
 def _reader(dependant: Dependant) -> _Read:
-    """Return a function that reads a function's arguments, and adds errors to a list."""
+    """Return a function that reads a function's arguments, and adds errors to a list.
+
+    A parameter that is not given is left out, so its default stays.
+    """
     dependencies = [(each.name, each.call, _reader(each)) for each in dependant.dependencies]
-    path = [_parameter(field, "path") for field in dependant.path_params]
-    query = [_parameter(field, "query") for field in dependant.query_params]
-    headers = [_parameter(field, "header") for field in dependant.header_params]
+    parameters = [
+        (attrgetter(source), field, field.alias, _is_list(field), (place, field.alias))
+        for source, place, fields in (
+            ("path_params", "path", dependant.path_params),
+            ("query_params", "query", dependant.query_params),
+            ("headers", "header", dependant.header_params),
+        )
+        for field in fields
+    ]
 
     def read(request: Request, errors: list[Any]) -> dict[str, Any]:
         arguments: dict[str, Any] = {}
@@ -50,28 +60,17 @@ def _reader(dependant: Dependant) -> _Read:
                 value = call(**given)
                 if name:
                     arguments[name] = value
-        for take in path:
-            take(request.path_params, arguments, errors)
-        if query and request.scope["query_string"]:
-            for take in query:
-                take(request.query_params, arguments, errors)
-        for take in headers:
-            take(request.headers, arguments, errors)
+        for source, field, alias, is_list, location in parameters:
+            values = source(request)
+            if alias in values:
+                value = values.getlist(alias) if is_list else values[alias]
+                arguments[field.name], wrong = field.validate(value, {}, loc=location)
+                errors.extend(wrong or ())
         return arguments
 
     return read
 
 
-def _parameter(field: Any, place: str) -> Callable[[Any, dict[str, Any], list[Any]], None]:
-    """Return a function that adds a parameter to arguments; without one the default stays."""
-    name, alias, location = field.name, field.alias, (place, field.alias)
+def _is_list(field: Any) -> bool:
     annotation = field.field_info.annotation
-    is_list = any(get_origin(each) is list for each in (annotation, *get_args(annotation)))
-
-    def take(given: Any, arguments: dict[str, Any], errors: list[Any]) -> None:
-        if alias in given:
-            value = given.getlist(alias) if is_list else given[alias]
-            arguments[name], wrong = field.validate(value, {}, loc=location)
-            errors.extend(wrong or ())
-
-    return take
+    return any(get_origin(each) is list for each in (annotation, *get_args(annotation)))

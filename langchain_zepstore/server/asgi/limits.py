@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from itertools import chain
 
 from h11 import LocalProtocolError
 from starlette.datastructures import Headers
@@ -98,7 +99,7 @@ _CLOSE = {"Connection": "close"}
 
 
 def _head_bytes(scope: Scope) -> int:
-    headers = sum(len(name) + len(value) for name, value in scope["headers"])
+    headers = sum(map(len, chain.from_iterable(scope["headers"])))
     return len(scope["path"]) + len(scope["query_string"]) + headers
 
 
