@@ -4,7 +4,7 @@ FastAPI looks at the types of all parameters anew with every request, which take
 read a session's last messages.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, get_args, get_origin
 
@@ -12,26 +12,32 @@ from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.types import Receive, Scope, Send
 
 _Read = Callable[[Request, list[Any]], dict[str, Any]]
 
 
 class Route(APIRoute):
-    """A route with parameters in the path, the query and headers; its dependencies do not wait."""
+    """A route with parameters in the path, the query and headers; its dependencies do not wait.
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the function that answers."""
-        endpoint, read = self.endpoint, _reader(self.dependant)
+    Args:
+        path: The path.
+        endpoint: The function that answers.
+        options: FastAPI's.
+    """
 
-        async def answer(request: Request) -> Response:
-            errors: list[Any] = []
-            arguments = read(request, errors)
-            if errors:
-                raise RequestValidationError(errors)
-            response: Response = await endpoint(**arguments)
-            return response
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        self.app = self._answer
+        self._read = _reader(self.dependant)
 
-        return answer
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request, errors = Request(scope, receive, send), list[Any]()
+        arguments = self._read(request, errors)
+        if errors:
+            raise RequestValidationError(errors)
+        response: Response = await self.endpoint(**arguments)
+        await response(scope, receive, send)
 
 
 def _reader(dependant: Dependant) -> _Read:

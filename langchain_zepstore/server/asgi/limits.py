@@ -142,15 +142,21 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        self.has_begun = True
+        if not self.has_begun:  # the head goes within the time for the whole, and so begins it
+            self.has_begun = True
+            await self._sent(message)
+            return
         self._reschedule(asyncio.get_running_loop().time() + self._seconds)
+        await self._sent(message)
+        if message.get("more_body"):
+            self._reschedule(None)  # the time between two parts is the application's
+
+    async def _sent(self, message: Message) -> None:
         try:
             await self._send(message)
         except LocalProtocolError as error:
             # What came after the head was no HTTP, and the server has answered that.
             raise ClientDisconnect from error
-        # The time between two parts is the application's.
-        self._reschedule(None)
 
     def _reschedule(self, when: float | None) -> None:
         if not self.time_limit.expired():  # a cancellation may be on its way

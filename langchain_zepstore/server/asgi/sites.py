@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Collection
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -19,6 +20,7 @@ def is_page(scope: Scope) -> bool:
     return path == _PAGE or path.startswith(f"{_PAGE}/")
 
 
+@lru_cache(1024)
 def is_address(host: str) -> bool:
     """Whether a ``Host`` is localhost or an address, not a name that may lead here since lately."""
     try:
