@@ -71,13 +71,20 @@ def watched(operation: Operation[Any], see: Callable[[Any], None]) -> Operation[
 
 def witness(log: Log, name: str, result: Any) -> None:
     """Write down which deletion an operation opened, joined or took back, if this step did it."""
-    if not isinstance(result, dict):
-        return
-    undeletion, deletion = result.get("undeletion") or {}, result.get("deletion") or {}
-    if name == "undelete" and "id" in undeletion and "message" not in undeletion:
-        log.write(claimed=[result["uuid"], undeletion["id"]])
-    if name == "delete" and deletion.get("open"):
-        log.write(opened=[result["uuid"], deletion["id"], deletion["seq"]])
+    for document in _documents(result):
+        undeletion, deletion = document.get("undeletion") or {}, document.get("deletion") or {}
+        if name == "undelete" and "id" in undeletion and "message" not in undeletion:
+            log.write(claimed=[document["uuid"], undeletion["id"]])
+        if name == "delete" and deletion.get("open"):
+            log.write(opened=[document["uuid"], deletion["id"], deletion["seq"]])
+
+
+def _documents(answer: Any) -> list[dict[str, Any]]:
+    """Return the documents in a server's answer to a command that updates one, or finds some."""
+    if not isinstance(answer, dict):
+        return []
+    updated, cursor = answer.get("value"), answer.get("cursor")
+    return [updated] if updated else cursor["firstBatch"] if cursor else []
 
 
 def told(directory: Path) -> tuple[Story, Counter[str]]:

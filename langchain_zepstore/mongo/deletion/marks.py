@@ -1,8 +1,9 @@
 """The marks of deletions on messages: setting and removing them.
 
-A deletion fences, then marks: placeholders take the reserved numbers that no message uses yet, then
-the messages that are there are marked. An undeletion claims, then unmarks. Each step may happen
-twice, late, or as the last one of its process. ``docs/mongodb.md`` shows the protocol as a whole.
+A deletion marks the messages that are there. Unless they hold all the numbers that were reserved,
+it then fences, which is that placeholders take the others, and marks again. An undeletion claims,
+then unmarks. Each step may happen twice, late, or as the last one of its process.
+``docs/mongodb.md`` shows the protocol as a whole.
 
 Two rules keep late steps harmless. The deletions of a session are counted: a restored message
 remembers the count (``restored``), and marks of deletions up to it pass it by. And no deletion is
@@ -54,8 +55,8 @@ class Marking:
     def settle(self, session: SessionDocument) -> Operation[None]:
         """Finish a session's deletion."""
         deletion = session["deletion"]
-        yield from self.fence(session, deletion["seq"], deletion["at"])
-        marked: Query = {
+        fenced, last = session.get("fenced") or 0, deletion["seq"]
+        unmarked: Query = {
             "session_id": session["_id"],
             "_id.s": session["uuid"],
             "deleted_at": None,
@@ -65,7 +66,11 @@ class Marking:
             "$set": {"deleted_at": deletion["at"], "deletion": deletion["id"]},
             "$unset": {"tokens": 1},
         }
-        yield from self.update_in_spans(marked, mark, deletion["seq"])
+        yield from self.update_in_spans(unmarked, mark, fenced)
+        marked = yield from self.update_in_spans(unmarked, mark, last, after=fenced)
+        if marked < last - fenced:  # not each of the numbers was a live message's
+            yield from self.fence(session, last, deletion["at"])
+            yield from self.update_in_spans(unmarked, mark, last, after=fenced)
         # Closed by an add since: the session stays live.
         is_open = {"$eq": ["$deletion.open", True]}
         yield from self._sessions.update(
@@ -149,11 +154,19 @@ class Marking:
         """Turn deleted messages into placeholders, which keep their numbers until the purge."""
         yield from self._messages.update(query, codecs.FORGETTING, many=True)
 
-    def update_in_spans(self, query: Query, update: Update, last: int) -> Operation[None]:
-        """Update a session's messages up to a number, a bounded number in one command."""
-        for start in range(0, last, _MARKING_SPAN):
+    def update_in_spans(
+        self, query: Query, update: Update, last: int, *, after: int = 0
+    ) -> Operation[int]:
+        """Update a session's messages up to a number, a bounded number in one command.
+
+        Returns:
+            How many matched.
+        """
+        matched = 0
+        for start in range(after, last, _MARKING_SPAN):
             span = {"$gt": start, "$lte": min(start + _MARKING_SPAN, last)}
-            yield from self._messages.update({**query, "seq": span}, update, many=True)
+            matched += yield from self._messages.update({**query, "seq": span}, update, many=True)
+        return matched
 
 
 def with_id(session_id: str) -> Query:

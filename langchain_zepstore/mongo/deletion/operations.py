@@ -17,6 +17,7 @@ from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.expressions import literal
 from langchain_zepstore.mongo.ownership import check_owner
 
+_REVIVAL: Stage = {"$unset": ["deletion", "deleted_at"]}
 _SETTLED = {"$or": [{"deletion": None}, {"deletion.settled": True}]}
 
 
@@ -126,6 +127,10 @@ class Deletion:
         Raises:
             NotFoundError: There is nothing to bring back.
         """
+        claimed = yield from self._claim_plain(session_id)
+        if claimed:
+            yield from self._marking.restore(claimed)
+            return codecs.to_session(claimed)
         while True:
             session = yield from self._present(session_id)
             if session.get("undeletion"):
@@ -144,7 +149,7 @@ class Deletion:
                 {"id": session["deletion"]["id"]},
                 # The summary of then, or none: a later one does not cover the restored messages.
                 {"$set": {"summary": restored}},
-                {"$unset": ["deletion", "deleted_at"]},
+                _REVIVAL,
             )
             if claimed:
                 yield from self._marking.restore(claimed)
@@ -233,16 +238,20 @@ class Deletion:
                 "deleted_at": session.get("deleted_at"),
                 **_SETTLED,
             },
-            [
-                {
-                    "$set": {
-                        "undeletion": {**undeletion, "count": {"$ifNull": ["$deletion_count", 0]}},
-                        "updated_at": "$$NOW",
-                    }
-                },
-                *changes,
-                *uncounting(),
-            ],
+            _claiming(undeletion, *changes),
+        )
+
+    def _claim_plain(self, session_id: str) -> Operation[SessionDocument | None]:
+        """Claim the undeletion of a deleted session, if that is complete and took no summary."""
+        return self._sessions.find_one_and_update(
+            {
+                **with_id(session_id),
+                "undeletion": None,
+                "deleted_at": {"$ne": None},
+                "deletion.settled": True,
+                "deletion.summary": None,
+            },
+            _claiming({"id": "$deletion.id"}, {"$unset": "summary"}, _REVIVAL),
         )
 
     def _present(self, session_id: str) -> Operation[SessionDocument]:
@@ -250,6 +259,12 @@ class Deletion:
         if session is None:
             raise NotFoundError(f"there is no session {session_id!r}")
         return session
+
+
+def _claiming(undeletion: Stage, *changes: Stage) -> list[Stage]:
+    count = {"$ifNull": ["$deletion_count", 0]}
+    claim = {"undeletion": {**undeletion, "count": count}, "updated_at": "$$NOW"}
+    return [{"$set": claim}, *changes, *uncounting()]
 
 
 def _deletion_of(message: MessageDocument) -> Stage:
