@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import NAMESPACE_OID, uuid5
 
 from langchain_core.messages import BaseMessage, message_to_dict
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import MongoClient
+from pymongo import AsyncMongoClient, MongoClient
 
 from benchmarks.floor import Collections, FloorHistory
 from langchain_zepstore import ZepClient
@@ -52,16 +52,20 @@ class Contender:
     def close(self) -> None:
         """Close what is open."""
 
+    async def aclose(self) -> None:
+        """Close what belongs to the running event loop."""
+
 
 class Zepstore(Contender):
     """This package."""
 
     name = "zepstore"
     has_crowds = True
+    async_driver: Literal["motor", "pymongo"] = "motor"
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.client = ZepClient(url, database="zepstore")
+        self.client = ZepClient(url, database="zepstore", async_driver=self.async_driver)
         self.client.message.count("warm")
 
     def history(self, session_id: str, window: int | None = None) -> BaseChatMessageHistory:
@@ -71,6 +75,13 @@ class Zepstore(Contender):
     def close(self) -> None:
         """Close what is open."""
         self.client.close()
+
+
+class ZepstoreOverPymongo(Zepstore):
+    """This package over pymongo's asynchronous API."""
+
+    name = "zepstore over pymongo"
+    async_driver = "pymongo"
 
 
 class Floor(Contender):
@@ -160,6 +171,73 @@ class LangchainMongodbWhole(LangchainMongodb):
     ) -> BaseChatMessageHistory:
         """Return a history on a session."""
         return super().history(session_id)
+
+
+class AgentsSession(Contender):
+    """The Agents SDK's session on MongoDB, with the write concern that this package has.
+
+    It is asynchronous only, and keeps what is added in one call as one document.
+    """
+
+    name = "Agents SDK's MongoDBSession"
+    has_crowds = True
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._client: MongoClient[dict[str, Any]] = MongoClient(url)
+        self._clients: dict[asyncio.AbstractEventLoop, AsyncMongoClient[dict[str, Any]]] = {}
+
+    def ahistory(self, session_id: str, window: int | None = None) -> Any:
+        """Return a history on a session."""
+        from agents.extensions.memory import MongoDBSession  # noqa: PLC0415 - a peer
+
+        loop = asyncio.get_running_loop()
+        if loop not in self._clients:
+            self._clients[loop] = AsyncMongoClient(self.url, w="majority", journal=True)
+        return _AgentsHistory(MongoDBSession(session_id, client=self._clients[loop]), window)
+
+    def grow(self, session_id: str, messages: Sequence[BaseMessage]) -> None:
+        """Insert the documents that it would insert turn by turn."""
+        database = self._client["agents"]
+        database["agent_sessions"].insert_one(
+            {"session_id": session_id, "_generation": 0, "_seq": len(messages)}
+        )
+        items = [json.dumps(item, separators=(",", ":")) for item in _items(messages)]
+        turns = [
+            {"seq": at + 1, "message_data": items[at : at + 2]} for at in range(0, len(items), 2)
+        ]
+        database["agent_messages"].insert_many(
+            {"session_id": session_id, "generation": 0, **turn} for turn in turns
+        )
+
+    async def aclose(self) -> None:
+        """Close the running event loop's client."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.close()
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._client.close()
+
+
+class _AgentsHistory:
+    def __init__(self, session: Any, window: int | None) -> None:
+        self._session = session
+        self._window = window
+
+    async def aget_messages(self) -> list[Any]:
+        # It reads so many documents, each of them a turn.
+        found: list[Any] = await self._session.get_items(self._window)
+        return found
+
+    async def aadd_messages(self, messages: Sequence[BaseMessage]) -> None:
+        await self._session.add_items(_items(messages))
+
+
+def _items(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
+    roles = {"ai": "assistant", "human": "user"}
+    return [{"role": roles[each.type], "content": each.content} for each in messages]
 
 
 class LangchainPostgres(Contender):

@@ -71,6 +71,7 @@ async def _turns(contender: Contender, sessions: Sequence[str], seconds: float) 
     await asyncio.gather(*(talk(session_id) for session_id in sessions))
     elapsed = time.perf_counter() - begun
     ticker.cancel()
+    await contender.aclose()
     worst = sorted(blocks)[-1 - len(blocks) // 100]
     return Crowd(turns / elapsed, worst * 1000)
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from benchmarks import crowds, footprint, servers, works
 from benchmarks.chart import draw
 from benchmarks.contenders import (
+    AgentsSession,
     Contender,
     Floor,
     LangchainMongodb,
@@ -29,6 +30,7 @@ from benchmarks.contenders import (
     RedisList,
     Sqlite,
     Zepstore,
+    ZepstoreOverPymongo,
 )
 from benchmarks.listing import listing
 from benchmarks.report import Run, table, verdicts
@@ -159,25 +161,38 @@ def _one_by_one(run: Run, contenders: Sequence[Contender], sizes: Sizes, *, long
 
 
 def _at_once(run: Run, contenders: Sequence[Contender], sizes: Sizes) -> None:
+    with ExitStack() as stack:
+        asynchronous = crowded(contenders)
+        for contender in asynchronous:
+            if contender not in contenders:
+                stack.callback(contender.close)
+        for length in (0, sizes.crowd_length):
+            run.crowds[length] = crowds.side_by_side(
+                asynchronous,
+                tasks=sizes.crowd,
+                length=length,
+                seconds=sizes.crowd_seconds,
+                rounds=3,
+            )
+            rates = {name: crowd.rate for name, crowd in run.crowds[length].items()}
+            _told(f"turns/s of {sizes.crowd} sessions of {length:,}", rates)
+    zepstore = contenders[0]
+    assert isinstance(zepstore, Zepstore)
+    run.writers = crowds.writers(zepstore, count=sizes.writers, seconds=sizes.crowd_seconds)
+
+
+def crowded(contenders: Sequence[Contender]) -> list[Contender]:
+    """Return those that are compared on an event loop, and others that are compared only there."""
     asynchronous = [c for c in contenders if c.has_crowds]
+    asynchronous.append(ZepstoreOverPymongo(contenders[0].url))
     asynchronous += [
         LangchainMongodbWhole(c.url, durable=c.durable)
         for c in contenders
         if isinstance(c, LangchainMongodb)
     ]
-    for length in (0, sizes.crowd_length):
-        run.crowds[length] = crowds.side_by_side(
-            asynchronous,
-            tasks=sizes.crowd,
-            length=length,
-            seconds=sizes.crowd_seconds,
-            rounds=3,
-        )
-        rates = {name: crowd.rate for name, crowd in run.crowds[length].items()}
-        _told(f"turns/s of {sizes.crowd} sessions of {length:,}", rates)
-    zepstore = contenders[0]
-    assert isinstance(zepstore, Zepstore)
-    run.writers = crowds.writers(zepstore, count=sizes.writers, seconds=sizes.crowd_seconds)
+    if _is_there("agents"):
+        asynchronous.append(AgentsSession(contenders[0].url))
+    return asynchronous
 
 
 def _told(what: str, figures: dict[str, float]) -> dict[str, float]:

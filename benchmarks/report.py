@@ -7,6 +7,7 @@ from benchmarks.crowds import Crowd, Writers
 
 OURS, FLOOR, MONGODB, POSTGRES = "zepstore", "floor", "langchain-mongodb", "langchain-postgres"
 MONGODB_WHOLE = "langchain-mongodb, reading all"
+OURS_OVER_PYMONGO, AGENTS = "zepstore over pymongo", "Agents SDK's MongoDBSession"
 
 
 @dataclass
@@ -117,14 +118,20 @@ def _verdicts(run: Run, where: str, *, turn: float, add: float) -> Iterator[Verd
         yield Verdict(f"{where}: add, {of}", added[OURS] / added[MONGODB], add)
         yield Verdict(f"{where}: clear, {of}", clear[OURS] / clear[MONGODB], 2.5)
         fresh, long_ones = run.crowds.values()
-        for crowds, of_whom, least in ((fresh, MONGODB, 1.0), (long_ones, MONGODB_WHOLE, 3.0)):
-            yield Verdict(
-                f"{where}: async, {'fresh' if crowds is fresh else 'long'} sessions: turns/s, of "
-                f"{of_whom}",
-                crowds[OURS].rate / crowds[of_whom].rate,
-                least,
-                at_least=True,
-            )
+        for crowds, who, of_whom, least in (
+            (fresh, OURS, MONGODB, 1.0),
+            (fresh, OURS_OVER_PYMONGO, MONGODB, 0.9),
+            (long_ones, OURS, MONGODB_WHOLE, 3.0),
+            (long_ones, OURS, AGENTS, 2.0),
+        ):
+            if of_whom in crowds:
+                yield Verdict(
+                    f"{where}: async, {'fresh' if crowds is fresh else 'long'} sessions: turns/s "
+                    f"of {who}, of {of_whom}",
+                    crowds[who].rate / crowds[of_whom].rate,
+                    least,
+                    at_least=True,
+                )
     if POSTGRES in added:
         yield Verdict(f"{where}: add, of {POSTGRES}", added[OURS] / added[POSTGRES], 1.0)
     if run.listing:
