@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from langchain_zepstore.core.forking import no_forks
 from langchain_zepstore.core.operation import arun, run
-from langchain_zepstore.core.results import Connections
 from langchain_zepstore.core.settings import Settings
 from langchain_zepstore.core.store import Backend, Call
 from langchain_zepstore.core.telemetry import traced
@@ -32,6 +31,8 @@ from langchain_zepstore.managers.users import UserManager
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
+
+    from langchain_zepstore.core.results import Connections
 
 T = TypeVar("T")
 
@@ -156,9 +157,13 @@ class StoreClient(Administration):
             await asyncio.to_thread(self._opened)  # it imports the drivers
         return await arun(call(traced(await self._opened().aopen(prepare=prepare))))
 
-    def connections(self) -> Connections:
+    def connections(self) -> "Connections":
         """Return how many connections to MongoDB this process has. For the server's metrics."""
-        return self._backend.connections() if self._backend else Connections()
+        if self._backend is not None:
+            return self._backend.connections()
+        from langchain_zepstore.core.results import Connections  # noqa: PLC0415 - takes long
+
+        return Connections()
 
     def _narrowed(self, call: Call[T]) -> Call[T]:
         user_id = str(self._user_id)

@@ -21,7 +21,6 @@ from langchain_zepstore.core.validation import (
     checked_text,
 )
 from langchain_zepstore.errors import BadRequestError
-from langchain_zepstore.filters.where import parsed
 from langchain_zepstore.models import MemorySearchPayload
 
 MAX_MMR_LIMIT = 1000  # mmr compares each with each
@@ -78,6 +77,8 @@ class SearchQuery(Arguments):
         )
         object.__setattr__(self, "limit", checked_count(self.limit, "limit", least=1))
         if self.where is not None:
+            from langchain_zepstore.filters.where import parsed  # noqa: PLC0415 - takes long
+
             parsed(self.where, "where")
         if self.search_type == "mmr" and self.limit > MAX_MMR_LIMIT:
             raise BadRequestError(

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from langchain_zepstore.core.contract import (
-    BranchOperations,
-    DeletionOperations,
-    DiagnosisOperations,
-    MessageOperations,
-    SearchOperations,
-    SessionOperations,
-    SummaryOperations,
-    TransferOperations,
-    UserOperations,
-)
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.results import Connections
+
+if TYPE_CHECKING:  # they take long to make
+    from langchain_zepstore.core.contract import (
+        BranchOperations,
+        DeletionOperations,
+        DiagnosisOperations,
+        MessageOperations,
+        SearchOperations,
+        SessionOperations,
+        SummaryOperations,
+        TransferOperations,
+        UserOperations,
+    )
+    from langchain_zepstore.core.results import Connections
 
 T = TypeVar("T")
 

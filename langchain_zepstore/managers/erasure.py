@@ -1,14 +1,16 @@
 """Erasing a session or a user, with the threads of a LangGraph checkpointer."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_zepstore.core.arguments import Listing
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.results import ErasurePage
 from langchain_zepstore.core.store import Call, Store
 from langchain_zepstore.core.validation import checked_bool, checked_id
 from langchain_zepstore.errors import BadRequestError
+
+if TYPE_CHECKING:
+    from langchain_zepstore.core.results import ErasurePage
 
 _SESSIONS_PAGE_SIZE = 1000
 
@@ -103,7 +105,7 @@ def erase_user(user_id: str, dry_run: bool, threads: Threads) -> Call[Counts]:
     return operation
 
 
-def _each_step(take: Callable[[str | None], Operation[ErasurePage]]) -> Operation[Counts]:
+def _each_step(take: Callable[[str | None], "Operation[ErasurePage]"]) -> Operation[Counts]:
     total: Counts = {}
     cursor = None
     while True:

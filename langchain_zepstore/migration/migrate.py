@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import Field
 
-from langchain_zepstore.core.records import Record, read_record
+from langchain_zepstore.core.record_models import read_record
+from langchain_zepstore.core.records import Record
 from langchain_zepstore.errors import BadRequestError, NotFoundError
 from langchain_zepstore.migration.ahead import ahead
 from langchain_zepstore.migration.conversation import (

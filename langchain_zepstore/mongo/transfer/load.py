@@ -11,14 +11,14 @@ from bson import Int64, MaxKey, ObjectId
 
 from langchain_zepstore.core.ids import new_id
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.core.records import (
+from langchain_zepstore.core.record_models import (
     AnyRecord,
     MessageRecord,
-    Record,
     SessionRecord,
     UserRecord,
     read_record,
 )
+from langchain_zepstore.core.records import Record
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.parts import from_zep
 from langchain_zepstore.mongo import codecs
