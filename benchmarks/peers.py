@@ -190,7 +190,9 @@ def crowded(contenders: Sequence[Contender]) -> list[Contender]:
         for c in contenders
         if isinstance(c, LangchainMongodb)
     ]
-    if _is_there("agents"):
+    if find_spec("agents") is None:
+        print("skipped: the Agents SDK (pip install openai-agents)", flush=True)
+    else:
         asynchronous.append(AgentsSession(contenders[0].url))
     return asynchronous
 

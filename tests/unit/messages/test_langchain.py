@@ -5,6 +5,7 @@ from copy import deepcopy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.load import dumps
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
@@ -222,6 +223,20 @@ def test_the_role_is_what_a_reader_of_zep_expects(message, role) -> None:
 def test_a_plain_message_has_no_fields_beyond_zeps() -> None:
     for message in (HumanMessage("hello", id="m1"), ChatMessage("hello", role="the gallery")):
         assert from_langchain(message).type is None
+
+
+@pytest.mark.parametrize("cls", [AIMessage, HumanMessage, SystemMessage])
+def test_a_plain_message_is_as_its_constructor_makes_it(cls) -> None:
+    made, expected = build(cls("").type, "a", "m1"), cls(content="a", id="m1")
+    assert made == expected
+    assert made.__getstate__() == expected.__getstate__()
+    assert dumps(made) == dumps(expected)
+    for value in vars(made).values():
+        if isinstance(value, dict):
+            value["x"] = 1
+        if isinstance(value, list):
+            value.append(1)
+    assert build(made.type, "a", "m1") == expected
 
 
 def test_the_content_of_a_multimodal_message_is_its_text() -> None:
