@@ -100,9 +100,10 @@ SESSION_INDEXES = [
         partialFilterExpression=LIVE,
     ),
     IndexModel(
+        # Each turn moves its key: a session that is nobody's has none.
         [("user_id", ASCENDING), ("active_at", DESCENDING), ("id", DESCENDING)],
         name="live_by_user_and_activity",
-        partialFilterExpression=LIVE,
+        partialFilterExpression={**LIVE, "user_id": {"$gte": ""}},
     ),
     *_recent_indexes("pinned", [], {**LIVE, "pinned": True}),
     *_recent_indexes("archived", [], {**LIVE, "archived": True}),
