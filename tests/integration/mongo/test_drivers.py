@@ -630,3 +630,19 @@ async def test_the_timeout_argument_holds_without_one_in_the_url(driver):
         await Facade(client, asynchronous=asynchronous).message.count("a session")
     assert 0.3 < time.monotonic() - start < 25  # the driver's own limit is 30
     await client.aclose()
+
+
+@pytest.mark.parametrize("async_driver", ["motor", "pymongo"])
+def test_a_window_of_more_than_an_answer_holds_is_read_as_a_whole(
+    mongo_url: str, session_id: str, async_driver: str
+) -> None:
+    async def window() -> int:
+        async with ZepClient(mongo_url, async_driver=async_driver) as client:
+            return len(await client.chat_history(session_id, lastn=3).aget_messages())
+
+    with ZepClient(mongo_url) as client:
+        history = client.chat_history(session_id, lastn=3)
+        for _ in range(3):
+            history.add_messages([HumanMessage("x" * 8_000_000)])
+        assert len(history.messages) == 3
+    assert asyncio.run(window()) == 3
