@@ -73,7 +73,8 @@ class Connector:
     @property
     def _needs_client(self) -> bool:
         """Whether requests go through a proxy, or with the name and password of the URL."""
-        return bool(getproxies() or httpx.URL(self._server.base).userinfo)
+        proxies = getproxies().keys() & {"http", "https", "all"}
+        return bool(proxies or httpx.URL(self._server.base).userinfo)
 
     def close(self, client: Client, loop: Loop | None) -> Operation[None]:
         """Close a client, unless it is the caller's, or one that only its own loop can close."""
