@@ -1,13 +1,14 @@
-"""Agent frameworks, as they are released, on our adapters: each in an environment of its own.
+"""Agent frameworks, as they are released, on our adapters, away from this repository.
 
-The tests are in ``frameworks``: files for pytest that run in those environments. What can be seen
-here of each is whether it passed.
+The tests are in ``frameworks``: files for pytest that run in an environment with all frameworks,
+each file where no other framework can be imported. With ``--long`` each has an environment of its
+own, in which its extra alone is installed. The tests here show which of them passed.
 """
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
@@ -21,7 +22,7 @@ from tests.support.environments import clean_environment, make_environment, run
 REPOSITORY = Path(__file__).parents[2]
 TESTS = Path(__file__).parent / "frameworks"
 
-# By adapter and file of tests: its extra, which is all that is installed, and what it imports.
+# By adapter and file of tests: its extra, and the framework's package.
 FRAMEWORKS = {
     "openai_agents": ("openai-agents", "agents"),
     "pydantic_ai": ("pydantic-ai", "pydantic_ai"),
@@ -34,6 +35,7 @@ EXAMPLES = {
     "llama_index": "llama_index_memory.py",
     "agent_framework": "agent_framework_history.py",
 }
+TWICE = "import runpy, sys; [runpy.run_path(sys.argv[1], run_name='__main__') for _ in range(2)]"
 OPTIONS = ("asyncio_mode=auto", "asyncio_default_fixture_loop_scope=function")
 
 
@@ -64,16 +66,23 @@ def make_wheel(directory: Path) -> Path:
     return wheel
 
 
+def environment_with(extras: Iterable[str], wheel: Path, directory: Path) -> Path:
+    """Install the package and what its tests need, and return the interpreter."""
+    package = f"langchain-zepstore[{','.join(extras)}] @ {wheel.as_uri()}"
+    return make_environment(directory, [[package, "pytest", "pytest-asyncio"]])
+
+
 def run_tests(
-    framework: str, wheel: Future[Path], mongo_url: str, database: str, directory: Path
+    framework: str, environment: Future[Path], mongo_url: str, database: str, directory: Path
 ) -> Failures:
-    """Run a file of tests in an environment of its own, on a database of its own."""
-    package = f"langchain-zepstore[{FRAMEWORKS[framework][0]}] @ {wheel.result().as_uri()}"
-    requirements = [[package, "pytest", "pytest-asyncio"]]
-    interpreter = make_environment(directory / "environment", requirements)
+    """Run a file of tests and an example on a database of their own."""
+    interpreter = environment.result()
     # Away from this repository, whose package and settings are not to be found.
     file = directory / f"test_{framework}.py"
     file.write_bytes((TESTS / f"{framework}.py").read_bytes())
+    others = [module for other, (_, module) in FRAMEWORKS.items() if other != framework]
+    hidden = f"import sys\nsys.modules.update(dict.fromkeys({others}))\n"
+    (directory / "conftest.py").write_text(hidden, "utf-8")
     report = directory / "report.xml"
     options = [part for option in OPTIONS for part in ("-o", option)]
     done = subprocess.run(
@@ -97,43 +106,50 @@ def run_tests(
         name = case.attrib["name"].partition("[")[0]
         told = [f"{case.attrib['name']}:\n{problem.text}" for problem in case if problem.text]
         failures[name] = failures.get(name) or "\n".join(told) or None
-    if example := EXAMPLES.get(framework):
-        failures[example] = run_example(interpreter, example, mongo_url, database)
-    return failures
+    example = EXAMPLES[framework]
+    return {**failures, example: run_example(interpreter, example, mongo_url, database)}
 
 
 def run_example(interpreter: Path, example: str, mongo_url: str, database: str) -> str | None:
-    """Run an example twice, as a user does, and return what went wrong."""
+    """Run an example twice, in one process, and return what went wrong."""
     server, _, options = mongo_url.partition("?")
     url = f"{server.rstrip('/')}/{database}_example?{options}"
-    for _ in range(2):
-        done = subprocess.run(
-            [interpreter, REPOSITORY / "examples" / example],
-            check=False,
-            env={**clean_environment(), "ZEPSTORE_URL": url},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=60,
-        )
-        if done.returncode or done.stderr or "After undeleting: 0" in done.stdout:
-            return done.stdout + done.stderr
-    return None
+    done = subprocess.run(
+        [interpreter, "-c", TWICE, REPOSITORY / "examples" / example],
+        check=False,
+        env={**clean_environment(), "ZEPSTORE_URL": url},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    failed = done.returncode or done.stderr or "After undeleting: 0" in done.stdout
+    return done.stdout + done.stderr if failed else None
 
 
 @pytest.fixture(scope="module")
 def runs(
-    mongo_url: str, tmp_path_factory: pytest.TempPathFactory
+    mongo_url: str, tmp_path_factory: pytest.TempPathFactory, long: bool
 ) -> Iterator[dict[str, Future[Failures]]]:
     """The runs of all files, at the same time."""
     databases = {framework: f"test_{uuid4().hex}" for framework in FRAMEWORKS}
-    with ThreadPoolExecutor(1 + len(FRAMEWORKS)) as pool:
-        wheel = pool.submit(make_wheel, tmp_path_factory.mktemp("wheel"))
+    together = [extra for extra, _ in FRAMEWORKS.values()]
+    with ThreadPoolExecutor(2 * len(FRAMEWORKS)) as pool:
+        wheel = make_wheel(tmp_path_factory.mktemp("wheel"))
+
+        def install(*extras: str) -> Future[Path]:
+            directory = tmp_path_factory.mktemp("environment")
+            return pool.submit(environment_with, extras, wheel, directory)
+
+        if long:
+            environments = {each: install(extra) for each, (extra, _) in FRAMEWORKS.items()}
+        else:
+            environments = dict.fromkeys(FRAMEWORKS, install(*together))
         yield {
             framework: pool.submit(
                 run_tests,
                 framework,
-                wheel,
+                environments[framework],
                 mongo_url,
                 database,
                 tmp_path_factory.mktemp(framework),
@@ -155,7 +171,7 @@ def failures_of(runs: dict[str, Future[Failures]], framework: str) -> Failures:
 
 @pytest.mark.promise(
     "the OpenAI Agents SDK, Pydantic AI, LlamaIndex and Microsoft's Agent Framework, as "
-    "released, run on our adapters, each in an environment of its own; the examples run there"
+    "released, run on our adapters; the examples run there"
 )
 @pytest.mark.parametrize(("framework", "name"), EACH)
 def test_a_framework_works_with_our_adapter(
