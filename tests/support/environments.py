@@ -54,6 +54,9 @@ def make_environment(directory: Path, requirements: Sequence[Sequence[str | Path
 
 def versions_in(interpreter: Path) -> dict[str, str]:
     """Return the versions of what is installed in an environment."""
-    listing = ["-m", "pip", "--python", interpreter, "list", "--format", "json"]
-    versions = json.loads(run([sys.executable, *listing], timeout=60))
-    return {each["name"]: each["version"] for each in versions}
+    listing = (
+        "import importlib.metadata, json; "
+        "print(json.dumps({d.name: d.version for d in importlib.metadata.distributions()}))"
+    )
+    versions: dict[str, str] = json.loads(run([interpreter, "-c", listing], timeout=60))
+    return versions
