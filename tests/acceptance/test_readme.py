@@ -27,19 +27,24 @@ BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<reason>[^\n]+) -->\n)?^```(?P<language>\w+)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
-# Each block in a namespace of its own, as if it were a file.
+# Each block in a namespace of its own, as if it were a file; the failures and stderr of each page.
 RUNNER = """
-import json, sys, traceback
-failed = []
-for name, code in json.load(sys.stdin):
-    print("block", name, file=sys.stderr)
-    try:
-        exec(compile(code, name, "exec"), {"__name__": "__main__"})
-    except BaseException:
-        traceback.print_exc()
-        failed.append(name)
-sys.exit("failed: " + ", ".join(failed) if failed else 0)
+import contextlib, io, json, sys, traceback
+ends = {}
+for page, blocks in json.load(sys.stdin).items():
+    failed, said = [], io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        for name, code in blocks:
+            print("block", name, file=sys.stderr)
+            try:
+                exec(compile(code, name, "exec"), {"__name__": "__main__"})
+            except BaseException:
+                traceback.print_exc()
+                failed.append(name)
+    ends[page] = failed, said.getvalue()
+print(json.dumps(ends))
 """
+End = tuple[list[str], str]  # the blocks that failed, and what was written to stderr
 
 
 def blocks(page: Path) -> list[re.Match[str]]:
@@ -68,24 +73,33 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
         yield {**os.environ, "ZEPSTORE_URL": url, "PYTHONIOENCODING": "utf-8"}
 
 
-@pytest.mark.promise("the code of the README and of docs/ runs, and CI runs its commands")
-@pytest.mark.parametrize("page", [page for page in PAGES if python(page, run=True)], ids=name)
-def test_each_block_of_a_page_runs_by_itself(
-    page: Path, environment: dict[str, str], tmp_path: Path
-) -> None:
+@pytest.fixture(scope="module")
+def ends(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, End]:
+    """How the blocks of each page ended, all in one process."""
+    code = {page.name: python(page, run=True) for page in PAGES}
     result = subprocess.run(
         [sys.executable, "-c", RUNNER],
-        input=json.dumps(python(page, run=True)),
+        input=json.dumps(code),
         env=environment,
-        cwd=tmp_path,
+        cwd=tmp_path_factory.mktemp("pages"),
         capture_output=True,
         encoding="utf-8",
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert "Traceback" not in result.stderr
-    assert "Error in " not in result.stderr  # what LangChain says when it swallows an exception
+    assert "Traceback" not in result.stderr  # of the end of the process, which is no page's
+    ends: dict[str, End] = json.loads(result.stdout)
+    return ends
+
+
+@pytest.mark.promise("the code of the README and of docs/ runs, and CI runs its commands")
+@pytest.mark.parametrize("page", [page for page in PAGES if python(page, run=True)], ids=name)
+def test_each_block_of_a_page_runs_by_itself(page: Path, ends: dict[str, End]) -> None:
+    failed, said = ends[page.name]
+    assert not failed, said
+    assert "Traceback" not in said
+    assert "Error in " not in said  # what LangChain says when it swallows an exception
 
 
 def own_imports(code: str) -> list[str]:
