@@ -171,21 +171,55 @@ def test_ctrl_c_in_an_example_is_exit_code_130(environment: dict[str, str], exam
     assert (process.returncode, err) == (130, "")
 
 
-@pytest.mark.parametrize(
-    ("example", "url"),
-    [
-        ("quickstart.py", "ftp://nowhere"),
-        ("quickstart.py", "embedded:///dev/null"),
-        ("chain_memory.py", "ftp://nowhere"),
-        ("agent_with_memory.py", "embedded:///dev/null"),
-        ("server_and_clients.py", "ftp://nowhere"),
-        ("sessions.py", "embedded:///dev/null"),
-    ],
-)
-def test_an_error_is_one_line_and_exit_code_1(
-    environment: dict[str, str], example: str, url: str
-) -> None:
-    err = fail({**environment, "ZEPSTORE_URL": url}, example)
+UNUSABLE = [
+    ("quickstart.py", "ftp://nowhere"),
+    ("quickstart.py", "embedded:///dev/null"),
+    ("chain_memory.py", "ftp://nowhere"),
+    ("agent_with_memory.py", "embedded:///dev/null"),
+    ("server_and_clients.py", "ftp://nowhere"),
+    ("sessions.py", "embedded:///dev/null"),
+]
+# A text to exit with is written to stderr, and the exit code is 1.
+ENDING = """
+import json, os, runpy, sys
+ends = []
+for path, url in json.load(sys.stdin):
+    os.environ["ZEPSTORE_URL"] = url
+    try:
+        runpy.run_path(path, run_name="__main__")
+        ends.append(None)
+    except SystemExit as ended:
+        ends.append(ended.code)
+print(json.dumps(ends))
+"""
+
+
+@pytest.fixture(scope="module")
+def ends() -> list[object]:
+    """What each example exits with whose store cannot be used, all in one process."""
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING],
+        input=json.dumps([(str(EXAMPLES / example), url) for example, url in UNUSABLE]),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    found: list[object] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.parametrize("number", range(len(UNUSABLE)), ids=map("-".join, UNUSABLE))
+def test_an_error_is_one_line_and_exit_code_1(ends: list[object], number: int) -> None:
+    said = ends[number]
+    assert isinstance(said, str)
+    assert said.startswith("error: ")
+    assert "\n" not in said
+
+
+def test_an_error_goes_to_stderr(environment: dict[str, str]) -> None:
+    err = fail({**environment, "ZEPSTORE_URL": "ftp://nowhere"}, "quickstart.py")
     assert err.startswith("error: ")
     assert err.count("\n") == 1
 
