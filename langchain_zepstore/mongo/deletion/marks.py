@@ -10,6 +10,7 @@ remembers the count (``restored``), and marks of deletions up to it pass it by. 
 replaced or undone before all its marks are set (``settled``).
 """
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -20,7 +21,8 @@ from langchain_zepstore.mongo.documents import MessageDocument, Query, SessionDo
 from langchain_zepstore.mongo.driver.database import Database
 
 _FENCE_CHUNK = 1000  # placeholders in one insert
-_MARKING_SPAN = 500  # messages in one update, each of up to 1,000 index keys
+_MARKING_SPAN = 500  # messages in the first update, each of up to 1,000 index keys
+_QUICK_SECONDS = 0.2
 
 _BY_ID = "_id_"
 
@@ -157,15 +159,21 @@ class Marking:
     def update_in_spans(
         self, query: Query, update: Update, last: int, *, after: int = 0
     ) -> Operation[int]:
-        """Update a session's messages up to a number, a bounded number in one command.
+        """Update a session's messages up to a number, in commands that are short.
+
+        Each waits for the disk, so a command that was quick is followed by one of twice the size.
 
         Returns:
             How many matched.
         """
-        matched = 0
-        for start in range(after, last, _MARKING_SPAN):
-            span = {"$gt": start, "$lte": min(start + _MARKING_SPAN, last)}
+        matched, size = 0, _MARKING_SPAN
+        while after < last:
+            begun_at = time.monotonic()
+            span = {"$gt": after, "$lte": min(after + size, last)}
             matched += yield from self._messages.update({**query, "seq": span}, update, many=True)
+            after += size
+            if time.monotonic() - begun_at < _QUICK_SECONDS:
+                size *= 2
         return matched
 
 
