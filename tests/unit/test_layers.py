@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -73,22 +74,24 @@ OUTSIDE = {
 CLIENTS = {"MongoClient", "AsyncMongoClient", "AsyncIOMotorClient"}
 
 
-def imports(path: Path) -> set[str]:
+FILES = {
+    path.relative_to(PACKAGE).with_suffix("").as_posix(): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+
+
+@cache
+def imports(file: str) -> frozenset[str]:
     """Return the dotted names of all that a file imports, also inside functions."""
-    names = set()
+    path = FILES[file]
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
-
-
-FILES = {
-    path.relative_to(PACKAGE).with_suffix("").as_posix(): imports(path)
-    for path in sorted(PACKAGE.rglob("*.py"))
-}
+    return frozenset(names)
 
 
 def room(file: str) -> str:
@@ -99,7 +102,7 @@ def room(file: str) -> str:
 def rooms_known_to(file: str) -> set[str]:
     known = {
         "/".join(name.split(".")[1:3])
-        for name in FILES[file]
+        for name in imports(file)
         if name.startswith("langchain_zepstore.")
     }
     return {room(name) for name in known} - {room(file)}
@@ -124,13 +127,13 @@ def test_the_table_has_no_circles() -> None:
 
 @pytest.mark.parametrize("file", FILES)
 def test_drivers_and_protocols_stay_where_they_belong(file) -> None:
-    known = {name.partition(".")[0] for name in FILES[file]} & set(OUTSIDE)
+    known = {name.partition(".")[0] for name in imports(file)} & set(OUTSIDE)
     assert {name for name in known if not {room(file), file} & set(OUTSIDE[name])} == set()
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_only_the_drivers_module_can_make_clients_of_the_store(file) -> None:
-    made = {name.rpartition(".")[2] for name in FILES[file]} & CLIENTS
+    made = {name.rpartition(".")[2] for name in imports(file)} & CLIENTS
     allowed = {"mongo/driver/clients": CLIENTS, "migration/readers/mongodb": {"MongoClient"}}
     assert made == allowed.get(file, set())
 
@@ -141,7 +144,7 @@ def test_operations_speak_through_collections_only(file) -> None:
     if file in {"mongo/driver/clients", "mongo/backend"}:
         return
     known = {
-        name for name in FILES[file] if name.startswith("langchain_zepstore.mongo.driver.clients")
+        name for name in imports(file) if name.startswith("langchain_zepstore.mongo.driver.clients")
     }
     assert known == set()
 
