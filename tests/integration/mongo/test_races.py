@@ -21,4 +21,5 @@ def test_the_race_finds_a_delete_that_does_not_fence(
         yield
 
     monkeypatch.setattr(Marking, "fence", nothing)
-    assert race(mongo_url.replace("/?", "/races?"), rounds=4, seed="broken") > 0
+    url = mongo_url.replace("/?", "/races?")
+    assert any(race(url, rounds=1, seed=f"broken {number}") for number in range(40))
