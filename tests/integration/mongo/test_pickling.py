@@ -7,6 +7,7 @@ import pickle
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from itertools import product
 from typing import Any
 
 import pytest
@@ -42,9 +43,18 @@ def add_in_child(history: ZepChatMessageHistory, *, asynchronous: bool) -> list[
 
 
 @pytest.mark.promise("histories, retrievers and clients pickle and copy")
-@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-@pytest.mark.parametrize("how", HOLDERS)
-@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize(
+    ("start", "how", "asynchronous"),
+    [
+        *product(["fork"], HOLDERS, [False, True]),
+        # A process that starts from nothing imports everything: each value once.
+        *zip(["spawn"] * 2, HOLDERS, [False, True], strict=True),
+        *(
+            pytest.param(*case, marks=pytest.mark.long("it imports everything again"))
+            for case in zip(["spawn"] * 2, HOLDERS, [True, False], strict=True)
+        ),
+    ],
+)
 def test_a_history_works_in_another_process(start, how, asynchronous, client, session_id):
     history = history_of(how, client, session_id)
     history.add_messages([HumanMessage("parent")])
