@@ -12,6 +12,7 @@ from langchain_zepstore.mongo.adding.insertion import Insertion, Outcome
 from langchain_zepstore.mongo.adding.known_ids import Repetition
 from langchain_zepstore.mongo.adding.reservation import confirm, reserve
 from langchain_zepstore.mongo.branches.edits import Edits
+from langchain_zepstore.mongo.deletion.counts import changing
 from langchain_zepstore.mongo.documents import Metadata, Stage
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.encoding import mergeable
@@ -121,7 +122,10 @@ class Messages(MessageReads):
             update += [{"$set": fields}, {"$unset": list(codecs.DERIVED_FIELDS)}]
         if not update:
             return (yield from self.get(session_id, uuid))
-        updated = yield from self._messages.find_one_and_update(
+        updating = self._messages.find_one_and_update(
             {**live(session_id), "uuid": uuid}, update, fields=codecs.MESSAGE_FIELDS
         )
+        if content is not None:
+            updating = changing(self._database, [session_id], updating)
+        updated = yield from updating
         return codecs.to_message(existing(updated, session_id, uuid))

@@ -225,9 +225,8 @@ class Insertion:
         kept: Stage = {name: holder[name] for name in _KEPT_FIELDS if name in holder}
         if message["created_at"] is session["active_at"]:  # the caller gave none
             kept["created_at"] = holder["created_at"]
-        if "embedding" in holder and all(
-            holder.get(name) == message[name] for name in _CONTENT_FIELDS
-        ):
+        is_same = all(holder.get(name) == message[name] for name in _CONTENT_FIELDS)
+        if is_same and "embedding" in holder:
             kept["embedding"] = holder["embedding"]
         if self._repetition.replaces(message["uuid"]) and (given := codecs.given_for(holder)):
             kept["given"] = given
@@ -238,7 +237,10 @@ class Insertion:
             "branched": holder.get("branched"),
         }
         replacement = cast("MessageDocument", {**message, **kept})
-        return bool((yield from self._messages.replace({**this, **unchanged}, replacement)))
+        replacing = self._messages.replace({**this, **unchanged}, replacement)
+        if not is_same:
+            replacing = changing(self._database, [self._session_id], replacing)
+        return bool((yield from replacing))
 
 
 class AsideInsertion(Insertion):

@@ -123,6 +123,7 @@ class Connector:
             self._name,
             settings.timeout,
             process=partial(_process, synchronous),
+            primaries=partial(_primaries, synchronous),
             sleep=time.sleep if loop is None else asyncio.sleep,
             revive=revive,
             limits_calls=not (settings.has_clients or revive or _own_limits(str(settings.url))),
@@ -183,6 +184,15 @@ def _process(client: Any) -> Any:
     servers = client.topology_description.server_descriptions().values()
     versions = [server.topology_version for server in servers]
     return versions[0]["processId"] if len(versions) == 1 and versions[0] else None
+
+
+def _primaries(client: Any) -> Any:
+    servers = client.topology_description.server_descriptions().values()
+    return {
+        (str((server.topology_version or {}).get("processId")), str(server.election_id))
+        for server in servers
+        if server.is_writable
+    }
 
 
 def _given(url: str) -> set[str]:

@@ -5,7 +5,7 @@ only, and is made again when the connection was lost: so every step of every ope
 harmless when it happens twice.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from inspect import iscoroutine
@@ -173,16 +173,16 @@ class Collection(Generic[D]):
         return self._deployment.call(whole)
 
     def find_raw(
-        self, query: Query, *, sort: Fields, limit: int, fields: Fields
+        self, query: Query, *, sort: Fields, fields: Fields, batch_size: int, limit: int = 0
     ) -> Operation[list[bytes]]:
-        """Return the documents that match as BSON, not decoded."""
+        """Return the documents that match as BSON, not decoded, as many together as in a batch."""
         query = self._own(query)
-        batches = yield from self._deployment.call(
+        batches: list[bytes] = yield from self._deployment.call(
             lambda: self._raw.find_raw_batches(
-                query, fields, sort=sort, limit=limit, batch_size=limit
+                query, fields, sort=sort, limit=limit, batch_size=batch_size
             ).to_list(None)
         )
-        return [document for batch in batches for document in _split(batch)]
+        return batches
 
     def find_one(self, query: Query, *, fields: Fields | None = None) -> Operation[D | None]:
         """Return a document that matches, ``None`` if there is none."""
@@ -325,11 +325,3 @@ def _check_writes(answer: Mapping[str, Any]) -> None:
 
 async def _listed(opening: Any) -> Any:
     return await (await opening).to_list(None)
-
-
-def _split(batch: bytes) -> Iterator[bytes]:
-    start = 0
-    while start < len(batch):
-        end = start + int.from_bytes(batch[start : start + 4], "little")
-        yield batch[start:end]
-        start = end

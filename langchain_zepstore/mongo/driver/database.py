@@ -70,6 +70,10 @@ class Database:
         """The embedded server's name for a reader; ``None`` if it is another."""
         return self._deployment.name if self._deployment.revive else None
 
+    def primaries(self) -> Any:
+        """Return what is not the same any more once writes that were seen may be lost."""
+        return self._deployment.primaries()
+
     def command(
         self, name: str, value: Any = 1, *, admin: bool = False, **options: Any
     ) -> Operation[Any]:

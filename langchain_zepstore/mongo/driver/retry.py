@@ -33,6 +33,8 @@ class Deployment:
         name: For a reader, without credentials.
         timeout: Seconds that a call may take, with its repeats.
         process: Returns the server's process, if it stands alone and the driver knows it.
+        primaries: Returns which server processes take writes, and since which election; after a
+            crash or an election, what was not durable may be gone.
         sleep: Pauses; yielded as a driver call.
         revive: Starts the server again if it is ours to start; yielded as a driver call.
         limits_calls: Whether the driver is told how much time is left for a call. It then ignores
@@ -42,6 +44,7 @@ class Deployment:
     name: str
     timeout: float
     process: Callable[[], Any]
+    primaries: Callable[[], Any]
     sleep: Callable[[float], Any]
     revive: Callable[[], Any] | None = None
     limits_calls: bool = False

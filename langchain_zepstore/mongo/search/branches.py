@@ -4,13 +4,13 @@ A search asks for no session's branches before it runs. When what it found is fl
 those sessions are read; where it found something of another branch, it runs again without that.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo.branches.reads import TABLE_FIELDS
 from langchain_zepstore.mongo.branches.table import holds, table_of
-from langchain_zepstore.mongo.documents import MessageDocument, Query, SessionDocument
+from langchain_zepstore.mongo.documents import MessageDocument, SessionDocument
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.search.hits import Hit, key_of
 from langchain_zepstore.mongo.search.scope import SearchScope
@@ -43,21 +43,9 @@ def of_active_branches(
             return hits, documents
         if not new:  # the search was given these, and found them all the same
             return [hit for hit in hits if hit.key not in left_out], documents
-        conditions = {**scope.conditions, "$nor": [_others(each) for each in known.values()]}
-        scope = replace(scope, conditions=conditions)
+        scope = replace(scope, branched=list(known.values()))
 
 
 def _is_left_out(document: MessageDocument, sessions: dict[str, SessionDocument]) -> bool:
     session = sessions.get(document["session_id"])
     return session is not None and not holds(table_of(session).active(), document["seq"])
-
-
-def _others(session: SessionDocument) -> Query:
-    """Return the query of messages that are not on a session's active branch."""
-    active: Iterable[Query] = (
-        {"seq": {"$gte": first, "$lte": last}} for first, last in table_of(session).active()
-    )
-    others: Query = {"session_id": session["_id"]}
-    if conditions := list(active):
-        others["$nor"] = conditions
-    return others

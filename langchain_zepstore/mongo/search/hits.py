@@ -10,6 +10,7 @@ import bson
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo.documents import MessageDocument, Query
+from langchain_zepstore.mongo.driver.collection import CODEC
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.search.ranking import MessageKey
 
@@ -49,7 +50,7 @@ class VectorHit:
 
 def decoded(document: bytes) -> MessageDocument:
     """Decode a message's document, or the fields of it that were read."""
-    return cast("MessageDocument", bson.decode(document))
+    return cast("MessageDocument", bson.decode(document, CODEC))
 
 
 def key_of(document: MessageDocument) -> MessageKey:

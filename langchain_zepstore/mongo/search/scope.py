@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import bson
-
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.search_query import SearchQuery
 from langchain_zepstore.filters.where import parsed
 from langchain_zepstore.mongo import codecs
+from langchain_zepstore.mongo.branches.table import table_of
 from langchain_zepstore.mongo.cursors import decode_cursor, encode_cursor
-from langchain_zepstore.mongo.documents import MessageId, Query
+from langchain_zepstore.mongo.deletion.counts import MARK_FIELDS
+from langchain_zepstore.mongo.documents import MessageDocument, MessageId, Query, SessionDocument
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.driver.errors import MissingIndexError
 from langchain_zepstore.mongo.encoding import encoded_metadata
@@ -21,9 +21,11 @@ from langchain_zepstore.mongo.ownership import check_owner
 from langchain_zepstore.mongo.reassignment import complete_reassignment
 from langchain_zepstore.mongo.search.filters import matching
 
-_OWNED = dict.fromkeys(
-    ("uuid", "user_id", "adopting", "seq", "fenced", "updated_at", "deleted_at"), 1
-)
+_SESSION_FIELDS = {
+    **MARK_FIELDS,
+    **dict.fromkeys(("uuid", "id", "user_id", "adopting", "seq", "updated_at", "deleted_at"), 1),
+}
+_SESSIONS = 10_000  # in a page
 SESSION_INDEX = "live_by_number"  # the index of all live messages
 _SHORT_SESSION = 500  # messages that are read faster than all of its user's are counted
 
@@ -34,15 +36,20 @@ class SearchScope:
 
     Attributes:
         owner: The ``scope`` of their documents; ``None`` for all.
-        session_id: In one session.
+        session: In one session.
         conditions: What else a query asks for.
-        last_seq: The last number of the session.
+        branched: Sessions with their tables, of which it is only the active branches.
     """
 
     owner: str | None
-    session_id: str | None
+    session: SessionDocument | None
     conditions: Query
-    last_seq: int = 0
+    branched: Sequence[SessionDocument] = ()
+
+    @property
+    def session_id(self) -> str | None:
+        """The id of the session."""
+        return self.session["_id"] if self.session else None
 
     @property
     def hint(self) -> str | None:
@@ -50,7 +57,8 @@ class SearchScope:
 
         ``None``: that of tokens.
         """
-        return SESSION_INDEX if 0 < self.last_seq <= _SHORT_SESSION else None
+        last = self.session["seq"] if self.session else 0
+        return SESSION_INDEX if 0 < last <= _SHORT_SESSION else None
 
     def indexed(self) -> Query:
         """Return the query of the messages that a search by words counts and gives tokens."""
@@ -61,10 +69,38 @@ class SearchScope:
 
     def query(self) -> Query:
         """Return the query that a search by words adds to."""
-        query = {**self.indexed(), **self.conditions}
+        query = {**self.indexed(), **self.filter()}
         if self.session_id is not None:
             query["session_id"] = self.session_id
         return query
+
+    def filter(self) -> Query:
+        """Return the query for what else is asked of messages."""
+        if not self.branched:
+            return self.conditions
+        return {**self.conditions, "$nor": [_inactive(each) for each in self.branched]}
+
+    def sessions(
+        self, database: Database, after: int | None
+    ) -> Operation[tuple[list[SessionDocument], int | None]]:
+        """Return a page of the sessions that they are of, and where the next page begins.
+
+        Args:
+            database: Where they are.
+            after: Where this page begins; ``None`` for the first.
+        """
+        if self.session is not None:
+            return [self.session], None
+        query: Query = {"deleted_at": None, "id": {"$gt": after or 0}}
+        if self.owner is not None:
+            query["user_id"] = self.owner.removeprefix("u:")
+        found = yield from database.sessions.find(
+            query, sort={"id": 1}, limit=_SESSIONS, fields=_SESSION_FIELDS
+        )
+        for session in found:
+            if session.get("adopting"):  # who began it may have died
+                yield from complete_reassignment(database, session)
+        return found, found[-1]["id"] if len(found) == _SESSIONS else None
 
     def count(self, database: Database) -> Operation[int]:
         """Return how many there are."""
@@ -77,8 +113,8 @@ class SearchScope:
 
     def page(
         self, database: Database, after: str | None, limit: int, fields: Sequence[str]
-    ) -> Operation[tuple[list[bytes], str | None]]:
-        """Return a page of them as BSON, the newest first, and the cursor of the one after it.
+    ) -> Operation[tuple[list[MessageDocument], str | None]]:
+        """Return a page of them, the newest first, and the cursor of the one after it.
 
         Args:
             database: Where they are.
@@ -90,7 +126,7 @@ class SearchScope:
         query = self._listed()
         if after is not None:
             query["$and"] = [self._after(after)]
-        found = yield from database.messages.find_raw(
+        found = yield from database.messages.find(
             query,
             sort=self._order(),
             limit=limit,
@@ -108,7 +144,7 @@ class SearchScope:
             where = {"session_id": self.session_id}
         elif self.owner is not None:
             where = {"scope": self.owner}
-        return {**where, "deleted_at": None, **self.conditions}
+        return {**where, "deleted_at": None, **self.filter()}
 
     def _order(self) -> Query:
         if self.session_id is not None:
@@ -148,7 +184,7 @@ def resolve_scope(
     if session_id is None:
         scope = None if user_id is None else codecs.user_scope(user_id)
         return SearchScope(scope, None, conditions)
-    session = yield from database.sessions.find_one({"_id": session_id}, fields=_OWNED)
+    session = yield from database.sessions.find_one({"_id": session_id}, fields=_SESSION_FIELDS)
     check_owner(session, owner)
     if (
         session is None
@@ -157,7 +193,15 @@ def resolve_scope(
     ):
         return None
     yield from complete_reassignment(database, session)  # who began it may have died
-    return SearchScope(codecs.scope_of(session), session_id, conditions, session["seq"])
+    return SearchScope(codecs.scope_of(session), session, conditions)
+
+
+def _inactive(session: SessionDocument) -> Query:
+    """Return the query for what is not on a session's active branch."""
+    others: Query = {"session_id": session["_id"]}
+    if active := table_of(session).active():
+        others["$nor"] = [{"seq": {"$gte": first, "$lte": last}} for first, last in active]
+    return others
 
 
 def filter_of(sought: SearchQuery, moment: str, metadata: str) -> Query:
@@ -182,10 +226,9 @@ def filter_of(sought: SearchQuery, moment: str, metadata: str) -> Query:
     return query
 
 
-def _cursor(last: bytes) -> str:
-    document = bson.decode(last)
-    key = document["_id"]
-    return encode_cursor(document["created_at"], key["q"], key["s"])
+def _cursor(last: MessageDocument) -> str:
+    key = last["_id"]
+    return encode_cursor(last["created_at"], key["q"], key["s"])
 
 
 def _decoded(cursor: str) -> tuple[datetime, MessageId]:

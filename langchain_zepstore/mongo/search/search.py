@@ -16,7 +16,7 @@ from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.documents import MessageDocument, Query
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.search.branches import Found, of_active_branches
-from langchain_zepstore.mongo.search.hits import Hit, decoded, key_of, live_at
+from langchain_zepstore.mongo.search.hits import Hit, key_of, live_at
 from langchain_zepstore.mongo.search.index import (
     INDEX_SECONDS,
     ensure_word_indexes,
@@ -179,9 +179,7 @@ class Search:
         while True:
             most = min(limit - len(found), _PAGE)
             page, after = yield from scope.page(self._database, after, most, ["session_id"])
-            found += [
-                Hit(key_of(listed), listed["session_id"], 0.0) for listed in map(decoded, page)
-            ]
+            found += [Hit(key_of(listed), listed["session_id"], 0.0) for listed in page]
             if after is None or len(found) == limit:
                 return found
 

@@ -23,7 +23,7 @@ from langchain_zepstore.mongo.search.ranking import Candidate, MessageKey, ranke
 from langchain_zepstore.mongo.search.scope import filter_of
 from langchain_zepstore.mongo.search.snippets import excerpt_of
 from langchain_zepstore.mongo.search.vector_codec import embedding_of, fits, unit, vector_in
-from langchain_zepstore.mongo.search.vectors import MADE, in_parts
+from langchain_zepstore.mongo.search.vector_reads import MADE, in_parts
 from langchain_zepstore.mongo.summaries import covering_summary
 
 if TYPE_CHECKING:

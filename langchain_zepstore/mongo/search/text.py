@@ -83,7 +83,7 @@ class TextSearch:
         candidates = [each for each in candidates if query.allows(each.text)]
         sessions = {message["_id"]["s"]: message["session_id"] for message in found}
         after_questions = {key: sessions[key[0]] for key in answers(query.text, candidates)}
-        after = yield from live_at(self._database, after_questions, _RANKED, scope.conditions)
+        after = yield from live_at(self._database, after_questions, _RANKED, scope.filter())
         candidates += [candidate(message) for message in after]
         best = ranked(query.text, candidates, language, sought.similarity_weight)[: sought.limit]
         return [Hit(key, sessions[key[0]], round(score, _DIGITS)) for key, score in best]

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 from bson.binary import Binary
 
 from langchain_zepstore.errors import APIError
-from langchain_zepstore.mongo.documents import Embedding
+from langchain_zepstore.mongo.documents import Embedding, MessageDocument
+from langchain_zepstore.mongo.search.hits import decoded
+from langchain_zepstore.mongo.search.vector_cache import Rows
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from langchain_zepstore.core.embedder import Vectors
+
+    Bytes = npt.NDArray[np.uint8]
 
 _FLOATS = 9  # BSON's subtype of vectors
 _FLOAT32 = b"\x27\x00"  # what their bytes begin with
-# An ObjectId of that name; where an embedding ends a document, it ends it too.
-_STAMP = b"\x07stamp\x00"
-_STAMP_AT, _STAMP_END = -14, -2
+_INT64 = 0x12  # BSON's type
+_SHAPE = ["_id", "created_at", "embedding"], ["model", "dimension", "vector", "stamp"]
+_TO_INCARNATION = 20  # bytes
+_TO_NUMBER = len(b"\x00\x12q\x00")
+_TO_TIME = len(b"\x00\x09created_at\x00")
+_TO_STAMP, _STAMP, _END = len(b"\x07stamp\x00"), 12, 2
+
+READ_FIELDS = dict.fromkeys(_SHAPE[0], 1)
+"""The projection of documents that ``read_rows`` reads."""
 
 
 def embedding_of(model: str, vector: Vectors | None) -> Embedding:
@@ -58,16 +75,103 @@ def vector_in(embedding: Embedding | None, dimension: int) -> Vectors | None:
     return vector
 
 
-def stamp_at_end(document: bytes) -> bytes:
-    """Return the stamp of the embedding that a document's BSON ends with; nothing without one."""
-    has_stamp = document[_STAMP_AT - len(_STAMP) : _STAMP_AT] == _STAMP
-    return document[_STAMP_AT:_STAMP_END] if has_stamp else b""
+def read_rows(
+    batch: bytes, model: str, dimension: int
+) -> Iterator[tuple[str, Rows] | MessageDocument]:
+    """Yield what a batch of documents holds: by incarnation the rows of its messages.
+
+    Documents of one shape, as most are, are read together. Others are yielded decoded.
+
+    Args:
+        batch: Documents' BSON, with the fields in ``READ_FIELDS``.
+        model: The model whose vectors are read.
+        dimension: The length of the vectors.
+    """
+    import numpy as np  # noqa: PLC0415 - an extra
+
+    starts: dict[int, list[int]] = defaultdict(list)
+    start = 0
+    while start < len(batch):
+        size = int.from_bytes(batch[start : start + 4], "little")
+        starts[size].append(start)
+        start += size
+    for size, at in starts.items():
+        is_whole = size * len(at) == len(batch)
+        alike = batch if is_whole else b"".join([batch[start : start + size] for start in at])
+        table = np.frombuffer(alike, dtype=np.uint8).reshape(len(at), size)
+        layout = _layout(alike[:size], model, dimension)
+        is_alike = layout.fits(table) if layout else np.zeros(len(at), dtype=np.bool_)
+        if layout:
+            yield from layout.rows(table if is_alike.all() else table[is_alike])
+        for row in np.flatnonzero(~is_alike):
+            yield decoded(alike[row * size : (row + 1) * size])
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The places of what differs between documents of one shape."""
+
+    incarnation: slice
+    number: slice
+    time: slice
+    vector: slice
+    stamp: slice
+
+    def fits(self, table: Bytes) -> npt.NDArray[np.bool_]:
+        """Return which documents have the first one's shape, which has the layout."""
+        import numpy as np  # noqa: PLC0415 - an extra
+
+        same = np.ones(table.shape[1], dtype=np.bool_)
+        for differs in (self.incarnation, self.number, self.time, self.vector, self.stamp):
+            same[differs] = False
+        fits: npt.NDArray[np.bool_] = (table[:, same] == table[0, same]).all(axis=1)
+        return fits
+
+    def rows(self, table: Bytes) -> Iterator[tuple[str, Rows]]:
+        """Yield the rows of each incarnation's documents, which stand together."""
+        import numpy as np  # noqa: PLC0415 - an extra
+
+        def values(place: slice, kind: str) -> Any:
+            return np.ascontiguousarray(table[:, place]).view(kind)
+
+        incarnations = values(self.incarnation, f"S{self.incarnation.stop - _TO_INCARNATION}")[:, 0]
+        size = self.number.stop - self.number.start
+        numbers = values(self.number, f"<i{size}")[:, 0].astype(np.int64)
+        created, vectors = values(self.time, "<i8")[:, 0], values(self.vector, "<f4")
+        changes = np.flatnonzero(incarnations[1:] != incarnations[:-1]) + 1
+        bounds = [0, *changes.tolist(), len(table)]
+        for start, end in pairwise(bounds):
+            part = slice(start, end)
+            incarnation = bytes(incarnations[start]).decode()
+            yield incarnation, Rows(numbers[part], created[part].copy(), unit(vectors[part]))
+
+
+def _layout(document: bytes, model: str, dimension: int) -> _Layout | None:
+    """Return the layout of a document; ``None`` if it has another shape, or no vector."""
+    first: Any = decoded(document)
+    embedding = first.get("embedding")
+    if (list(first), list(embedding or ())) != _SHAPE or not fits(embedding, model, dimension):
+        return None
+    vector_in(embedding, dimension)
+    length = len(first["_id"]["s"].encode())
+    number = _TO_INCARNATION + length + _TO_NUMBER
+    number_end = number + (8 if document[number - _TO_NUMBER + 1] == _INT64 else 4)
+    time = number_end + _TO_TIME
+    stamp_end = len(document) - _END
+    vector_end = stamp_end - _STAMP - _TO_STAMP
+    return _Layout(
+        incarnation=slice(_TO_INCARNATION, _TO_INCARNATION + length),
+        number=slice(number, number_end),
+        time=slice(time, time + 8),
+        vector=slice(vector_end - 4 * dimension, vector_end),
+        stamp=slice(stamp_end - _STAMP, stamp_end),
+    )
 
 
 def unit(vectors: Vectors) -> Vectors:
     """Return vectors of length 1 in the same directions, a row each; zeros stay."""
     import numpy as np  # noqa: PLC0415 - an extra
 
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    scaled: Vectors = (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)
+    lengths = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., np.newaxis]
+    scaled: Vectors = (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32, copy=False)
     return scaled

@@ -1,53 +1,45 @@
-"""Messages by meaning: their vectors, made when they are first needed, and the nearest.
+"""Messages by what they mean: their vectors, made when they are first needed, and the nearest.
 
-A search lists the stamps of all messages that it chooses from, page after page, and reads only the
-vectors that it does not know yet; messages without one, or with another model's, get theirs on the
-way. So it is exact, sees every change at once, and its memory is bounded.
+A search lists the sessions that it chooses from, with their marks: a session's changes before any
+change of its messages but an addition. Where it is as it was when the client read the vectors, only
+what was added since is read, at the numbers that had no message yet. So a search is exact, sees
+every change at once, and its memory is bounded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.results import EmbeddingPage
-from langchain_zepstore.mongo.codecs import MAX_DOCUMENT_BYTES
-from langchain_zepstore.mongo.documents import (
-    Embedding,
-    MessageDocument,
-    Query,
-    Update,
-)
+from langchain_zepstore.mongo.branches.table import table_of
+from langchain_zepstore.mongo.deletion.counts import may_count, stamp_of
+from langchain_zepstore.mongo.documents import SessionDocument
 from langchain_zepstore.mongo.driver.database import Database
-from langchain_zepstore.mongo.search.hits import Hit, VectorHit, at, decoded, key_of
-from langchain_zepstore.mongo.search.ranking import MessageKey, text_with_speaker
+from langchain_zepstore.mongo.search.hits import VectorHit, key_of
+from langchain_zepstore.mongo.search.nearest import Nearest
+from langchain_zepstore.mongo.search.ranking import MessageKey
 from langchain_zepstore.mongo.search.scope import SearchScope
-from langchain_zepstore.mongo.search.vector_cache import UNKNOWN, VectorCache
-from langchain_zepstore.mongo.search.vector_codec import (
-    embedding_of,
-    fits,
-    stamp_at_end,
-    unit,
-    vector_in,
+from langchain_zepstore.mongo.search.vector_cache import (
+    Rows,
+    SessionVectors,
+    VectorCache,
 )
+from langchain_zepstore.mongo.search.vector_codec import fits, unit
+from langchain_zepstore.mongo.search.vector_reads import Found, VectorReads
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from langchain_zepstore.core.embedder import Embedder, Vectors
-
-T = TypeVar("T")
-
-MADE = 64
-"""The number of vectors that are made at once, and stored in one write."""
+    from langchain_zepstore.core.embedder import Embedder
+    from langchain_zepstore.mongo.search.vector_cache import Numbers
 
 _PAGE = 10_000
-_READ = 2000  # vectors at once
-_LISTED = ("session_id", "embedding.model", "embedding.stamp")
-_SAID = {"session_id": 1, "seq": 1, "role": 1, "content": 1, "size": {"$bsonSize": "$$ROOT"}}
-_HEADROOM = 1024  # for what stands beside a vector
+_FEW = 8  # of so many messages one meets the conditions: then no others are read
+_LISTED = ("session_id", "embedding.model")
 
 
 class VectorSearch:
@@ -63,7 +55,6 @@ class VectorSearch:
         self, database: Database, embedder: Embedder, caches: dict[int, VectorCache]
     ) -> None:
         self._database = database
-        self._messages = database.messages
         self._embedder = embedder
         self._caches = caches
 
@@ -77,20 +68,10 @@ class VectorSearch:
         cache = self._caches.get(len(wanted))
         if cache is None:
             cache = self._caches.setdefault(len(wanted), VectorCache(len(wanted)))
-        best: list[VectorHit] = []
-        after: str | None = None
-        is_first = True
-        while is_first or after is not None:
-            page, after = yield from scope.page(self._database, after, _PAGE, _LISTED)
-            vectors, has_one = yield from self._vectors(page, cache, is_first=is_first)
-            # Rounded, since a matrix of another size gives other last digits.
-            scores = (vectors @ wanted).round(6)
-            order = (-scores).argsort(kind="stable")
-            present = order[has_one[order]][:limit]
-            best += [_near(page[index], scores[index], vectors[index].copy()) for index in present]
-            best = sorted(best, key=lambda near: -near.found.score)[:limit]
-            is_first = False
-        return best
+        reads = VectorReads(self._database, self._embedder, cache.dimension)
+        best = Nearest(wanted, limit, by_time=scope.session is None)
+        yield from _Search(self._database, reads, cache, scope, best).run()
+        return best.hits()
 
     def embed(self, scope: SearchScope, after: str | None, limit: int) -> Operation[EmbeddingPage]:
         """Make the vectors that a page of messages lacks; see ``store.SearchOperations``."""
@@ -98,87 +79,148 @@ class VectorSearch:
         if after is None:
             total = yield from scope.count(self._database)
         page, cursor = yield from scope.page(self._database, after, limit, _LISTED)
-        lacking = [listed for listed in map(decoded, page) if not self._fits(listed)]
-        for batch in in_parts(lacking, MADE):
-            yield from self._made(batch)
+        lacking = {
+            key_of(listed): listed["session_id"]
+            for listed in page
+            if not fits(listed.get("embedding"), self._embedder.model)
+        }
+        yield from VectorReads(self._database, self._embedder, 0).make(lacking)
         return EmbeddingPage(total=total, seen=len(page), made=len(lacking), cursor=cursor)
 
-    def _vectors(
-        self, page: Sequence[bytes], cache: VectorCache, *, is_first: bool
-    ) -> Operation[tuple[Vectors, npt.NDArray[np.bool_]]]:
-        """Return the unit vectors of listed messages, a row each, and which have one."""
+
+class _Search:
+    """One search: which sessions it reads, and which messages the nearest are taken of."""
+
+    def __init__(
+        self,
+        database: Database,
+        reads: VectorReads,
+        cache: VectorCache,
+        scope: SearchScope,
+        best: Nearest,
+    ) -> None:
+        self._database = database
+        self._reads = reads
+        self._cache = cache
+        self._scope = scope
+        self._best = best
+        self._number = cache.begin()
+        self._chosen: dict[str, Numbers] | None = None
+        self._tables = {session["_id"]: table_of(session) for session in scope.branched}
+
+    def run(self) -> Operation[None]:
+        """Search."""
+        if self._scope.conditions:
+            self._chosen = yield from self._matching()
+        after: int | None = None
+        while True:
+            primaries = self._database.primaries()
+            sessions, after = yield from self._scope.sessions(self._database, after)
+            if self._chosen is not None:
+                sessions = [each for each in sessions if each["uuid"] in self._chosen]
+            yield from self._offer(sessions, primaries)
+            if after is None:
+                return
+
+    def _matching(self) -> Operation[dict[str, Numbers]]:
+        """Return the numbers of the messages that meet the conditions, by incarnation."""
         import numpy as np  # noqa: PLC0415 - an extra
 
-        rows, matrix = cache.rows([stamp_at_end(listed) for listed in page])
-        unknown = np.flatnonzero(rows == UNKNOWN).tolist()
-        if is_first and cache.is_full and len(unknown) > len(page) / 2:
-            cache.clear()  # it holds what others look for
-        vectors: Vectors = matrix[np.maximum(rows, 0)]  # some other's, where there is none
-        has_one = rows >= 0
-        for indexes in in_parts(unknown, _READ):
-            read = yield from self._read([page[index] for index in indexes], cache)
-            vectors[indexes], has_one[indexes] = read, read.any(axis=1)
-        return vectors, has_one
+        chosen: dict[str, list[int]] = defaultdict(list)
+        after: str | None = None
+        while True:
+            page, after = yield from self._scope.page(self._database, after, _PAGE, ())
+            for listed in page:
+                chosen[listed["_id"]["s"]].append(listed["_id"]["q"])
+            if after is None:
+                return {each: np.array(numbers) for each, numbers in chosen.items()}
 
-    def _read(self, page: Sequence[bytes], cache: VectorCache) -> Operation[Vectors]:
-        """Return the unit vectors of listed messages from the database; make those it lacks."""
+    def _offer(self, sessions: Sequence[SessionDocument], primaries: Any) -> Operation[None]:
+        """Let the nearest be taken of sessions; read what is not known of them."""
+        unread: list[SessionDocument] = []
+        known: list[tuple[SessionDocument, SessionVectors]] = []
+        missing: list[MessageKey] = []
+        for session in sessions:
+            incarnation = session["uuid"]
+            vectors = self._cache.get(incarnation, self._number)
+            if vectors and may_count(session) and vectors.mark == _mark(session, primaries):
+                known.append((session, vectors))
+                missing += [(incarnation, number) for number in vectors.missing(session["seq"])]
+            elif session["seq"]:
+                unread.append(session)
+        found = Found()
+        if missing:
+            ids = {session["uuid"]: session["_id"] for session, _ in known}
+            found = yield from self._reads.read_at(missing, ids)
+        for session, vectors in known:
+            extended = vectors
+            if vectors.missing(session["seq"]):
+                extended = vectors.extended(
+                    found.rows[session["uuid"]],
+                    found.empty[session["uuid"]],
+                    session["seq"],
+                    fenced=session.get("fenced", 0),
+                )
+                self._cache.put(session["uuid"], extended, self._number)
+            for rows in extended.rows:
+                self._take(session, rows)
+        for session in [each for each in unread if self._are_few(each)]:
+            unread.remove(session)
+            yield from self._read_chosen(session)
+        yield from self._read(unread, primaries)
+
+    def _are_few(self, session: SessionDocument) -> bool:
+        """Return whether few of a session's messages meet the conditions."""
+        if self._chosen is None:
+            return False
+        return _FEW * len(self._chosen[session["uuid"]]) < session["seq"]
+
+    def _read_chosen(self, session: SessionDocument) -> Operation[None]:
+        """Read only those messages of a session that meet the conditions."""
+        assert self._chosen is not None
+        incarnation = session["uuid"]
+        keys = [(incarnation, number) for number in self._chosen[incarnation].tolist()]
+        found = yield from self._reads.read_at(keys, {incarnation: session["_id"]})
+        for rows in found.rows[incarnation]:
+            self._take(session, rows)
+
+    def _read(self, sessions: Sequence[SessionDocument], primaries: Any) -> Operation[None]:
+        """Read whole sessions, and keep them unless a change of one is under way."""
+        may_keep = self._database.messages.reads_primary
+        begun: dict[str, SessionVectors] = {}
+        for spans in self._reads.spans(sessions):
+            found = yield from self._reads.read(spans)
+            for session, _, last in spans:
+                incarnation = session["uuid"]
+                for rows in found.rows[incarnation]:
+                    self._take(session, rows)
+                if not (may_keep and may_count(session)):
+                    continue
+                vectors = begun.pop(incarnation, None) or SessionVectors(_mark(session, primaries))
+                vectors = vectors.extended(
+                    found.rows[incarnation],
+                    found.empty[incarnation],
+                    last,
+                    fenced=session.get("fenced", 0),
+                )
+                if last == session["seq"]:
+                    self._cache.put(incarnation, vectors, self._number)
+                else:
+                    begun[incarnation] = vectors
+
+    def _take(self, session: SessionDocument, rows: Rows) -> None:
+        """Let the nearest be taken of some messages, if they may be."""
         import numpy as np  # noqa: PLC0415 - an extra
 
-        listed = [decoded(each) for each in page]
-        there = [each for each in listed if self._fits(each)]
-        found: dict[MessageKey, Embedding] = {}
-        if there:
-            stored = yield from self._messages.find(_these(there), fields={"embedding": 1})
-            found = {key_of(each): each["embedding"] for each in stored if "embedding" in each}
-        model, dimension = self._embedder.model, cache.dimension
-        lacking = [each for each in listed if not fits(found.get(key_of(each)), model, dimension)]
-        for batch in in_parts(lacking, MADE):
-            found |= yield from self._made(batch)
-        vectors = np.zeros((len(page), dimension), dtype=np.float32)
-        stamps = []
-        for row, each in enumerate(listed):
-            embedding = found.get(key_of(each))  # none: it was deleted meanwhile
-            stamps.append(embedding["stamp"].binary if embedding else b"")
-            if (vector := vector_in(embedding, dimension)) is not None:
-                vectors[row] = vector
-        vectors = unit(vectors)
-        cache.add(stamps, vectors)
-        return vectors
-
-    def _fits(self, listed: MessageDocument) -> bool:
-        return fits(listed.get("embedding"), self._embedder.model)
-
-    def _made(self, listed: Sequence[MessageDocument]) -> Operation[dict[MessageKey, Embedding]]:
-        """Make messages' vectors, store them and return them by key."""
-        said = yield from self._messages.find(_these(listed), fields=_SAID)
-        vectors = yield from self._embedder.documents(
-            [text_with_speaker(message) for message in said]
-        )
-        made = {}
-        updates: list[tuple[Query, Update]] = []
-        for message, vector in zip(said, vectors, strict=True):
-            size: int = message["size"]  # type: ignore[typeddict-item] # computed
-            if vector is not None and size + vector.nbytes > MAX_DOCUMENT_BYTES - _HEADROOM:
-                vector = None  # noqa: PLW2901 - there is no room for it
-            made[key_of(message)] = embedding_of(self._embedder.model, vector)
-            # Said otherwise since it was read, it keeps no vector of what it was.
-            this = {name: message[name] for name in ("_id", "session_id", "role", "content")}
-            updates.append((this, {"$set": {"embedding": made[key_of(message)]}}))
-        if updates:
-            yield from self._messages.update_each(updates)
-        return made
+        allowed: npt.NDArray[np.bool_] | None = None
+        if self._chosen is not None:
+            allowed = np.isin(rows.numbers, self._chosen[session["uuid"]])
+        elif table := self._tables.get(session["_id"]):
+            allowed = np.zeros(len(rows.numbers), dtype=np.bool_)
+            for first, last in table.active():
+                allowed |= (rows.numbers >= first) & (rows.numbers <= last)
+        self._best.offer(session, rows, allowed)
 
 
-def in_parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Yield items in sequences of up to ``size``."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
-
-
-def _near(listed: bytes, score: float, vector: Vectors) -> VectorHit:
-    document = decoded(listed)
-    return VectorHit(Hit(key_of(document), document["session_id"], float(score)), vector)
-
-
-def _these(listed: Sequence[MessageDocument]) -> Query:
-    return at(map(key_of, listed), (each["session_id"] for each in listed))
+def _mark(session: SessionDocument, primaries: Any) -> Any:
+    return primaries, stamp_of(session)

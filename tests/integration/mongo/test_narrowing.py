@@ -29,7 +29,7 @@ CALLS: dict[str, Callable[[Any, Any], Any]] = {
         query, {"$set": {"x": 1}}
     ),
     "find_raw": lambda sessions, query: sessions.find_raw(
-        query, sort={"_id": 1}, limit=9, fields={"_id": 1}
+        query, sort={"_id": 1}, batch_size=9, fields={"_id": 1}
     ),
     "replace": lambda sessions, query: sessions.replace(query, {"x": 1}),
     "update": lambda sessions, query: sessions.update(query, {"$set": {"x": 1}}, many=True),
