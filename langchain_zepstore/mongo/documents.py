@@ -38,7 +38,7 @@ class Embedding(TypedDict):
     dimension: NotRequired[int]
     #: The vector, as BSON's vector of float32.
     vector: NotRequired[Binary]
-    #: New with every vector made; identifies it in the client's cache. Stands last.
+    #: New with every vector made. Stands last.
     stamp: ObjectId
 
 
@@ -138,7 +138,7 @@ class Counted(TypedDict):
 
 
 class Uncounted(TypedDict):
-    """Changes of which messages of a session are live."""
+    """Changes of which messages of a session are live, or of what they say."""
 
     #: New with every change.
     stamp: ObjectId
@@ -191,7 +191,7 @@ class SessionDocument(TypedDict):
     fenced: NotRequired[int]
     #: The count of its messages, once a preview needed it and until something changes it.
     counted: NotRequired[Counted]
-    #: What changed which of its messages are live.
+    #: What changed which of its messages are live, or what they say.
     uncounted: NotRequired[Uncounted]
     #: The last sequence number of the add that last undeleted it.
     revived: NotRequired[int]

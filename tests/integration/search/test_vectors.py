@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -269,9 +270,11 @@ def test_many_threads_search_while_others_write(opened) -> None:
 
 @pytest.mark.promise("memory is bounded; a scope is read by an index, page by page")
 def test_more_than_a_page_is_searched_page_by_page(opened, monkeypatch) -> None:
-    from langchain_zepstore.mongo.search import vectors as vector_search
-
-    monkeypatch.setattr(vector_search, "_PAGE", 7)
+    monkeypatch.setattr("langchain_zepstore.mongo.search.scope._SESSIONS", 2)
+    monkeypatch.setattr(
+        "langchain_zepstore.mongo.search.vector_reads._SPAN_BYTES", 7 * (4 * 16 + 128)
+    )
+    monkeypatch.setattr("langchain_zepstore.mongo.search.vectors._PAGE", 7)
     client = opened(Subjects())
     client.user.add(CreateUserRequest(user_id="u"))
     for name in "abc":
@@ -281,6 +284,8 @@ def test_more_than_a_page_is_searched_page_by_page(opened, monkeypatch) -> None:
         found = client.memory.search("ship", limit=100, **place)
         assert len({result.message.uuid for result in found}) == count
         assert client.memory.search("ship", limit=5, **place) == found[:5]
+        since = datetime(2020, 1, 1, tzinfo=UTC)
+        assert client.memory.search("ship", limit=5, start_date=since, **place) == found[:5]
     assert client.memory.embed() == 0
 
 
@@ -293,6 +298,8 @@ def test_a_search_by_meaning_reads_its_scope_only_by_an_index(opened, messages) 
         client.memory.add_memory(f"of {user}", said(*["boat"] * (5 if user == "mine" else 500)))
     assert SCOPE_INDEX.document["name"] not in messages.index_information()
     client.memory.search("ship", user_id="mine")
+    assert SCOPE_INDEX.document["name"] not in messages.index_information()
+    client.memory.search("ship", user_id="mine", metadata={"a": 1})
     assert SCOPE_INDEX.document["name"] in messages.index_information()
     plan = messages.database.command(
         "explain",

@@ -1,51 +1,49 @@
-"""The cache of vectors keeps what fits, and nothing that was not added."""
+"""The cache of vectors keeps what fits, and looks again where nothing was."""
 
 import numpy as np
 import pytest
 
-from langchain_zepstore.mongo.search.vector_cache import NONE, UNKNOWN, VectorCache
+from langchain_zepstore.mongo.search.vector_cache import Rows, SessionVectors, VectorCache, joined
 
 
-def vectors(*numbers: float) -> np.ndarray:
-    return np.array([[number, 1.0] for number in numbers], dtype=np.float32)
+def rows(*numbers: int) -> Rows:
+    array = np.array(numbers, dtype=np.int64)
+    return Rows(array, array, np.ones((len(numbers), 2), dtype=np.float32))
 
 
-def test_what_was_added_is_found_and_nothing_else() -> None:
-    cache = VectorCache(2)
-    cache.add([b"a", b"b"], vectors(1, 2))
-    rows, matrix = cache.rows([b"b", b"x", b"a"])
-    assert rows[1] == UNKNOWN
-    assert matrix[rows[0]].tolist() == [2, 1]
-    assert matrix[rows[2]].tolist() == [1, 1]
+def vectors(*numbers: int) -> SessionVectors:
+    return SessionVectors("mark").extended([rows(*numbers)], [], max(numbers), fenced=0)
 
 
-def test_zeros_are_none_and_what_has_no_stamp_is_not_kept() -> None:
-    cache = VectorCache(2)
-    cache.add([b"a", b""], np.zeros((2, 2), dtype=np.float32))
-    rows, _ = cache.rows([b"a", b""])
-    assert rows.tolist() == [NONE, UNKNOWN]
+def test_numbers_without_a_message_are_looked_at_again_until_they_are_decided() -> None:
+    first = SessionVectors("mark").extended([rows(1, 4)], [2], 6, fenced=0)
+    assert first.missing(7) == [3, 5, 6, 7]
+    second = first.extended([rows(5)], [], 7, fenced=3)
+    assert second.missing(7) == [6, 7]
+    assert sorted(number for each in second.rows for number in each.numbers) == [1, 4, 5]
 
 
-def test_rows_stay_what_they_were_while_others_are_added() -> None:
-    cache = VectorCache(2)
-    cache.add([b"first"], vectors(7))
-    rows, matrix = cache.rows([b"first"])
-    for start in range(0, 5000, 100):
-        cache.add([b"%d" % number for number in range(start, start + 100)], vectors(*range(100)))
-    cache.clear()
-    assert matrix[rows[0]].tolist() == [7, 1]
+def test_small_arrays_are_put_together_and_large_ones_stay() -> None:
+    large = rows(*range(1, 5001))
+    many = [large]
+    for number in range(5001, 5101):
+        many = list(joined([*many, rows(number)]))
+    assert many[0] is large
+    assert len(many) < 10
+    assert sum(len(each.numbers) for each in many) == 5100
 
 
 @pytest.mark.promise("memory is bounded; a scope is read by an index, page by page")
-def test_it_takes_no_more_than_it_may() -> None:
-    cache = VectorCache(2, most_bytes=8 * 10)
-    cache.add([b"%d" % number for number in range(25)], vectors(*range(25)))
-    rows, matrix = cache.rows([b"%d" % number for number in range(25)])
-    assert cache.is_full
-    assert (rows >= 0).sum() == 10
-    assert matrix.nbytes <= 8 * 10
-    cache.clear()
-    assert not cache.is_full
-    assert cache.rows([b"0"])[0].tolist() == [UNKNOWN]
-    cache.add([b"new"], vectors(3))
-    assert cache.rows([b"new"])[0].tolist() == [0]
+def test_it_takes_no_more_than_it_may_and_keeps_what_the_last_search_used() -> None:
+    size = vectors(1).nbytes
+    cache = VectorCache(2, most_bytes=3 * size)
+    search = cache.begin()
+    for name in "abcd":
+        cache.put(name, vectors(1), search)
+    assert [cache.get(name, search) is not None for name in "abcd"] == [True, True, True, False]
+    later = cache.begin()
+    assert cache.get("a", later)
+    cache.put("d", vectors(1), later)
+    assert cache.get("d", later)
+    assert cache.get("b", later) is None
+    assert cache.get("a", later)

@@ -1,0 +1,133 @@
+"""A client that has searched before finds what a new one finds, whatever happens meanwhile.
+
+The vectors point in directions whose lengths and products are exact, so that both get the same
+scores to the last digit.
+"""
+
+import hashlib
+import random
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from langchain_core.embeddings import Embeddings
+
+from langchain_zepstore import CreateUserRequest, ZepClient, ZepStoreError
+from langchain_zepstore.core.arguments import SessionDefaults
+from langchain_zepstore.core.search_query import SearchQuery
+from tests.support.messages import parts_of, said
+from tests.support.stepping import Drive, store_of
+
+WORDS = [f"word{number}" for number in range(12)]
+SESSIONS = ["a", "b", "c"]
+IDS = [f"id{number}" for number in range(8)]
+DIMENSION = 16
+
+
+class Exact(Embeddings):
+    """Vectors of four ones or minus ones."""
+
+    model = "exact"
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self.embed_query(text) for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        chance = random.Random(hashlib.sha256(text.encode()).digest())
+        vector = [0.0] * DIMENSION
+        for index in chance.sample(range(DIMENSION), 4):
+            vector[index] = chance.choice((-1.0, 1.0))
+        return vector
+
+
+class Two:
+    """A client that changes a store, and one that searches it."""
+
+    def __init__(self, url: str, database: str, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.writer = ZepClient(url, database=database)
+        self.reader = ZepClient(url, database=database, embeddings=Exact())
+        self.store = store_of(self.writer)
+        self.searches = store_of(self.reader).search
+        self.writer.user.add(CreateUserRequest(user_id="u"))
+
+    def close(self) -> None:
+        self.writer.close()
+        self.reader.close()
+
+    def found(self, **options: Any) -> list[Any]:
+        query = SearchQuery(text=WORDS[0], search_type="similarity", **{"limit": 7} | options)
+        found = self.reader.run(lambda _: self.searches.find(query))
+        return [
+            (each.session_id, each.message.uuid, each.message.content, each.score) for each in found
+        ]
+
+    def compare(self) -> None:
+        places = [{"user_id": "u"}, {"session_id": self.chance.choice(SESSIONS)}]
+        options = self.chance.choice(places) | self.chance.choice(
+            [{}, {"limit": 100}, {"all_branches": True}, {"metadata": {"even": True}}]
+        )
+        warm = self.found(**options)
+        caches = self.searches._vectors._caches
+        kept = dict(caches)
+        caches.clear()
+        fresh = self.found(**options)
+        caches |= kept
+        assert warm == fresh, options
+
+    def change(self) -> Any:
+        """Return the operation of any change."""
+        chance, store = self.chance, self.store
+        session, uuid = chance.choice(SESSIONS), chance.choice(IDS)
+        number = chance.randrange(4)
+        new = [chance.choice(WORDS) for _ in range(chance.randrange(1, 4))]
+        changes = {
+            "add": lambda: store.messages.add(session, parts_of(said(*new)), SessionDefaults("u")),
+            "put": lambda: store.messages.add(
+                session,
+                parts_of(said(new[0], uuid=uuid, metadata={"even": number % 2 == 0})),
+                SessionDefaults("u"),
+            ),
+            "keep": lambda: store.messages.add(
+                session, parts_of(said(new[0], uuid=uuid)), SessionDefaults("u"), keep_deleted=True
+            ),
+            "edit": lambda: store.messages.add(session, parts_of(said(*new)), before=uuid),
+            "words": lambda: store.messages.update(session, uuid, content=new[0]),
+            "delete": lambda: store.deletion.delete_message(session, uuid),
+            "undelete": lambda: store.deletion.undelete_message(session, uuid),
+            "delete all": lambda: store.deletion.delete_session(session),
+            "undelete all": lambda: store.deletion.undelete_session(session),
+            "rewind": lambda: store.branches.rewind(session, uuid),
+            "switch": lambda: store.branches.switch(session, uuid),
+            "erase": lambda: store.deletion.erase_session(session, None),
+        }
+        weights = [6, 6, 2, 3, 4, 4, 3, 2, 3, 1, 2, 1]
+        return changes[chance.choices(list(changes), weights)[0]]()
+
+
+@pytest.fixture
+def two(request, mongo_url, database_name):
+    pair = Two(mongo_url, database_name, request.param)
+    yield pair
+    pair.close()
+
+
+@pytest.mark.promise("every change is seen by the next search; nothing deleted is found")
+@pytest.mark.parametrize("two", range(6), indirect=True)
+def test_a_warm_client_finds_what_a_fresh_one_finds(two: Two) -> None:
+    """Changes are made whole, or stop for good or for a while after a few calls."""
+    paused: list[Drive] = []
+    for _ in range(60):
+        drive = Drive(two.change())
+        with suppress(ZepStoreError, StopIteration):
+            if two.chance.random() < 0.6:
+                drive.finish()
+            else:
+                drive.step(two.chance.randrange(1, 6))
+                if two.chance.random() < 0.7:
+                    paused.append(drive)
+        two.compare()
+        if paused and two.chance.random() < 0.5:
+            with suppress(ZepStoreError):
+                paused.pop(two.chance.randrange(len(paused))).finish()
+            two.compare()
