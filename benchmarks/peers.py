@@ -146,7 +146,7 @@ def measured(directory: Path, sizes: Sizes, *, replica_set: bool, durable: bool)
 
 def _one_by_one(run: Run, contenders: Sequence[Contender], sizes: Sizes, *, longest: bool) -> None:
     for length in sizes.lengths if longest else sizes.lengths[:-1]:
-        run.turns[length] = _told(
+        run.turns[length] = _reported(
             f"turn at {length:,}",
             works.turns(contenders, length, rounds=sizes.rounds, budget=sizes.budget),
         )
@@ -155,7 +155,7 @@ def _one_by_one(run: Run, contenders: Sequence[Contender], sizes: Sizes, *, long
         ("add", works.adding, sizes.add, 9),
         ("clear", works.clearing, sizes.clear, 5),
     ):
-        run.works[f"{name} {count:,}"] = _told(
+        run.works[f"{name} {count:,}"] = _reported(
             f"{name} {count:,}", work(contenders, count, rounds=rounds, budget=sizes.budget)
         )
 
@@ -175,7 +175,7 @@ def _at_once(run: Run, contenders: Sequence[Contender], sizes: Sizes) -> None:
                 rounds=3,
             )
             rates = {name: crowd.rate for name, crowd in run.crowds[length].items()}
-            _told(f"turns/s of {sizes.crowd} sessions of {length:,}", rates)
+            _reported(f"turns/s of {sizes.crowd} sessions of {length:,}", rates)
     zepstore = contenders[0]
     assert isinstance(zepstore, Zepstore)
     run.writers = crowds.writers(zepstore, count=sizes.writers, seconds=sizes.crowd_seconds)
@@ -197,7 +197,7 @@ def crowded(contenders: Sequence[Contender]) -> list[Contender]:
     return asynchronous
 
 
-def _told(what: str, figures: dict[str, float]) -> dict[str, float]:
+def _reported(what: str, figures: dict[str, float]) -> dict[str, float]:
     print(f"  {what}: " + ", ".join(f"{k} {v:,.2f}" for k, v in figures.items()), flush=True)
     return figures
 

@@ -183,7 +183,7 @@ def adding(users: Users, rounds: int) -> str:
             taken[name].append(took * 1000)
     never, searched = (median(each[1:]) for each in taken.values())
     return (
-        f"Adding {_CHUNK:,} messages: {never:.0f} ms where nobody has searched, {searched:.0f} ms "
+        f"Adding {_CHUNK:,} messages: {never:.0f} ms where no search was made, {searched:.0f} ms "
         f"where somebody has ({searched / never:.2f} times as long).\n"
     )
 

@@ -7,8 +7,8 @@ import pytest
 from benchmarks import branching
 
 
-@pytest.mark.promise("what branches cost is measured")
-def test_the_benchmark_prints_what_each_work_takes(
+@pytest.mark.promise("the cost of branches is measured")
+def test_the_benchmark_prints_the_time_of_each_operation(
     mongo_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = ["--messages", "120", "--branches", "3", "--rounds", "2", "--url", mongo_url]

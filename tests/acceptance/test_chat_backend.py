@@ -102,7 +102,7 @@ def test_the_sidebar_has_pages_pins_and_an_archive(http: TestClient) -> None:
     assert listed(http, "/chats?pinned=true") == []
 
 
-def test_a_chat_goes_into_the_trash_and_comes_back(http: TestClient) -> None:
+def test_a_deleted_chat_is_in_the_trash_and_can_be_restored(http: TestClient) -> None:
     chat = create(http)
     ask(http, chat, "Which train goes to Kyoto?")
     assert http.delete(f"/chats/{chat}", headers=ADA).status_code == 204
@@ -117,7 +117,7 @@ def test_a_chat_goes_into_the_trash_and_comes_back(http: TestClient) -> None:
     assert said(http, chat) == [("human", "Which train goes to Kyoto?"), ("ai", ANSWER)]
 
 
-def test_messages_are_found_and_one_can_be_deleted(http: TestClient) -> None:
+def test_messages_are_searched_and_deleted(http: TestClient) -> None:
     chat = create(http)
     ask(http, chat, "Which train goes to Kyoto?")
     [hit] = get(http, "/search?q=kyoto")
@@ -130,7 +130,7 @@ def test_messages_are_found_and_one_can_be_deleted(http: TestClient) -> None:
 
 
 @pytest.mark.promise("a chat's backend in 200 lines, in which users never see each other")
-def test_two_users_never_see_each_other(http: TestClient) -> None:
+def test_two_users_never_see_each_others_chats(http: TestClient) -> None:
     kept, deleted, bobs = create(http), create(http), create(http, BOB)
     for chat in (kept, deleted):
         ask(http, chat, "Which train goes to Kyoto?")
@@ -158,7 +158,7 @@ def test_two_users_never_see_each_other(http: TestClient) -> None:
     assert get(http, "/chats")["sessions"][0]["title"] == "Which train goes to Kyoto?"
 
 
-def test_no_user_is_a_401_and_bad_input_a_400_or_422(http: TestClient) -> None:
+def test_a_missing_user_is_a_401_and_invalid_input_a_400_or_422(http: TestClient) -> None:
     routes = [
         (method.upper(), path.format(chat_id="a", message_id="b"))
         for path, methods in http.get("/openapi.json").json()["paths"].items()
@@ -200,7 +200,7 @@ async def leave(app: Any, chat: str, meanwhile: Any = None) -> None:
     await app({**scope, "path": path, "query_string": b"", "headers": headers}, receive, send)
 
 
-def test_what_was_streamed_is_stored_when_the_reader_leaves(
+def test_a_partial_answer_is_stored_when_the_client_disconnects(
     http: TestClient, example: ModuleType
 ) -> None:
     example.model = FakeListChatModel(responses=[ANSWER], sleep=0.2)
@@ -214,7 +214,7 @@ def test_what_was_streamed_is_stored_when_the_reader_leaves(
     assert content != ANSWER
 
 
-def test_an_answer_does_not_bring_back_a_chat_that_was_deleted_meanwhile(
+def test_an_answer_does_not_restore_a_chat_deleted_during_streaming(
     http: TestClient, example: ModuleType
 ) -> None:
     chat = create(http)
@@ -227,7 +227,7 @@ def test_an_answer_does_not_bring_back_a_chat_that_was_deleted_meanwhile(
     assert listed(http, "/trash") == [chat]
 
 
-def test_it_is_short_and_has_a_database_of_its_own(
+def test_the_example_is_short_and_uses_its_own_database(
     example: ModuleType, mongo_url: str, database_name: str
 ) -> None:
     assert len(EXAMPLE.read_text(encoding="utf-8").splitlines()) <= 200

@@ -124,8 +124,8 @@ def test_users_are_listed_shown_and_deleted(run: Run, store: ZepClient) -> None:
     assert run("users", "show", "ada")[0] == 3
 
 
-@pytest.mark.promise("what destroys for good asks first, and wants --yes where nobody can answer")
-def test_sessions_and_users_are_erased_on_a_yes(run: Run, store: ZepClient) -> None:
+@pytest.mark.promise("destructive commands ask first, and need --yes without a terminal")
+def test_sessions_and_users_are_erased_only_when_confirmed(run: Run, store: ZepClient) -> None:
     assert run("sessions", "erase", "boats")[0] == run("users", "erase", "ada")[0] == 2
     _, out, _ = run("users", "erase", "ada", "--dry-run", "--json")
     assert lines(out)[0]["sessions"] == 2
@@ -135,7 +135,7 @@ def test_sessions_and_users_are_erased_on_a_yes(run: Run, store: ZepClient) -> N
     assert run("users", "show", "ada")[0] == run("sessions", "show", "trains")[0] == 3
 
 
-def test_a_search_finds_what_was_said(run: Run, store: ZepClient) -> None:
+def test_a_search_finds_messages(run: Run, store: ZepClient) -> None:
     _, out, _ = run("search", "boats", "--user", "ada", "--limit", "1", "--json")
     assert lines(out)[0]["message"]["content"] == "I like boats"
     _, out, _ = run("search", "boats", "--session", "boats")
@@ -143,9 +143,9 @@ def test_a_search_finds_what_was_said(run: Run, store: ZepClient) -> None:
     assert run("search", "boats", "--session", "nowhere") == (0, "", "")
 
 
-@pytest.mark.promise("what destroys for good asks first, and wants --yes where nobody can answer")
+@pytest.mark.promise("destructive commands ask first, and need --yes without a terminal")
 @pytest.mark.parametrize("command", [("trash", "empty"), ("purge",)], ids=" ".join)
-def test_the_trash_is_emptied_only_on_a_yes(
+def test_the_trash_is_emptied_only_when_confirmed(
     run: Run, store: ZepClient, command: tuple[str, ...]
 ) -> None:
     store.memory.delete_memory("boats")
@@ -162,7 +162,7 @@ def test_the_trash_is_emptied_only_on_a_yes(
 
 
 @pytest.mark.promise("`doctor` shows faults and exits 1; --mend mends the harmless ones")
-def test_the_doctor_finds_a_missing_index_and_mends_it(
+def test_the_doctor_finds_and_repairs_a_missing_index(
     run: Run, store: ZepClient, mongo_url: str, database_name: str
 ) -> None:
     with MongoClient(mongo_url) as raw:
@@ -183,7 +183,7 @@ def test_the_doctor_finds_a_missing_index_and_mends_it(
     assert "retention of messages" in run("doctor")[1]
 
 
-def test_stats_count_what_is_stored(run: Run, store: ZepClient) -> None:
+def test_stats_count_sessions_messages_and_users(run: Run, store: ZepClient) -> None:
     store.memory.delete_memory("boats")
     _, out, _ = run("stats", "--json")
     [found] = lines(out)
@@ -198,7 +198,7 @@ def test_stats_count_what_is_stored(run: Run, store: ZepClient) -> None:
 
 
 @pytest.mark.promise("exit codes: 1 an error, 2 wrong usage, 3 not found, 4 unreachable")
-def test_errors_are_one_line_and_a_code(run: Run, store: ZepClient) -> None:
+def test_errors_print_one_line_and_set_the_exit_code(run: Run, store: ZepClient) -> None:
     for arguments, expected in (
         (("sessions", "show", "nowhere"), 3),
         (("messages", "list", "nowhere"), 3),
@@ -248,7 +248,7 @@ def command_line(url: str, database: str, *arguments: str) -> list[str]:
 
 
 @pytest.mark.promise("Ctrl-C ends a command at any moment without a traceback")
-def test_an_interrupt_is_quiet_while_it_waits(
+def test_an_interrupt_while_waiting_is_quiet(
     mongo_url: str, database_name: str, store: ZepClient
 ) -> None:
     follow = command_line(mongo_url, database_name, "messages", "tail", "boats", "-f")
@@ -265,7 +265,7 @@ def test_an_interrupt_is_quiet_while_it_waits(
 
 @pytest.mark.promise("Ctrl-C ends a command at any moment without a traceback")
 @pytest.mark.parametrize("seconds", [0, 0.3])
-def test_an_interrupt_is_quiet_at_any_moment(
+def test_an_interrupt_at_any_moment_is_quiet(
     mongo_url: str, database_name: str, store: ZepClient, seconds: float
 ) -> None:
     # Python's own start does not heed interrupts here: any traceback would be the command's.
@@ -287,7 +287,7 @@ def test_an_interrupt_is_quiet_at_any_moment(
     assert process.returncode == 130
 
 
-def test_a_reader_that_has_seen_enough_ends_it_quietly(
+def test_a_closed_pipe_ends_the_output_quietly(
     mongo_url: str, database_name: str, store: ZepClient
 ) -> None:
     store.memory.add_memory(
@@ -308,7 +308,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(
 
 
 @pytest.mark.promise("the recorded session of docs/cli.md runs, from an empty store on")
-def test_the_recorded_session_of_the_page_runs(
+def test_the_session_recorded_in_the_docs_runs(
     mongo_url: str,
     database_name: str,
     tmp_path: Path,
@@ -345,7 +345,7 @@ def words(text: str) -> list[str]:
 
 
 @pytest.mark.promise("backup and restore of the embedded server, as docs/operations.md has them")
-def test_the_commands_for_backup_and_restore_are_those_of_the_page(
+def test_the_backup_commands_of_the_docs_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
@@ -371,7 +371,7 @@ def test_the_commands_for_backup_and_restore_are_those_of_the_page(
 
 
 @pytest.mark.promise("the embedded server can be kept for mongosh and mongodump")
-def test_the_embedded_server_is_kept_until_it_is_stopped(
+def test_the_embedded_server_runs_until_it_is_stopped(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ("--url", f"embedded://{tmp_path}")

@@ -67,8 +67,8 @@ def test_branches_are_listed_and_copied_to_a_new_session(run: Run, store: ZepCli
     assert run("sessions", "branches", "none")[0] == run("sessions", "fork", "none")[0] == 3
 
 
-@pytest.mark.promise("what is exported comes back by an import, on the command line as well")
-def test_what_is_exported_to_a_file_comes_back(run: Run, store: ZepClient, tmp_path: Path) -> None:
+@pytest.mark.promise("an export round-trips through an import, on the command line as well")
+def test_an_export_file_can_be_imported(run: Run, store: ZepClient, tmp_path: Path) -> None:
     add(store, "s", "a", "b", user_id="ada")
     add(store, "other", "x")
     file = tmp_path / "all.jsonl"
@@ -89,7 +89,7 @@ def test_what_is_exported_to_a_file_comes_back(run: Run, store: ZepClient, tmp_p
     assert store.memory.get_session("s").user_id == "ada"
 
 
-def test_an_export_of_nothing_is_not_found_and_leaves_no_file(
+def test_an_empty_export_is_not_found_and_writes_no_file(
     run: Run, store: ZepClient, tmp_path: Path
 ) -> None:
     assert run("export", "--user", "none", "-o", tmp_path / "x") == (
@@ -104,7 +104,7 @@ def test_an_export_of_nothing_is_not_found_and_leaves_no_file(
     assert run("export", "-o", tmp_path / "none" / "x")[0] == 1
 
 
-def test_bad_lines_are_kept_beside_and_the_rest_goes_in(
+def test_invalid_lines_are_written_to_a_rejects_file_and_the_rest_imported(
     run: Run, store: ZepClient, tmp_path: Path
 ) -> None:
     add(store, "s", "a")
@@ -122,7 +122,9 @@ def test_bad_lines_are_kept_beside_and_the_rest_goes_in(
     assert contents(store, "s") == ["a"]
 
 
-def test_sessions_of_an_export_become_anothers(run: Run, store: ZepClient, tmp_path: Path) -> None:
+def test_an_import_can_assign_sessions_to_another_user(
+    run: Run, store: ZepClient, tmp_path: Path
+) -> None:
     add(store, "s", "a", user_id="ada")
     run("users", "export", "ada", "-o", tmp_path / "ada")
     store.user.erase("ada")
@@ -132,7 +134,7 @@ def test_sessions_of_an_export_become_anothers(run: Run, store: ZepClient, tmp_p
 
 @pytest.mark.promise("ChatGPT's export becomes sessions with titles, times and branches")
 @pytest.mark.parametrize("is_zip", [False, True])
-def test_chatgpts_export_goes_in_once(
+def test_a_chatgpt_export_is_imported_once(
     run: Run, store: ZepClient, tmp_path: Path, is_zip: bool
 ) -> None:
     file = write(tmp_path / "conversations.json", [chatgpt_conversation()])
@@ -178,7 +180,7 @@ def test_chatgpts_export_goes_in_once(
 
 
 @pytest.mark.promise("Claude's export becomes sessions with titles, times and branches")
-def test_claudes_export_goes_in(run: Run, store: ZepClient, tmp_path: Path) -> None:
+def test_a_claude_export_is_imported(run: Run, store: ZepClient, tmp_path: Path) -> None:
     file = write(tmp_path / "conversations.json", [claude_conversation()])
     for _ in range(2):
         assert run("import", file)[0] == 0
@@ -196,7 +198,7 @@ def test_claudes_export_goes_in(run: Run, store: ZepClient, tmp_path: Path) -> N
     assert answer.uuid == "m4"
 
 
-def test_a_later_export_brings_what_is_new(run: Run, store: ZepClient, tmp_path: Path) -> None:
+def test_a_later_export_adds_new_messages_only(run: Run, store: ZepClient, tmp_path: Path) -> None:
     nodes = [
         node("q1", None, "one", create_time=START),
         node("a1", "q1", "two", "assistant", create_time=START + 1),
@@ -222,7 +224,7 @@ def test_a_later_export_brings_what_is_new(run: Run, store: ZepClient, tmp_path:
     assert contents(store, "boats") == ["one", "two", "three", "mine"]
 
 
-def test_conversations_that_cannot_be_read_are_numbered_and_kept(
+def test_unreadable_conversations_are_reported_by_number_and_kept(
     run: Run, store: ZepClient, tmp_path: Path
 ) -> None:
     circle = [node("a", "b", "x"), node("b", "a", "y")]
@@ -253,7 +255,7 @@ def test_conversations_that_cannot_be_read_are_numbered_and_kept(
 
 
 @pytest.mark.promise("RAG in two commands: import an export, search it")
-def test_an_imported_export_is_searched(run: Run, store: ZepClient, tmp_path: Path) -> None:
+def test_imported_messages_are_searched(run: Run, store: ZepClient, tmp_path: Path) -> None:
     file = write(tmp_path / "conversations.json", [chatgpt_conversation()])
     run("import", file, "--user", "ada")
     _, out, _ = run("search", "which boats float", "--user", "ada", "--limit", "1", "--json")
@@ -279,7 +281,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_progress_is_shown_on_a_terminal_only(
+def test_progress_is_shown_only_on_a_terminal(
     run: Run, store: ZepClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(store, "s", "a")

@@ -31,7 +31,7 @@ def tree(pid: int) -> list[psutil.Process]:
 
 
 @pytest.mark.promise("without a URL it is a whole Zep in one process tree")
-def test_without_a_url_it_is_a_whole_zep_in_one_process_tree(tmp_path: Path) -> None:
+def test_the_server_without_a_url_runs_an_embedded_mongod(tmp_path: Path) -> None:
     environment = {"XDG_DATA_HOME": str(tmp_path), "ZEPSTORE_URL": ""}
     with serving(environment=environment) as server:
         assert httpx.get(f"{server.url}/healthz").text == "."
@@ -47,10 +47,10 @@ def test_without_a_url_it_is_a_whole_zep_in_one_process_tree(tmp_path: Path) -> 
         assert client.memory.get_memory("a session").messages[0].content == "hello"
 
 
-@pytest.mark.promise("it ends when told to; several processes share the address")
-@pytest.mark.promise("what serve prints first: where, what is behind it, keys, documentation")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "told"])
-def test_it_says_what_it_serves_and_ends_without_a_word_of_trouble(
+@pytest.mark.promise("it ends on a signal; processes share the address")
+@pytest.mark.promise("serve prints its address, database, keys and documentation")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_the_server_logs_its_settings_and_stops_cleanly(
     mongo_url: str, number: signal.Signals
 ) -> None:
     options = ("--url", mongo_url, "--database", "command", "--max-body", "1000")
@@ -74,7 +74,7 @@ def test_it_says_what_it_serves_and_ends_without_a_word_of_trouble(
 
 
 @pytest.mark.promise("serve says at once whether it reaches its database, and when it does later")
-def test_it_says_whether_it_reaches_its_database(tmp_path: Path) -> None:
+def test_the_server_logs_whether_its_database_is_reachable(tmp_path: Path) -> None:
     mongod = Mongod(tmp_path, port=lasting_port())
     address = mongod.url.partition("?")[0]
     with serving("--url", mongod.url, "--timeout", "1") as server:
@@ -93,7 +93,7 @@ def in_process(app: Any) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://localhost")
 
 
-async def test_its_root_leads_to_the_page_without_a_key(mongo_url: str, monkeypatch) -> None:
+async def test_the_root_redirects_to_the_ui_without_a_key(mongo_url: str, monkeypatch) -> None:
     monkeypatch.setenv("ZEPSTORE_API_KEYS", "a-key")
     async with in_process(Serving(url=mongo_url).app()) as http:
         answer = await http.get("/")
@@ -101,8 +101,8 @@ async def test_its_root_leads_to_the_page_without_a_key(mongo_url: str, monkeypa
         assert (await http.get("/api/v1/sessions")).status_code == 401
 
 
-@pytest.mark.promise("it ends when told to; several processes share the address")
-def test_two_workers_share_the_address(mongo_url: str) -> None:
+@pytest.mark.promise("it ends on a signal; processes share the address")
+def test_two_workers_share_one_address(mongo_url: str) -> None:
     with serving("--url", mongo_url, "--database", "workers", "--workers", "2") as server:
         server.wait_for("Application startup complete", times=2)
         with ZepClient(server.url) as client:
@@ -147,9 +147,9 @@ def refused(capsys: pytest.CaptureFixture[str], monkeypatch) -> Callable[..., st
     return refused
 
 
-@pytest.mark.promise("what it cannot do, it says in one line")
+@pytest.mark.promise("unsupported requests fail with one line")
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_a_port_that_is_taken_is_told(mongo_url: str, refused, host: str) -> None:
+def test_a_port_in_use_is_reported(mongo_url: str, refused, host: str) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family) as taken:
         port = str(taken.getsockname()[1])
@@ -157,7 +157,7 @@ def test_a_port_that_is_taken_is_told(mongo_url: str, refused, host: str) -> Non
     assert f"cannot listen on {host}, port {port}: address already in use" in line
 
 
-@pytest.mark.promise("what it cannot do, it says in one line")
+@pytest.mark.promise("unsupported requests fail with one line")
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -174,11 +174,11 @@ def test_a_port_that_is_taken_is_told(mongo_url: str, refused, host: str) -> Non
     ],
     ids=str,
 )
-def test_what_cannot_be_served_is_told_in_one_line(refused, options, words) -> None:
+def test_invalid_settings_are_reported_in_one_line(refused, options, words) -> None:
     assert words in refused("--port", "0", *options)
 
 
-@pytest.mark.promise("what it cannot do, it says in one line")
+@pytest.mark.promise("unsupported requests fail with one line")
 def test_a_missing_extra_names_its_pip_command() -> None:
     code = (
         "import sys; sys.modules['fastapi'] = None\n"
@@ -192,11 +192,11 @@ def test_a_missing_extra_names_its_pip_command() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_it_says_its_version_and_what_it_can_do() -> None:
+def test_the_version_option_prints_the_version() -> None:
     assert ran("--version").stdout.strip() == version("langchain-zepstore")
 
 
-async def test_it_searches_by_meaning_with_embeddings_of_ones_own(
+async def test_the_server_searches_with_custom_embeddings(
     mongo_url: str, database_name: str, tmp_path: Path, monkeypatch
 ) -> None:
     (tmp_path / "my_embeddings.py").write_text(

@@ -75,9 +75,9 @@ def elsewhere(environment: dict[str, str], database: str) -> ZepClient:
 # quickstart.py
 
 
-@pytest.mark.promise("a first conversation that goes on; where the data lives")
+@pytest.mark.promise("a conversation continued by another run; where the data is")
 @pytest.mark.promise("the quickstart names, lists, deletes and undeletes")
-def test_the_quickstart_goes_on_whatever_happened_meanwhile(
+def test_the_quickstart_continues_after_a_deletion(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     first = succeed(environment, "quickstart.py")
@@ -106,7 +106,7 @@ def test_the_quickstart_goes_on_whatever_happened_meanwhile(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="XDG_DATA_HOME is for Linux")
-def test_without_a_url_the_quickstart_stores_in_the_users_data_directory(
+def test_the_quickstart_without_a_url_stores_in_the_users_data_directory(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     del environment["ZEPSTORE_URL"]
@@ -140,7 +140,7 @@ def interrupted(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 @needs_signals
-def test_an_interrupted_quickstart_ends_quietly_and_runs_again(
+def test_an_interrupted_quickstart_ends_quietly_and_can_be_rerun(
     environment: dict[str, str],
 ) -> None:
     for lines, seconds in ((0, 0.3), (1, 0), (3, 0), (15, 0)):
@@ -162,7 +162,7 @@ def test_an_interrupted_quickstart_ends_quietly_and_runs_again(
 
 @needs_signals
 @pytest.mark.parametrize("example", ["quickstart.py", "server_and_clients.py", "sessions.py"])
-def test_ctrl_c_in_an_example_is_exit_code_130(environment: dict[str, str], example: str) -> None:
+def test_ctrl_c_exits_an_example_with_code_130(environment: dict[str, str], example: str) -> None:
     process = start(environment, example)
     assert process.stdout
     process.stdout.readline()
@@ -211,7 +211,7 @@ def ends() -> list[object]:
 
 
 @pytest.mark.parametrize("number", range(len(UNUSABLE)), ids=map("-".join, UNUSABLE))
-def test_an_error_is_one_line_and_exit_code_1(ends: list[object], number: int) -> None:
+def test_an_error_prints_one_line_and_exits_with_1(ends: list[object], number: int) -> None:
     said = ends[number]
     assert isinstance(said, str)
     assert said.startswith("error: ")
@@ -228,7 +228,7 @@ def test_an_error_goes_to_stderr(environment: dict[str, str]) -> None:
 
 
 @pytest.mark.promise("a chain with memory")
-def test_a_chain_remembers_within_a_run_and_after_it(environment: dict[str, str]) -> None:
+def test_a_chain_remembers_within_and_across_runs(environment: dict[str, str]) -> None:
     first = succeed(environment, "chain_memory.py")
     assert re.findall(r"given (\d+) messages", first) == ["2", "4", "6"]
     assert "6 messages are stored" in first
@@ -240,7 +240,7 @@ def test_a_chain_remembers_within_a_run_and_after_it(environment: dict[str, str]
 # agent_with_memory.py
 
 
-def test_an_agent_remembers_within_a_run_and_after_it(environment: dict[str, str]) -> None:
+def test_an_agent_remembers_within_and_across_runs(environment: dict[str, str]) -> None:
     first = succeed(environment, "agent_with_memory.py")
     assert re.findall(r"remembers (\d+) messages", first) == ["0", "4", "0"]
     assert "   tool: The Hikari to Kyoto, at 9.\n" in first
@@ -298,7 +298,7 @@ def rows(out: str) -> list[list[str]]:
 
 
 @pytest.mark.promise("real conversations come back message by message")
-def test_loaded_conversations_come_back_equal_however_often(
+def test_loaded_conversations_round_trip_on_every_run(
     environment: dict[str, str], small_directory: Path, tmp_path: Path
 ) -> None:
     expected = [["7", "3", "15"], ["[b] 8", "1", "1"], ["total", "4", "16"]]
@@ -318,7 +318,7 @@ def test_loaded_conversations_come_back_equal_however_often(
 
 
 @pytest.mark.promise("real conversations come back message by message")
-def test_loading_locomo_gives_back_every_message(
+def test_loading_locomo_stores_every_message(
     environment: dict[str, str], locomo_directory: Path | None
 ) -> None:
     if locomo_directory is None:
@@ -359,7 +359,7 @@ def add_a_session(client: ZepClient) -> None:
         (add_a_session, "locomo/7: session another is only in the store"),
     ],
 )
-def test_a_difference_is_shown_and_is_exit_code_1(
+def test_a_difference_is_printed_and_exits_with_1(
     load: Callable[..., str | None],
     mongo_url: str,
     database_name: str,
@@ -422,7 +422,7 @@ def broken(change: str) -> str:
         ),
     ],
 )
-def test_a_malformed_file_is_named_with_the_field_and_stores_nothing(
+def test_a_malformed_file_stores_nothing_and_the_error_names_the_field(
     load: Callable[..., str | None],
     small_directory: Path,
     tmp_path: Path,
@@ -451,7 +451,7 @@ def test_a_directory_without_conversations_is_an_error(
 
 
 @pytest.mark.promise("the calls of Zep's documentation run, sync and async on one client")
-def test_the_sessions_example_shows_the_life_of_a_session_however_often(
+def test_the_sessions_example_can_be_run_repeatedly(
     environment: dict[str, str],
 ) -> None:
     for _ in range(2):
@@ -474,7 +474,7 @@ def test_the_sessions_example_shows_the_life_of_a_session_however_often(
 # server_and_clients.py
 
 
-def test_a_server_is_run_talked_to_in_every_way_and_stopped(environment: dict[str, str]) -> None:
+def test_the_server_example_runs_with_every_client_and_stops(environment: dict[str, str]) -> None:
     out = succeed(environment, "server_and_clients.py")
     assert "  Which trains go to Kyoto?\n" in out
     assert "the history: ['human', 'human', 'ai']" in out
@@ -488,7 +488,7 @@ def test_a_server_is_run_talked_to_in_every_way_and_stopped(environment: dict[st
 
 
 @needs_signals
-def test_an_interrupted_server_example_leaves_no_server_and_runs_again(
+def test_an_interrupted_server_example_leaves_no_server_and_can_be_rerun(
     environment: dict[str, str],
 ) -> None:
     process = start(environment, "server_and_clients.py")
@@ -514,7 +514,7 @@ def is_closed(said: str) -> bool:
 
 
 @pytest.mark.long("it runs them all again")
-def test_examples_leave_each_others_sessions_alone(environment: dict[str, str]) -> None:
+def test_examples_do_not_change_each_others_sessions(environment: dict[str, str]) -> None:
     succeed(environment, "quickstart.py")
     with elsewhere(environment, QUICKSTART) as client:
         client.memory.delete_memory("quickstart")

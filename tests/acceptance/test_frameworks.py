@@ -174,7 +174,7 @@ def failures_of(runs: dict[str, Future[Failures]], framework: str) -> Failures:
     "released, run on our adapters; the examples run there"
 )
 @pytest.mark.parametrize(("framework", "name"), EACH)
-def test_a_framework_works_with_our_adapter(
+def test_the_checks_of_each_framework_pass(
     runs: dict[str, Future[Failures]], framework: str, name: str
 ) -> None:
     failures = failures_of(runs, framework)
@@ -185,7 +185,7 @@ def test_a_framework_works_with_our_adapter(
 
 @pytest.mark.promise("a missing extra names its pip command")
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_without_its_framework_an_adapter_names_the_pip_command(framework: str) -> None:
+def test_an_adapter_without_its_framework_names_the_pip_command(framework: str) -> None:
     extra, module = FRAMEWORKS[framework]
     code = f"import sys; sys.modules[{module!r}] = None; import langchain_zepstore.adapters."
     done = subprocess.run(

@@ -126,7 +126,7 @@ def fill(client: ZepClient, sessions: int, messages: int) -> None:
         client.memory.add_memory(session_id, memory)
 
 
-def test_a_copy_is_equal_and_takes_only_what_is_new_when_it_runs_again(
+def test_a_copy_is_equal_and_a_second_run_copies_new_messages_only(
     servers: tuple[Serving, Serving], old: ZepClient, move: Move
 ) -> None:
     old_server, new_server = servers
@@ -163,7 +163,7 @@ def test_a_copy_is_equal_and_takes_only_what_is_new_when_it_runs_again(
     assert {route.removeprefix("/api/v1") for route in routes} == OF_ZEP
 
 
-def test_keys_come_from_the_environment(
+def test_api_keys_are_read_from_the_environment(
     mongo_url: str,
     databases: tuple[str, str],
     old: ZepClient,
@@ -285,7 +285,7 @@ def dump(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_dump_comes_over_message_by_message_however_often(
+def test_a_dump_is_migrated_message_by_message_on_every_run(
     dump: Path, mongo_url: str, databases: tuple[str, str], move: Move
 ) -> None:
     url = in_url(mongo_url, databases[1])
@@ -331,7 +331,7 @@ def test_a_dump_comes_over_message_by_message_however_often(
     ],
     ids=["cut off", "without sessions", "a field too many", "custom format"],
 )
-def test_what_is_no_plain_dump_is_named_and_nothing_is_copied(
+def test_an_unsupported_dump_is_named_and_nothing_is_copied(
     change: Any,
     words: str,
     dump: Path,

@@ -176,7 +176,7 @@ def test_a_view_fits_and_is_accessible(site: Site, view: str) -> None:
 
 
 @pytest.mark.parametrize("view", ["sessions", "conversation"])
-def test_everything_is_reached_by_the_keyboard(site: Site, view: str) -> None:
+def test_every_control_is_reachable_by_keyboard(site: Site, view: str) -> None:
     page = site.watched(390).open(VIEWS[view])
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to content"
@@ -194,7 +194,7 @@ def test_everything_is_reached_by_the_keyboard(site: Site, view: str) -> None:
     assert page.evaluate("document.activeElement.id") == "main"
 
 
-def test_times_are_in_the_readers_zone(site: Site) -> None:
+def test_times_are_shown_in_the_browsers_time_zone(site: Site) -> None:
     page = site.watched().open("/ui/sessions/kyoto")
     assert "Asia/Tokyo" in page.locator(".foot").inner_text()
     assert page.locator("time").first.get_attribute("title").endswith("UTC")
@@ -202,7 +202,7 @@ def test_times_are_in_the_readers_zone(site: Site) -> None:
     assert page.locator("time").first.inner_text().endswith("UTC")
 
 
-def test_sessions_go_on_below_the_last(site: Site) -> None:
+def test_more_sessions_are_loaded_while_scrolling(site: Site) -> None:
     page = site.watched().open("/ui?user_id=grace")
     page.locator(".session").nth(29).scroll_into_view_if_needed()
     page.locator(".more").scroll_into_view_if_needed()
@@ -212,7 +212,7 @@ def test_sessions_go_on_below_the_last(site: Site) -> None:
     assert page.locator(".session").count() == 9
 
 
-def test_filters_are_in_the_url_and_back_goes_back(watched: Watched) -> None:
+def test_filters_are_in_the_url_and_work_with_back_and_forward(watched: Watched) -> None:
     page = watched.open("/ui")
     page.get_by_label("User").fill("ada")
     press(page, "Filter")
@@ -225,7 +225,7 @@ def test_filters_are_in_the_url_and_back_goes_back(watched: Watched) -> None:
     assert page.url.endswith("/ui/sessions/kyoto")
 
 
-def test_tool_calls_are_folded_and_pictures_shown(watched: Watched) -> None:
+def test_tool_calls_are_folded_and_images_shown(watched: Watched) -> None:
     page = watched.open("/ui/sessions/kyoto")
     answer = page.get_by_text("Kinkaku-ji, Ginkaku-ji")
     assert not answer.is_visible()
@@ -236,7 +236,7 @@ def test_tool_calls_are_folded_and_pictures_shown(watched: Watched) -> None:
     page.wait_for_function("document.querySelector('.body img').naturalWidth === 32")
 
 
-def test_a_conversation_grows(site: Site, session_id: str) -> None:
+def test_new_messages_appear_in_an_open_conversation(site: Site, session_id: str) -> None:
     page = opened(site.watched(), session_id)
     shows(page, "It is near.")
     site.store.chat_history(session_id).add_messages([AIMessage("Ten minutes.")])
@@ -246,7 +246,7 @@ def test_a_conversation_grows(site: Site, session_id: str) -> None:
     site.watched().open("about:blank")
 
 
-def test_a_branch_is_switched(site: Site, watched: Watched, session_id: str) -> None:
+def test_a_branch_can_be_switched(site: Site, watched: Watched, session_id: str) -> None:
     site.store.chat_history(session_id).edit("m1", [AIMessage("It is far.", id="far")])
     page = opened(watched, session_id)
     shows(page, "2 / 2")
@@ -300,7 +300,9 @@ def test_a_session_is_exported_and_erased(site: Site, watched: Watched, session_
     assert not [*site.store.message.iter_messages(session_id, include_deleted=True)]
 
 
-def test_a_message_is_mended(site: Site, watched: Watched, session_id: str) -> None:
+def test_a_message_is_edited_rated_deleted_and_restored(
+    site: Site, watched: Watched, session_id: str
+) -> None:
     page = opened(watched, session_id)
     press(page, "Edit message", message(page, "It is near."))
     page.locator("textarea").fill("It is\nvery near.")
@@ -319,7 +321,9 @@ def test_a_message_is_mended(site: Site, watched: Watched, session_id: str) -> N
     assert site.store.message.count(session_id) == 2
 
 
-def test_a_search_leads_to_the_message(site: Site, watched: Watched, session_id: str) -> None:
+def test_a_search_result_links_to_its_message(
+    site: Site, watched: Watched, session_id: str
+) -> None:
     texts = [f"Number {number} of many" for number in range(90)]
     site.store.user.add(CreateUserRequest(user_id=session_id))
     long = f"long {session_id}"
@@ -365,7 +369,7 @@ def test_the_trash_is_emptied(site: Site, watched: Watched, session_id: str) -> 
 
 
 @pytest.mark.parametrize("js", [True, False], ids=["with JavaScript", "without"])
-def test_who_signs_in_sees_what_the_key_may_see(site: Site, js: bool) -> None:
+def test_a_signed_in_user_has_only_the_rights_of_the_key(site: Site, js: bool) -> None:
     watched = Watched(site.browser, site.locked_url, java_script_enabled=js)
 
     def sign_in(key: str) -> Any:
@@ -394,7 +398,7 @@ def test_who_signs_in_sees_what_the_key_may_see(site: Site, js: bool) -> None:
     watched.context.close()
 
 
-def test_a_printed_conversation_is_its_messages(site: Site) -> None:
+def test_a_printed_conversation_shows_only_its_messages(site: Site) -> None:
     page = site.watched().open("/ui/sessions/kyoto")
     page.emulate_media(media="print", reduced_motion="reduce")
     assert not page.locator(".top").is_visible()

@@ -41,7 +41,7 @@ def tables(markdown: str) -> list[list[list[str]]]:
     return [table for table in found if table]
 
 
-def test_every_figure_is_there_for_the_package_and_its_floor(output: str) -> None:
+def test_every_figure_is_printed_for_the_package_and_the_floor(output: str) -> None:
     compared = [table for table in tables(output) if {OURS, FLOOR} <= set(table[0])]
     assert len(compared) == 6  # turns and works, crowds, memory; alone and as a replica set
     for header, _, *rows in compared:
@@ -60,7 +60,7 @@ def test_every_target_is_measured_and_judged(output: str) -> None:
     assert {row[3] for row in targets[2:]} <= {"yes", "**no**"}
 
 
-def test_who_is_not_there_is_named_with_the_way_to_get_it(output: str) -> None:
+def test_a_missing_peer_is_named_with_its_pip_command(output: str) -> None:
     for module, name in (("langchain_mongodb", "langchain-mongodb"), ("redis", "redis")):
         if find_spec(module) is None:
             assert f"skipped: {name}" in output or f"{name} (pip install" in output

@@ -56,7 +56,7 @@ def first(environment: dict[str, str]) -> str:
     return succeed(environment)
 
 
-def test_it_prints_the_same_again_also_with_the_url_given(
+def test_the_example_prints_the_same_on_a_second_run_with_a_url(
     environment: dict[str, str], first: str, tmp_path: Path
 ) -> None:
     without = {**environment, "ZEPSTORE_URL": "", "XDG_DATA_HOME": str(tmp_path / "unused")}
@@ -64,7 +64,7 @@ def test_it_prints_the_same_again_also_with_the_url_given(
     assert not (tmp_path / "unused").exists()
 
 
-def test_the_turns_that_answer_are_found(first: str) -> None:
+def test_the_answering_turns_are_found(first: str) -> None:
     ferry, vet, key = re.split(r"^question: ", first, flags=re.MULTILINE)[1:]
     assert "rag-example/3/2" in found(ferry)[:2]
     assert "rag-example/3, 2025-05-20 20:43, score " in ferry
@@ -77,7 +77,7 @@ def test_the_turns_that_answer_are_found(first: str) -> None:
     assert "under the third flower pot" in answer(key)
 
 
-def test_a_turn_in_two_windows_is_given_once(first: str) -> None:
+def test_a_turn_in_two_windows_is_included_once(first: str) -> None:
     for part in re.split(r"^question: ", first, flags=re.MULTILINE)[1:]:
         given = part[part.index("  system: ") : part.index("  human: ")]
         turns = re.findall(r"^    (?:user|assistant): .*$", given, re.MULTILINE)
@@ -97,7 +97,7 @@ def test_any_question_can_be_asked(environment: dict[str, str]) -> None:
 
 
 @pytest.mark.skipif(HAS_MODEL, reason="the model finds something near to anything")
-def test_without_a_model_other_words_find_nothing(environment: dict[str, str]) -> None:
+def test_synonyms_are_not_found_without_a_model(environment: dict[str, str]) -> None:
     out = succeed(environment, "--question", "Zeppelins?")
     assert "Search: text." in out
     assert not found(out)
@@ -105,14 +105,16 @@ def test_without_a_model_other_words_find_nothing(environment: dict[str, str]) -
 
 
 @pytest.mark.skipif(not HAS_MODEL, reason="the model is not installed")
-def test_with_a_model_other_words_find_what_means_the_same(environment: dict[str, str]) -> None:
+def test_synonyms_are_found_with_a_model(environment: dict[str, str]) -> None:
     out = succeed(environment, "--question", "Which meat makes my pet unwell?")
     assert "Search: hybrid." in out
     assert "rag-example/2/2" in found(out)
 
 
 @pytest.mark.parametrize("url", ["ftp://nowhere", "embedded:///dev/null"])
-def test_an_error_is_one_line_and_exit_code_1(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_an_error_prints_one_line_and_exits_with_1(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
     monkeypatch.setattr(sys, "argv", [str(EXAMPLE), "--url", url])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(EXAMPLE), run_name="__main__")

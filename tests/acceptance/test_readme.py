@@ -95,7 +95,7 @@ def ends(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.mark.promise("the code of the README and of docs/ runs, and CI runs its commands")
 @pytest.mark.parametrize("page", [page for page in PAGES if python(page, run=True)], ids=name)
-def test_each_block_of_a_page_runs_by_itself(page: Path, ends: dict[str, End]) -> None:
+def test_each_code_block_of_a_page_runs_on_its_own(page: Path, ends: dict[str, End]) -> None:
     failed, said = ends[page.name]
     assert not failed, said
     assert "Traceback" not in said
@@ -108,7 +108,7 @@ def own_imports(code: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_blocks_are_valid_and_import_only_what_there_is(page: Path) -> None:
+def test_blocks_are_valid_and_their_imports_exist(page: Path) -> None:
     for place, code in python(page, run=True) + python(page, run=False):
         assert own_imports(code), place
         for statement in own_imports(code):
@@ -126,7 +126,7 @@ def import_failure(statement: str) -> str | None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_no_block_is_overlooked(page: Path) -> None:
+def test_every_code_block_is_found(page: Path) -> None:
     text, found = page.read_text(encoding="utf-8"), blocks(page)
     assert len(FENCE.findall(text)) == 2 * len(found), f"a fence that is none of {LANGUAGES}"
     assert {block["language"] for block in found} <= LANGUAGES
@@ -134,7 +134,7 @@ def test_no_block_is_overlooked(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_files_that_are_named_or_linked_are_there(page: Path) -> None:
+def test_named_and_linked_files_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for example in re.findall(r"examples/\w+\.\w+", text):
         assert (ROOT / example).is_file(), example
@@ -150,7 +150,7 @@ def test_the_readme_is_short_and_has_the_two_commands() -> None:
 
 @pytest.mark.promise("the code of the README and of docs/ runs, and CI runs its commands")
 @pytest.mark.parametrize("command", COMMANDS)
-def test_ci_runs_the_commands_as_they_stand(command: str) -> None:
+def test_ci_runs_the_documented_commands(command: str) -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert f"step '{command}'\n" in script
 

@@ -46,7 +46,7 @@ def number(cell: str) -> float:
 
 
 @pytest.mark.long("it waits for MongoDB's purge")
-def test_it_measures_everything_on_a_server_of_its_own_and_leaves_nothing(tmp_path: Path) -> None:
+def test_the_benchmark_runs_on_its_own_server_and_leaves_nothing_behind(tmp_path: Path) -> None:
     data, output = tmp_path / "data", tmp_path / "scale.md"
     data.mkdir()
     options = ("--sessions", "1500", "--rounds", "5", "--cache-gb", "0.5")
@@ -70,7 +70,7 @@ def test_it_measures_everything_on_a_server_of_its_own_and_leaves_nothing(tmp_pa
     assert re.findall("SORT|COLLSCAN", done.stdout) == []
 
 
-def test_on_a_server_of_yours_it_leaves_nothing(mongo_url: str) -> None:
+def test_the_benchmark_leaves_nothing_on_a_given_server(mongo_url: str) -> None:
     def left(client: MongoClient) -> list[str]:
         return [name for name in client.list_database_names() if name.startswith("scale_")]
 
@@ -85,7 +85,7 @@ def test_on_a_server_of_yours_it_leaves_nothing(mongo_url: str) -> None:
     assert "purge() of what was deleted just now: documents" in rows(done.stdout)
 
 
-def test_a_plan_has_the_messages_asked_for_in_many_short_sessions_and_few_long_ones() -> None:
+def test_a_plan_has_many_short_and_few_long_sessions() -> None:
     plan = Plan(sessions=20_000, mean=5, users=2_000, seed=0, end=datetime.now(UTC))
     assert sum(plan.lengths) == pytest.approx(100_000, abs=2)
     assert sorted(plan.lengths)[10_000] < 4
@@ -95,7 +95,7 @@ def test_a_plan_has_the_messages_asked_for_in_many_short_sessions_and_few_long_o
     assert len(owners) > 1_000
 
 
-def test_a_plan_is_the_same_for_the_same_seed() -> None:
+def test_a_plan_is_deterministic_for_a_seed() -> None:
     def first(seed: int) -> list:
         plan = Plan(sessions=50, mean=5, users=5, seed=seed, end=datetime(2026, 1, 1, tzinfo=UTC))
         return [plan.conversation(number) for number in range(50)]

@@ -64,7 +64,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> str:
     return run(directory, "--weights", "0", "2")
 
 
-def test_the_evidence_is_looked_for_among_the_results(small: str) -> None:
+def test_recall_counts_the_evidence_among_the_results(small: str) -> None:
     assert "3 questions" in small
     text = figures(small, "text")
     assert text[0] >= 0.333
@@ -72,13 +72,13 @@ def test_the_evidence_is_looked_for_among_the_results(small: str) -> None:
 
 
 @pytest.mark.skipif(HAS_MODEL, reason="the model is installed")
-def test_without_the_model_it_says_so_and_searches_by_words_alone(small: str) -> None:
+def test_only_text_search_is_measured_without_a_model(small: str) -> None:
     assert NOT_INSTALLED in small
     assert not re.search(r"^\| (mmr|hybrid)", small, re.MULTILINE)
 
 
 @pytest.mark.skipif(not HAS_MODEL, reason="the model is not installed")
-def test_with_the_model_what_means_the_same_is_found(small: str) -> None:
+def test_synonyms_are_found_with_the_model(small: str) -> None:
     assert NOT_INSTALLED not in small
     for kind in ("similarity", "mmr", "hybrid"):
         shares = figures(small, kind)
@@ -88,19 +88,19 @@ def test_with_the_model_what_means_the_same_is_found(small: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["text", "similarity", "hybrid", "text, beside vectors"])
-def test_latencies_are_measured_by_kind(small: str, kind: str) -> None:
+def test_latencies_are_measured_for_each_search_type(small: str, kind: str) -> None:
     first, middle, last, searches = figures(small, "1,000", kind)
     assert first > 0
     assert 0 < middle <= last
     assert searches > 0
 
 
-def test_the_first_search_by_meaning_reads_the_vectors_and_the_others_need_not(small: str) -> None:
+def test_only_the_first_vector_search_reads_the_vectors(small: str) -> None:
     first, middle, *_ = figures(small, "1,000", "similarity")
     assert first > 1.5 * middle
 
 
-def test_memory_is_measured_and_does_not_run_away(small: str) -> None:
+def test_memory_is_measured_and_bounded(small: str) -> None:
     table = small[small.index("Megabytes") :]
     text, similarity, hybrid, vectors = figures(table, "1,000")
     assert 0 <= text < 20
@@ -108,8 +108,8 @@ def test_memory_is_measured_and_does_not_run_away(small: str) -> None:
     assert vectors == 1
 
 
-@pytest.mark.promise("rare words, neighbours and the session's subject rank what was found")
-def test_the_evidence_of_real_conversations_is_found(locomo_directory: Path | None) -> None:
+@pytest.mark.promise("rare words, neighbours and the session's subject rank hits")
+def test_recall_on_locomo_reaches_its_targets(locomo_directory: Path | None) -> None:
     if locomo_directory is None:
         pytest.skip("the conversations are not at hand")
     output = run(locomo_directory, "--no-model")

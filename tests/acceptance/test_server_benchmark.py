@@ -34,13 +34,13 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> str:
     return done.stdout
 
 
-def test_a_turn_takes_time_on_both_sides(printed: str) -> None:
+def test_a_turn_is_measured_on_client_and_server(printed: str) -> None:
     (_, _, (_, *figures)), _, _ = tables(printed)
     assert len(figures) == 3
     assert all(float(figure) > 0 for figure in figures)
 
 
-def test_everybody_is_loaded_with_reading_and_adding(printed: str) -> None:
+def test_every_contender_is_loaded_with_reads_and_adds(printed: str) -> None:
     _, (header, _, *rows), _ = tables(printed)
     assert [row[0] for row in rows] == [
         "GET, one process",

@@ -142,7 +142,7 @@ def run_of(runs: dict[str, Future[Run]], program: str) -> Run:
 
 @pytest.mark.promise("zep-python 1.5 and 2.0rc and LangChain's Zep classes work unmodified")
 @pytest.mark.parametrize(("program", "check"), CHECKS)
-def test_an_unmodified_client_is_served_as_by_zep(
+def test_an_unmodified_zep_client_works(
     runs: dict[str, Future[Run]], program: str, check: str
 ) -> None:
     if failure := run_of(runs, program).results[check]:
@@ -150,15 +150,13 @@ def test_an_unmodified_client_is_served_as_by_zep(
 
 
 @pytest.mark.parametrize("program", INSTALLED)
-def test_a_program_runs_the_checks_that_stand_in_it(
-    runs: dict[str, Future[Run]], program: str
-) -> None:
+def test_a_program_runs_all_its_checks(runs: dict[str, Future[Run]], program: str) -> None:
     assert list(run_of(runs, program).results) == checks_of(program)
 
 
 @pytest.mark.promise("zep-python 1.5 and 2.0rc and LangChain's Zep classes work unmodified")
 @pytest.mark.parametrize("program", INSTALLED)
-def test_what_a_client_leaves_is_a_conversation_for_langchain(
+def test_langchain_reads_the_messages_of_a_zep_client(
     runs: dict[str, Future[Run]], mongo_url: str, program: str
 ) -> None:
     with ZepClient(mongo_url, database=run_of(runs, program).database) as client:
@@ -171,7 +169,7 @@ def test_what_a_client_leaves_is_a_conversation_for_langchain(
 
 @pytest.mark.promise("zep-python 1.5 and 2.0rc and LangChain's Zep classes work unmodified")
 @pytest.mark.parametrize("program", INSTALLED)
-def test_an_environment_holds_zeps_client_and_nothing_of_ours(
+def test_an_environment_has_zeps_client_and_not_this_package(
     runs: dict[str, Future[Run]], program: str
 ) -> None:
     versions = run_of(runs, program).versions

@@ -47,22 +47,20 @@ async def add_all_at_once(zep: Facade, session_id: str, memories: list[Memory]) 
     "sessions come into being with their first memory, also with 32 first writers; each call "
     "stands together"
 )
-async def test_a_session_comes_into_being_with_its_first_memory(
-    zep: Facade, session_id: str
-) -> None:
+async def test_the_first_memory_creates_the_session(zep: Facade, session_id: str) -> None:
     assert await read(zep, session_id) == []
     assert await zep.memory.add_memory(session_id, said("hello")) == "OK"
     assert await contents(zep, session_id) == ["hello"]
 
 
 @pytest.mark.promise("order is that of adding, never of time")
-async def test_messages_come_back_in_the_order_of_the_call(zep: Facade, session_id: str) -> None:
+async def test_messages_keep_the_order_of_the_call(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, said("b", "a", "c", "a"))
     assert await contents(zep, session_id) == ["b", "a", "c", "a"]
 
 
 @pytest.mark.promise("order is that of adding, never of time")
-async def test_each_call_adds_at_the_end(zep: Facade, session_id: str) -> None:
+async def test_each_call_appends_its_messages(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, said("1", "2"))
     await zep.memory.add_memory(session_id, said("3"))
     await zep.memory.add_memory(session_id, said("4", "5"))
@@ -70,14 +68,16 @@ async def test_each_call_adds_at_the_end(zep: Facade, session_id: str) -> None:
 
 
 @pytest.mark.promise("order is that of adding, never of time")
-async def test_order_is_that_of_adding_not_of_created_at(zep: Facade, session_id: str) -> None:
+async def test_messages_are_ordered_by_insertion_not_created_at(
+    zep: Facade, session_id: str
+) -> None:
     days = [datetime(2024, 1, day, tzinfo=UTC) for day in (3, 1, 2, 1)]
     messages = [Message(role="user", content=str(day), created_at=day) for day in days]
     await zep.memory.add_memory(session_id, Memory(messages=messages))
     assert [message.created_at for message in await read(zep, session_id)] == days
 
 
-async def test_an_id_given_is_kept_and_one_not_given_is_made(zep: Facade, session_id: str) -> None:
+async def test_given_ids_are_kept_and_missing_ids_generated(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, one(uuid="run--my own id"))
     await zep.memory.add_memory(session_id, said("a", "b"))
     given, first, second = [message.uuid for message in await read(zep, session_id)]
@@ -87,7 +87,7 @@ async def test_an_id_given_is_kept_and_one_not_given_is_made(zep: Facade, sessio
     assert len({given, first, second}) == 3
 
 
-async def test_the_models_passed_in_are_not_touched(zep: Facade, session_id: str) -> None:
+async def test_the_given_models_are_not_changed(zep: Facade, session_id: str) -> None:
     memory = Memory(
         messages=[
             Message(role="user", content="plain"),
@@ -116,9 +116,7 @@ async def test_an_empty_memory_stores_nothing(zep: Facade, session_id: str) -> N
     assert await contents(zep, session_id) == ["a"]
 
 
-async def test_metadata_of_the_memory_does_not_become_a_message_or_a_messages(
-    zep: Facade, session_id: str
-) -> None:
+async def test_memory_metadata_is_not_message_metadata(zep: Facade, session_id: str) -> None:
     memory = said("a")
     memory.metadata = {"topic": "greetings", "a.b": {"$set": None}}
     await zep.memory.add_memory(session_id, memory)
@@ -128,7 +126,7 @@ async def test_metadata_of_the_memory_does_not_become_a_message_or_a_messages(
 
 
 @pytest.mark.promise("`created_at` is kept if given")
-async def test_created_at_is_kept_if_given(zep: Facade, session_id: str) -> None:
+async def test_a_given_created_at_is_kept(zep: Facade, session_id: str) -> None:
     moments = {
         "utc": datetime(2001, 2, 3, 4, 5, 6, 789_000, tzinfo=UTC),
         "elsewhere": datetime(2001, 2, 3, 4, 5, 6, tzinfo=timezone(timedelta(hours=5.5))),
@@ -141,7 +139,7 @@ async def test_created_at_is_kept_if_given(zep: Facade, session_id: str) -> None
     assert all(at and at.utcoffset() == timedelta() for at in stored.values())
 
 
-async def test_created_at_is_kept_to_the_millisecond(zep: Facade, session_id: str) -> None:
+async def test_created_at_has_millisecond_precision(zep: Facade, session_id: str) -> None:
     moment = datetime(2001, 2, 3, 4, 5, 6, 789_987, tzinfo=UTC)
     await zep.memory.add_memory(session_id, one(created_at=moment))
     (message,) = await read(zep, session_id)
@@ -149,7 +147,7 @@ async def test_created_at_is_kept_to_the_millisecond(zep: Facade, session_id: st
 
 
 @pytest.mark.promise("`created_at` is kept if given")
-async def test_created_at_is_the_time_of_storing_if_not_given(zep: Facade, session_id: str) -> None:
+async def test_a_missing_created_at_is_the_time_of_storing(zep: Facade, session_id: str) -> None:
     before = datetime.now(UTC)
     await zep.memory.add_memory(session_id, said("a"))
     (message,) = await read(zep, session_id)
@@ -161,9 +159,7 @@ async def test_created_at_is_the_time_of_storing_if_not_given(zep: Facade, sessi
 
 
 @pytest.mark.promise("`token_count` is kept if given, else approximated")
-async def test_token_count_is_kept_if_given_and_else_approximated(
-    zep: Facade, session_id: str
-) -> None:
+async def test_a_missing_token_count_is_approximated(zep: Facade, session_id: str) -> None:
     messages = [
         Message(role="user", content="word " * 100, token_count=7),
         Message(role="user", content="word " * 100, token_count=0),
@@ -177,7 +173,7 @@ async def test_token_count_is_kept_if_given_and_else_approximated(
     assert 1 <= short <= 10
 
 
-async def test_metadata_comes_back_equal(zep: Facade, session_id: str) -> None:
+async def test_metadata_round_trips(zep: Facade, session_id: str) -> None:
     metadata = [
         None,
         {},
@@ -191,9 +187,7 @@ async def test_metadata_comes_back_equal(zep: Facade, session_id: str) -> None:
     assert [message.metadata for message in await read(zep, session_id)] == metadata
 
 
-async def test_a_number_of_a_class_of_its_own_is_stored_as_the_number(
-    zep: Facade, session_id: str
-) -> None:
+async def test_an_int_subclass_is_stored_as_an_int(zep: Facade, session_id: str) -> None:
     # Also BSON's 64-bit integers are such numbers: what was read can be added again.
     await zep.memory.add_memory(session_id, one(metadata={"level": Level.HIGH, "big": 2**40}))
     again = f"{session_id} again"
@@ -206,7 +200,7 @@ async def test_a_number_of_a_class_of_its_own_is_stored_as_the_number(
     "a role is free text; LangChain's types come back as what they were; messages of others "
     "are read by their role"
 )
-async def test_role_and_content_come_back_equal(zep: Facade, session_id: str) -> None:
+async def test_role_and_content_round_trip(zep: Facade, session_id: str) -> None:
     texts = ["", " ", "a\nb\tc", "nul \0 in it", "ß e\u0301 漢字 🦜", "$where", '{"$ne": 1}']
     messages = [Message(role=text, content=text) for text in texts]
     await zep.memory.add_memory(session_id, Memory(messages=messages))
@@ -218,7 +212,7 @@ async def test_role_and_content_come_back_equal(zep: Facade, session_id: str) ->
     "an id that is there is replaced in its place; a deleted one lives again, at the end; a "
     "retry is harmless"
 )
-async def test_a_message_added_again_by_id_is_replaced_in_its_place(
+async def test_a_message_with_a_known_id_is_replaced_in_position(
     zep: Facade, session_id: str
 ) -> None:
     old = Message(role="user", content="old", uuid="b", token_count=99, metadata={"old": 1})
@@ -236,7 +230,7 @@ async def test_a_message_added_again_by_id_is_replaced_in_its_place(
     assert await zep.message.count(session_id) == 3
 
 
-async def test_a_replaced_message_keeps_its_created_at_unless_one_is_given(
+async def test_a_replaced_message_keeps_its_created_at_unless_given(
     zep: Facade, session_id: str
 ) -> None:
     first, second = datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
@@ -250,7 +244,7 @@ async def test_a_replaced_message_keeps_its_created_at_unless_one_is_given(
 
 
 @pytest.mark.promise("retries with ids leave no doubles, also when answers are lost")
-async def test_of_an_id_twice_in_one_call_the_last_wins_at_the_firsts_place(
+async def test_a_duplicate_id_keeps_the_first_position_and_the_last_content(
     zep: Facade, session_id: str
 ) -> None:
     messages = [
@@ -261,9 +255,7 @@ async def test_of_an_id_twice_in_one_call_the_last_wins_at_the_firsts_place(
     assert await contents(zep, session_id) == ["5", "2", "4"]
 
 
-async def test_old_and_new_ids_in_one_call_each_find_their_place(
-    zep: Facade, session_id: str
-) -> None:
+async def test_one_call_may_mix_known_and_new_ids(zep: Facade, session_id: str) -> None:
     def call(*pairs: tuple[str, str]) -> Memory:
         return Memory(messages=[Message(role="user", content=c, uuid=u) for u, c in pairs])
 
@@ -277,9 +269,7 @@ async def test_old_and_new_ids_in_one_call_each_find_their_place(
     "an id that is there is replaced in its place; a deleted one lives again, at the end; a "
     "retry is harmless"
 )
-async def test_a_call_with_ids_that_is_repeated_changes_nothing(
-    zep: Facade, session_id: str
-) -> None:
+async def test_a_repeated_call_with_ids_changes_nothing(zep: Facade, session_id: str) -> None:
     call = Memory(
         messages=[
             Message(role="user", content=str(number), uuid=f"id {number}", metadata={"n": number})
@@ -302,7 +292,7 @@ async def test_one_id_in_two_sessions_is_two_messages(zep: Facade, session_id: s
     assert await contents(zep, other) == ["there again"]
 
 
-async def test_message_ids_are_told_apart_to_the_character(zep: Facade, session_id: str) -> None:
+async def test_message_ids_are_compared_exactly(zep: Facade, session_id: str) -> None:
     ids = ["id", "ID", "id ", "\u00e9", "e\u0301", "$id", "a.b", "a/b", "x" * 1024, "0", "00"]
     messages = [Message(role="user", content=uuid, uuid=uuid) for uuid in ids]
     await zep.memory.add_memory(session_id, Memory(messages=messages))
@@ -338,7 +328,7 @@ async def test_one_message_of_almost_16_megabytes_is_stored(zep: Facade, session
 @pytest.mark.promise(
     "any text of up to 1 kB is an id; anything else is refused and reaches no query"
 )
-async def test_any_text_is_a_session_id(zep: Facade) -> None:
+async def test_any_text_is_a_valid_session_id(zep: Facade) -> None:
     unique = uuid4().hex
     ids = [
         f"{unique}{end}"
@@ -368,7 +358,7 @@ async def test_any_text_is_a_session_id(zep: Facade) -> None:
 @pytest.mark.promise(
     "any text of up to 1 kB is an id; anything else is refused and reaches no query"
 )
-async def test_session_ids_are_told_apart_to_the_character(zep: Facade, session_id: str) -> None:
+async def test_session_ids_are_compared_exactly(zep: Facade, session_id: str) -> None:
     composed = f"café {session_id}"
     ids = [
         composed,
@@ -393,7 +383,7 @@ async def test_session_ids_are_told_apart_to_the_character(zep: Facade, session_
     "sessions come into being with their first memory, also with 32 first writers; each call "
     "stands together"
 )
-async def test_first_writers_at_once_lose_nothing_and_each_call_stands_together(
+async def test_concurrent_first_adds_lose_nothing_and_keep_calls_together(
     zep: Facade, session_id: str
 ) -> None:
     calls = [[f"{writer}:{number}" for number in range(5)] for writer in range(WRITERS)]
@@ -405,7 +395,7 @@ async def test_first_writers_at_once_lose_nothing_and_each_call_stands_together(
 
 
 @pytest.mark.promise("retries with ids leave no doubles, also when answers are lost")
-async def test_retries_at_once_of_one_call_store_it_once(zep: Facade, session_id: str) -> None:
+async def test_concurrent_retries_of_one_call_store_it_once(zep: Facade, session_id: str) -> None:
     call = Memory(messages=[Message(role="user", content=str(n), uuid=f"id {n}") for n in range(5)])
     await add_all_at_once(zep, session_id, [call] * 8)
     stored = await contents(zep, session_id)

@@ -103,7 +103,7 @@ async def refused_in_the_middle(zep: Facade, session_id: str, bad: Any) -> str:
     "any text of up to 1 kB is an id; anything else is refused and reaches no query"
 )
 @pytest.mark.promise("ids, `lastn`")
-async def test_what_is_no_session_id_reaches_no_session(own: Facade) -> None:
+async def test_invalid_session_ids_reach_no_session(own: Facade) -> None:
     await own.memory.add_memory("bystander", Memory(messages=[user("mine")]))
     for bad in (None, *BAD_IDS.values()):
         await refuses_the_session_id(own, bad)
@@ -128,7 +128,7 @@ async def refuses_the_session_id(own: Facade, bad: Any) -> None:
 
 @pytest.mark.promise("ids, `lastn`")
 @for_each(BAD_IDS)
-async def test_what_is_no_message_id_is_refused(zep: Facade, session_id: str, bad: Any) -> None:
+async def test_invalid_message_ids_are_refused(zep: Facade, session_id: str, bad: Any) -> None:
     message = user()
     message.uuid = bad
     assert "uuid" in await refused_in_the_middle(zep, session_id, message)
@@ -137,9 +137,7 @@ async def test_what_is_no_message_id_is_refused(zep: Facade, session_id: str, ba
 @pytest.mark.promise("`lastn` below 0 is refused")
 @pytest.mark.promise("ids, `lastn`")
 @for_each(BAD_COUNTS)
-async def test_a_lastn_that_counts_nothing_is_refused(
-    zep: Facade, session_id: str, bad: Any
-) -> None:
+async def test_an_invalid_lastn_is_refused(zep: Facade, session_id: str, bad: Any) -> None:
     with pytest.raises(BadRequestError, match="lastn"):
         await zep.memory.get_memory(session_id, lastn=bad)
     with pytest.raises(BadRequestError, match="lastn"):
@@ -147,24 +145,20 @@ async def test_a_lastn_that_counts_nothing_is_refused(
 
 
 @for_each([0, None, *BAD_COUNTS.values()])
-async def test_a_chunk_size_that_counts_nothing_is_refused(
-    zep: Facade, session_id: str, bad: Any
-) -> None:
+async def test_an_invalid_chunk_size_is_refused(zep: Facade, session_id: str, bad: Any) -> None:
     with pytest.raises(BadRequestError, match="chunk_size"):
         await anext(zep.message.each("iter_messages", session_id, chunk_size=bad))
 
 
 @for_each([b"human", 5, [5], [HumanMessage("a")], int, ["human", dict]])
-async def test_a_start_on_that_is_no_kind_of_message_is_refused(
-    zep: Facade, session_id: str, bad: Any
-) -> None:
+async def test_an_invalid_start_on_is_refused(zep: Facade, session_id: str, bad: Any) -> None:
     with pytest.raises(BadRequestError, match="start_on"):
         zep.chat_history(session_id, start_on=bad)
 
 
-@pytest.mark.promise("what BSON cannot hold is named by message and path")
+@pytest.mark.promise("unstorable values are named by message and path")
 @for_each(UNSTORABLE, unpack=True)
-async def test_metadata_that_cannot_be_stored_is_named_by_message_and_path(
+async def test_unstorable_message_metadata_is_named_by_message_and_path(
     zep: Facade, session_id: str, metadata: dict[str, Any], path: str
 ) -> None:
     text = await refused_in_the_middle(zep, session_id, user(metadata=metadata))
@@ -172,7 +166,7 @@ async def test_metadata_that_cannot_be_stored_is_named_by_message_and_path(
 
 
 @for_each(UNSTORABLE, unpack=True)
-async def test_metadata_of_the_memory_that_cannot_be_stored_is_named_by_path(
+async def test_unstorable_memory_metadata_is_named_by_path(
     zep: Facade, session_id: str, metadata: dict[str, Any], path: str
 ) -> None:
     text = await refused(zep, session_id, [user()], metadata=metadata)
@@ -180,7 +174,7 @@ async def test_metadata_of_the_memory_that_cannot_be_stored_is_named_by_path(
 
 
 @for_each([5, "text", ["list"], {"set"}])
-async def test_metadata_that_is_no_dict_is_refused(
+async def test_metadata_that_is_not_a_dict_is_refused(
     zep: Facade, session_id: str, metadata: Any
 ) -> None:
     message = user()
@@ -188,14 +182,14 @@ async def test_metadata_that_is_no_dict_is_refused(
     assert "metadata" in await refused_in_the_middle(zep, session_id, message)
 
 
-async def test_metadata_nests_16_maps_and_not_17(zep: Facade, session_id: str) -> None:
+async def test_metadata_may_nest_16_maps_but_not_17(zep: Facade, session_id: str) -> None:
     assert "16" in await refused_in_the_middle(zep, session_id, user(metadata=nested(17)))
     await zep.memory.add_memory(session_id, Memory(messages=[user(metadata=nested(16))]))
     stored = (await zep.memory.get_memory(session_id)).messages[-1]
     assert stored.metadata == nested(16)
 
 
-async def test_metadata_that_holds_itself_is_refused(zep: Facade, session_id: str) -> None:
+async def test_metadata_that_contains_itself_is_refused(zep: Facade, session_id: str) -> None:
     metadata: dict[str, Any] = {}
     metadata["self"] = metadata
     message = user()
@@ -204,7 +198,7 @@ async def test_metadata_that_holds_itself_is_refused(zep: Facade, session_id: st
 
 
 @for_each(product(["role", "content"], [None, 5, b"bytes", {"$ne": ""}, "\ud800"]), unpack=True)
-async def test_a_role_or_content_that_is_no_text_is_refused(
+async def test_a_role_or_content_that_is_not_text_is_refused(
     zep: Facade, session_id: str, field: str, bad: Any
 ) -> None:
     message = user()
@@ -227,7 +221,7 @@ async def test_a_role_or_content_that_is_no_text_is_refused(
     ],
     unpack=True,
 )
-async def test_a_field_that_cannot_be_stored_is_named(
+async def test_an_unstorable_field_is_named(
     zep: Facade, session_id: str, field: str, bad: Any
 ) -> None:
     message = user()
@@ -263,7 +257,7 @@ async def test_a_message_over_16_megabytes_is_named_with_its_size(
         user(),
     ],
 )
-async def test_what_is_no_langchain_message_is_refused_by_the_history(
+async def test_a_history_refuses_values_that_are_not_langchain_messages(
     zep: Facade, session_id: str, bad: Any
 ) -> None:
     history = zep.chat_history(session_id)
@@ -273,7 +267,7 @@ async def test_what_is_no_langchain_message_is_refused_by_the_history(
 
 
 @for_each([HumanMessage("alone"), "text", 5, None])
-async def test_what_is_no_list_of_messages_is_refused_by_the_history(
+async def test_a_history_refuses_values_that_are_not_lists_of_messages(
     zep: Facade, session_id: str, bad: Any
 ) -> None:
     history = zep.chat_history(session_id)
@@ -287,12 +281,14 @@ async def test_what_is_no_list_of_messages_is_refused_by_the_history(
 @for_each(
     ["text", None, 5, {"role": "user", "content": "text"}, HumanMessage("text")],
 )
-async def test_what_is_no_message_is_refused(zep: Facade, session_id: str, bad: Any) -> None:
+async def test_values_that_are_not_messages_are_refused(
+    zep: Facade, session_id: str, bad: Any
+) -> None:
     await refused_in_the_middle(zep, session_id, bad)
 
 
 @for_each([None, 5, "text"])
-async def test_what_is_no_list_of_messages_is_refused(
+async def test_values_that_are_not_lists_of_messages_are_refused(
     zep: Facade, session_id: str, bad: Any
 ) -> None:
     assert "messages" in await refused(zep, session_id, bad)
@@ -301,7 +297,9 @@ async def test_what_is_no_list_of_messages_is_refused(
 @for_each(
     [None, "text", [user()], user(), {"messages": [{"role": "user", "content": "text"}]}],
 )
-async def test_what_is_no_memory_is_refused(zep: Facade, session_id: str, bad: Any) -> None:
+async def test_values_that_are_not_memories_are_refused(
+    zep: Facade, session_id: str, bad: Any
+) -> None:
     with pytest.raises(BadRequestError, match="memory"):
         await zep.memory.add_memory(session_id, bad)
     assert await contents(zep, session_id) == []

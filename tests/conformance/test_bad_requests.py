@@ -69,9 +69,7 @@ async def first(zep: Facade, manager: str, name: str, *args: Any, **options: Any
 
 
 @pytest.mark.promise("limits and cursors out of range, foreign cursors")
-async def test_a_limit_or_cursor_that_counts_nothing_is_refused(
-    zep: Facade, session_id: str
-) -> None:
+async def test_invalid_limits_and_cursors_are_refused(zep: Facade, session_id: str) -> None:
     memory, message, user = zep.memory, zep.message, zep.user
     for bad in [0, *BAD_COUNTS]:
         for call, match in (
@@ -100,9 +98,7 @@ async def test_a_limit_or_cursor_that_counts_nothing_is_refused(
 
 
 @pytest.mark.promise("limits and cursors out of range, foreign cursors")
-async def test_a_cursor_that_recent_sessions_did_not_give_is_refused(
-    zep: Facade, user_id: str
-) -> None:
+async def test_a_foreign_cursor_of_recent_sessions_is_refused(zep: Facade, user_id: str) -> None:
     await zep.user.add(CreateUserRequest(user_id=user_id))
     for number in range(2):
         await zep.memory.add_session(Session(session_id=f"{number} of {user_id}", user_id=user_id))
@@ -126,7 +122,7 @@ async def test_a_cursor_that_recent_sessions_did_not_give_is_refused(
 
 
 @pytest.mark.promise("pages of recent sessions while some become active")
-async def test_a_cursor_is_opaque_and_safe_to_send_in_a_url(zep: Facade, user_id: str) -> None:
+async def test_a_cursor_is_opaque_and_url_safe(zep: Facade, user_id: str) -> None:
     await zep.user.add(CreateUserRequest(user_id=user_id))
     for number in range(3):
         await zep.memory.add_session(Session(session_id=f"{number} of {user_id}", user_id=user_id))
@@ -140,7 +136,7 @@ async def test_a_cursor_is_opaque_and_safe_to_send_in_a_url(zep: Facade, user_id
     "any text of up to 1 kB is an id; anything else is refused and reaches no query"
 )
 @pytest.mark.promise("ids and keys")
-async def test_what_is_no_id_reaches_no_session_user_or_message(
+async def test_invalid_ids_reach_no_session_user_or_message(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     await zep.user.add(CreateUserRequest(user_id=user_id))
@@ -192,7 +188,7 @@ async def test_what_is_no_id_reaches_no_session_user_or_message(
 
 
 @pytest.mark.promise("ids and keys")
-async def test_metadata_that_cannot_be_stored_is_refused_and_changes_nothing(
+async def test_unstorable_metadata_is_refused_and_changes_nothing(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     user = await zep.user.add(CreateUserRequest(user_id=user_id, metadata={"a": 1}))
@@ -230,7 +226,7 @@ async def test_metadata_that_cannot_be_stored_is_refused_and_changes_nothing(
 
 @pytest.mark.promise("metadata over 16 levels or 16 MB")
 @pytest.mark.needs("large")
-async def test_metadata_that_grows_over_16_megabytes_is_refused_and_changes_nothing(
+async def test_metadata_growing_over_16_megabytes_is_refused_and_changes_nothing(
     zep: Facade, session_id: str
 ) -> None:
     half = "x" * (9 * MEGABYTE)
@@ -243,7 +239,7 @@ async def test_metadata_that_grows_over_16_megabytes_is_refused_and_changes_noth
     assert await zep.message.count(session_id) == 0
 
 
-async def test_paths_to_unset_that_are_none_are_refused_and_change_nothing(
+async def test_invalid_unset_paths_are_refused_and_change_nothing(
     zep: Facade, session_id: str
 ) -> None:
     metadata = {"key": {"a": 1}, "k": 1}
@@ -258,7 +254,7 @@ async def test_paths_to_unset_that_are_none_are_refused_and_change_nothing(
     assert await zep.memory.get_session(session_id) == session
 
 
-async def test_what_is_no_session_is_refused(zep: Facade, session_id: str) -> None:
+async def test_values_that_are_not_sessions_are_refused(zep: Facade, session_id: str) -> None:
     for bad in (
         None,
         session_id,
@@ -274,7 +270,7 @@ async def test_what_is_no_session_is_refused(zep: Facade, session_id: str) -> No
         await zep.memory.get_session(session_id)
 
 
-async def test_what_is_no_user_request_is_refused(zep: Facade, user_id: str) -> None:
+async def test_values_that_are_not_user_requests_are_refused(zep: Facade, user_id: str) -> None:
     await zep.user.add(CreateUserRequest(user_id=user_id, email="x"))
     for bad in (None, user_id, {"user_id": user_id}, CreateUserRequest, Session(), [user_id]):
         await refused(zep.user.add(bad), bad, "CreateUserRequest")
@@ -284,7 +280,7 @@ async def test_what_is_no_user_request_is_refused(zep: Facade, user_id: str) -> 
     assert (await zep.user.get(user_id)).email == "x"
 
 
-async def test_a_users_text_that_is_none_is_refused_and_changes_nothing(
+async def test_invalid_user_fields_are_refused_and_change_nothing(
     zep: Facade, user_id: str
 ) -> None:
     user = await zep.user.add(CreateUserRequest(user_id=user_id, email="x"))
@@ -301,7 +297,7 @@ async def test_a_users_text_that_is_none_is_refused_and_changes_nothing(
         await zep.user.get(other)
 
 
-async def test_an_age_that_is_none_purges_nothing(zep: Facade, session_id: str) -> None:
+async def test_an_invalid_age_purges_nothing(zep: Facade, session_id: str) -> None:
     await zep.memory.add_session(Session(session_id=session_id))
     await zep.memory.delete_memory(session_id)
     for bad in (
@@ -321,7 +317,7 @@ async def test_an_age_that_is_none_purges_nothing(zep: Facade, session_id: str) 
 
 
 @pytest.mark.promise("operators in filters are data")
-async def test_a_filter_is_data_also_where_json_could_be_code(zep: Facade, session_id: str) -> None:
+async def test_filter_values_are_never_evaluated_as_code(zep: Facade, session_id: str) -> None:
     # Strings that other layers might parse again.
     text = json.dumps({"$where": "sleep(1000)"})
     await zep.memory.add_session(Session(session_id=session_id, metadata={session_id: text}))

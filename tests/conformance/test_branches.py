@@ -52,9 +52,7 @@ async def branched(zep: Facade, session_id: str) -> None:
 
 
 @EDITS
-async def test_an_edit_replaces_a_message_and_all_that_follows(
-    zep: Facade, session_id: str
-) -> None:
+async def test_an_edit_replaces_a_message_and_its_successors(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, "q1", "a1", "q2", "a2")
     await add(zep, session_id, "q2b", "a2b", before="q2")
     assert await ids(zep, session_id) == "q1 a1 q2b a2b"
@@ -63,7 +61,7 @@ async def test_an_edit_replaces_a_message_and_all_that_follows(
 
 
 @EDITS
-async def test_all_reads_see_the_active_branch(zep: Facade, session_id: str) -> None:
+async def test_every_read_follows_the_active_branch(zep: Facade, session_id: str) -> None:
     await branched(zep, session_id)
     assert await ids(zep, session_id) == "q1 a1 q2b a2c"
     for lastn, expected in [(0, ""), (1, "a2c"), (2, "q2b a2c"), (9, "q1 a1 q2b a2c")]:
@@ -80,8 +78,8 @@ async def test_all_reads_see_the_active_branch(zep: Facade, session_id: str) -> 
     ]
 
 
-@pytest.mark.promise("alternatives are what stands in a message's place in all branches")
-async def test_alternatives(zep: Facade, session_id: str) -> None:
+@pytest.mark.promise("alternatives are the messages at a position in all branches")
+async def test_the_alternatives_of_a_message_are_listed(zep: Facade, session_id: str) -> None:
     await branched(zep, session_id)
     for uuid in ("q2", "q2b"):
         assert await alternatives(zep, session_id, uuid) == "q2 q2b"
@@ -92,7 +90,7 @@ async def test_alternatives(zep: Facade, session_id: str) -> None:
 
 
 @pytest.mark.promise("a switch activates the branch that holds a message, the last active one")
-async def test_switching_there_and_back(zep: Facade, session_id: str) -> None:
+async def test_branches_are_switched_back_and_forth(zep: Facade, session_id: str) -> None:
     await branched(zep, session_id)
     assert await zep.memory.switch_branch(session_id, "a2") == "OK"
     assert await ids(zep, session_id) == "q1 a1 q2 a2"
@@ -120,7 +118,7 @@ async def test_a_rewind_ends_the_active_branch(zep: Facade, session_id: str) -> 
     assert await ids(zep, session_id) == "q1 a1 q2 a2"
 
 
-async def test_a_rewind_to_the_beginning_leaves_nothing(zep: Facade, session_id: str) -> None:
+async def test_a_rewind_to_the_beginning_empties_the_session(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, "q1", "a1")
     await zep.memory.rewind(session_id, "q1")
     assert await ids(zep, session_id) == ""
@@ -143,7 +141,7 @@ async def test_the_first_message_is_edited(zep: Facade, session_id: str) -> None
     assert await alternatives(zep, session_id, "q1") == "q1 q1b"
 
 
-async def test_a_message_of_another_branch_is_edited(zep: Facade, session_id: str) -> None:
+async def test_a_message_of_an_inactive_branch_can_be_edited(zep: Facade, session_id: str) -> None:
     await branched(zep, session_id)
     await add(zep, session_id, "a2d", before="a2")
     assert await ids(zep, session_id) == "q1 a1 q2 a2d"
@@ -151,7 +149,7 @@ async def test_a_message_of_another_branch_is_edited(zep: Facade, session_id: st
 
 
 @pytest.mark.promise("an edit repeated with the same ids changes nothing more")
-async def test_a_repeated_edit_is_a_repeat(zep: Facade, session_id: str) -> None:
+async def test_a_retried_edit_changes_nothing(zep: Facade, session_id: str) -> None:
     await branched(zep, session_id)
     await zep.memory.switch_branch(session_id, "a2")
     await add(zep, session_id, "q2b", before="q2")
@@ -160,7 +158,7 @@ async def test_a_repeated_edit_is_a_repeat(zep: Facade, session_id: str) -> None
     assert len(await zep.memory.branches(session_id)) == 3
 
 
-async def test_an_add_that_repeats_ids_of_any_branch_is_a_repeat(
+async def test_an_add_of_known_ids_of_any_branch_changes_nothing(
     zep: Facade, session_id: str
 ) -> None:
     await branched(zep, session_id)
@@ -195,7 +193,7 @@ async def test_branches_are_listed(zep: Facade, session_id: str) -> None:
     assert [each.created_at for each in branches] == made
 
 
-async def test_a_rewound_branch_is_listed_until_something_else_is_active(
+async def test_a_rewound_branch_is_listed_until_another_is_active(
     zep: Facade, session_id: str
 ) -> None:
     await add(zep, session_id, "q1", "a1", "q2", "a2")
@@ -212,7 +210,7 @@ async def test_a_rewound_branch_is_listed_until_something_else_is_active(
 
 
 @pytest.mark.promise("another branch is read without switching")
-async def test_another_branch_is_read(zep: Facade, session_id: str) -> None:
+async def test_an_inactive_branch_can_be_read(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, "q1", "a1", "q2", "a2")
     assert await ids(zep, session_id, branch="q1") == "q1 a1 q2 a2"
     await add(zep, session_id, "q2b", before="q2")
@@ -241,7 +239,7 @@ async def test_all_branches_are_read_with_their_parents(zep: Facade, session_id:
         ]
 
 
-async def test_all_branches_of_a_session_that_has_one(zep: Facade, session_id: str) -> None:
+async def test_all_branches_of_a_linear_session_are_read(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, "q1", "a1", "q2")
     for chunk_size in (1, 2, 100):
         each = zep.message.each(
@@ -271,9 +269,7 @@ async def test_deleting_and_restoring_a_session_keeps_its_branches(
     assert await ids(zep, session_id) == "q1 a1 q2b a2c"
 
 
-async def test_a_session_that_an_add_revives_goes_on_where_it_was(
-    zep: Facade, session_id: str
-) -> None:
+async def test_a_revived_session_continues_its_active_branch(zep: Facade, session_id: str) -> None:
     await branched(zep, session_id)
     await zep.memory.delete_memory(session_id)
     await add(zep, session_id, "q9")
@@ -294,7 +290,7 @@ async def test_a_deleted_message_is_missing_in_all_branches(zep: Facade, session
     assert await ids(zep, session_id, branch="a2") == "q1 a1 q2 a2"
 
 
-async def test_the_parent_of_a_message_is_the_nearest_that_is_left(
+async def test_the_parent_of_a_message_is_its_nearest_live_ancestor(
     zep: Facade, session_id: str
 ) -> None:
     await branched(zep, session_id)
@@ -310,7 +306,7 @@ async def test_the_parent_of_a_message_is_the_nearest_that_is_left(
 
 
 @pytest.mark.promise("a session is forked with a copy of its active branch")
-async def test_a_fork_has_a_copy_of_the_active_branch(zep: Facade, session_id: str) -> None:
+async def test_a_fork_copies_the_active_branch(zep: Facade, session_id: str) -> None:
     await branched(zep, session_id)
     fork = await zep.memory.fork_session(session_id)
     assert fork.metadata == {"forked_from": session_id}
@@ -324,7 +320,7 @@ async def test_a_fork_has_a_copy_of_the_active_branch(zep: Facade, session_id: s
     assert len(await zep.memory.branches(fork.session_id)) == 1
 
 
-async def test_a_fork_has_the_title_and_the_tags_but_no_pin(zep: Facade, session_id: str) -> None:
+async def test_a_fork_copies_title_and_tags_but_not_the_pin(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, "q1")
     await zep.memory.organize_session(
         session_id, title="Boats", tags=["sea"], pinned=True, metadata={"a": 1}
@@ -334,7 +330,7 @@ async def test_a_fork_has_the_title_and_the_tags_but_no_pin(zep: Facade, session
     assert fork.metadata == {"a": 1, "forked_from": session_id}
 
 
-async def test_a_fork_ends_at_a_message_of_any_branch(zep: Facade, session_id: str) -> None:
+async def test_a_fork_may_end_at_a_message_of_any_branch(zep: Facade, session_id: str) -> None:
     await branched(zep, session_id)
     new_id = f"{session_id} copy"
     fork = await zep.memory.fork_session(session_id, at="q2", new_session_id=new_id)
@@ -349,7 +345,7 @@ async def test_a_fork_ends_at_a_message_of_any_branch(zep: Facade, session_id: s
 
 
 @pytest.mark.promise("of two editors at once both have their branch")
-async def test_two_editors_at_once_make_two_branches(zep: Facade, session_id: str) -> None:
+async def test_concurrent_edits_create_separate_branches(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, "q1", "a1")
     await asyncio.gather(
         *(add(zep, session_id, f"q{each}", f"a{each}", before="q1") for each in (2, 3, 4))
@@ -361,7 +357,7 @@ async def test_two_editors_at_once_make_two_branches(zep: Facade, session_id: st
     assert [each.is_active for each in branches].count(True) == 1
 
 
-async def test_what_cannot_be_edited(zep: Facade, session_id: str) -> None:
+async def test_invalid_edits_are_refused(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, "q1", "a1")
     with pytest.raises(NotFoundError, match="nobody"):
         await add(zep, session_id, "q2", before="nobody")
@@ -385,7 +381,7 @@ async def test_what_cannot_be_edited(zep: Facade, session_id: str) -> None:
 
 @pytest.mark.promise("an edit never takes a message from where it stands")
 @pytest.mark.parametrize("taken", ["q1", "a2", "q2b"])
-async def test_an_edit_with_the_id_of_a_message_that_stands_elsewhere_is_refused(
+async def test_an_edit_with_the_id_of_an_existing_message_is_refused(
     zep: Facade, session_id: str, taken: str
 ) -> None:
     await add(zep, session_id, "q1", "a1", "q2", "a2")
@@ -399,7 +395,7 @@ async def test_an_edit_with_the_id_of_a_message_that_stands_elsewhere_is_refused
     assert await ids(zep, session_id) == "q1 new"
 
 
-async def test_an_edit_that_is_repeated_leaves_deleted_what_was_deleted_since(
+async def test_a_retried_edit_does_not_restore_deleted_messages(
     zep: Facade, session_id: str
 ) -> None:
     await add(zep, session_id, "q1", "a1")
@@ -411,16 +407,16 @@ async def test_an_edit_that_is_repeated_leaves_deleted_what_was_deleted_since(
     assert len(await zep.memory.branches(session_id)) == 2
 
 
-async def test_an_edit_of_an_unknown_session_creates_none(zep: Facade, session_id: str) -> None:
+async def test_an_edit_of_an_unknown_session_does_not_create_it(
+    zep: Facade, session_id: str
+) -> None:
     with pytest.raises(NotFoundError):
         await add(zep, session_id, "q1", before="q0")
     with pytest.raises(NotFoundError):
         await zep.memory.get_session(session_id)
 
 
-async def test_a_page_goes_on_with_the_branch_that_it_began_with(
-    zep: Facade, session_id: str
-) -> None:
+async def test_an_iteration_stays_on_its_first_branch(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, "q1", "a1", "q2", "a2")
     each = zep.message.each("iter_messages", session_id, chunk_size=3)
     found = [(await anext(each)).uuid for _ in range(3)]
@@ -429,7 +425,9 @@ async def test_a_page_goes_on_with_the_branch_that_it_began_with(
     assert found == ["q1", "a1", "q2", "a2"]
 
 
-async def test_deleted_messages_of_the_active_branch_are_read(zep: Facade, session_id: str) -> None:
+async def test_include_deleted_reads_deleted_messages_of_the_active_branch(
+    zep: Facade, session_id: str
+) -> None:
     await branched(zep, session_id)
     await zep.message.delete_message(session_id, "a1")
     await zep.message.delete_message(session_id, "q2")
@@ -439,7 +437,7 @@ async def test_deleted_messages_of_the_active_branch_are_read(zep: Facade, sessi
     assert [message.uuid async for message in each] == ["q1", "a1", "q2b", "a2c"]
 
 
-async def test_an_edit_of_more_messages_than_one_insert_holds(zep: Facade, session_id: str) -> None:
+async def test_an_edit_may_need_more_than_one_insert(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, "q1", "a1")
     many = [f"m{number}" for number in range(1200)]
     await add(zep, session_id, *many, before="a1")
@@ -447,8 +445,8 @@ async def test_an_edit_of_more_messages_than_one_insert_holds(zep: Facade, sessi
     assert await ids(zep, session_id, 2) == "m1198 m1199"
 
 
-@pytest.mark.promise("searches find what is on the active branch, or on all if asked")
-async def test_searches_take_the_active_branch(zep: Facade, session_id: str) -> None:
+@pytest.mark.promise("searches find messages of the active branch, or of all if asked")
+async def test_text_search_covers_the_active_branch(zep: Facade, session_id: str) -> None:
     user_id = f"user of {session_id}"
     await zep.user.add(CreateUserRequest(user_id=user_id))
     await zep.memory.add_session(Session(session_id=session_id, user_id=user_id))
@@ -471,7 +469,7 @@ async def test_searches_take_the_active_branch(zep: Facade, session_id: str) -> 
     assert {hit.message.uuid for hit in hits} <= {"q1", "a1", "q2b", "a2c"}
 
 
-async def test_searches_by_meaning_take_the_active_branch(meaning: Facade, session_id: str) -> None:
+async def test_vector_search_covers_the_active_branch(meaning: Facade, session_id: str) -> None:
     await branched(meaning, session_id)
     for search_type in ("similarity", "mmr", "hybrid"):
         hits = await meaning.memory.search(
@@ -492,8 +490,8 @@ async def test_previews_show_the_active_branch(own: Facade, session_id: str) -> 
     assert (session.message_count, session.last_message) == (0, None)
 
 
-@pytest.mark.promise("a summary of what is no longer on the branch is not given")
-async def test_summaries_are_of_the_active_branch(zep: Facade, session_id: str) -> None:
+@pytest.mark.promise("a summary of another branch's messages is not returned")
+async def test_summaries_cover_the_active_branch(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, "q1", "a1", "q2", "a2")
 
     async def summary() -> str | None:
@@ -516,7 +514,7 @@ async def test_summaries_are_of_the_active_branch(zep: Facade, session_id: str) 
     assert await summary() == "q2b"
 
 
-async def test_a_message_is_shown_among_those_of_its_branch(zep: Facade, session_id: str) -> None:
+async def test_the_window_around_a_message_follows_its_branch(zep: Facade, session_id: str) -> None:
     await branched(zep, session_id)
 
     async def around(uuid: str) -> list[str]:
@@ -530,7 +528,7 @@ async def test_a_message_is_shown_among_those_of_its_branch(zep: Facade, session
     assert await around("q2") == ["a1", "q2", "a2"]
 
 
-async def test_a_session_that_gets_its_user_keeps_its_branches(
+async def test_a_session_assigned_to_a_user_keeps_its_branches(
     zep: Facade, session_id: str
 ) -> None:
     user_id = f"user of {session_id}"
@@ -542,7 +540,7 @@ async def test_a_session_that_gets_its_user_keeps_its_branches(
     assert await ids(zep, session_id) == "q1 a1 q3"
 
 
-async def test_an_id_that_another_user_begins_anew_has_no_branches(
+async def test_a_session_id_reused_by_another_user_has_no_branches(
     zep: Facade, session_id: str
 ) -> None:
     user_id = f"user of {session_id}"
@@ -560,7 +558,7 @@ async def test_an_id_that_another_user_begins_anew_has_no_branches(
     ]
 
 
-async def test_a_purge_leaves_the_branches_as_they_are(zep: Facade, session_id: str) -> None:
+async def test_a_purge_keeps_the_branches(zep: Facade, session_id: str) -> None:
     await branched(zep, session_id)
     await zep.message.delete_message(session_id, "q2b")
     await zep.purge(session_id=session_id)
@@ -571,7 +569,7 @@ async def test_a_purge_leaves_the_branches_as_they_are(zep: Facade, session_id: 
 
 
 @pytest.mark.promise("a history is edited: its messages are the active branch")
-async def test_a_history_is_edited(zep: Facade, session_id: str) -> None:
+async def test_messages_are_edited_through_a_history(zep: Facade, session_id: str) -> None:
     history = zep.chat_history(session_id)
     await history.add(HumanMessage("q", id="q1"), AIMessage("a", id="a1"))
     await history.edit("q1", HumanMessage("q?", id="q2"), AIMessage("b", id="b"))
@@ -579,7 +577,7 @@ async def test_a_history_is_edited(zep: Facade, session_id: str) -> None:
 
 
 @pytest.mark.parametrize("begun", ["x", {"session_id": 1}, {"last": [1]}, {"uuid": 1}])
-async def test_a_session_that_only_looks_like_a_part_of_a_fork_is_another(
+async def test_a_session_that_resembles_an_unfinished_fork_is_not_taken_over(
     zep: Facade, session_id: str, begun: Any
 ) -> None:
     await add(zep, session_id, "a", "b")

@@ -163,8 +163,8 @@ def unfold(messages: list[BaseMessage]) -> list[tuple[type[BaseMessage], Any]]:
     return [(type(message), message.content) for message in messages]
 
 
-@pytest.mark.promise("every message class comes back equal, ids included")
-def test_every_message_class_of_langchain_core_is_among_the_messages_tried() -> None:
+@pytest.mark.promise("every message class round-trips, ids included")
+def test_the_test_messages_cover_every_message_class_of_langchain_core() -> None:
     exported = (getattr(langchain_core.messages, name) for name in langchain_core.messages.__all__)
     classes = {
         kind for kind in exported if isinstance(kind, type) and issubclass(kind, BaseMessage)
@@ -177,9 +177,9 @@ def test_every_message_class_of_langchain_core_is_among_the_messages_tried() -> 
     "a role is free text; LangChain's types come back as what they were; messages of others "
     "are read by their role"
 )
-@pytest.mark.promise("every message class comes back equal, ids included")
-@pytest.mark.promise("every value comes back as it was")
-async def test_every_message_comes_back_equal_with_its_id(zep: Facade, session_id: str) -> None:
+@pytest.mark.promise("every message class round-trips, ids included")
+@pytest.mark.promise("every value round-trips")
+async def test_every_message_round_trips_with_its_id(zep: Facade, session_id: str) -> None:
     history = zep.chat_history(session_id)
     messages = with_ids()
     await history.add(*messages)
@@ -208,7 +208,7 @@ async def test_a_message_without_an_id_is_stored_with_a_new_one(
     assert anonymous == messages
 
 
-async def test_the_same_message_without_an_id_added_twice_is_two(
+async def test_a_message_without_an_id_added_twice_is_stored_twice(
     zep: Facade, session_id: str
 ) -> None:
     history, message = zep.chat_history(session_id), HumanMessage("again")
@@ -223,20 +223,20 @@ async def test_adding_nothing_stores_nothing(zep: Facade, session_id: str) -> No
     assert await history.messages() == []
 
 
-async def test_an_unknown_session_is_an_empty_history(zep: Facade, session_id: str) -> None:
+async def test_the_history_of_an_unknown_session_is_empty(zep: Facade, session_id: str) -> None:
     assert await zep.chat_history(session_id).messages() == []
     assert await zep.chat_history(session_id, lastn=3, start_on="human").messages() == []
 
 
 @pytest.mark.promise("windows: `lastn`, `start_on`")
-async def test_lastn_is_the_end_of_the_history(zep: Facade, session_id: str) -> None:
+async def test_lastn_limits_a_history_to_its_last_messages(zep: Facade, session_id: str) -> None:
     await zep.chat_history(session_id).add(*map(HumanMessage, "abcd"))
     for lastn, expected in [(None, "abcd"), (0, ""), (2, "cd"), (9, "abcd")]:
         windowed = zep.chat_history(session_id, lastn=lastn)
         assert [message.content for message in await windowed.messages()] == list(expected)
 
 
-async def test_start_on_drops_what_comes_before_the_first_of_that_kind(
+async def test_start_on_drops_messages_before_the_first_of_that_type(
     zep: Facade, session_id: str
 ) -> None:
     await zep.chat_history(session_id).add(
@@ -254,7 +254,7 @@ async def test_start_on_drops_what_comes_before_the_first_of_that_kind(
 
 
 @pytest.mark.promise("windows: `lastn`, `start_on`")
-async def test_a_window_that_starts_on_human_never_opens_on_an_orphan_tool_message(
+async def test_a_window_starting_on_human_never_starts_with_an_orphan_tool_message(
     zep: Facade, session_id: str
 ) -> None:
     call = {"name": "f", "args": {}, "id": "1"}
@@ -272,7 +272,7 @@ async def test_a_window_that_starts_on_human_never_opens_on_an_orphan_tool_messa
 
 
 @pytest.mark.promise("`clear` is the soft delete")
-async def test_clear_empties_the_history_and_no_other(zep: Facade, session_id: str) -> None:
+async def test_clear_empties_only_its_own_history(zep: Facade, session_id: str) -> None:
     history, other = zep.chat_history(session_id), zep.chat_history(f"{session_id} other")
     await history.add(HumanMessage("a"), AIMessage("b"))
     await other.add(HumanMessage("theirs"))
@@ -282,7 +282,7 @@ async def test_clear_empties_the_history_and_no_other(zep: Facade, session_id: s
     assert [message.content for message in await other.messages()] == ["theirs"]
 
 
-async def test_after_clear_only_what_is_added_anew_is_there(zep: Facade, session_id: str) -> None:
+async def test_only_messages_added_after_clear_are_read(zep: Facade, session_id: str) -> None:
     history = zep.chat_history(session_id)
     await history.add(HumanMessage("old", id="same"), AIMessage("gone"))
     await history.clear()
@@ -293,7 +293,7 @@ async def test_after_clear_only_what_is_added_anew_is_there(zep: Facade, session
     assert [message.content for message in await history.messages()] == ["third life"]
 
 
-async def test_clear_of_nothing_is_fine(zep: Facade, session_id: str) -> None:
+async def test_clear_of_an_empty_history_is_allowed(zep: Facade, session_id: str) -> None:
     history = zep.chat_history(session_id)
     await history.clear()
     await history.add(HumanMessage("a"))
@@ -306,7 +306,7 @@ async def test_clear_of_nothing_is_fine(zep: Facade, session_id: str) -> None:
     "a role is free text; LangChain's types come back as what they were; messages of others "
     "are read by their role"
 )
-async def test_messages_written_by_others_are_read_as_langchains(
+async def test_messages_of_zep_clients_are_read_as_langchain_messages(
     zep: Facade, session_id: str
 ) -> None:
     roles = ["user", "human", "assistant", "ai", "system", "tool", "Human", "critic", ""]
@@ -322,7 +322,7 @@ async def test_messages_written_by_others_are_read_as_langchains(
     assert [message.id for message in messages] == zep_ids
 
 
-async def test_langchains_messages_are_read_by_others_with_role_and_text(
+async def test_zep_clients_read_langchain_messages_as_role_and_text(
     zep: Facade, session_id: str
 ) -> None:
     history = zep.chat_history(session_id)
@@ -349,7 +349,7 @@ async def test_langchains_messages_are_read_by_others_with_role_and_text(
     assert [message.id for message in await history.messages()] == [m.uuid for m in messages]
 
 
-async def test_a_plain_langchain_message_is_a_plain_message_to_others(
+async def test_a_plain_langchain_message_is_stored_without_a_payload(
     zep: Facade, session_id: str
 ) -> None:
     await zep.chat_history(session_id).add(HumanMessage("a"), AIMessage("b"), SystemMessage("c"))
@@ -357,7 +357,7 @@ async def test_a_plain_langchain_message_is_a_plain_message_to_others(
     assert [message.langchain for message in messages] == [None] * 3
 
 
-async def test_what_others_read_and_add_elsewhere_is_still_the_langchain_message(
+async def test_langchain_messages_survive_a_copy_through_the_zep_models(
     zep: Facade, session_id: str
 ) -> None:
     messages = with_ids()
@@ -367,7 +367,7 @@ async def test_what_others_read_and_add_elsewhere_is_still_the_langchain_message
     assert await zep.chat_history(copy).messages() == messages
 
 
-async def test_what_others_read_survives_json(zep: Facade, session_id: str) -> None:
+async def test_langchain_messages_survive_json(zep: Facade, session_id: str) -> None:
     messages = [HumanMessage(PICTURE, id="a"), MESSAGES["ai, calls"].model_copy(update={"id": "b"})]
     await zep.chat_history(session_id).add(*messages)
     memory = await zep.memory.get_memory(session_id)
@@ -378,7 +378,7 @@ async def test_what_others_read_survives_json(zep: Facade, session_id: str) -> N
     assert await zep.chat_history(copy).messages() == messages
 
 
-async def test_both_views_share_one_session(zep: Facade, session_id: str) -> None:
+async def test_history_and_client_share_one_session(zep: Facade, session_id: str) -> None:
     history = zep.chat_history(session_id)
     await zep.memory.add_memory(session_id, said(("user", "1"), ("assistant", "2")))
     await history.add(HumanMessage("3"))

@@ -26,7 +26,7 @@ async def iterated(zep: Facade, session_id: str, *args: Any, **options: Any) -> 
 
 
 @pytest.mark.promise("the trash can be read before it is restored")
-async def test_deleted_messages_are_read_in_their_places(zep: Facade, session_id: str) -> None:
+async def test_deleted_messages_are_read_in_position(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, with_ids("a", "b", "c"))
     before = (await zep.memory.get_memory(session_id)).messages
     await zep.message.delete_message(session_id, "b")
@@ -46,8 +46,8 @@ async def test_deleted_messages_are_read_in_their_places(zep: Facade, session_id
     assert await everything(zep, f"{session_id} unknown") == []
 
 
-@pytest.mark.promise("what one user said under an id is never shown to the next one")
-async def test_what_another_user_said_under_the_id_is_not_read(
+@pytest.mark.promise("messages under an id are never shown to its next owner")
+async def test_messages_of_a_former_user_of_the_id_are_not_read(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     other = f"{user_id} other"
@@ -66,7 +66,7 @@ async def test_what_another_user_said_under_the_id_is_not_read(
 
 
 @pytest.mark.promise("deleted messages stay with a session that gets its user later")
-async def test_deleted_messages_follow_a_session_to_its_user(
+async def test_deleted_messages_follow_a_session_assigned_to_a_user(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     await zep.user.add(CreateUserRequest(user_id=user_id))
@@ -76,7 +76,7 @@ async def test_deleted_messages_follow_a_session_to_its_user(
     assert [message.content for message in await everything(zep, session_id)] == ["a", "b"]
 
 
-async def test_an_iteration_goes_on_after_a_message(zep: Facade, session_id: str) -> None:
+async def test_an_iteration_can_start_after_a_message(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, with_ids(*"abcde"))
     assert await iterated(zep, session_id, 2, after="b") == ["c", "d", "e"]
     assert await iterated(zep, session_id, after="e") == []
@@ -89,8 +89,8 @@ async def test_an_iteration_goes_on_after_a_message(zep: Facade, session_id: str
         await iterated(zep, session_id, after="unknown")
 
 
-@pytest.mark.promise("other words in the same place; times, id and metadata stay")
-async def test_words_are_replaced_in_their_place(zep: Facade, session_id: str) -> None:
+@pytest.mark.promise("new content at the same position; times, id and metadata stay")
+async def test_updating_content_keeps_the_rest_of_a_message(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, with_ids("a", "b", "c"))
     await zep.message.update_message_metadata(session_id, "b", {"kept": True})
     old = await zep.message.get_session_message(session_id, "b")

@@ -43,9 +43,7 @@ async def is_live(zep: Facade, session_id: str) -> bool:
     "added meanwhile is not lost"
 )
 @pytest.mark.promise("the memory of an unknown or deleted session is empty")
-async def test_deleting_hides_a_session_and_its_messages_from_every_read(
-    zep: Facade, session_id: str
-) -> None:
+async def test_a_deleted_session_is_hidden_from_every_read(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, "a", "b", "c")
     assert await contents(zep, session_id) == ["a", "b", "c"]
     assert await zep.memory.delete_memory(session_id) == "OK"
@@ -62,7 +60,7 @@ async def test_deleting_hides_a_session_and_its_messages_from_every_read(
             await zep.message.delete_message(session_id, text)
 
 
-async def test_deleting_leaves_other_sessions_alone(zep: Facade, session_id: str) -> None:
+async def test_deleting_a_session_does_not_change_others(zep: Facade, session_id: str) -> None:
     other = f"{session_id} other"
     await add(zep, session_id, "a")
     await add(zep, other, "a", "b")
@@ -79,7 +77,7 @@ async def test_deleting_leaves_other_sessions_alone(zep: Facade, session_id: str
     "delete hides session and messages from every read; what is gone is not found; a message "
     "added meanwhile is not lost"
 )
-async def test_what_is_deleted_already_is_not_found(zep: Facade, session_id: str) -> None:
+async def test_deleting_a_deleted_session_is_not_found(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, "a")
     await zep.memory.delete_memory(session_id)
     with pytest.raises(NotFoundError, match=session_id):
@@ -91,7 +89,9 @@ async def test_what_is_deleted_already_is_not_found(zep: Facade, session_id: str
     "delete hides session and messages from every read; what is gone is not found; a message "
     "added meanwhile is not lost"
 )
-async def test_what_never_was_cannot_be_deleted_or_undeleted(zep: Facade, session_id: str) -> None:
+async def test_an_unknown_session_cannot_be_deleted_or_undeleted(
+    zep: Facade, session_id: str
+) -> None:
     with pytest.raises(NotFoundError, match=session_id):
         await zep.memory.delete_memory(session_id)
     with pytest.raises(NotFoundError, match=session_id):
@@ -109,7 +109,7 @@ async def test_a_session_that_was_never_deleted_cannot_be_undeleted(
 
 
 @pytest.mark.promise("undelete is exact")
-async def test_undeleting_brings_a_session_back_as_it_was(zep: Facade, session_id: str) -> None:
+async def test_undeleting_restores_a_session_unchanged(zep: Facade, session_id: str) -> None:
     await zep.memory.add_session(Session(session_id=session_id, metadata={"a": [1]}))
     await add(zep, session_id, "a", "b")
     await add(zep, session_id, "c")
@@ -126,9 +126,7 @@ async def test_undeleting_brings_a_session_back_as_it_was(zep: Facade, session_i
     assert await contents(zep, session_id) == ["a", "b", "c"]
 
 
-async def test_a_session_without_messages_is_deleted_and_undeleted_too(
-    zep: Facade, session_id: str
-) -> None:
+async def test_an_empty_session_can_be_deleted_and_undeleted(zep: Facade, session_id: str) -> None:
     await zep.memory.add_session(Session(session_id=session_id))
     await zep.memory.delete_memory(session_id)
     assert not await is_live(zep, session_id)
@@ -136,7 +134,7 @@ async def test_a_session_without_messages_is_deleted_and_undeleted_too(
     assert await is_live(zep, session_id)
 
 
-async def test_nothing_is_undeleted_twice(zep: Facade, session_id: str) -> None:
+async def test_a_live_session_cannot_be_undeleted_again(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, "a")
     await zep.memory.delete_memory(session_id)
     await zep.memory.undelete_session(session_id)
@@ -175,7 +173,7 @@ async def test_undeleting_after_a_revival_puts_the_old_messages_before_the_new(
 
 
 @pytest.mark.promise("undelete is exact")
-async def test_only_the_last_deletion_comes_back(zep: Facade, session_id: str) -> None:
+async def test_undelete_restores_only_the_last_deletion(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, "first")
     await zep.memory.delete_memory(session_id)
     await add(zep, session_id, "second")
@@ -188,7 +186,7 @@ async def test_only_the_last_deletion_comes_back(zep: Facade, session_id: str) -
     assert await contents(zep, session_id) == ["second", "third"]
 
 
-async def test_a_deletion_after_an_undeletion_takes_old_and_new(
+async def test_a_deletion_after_an_undeletion_covers_old_and_new_messages(
     zep: Facade, session_id: str
 ) -> None:
     await add(zep, session_id, "old")
@@ -201,7 +199,7 @@ async def test_a_deletion_after_an_undeletion_takes_old_and_new(
     assert await contents(zep, session_id) == ["old", "new"]
 
 
-async def test_deletions_and_undeletions_in_turn_change_nothing_else(
+async def test_alternating_deletes_and_undeletes_change_nothing_else(
     zep: Facade, session_id: str
 ) -> None:
     expected = []
@@ -221,7 +219,7 @@ async def test_deletions_and_undeletions_in_turn_change_nothing_else(
 
 
 @pytest.mark.promise("undelete is exact")
-async def test_messages_deleted_one_by_one_stay_deleted_when_the_session_comes_back(
+async def test_individually_deleted_messages_stay_deleted_when_the_session_is_undeleted(
     zep: Facade, session_id: str
 ) -> None:
     await add(zep, session_id, "a", "b", "c", "d")
@@ -234,7 +232,7 @@ async def test_messages_deleted_one_by_one_stay_deleted_when_the_session_comes_b
 
 
 @pytest.mark.promise("an update of a deleted session undeletes it")
-async def test_an_update_undeletes_without_messages_and_undeleting_brings_them(
+async def test_an_update_revives_an_empty_session_and_undelete_restores_its_messages(
     zep: Facade, session_id: str
 ) -> None:
     await add(zep, session_id, "a", "b")
@@ -246,7 +244,7 @@ async def test_an_update_undeletes_without_messages_and_undeleting_brings_them(
     assert await contents(zep, session_id) == ["a", "b"]
 
 
-async def test_a_session_created_again_gets_its_messages_back_by_undeleting(
+async def test_undeleting_a_recreated_session_restores_its_messages(
     zep: Facade, session_id: str
 ) -> None:
     await add(zep, session_id, "old")
@@ -258,7 +256,7 @@ async def test_a_session_created_again_gets_its_messages_back_by_undeleting(
     assert await contents(zep, session_id) == ["old", "new"]
 
 
-async def test_an_id_added_again_after_a_deletion_is_the_new_message_for_good(
+async def test_a_message_id_reused_after_a_deletion_keeps_the_new_message(
     zep: Facade, session_id: str
 ) -> None:
     await add(zep, session_id, "a", "b", "c")
@@ -272,9 +270,7 @@ async def test_an_id_added_again_after_a_deletion_is_the_new_message_for_good(
     assert (message.role, message.metadata) == ("ai", {"new": 1})
 
 
-async def test_what_a_deletion_took_from_replaced_messages_comes_back_replaced(
-    zep: Facade, session_id: str
-) -> None:
+async def test_replaced_messages_are_restored_as_replaced(zep: Facade, session_id: str) -> None:
     # Replacing leaves gaps in the numbers; deletion must cope with them.
     await add(zep, session_id, "a", "b")
     for _ in range(3):
@@ -298,9 +294,7 @@ async def test_1500_messages_are_deleted_and_undeleted(zep: Facade, session_id: 
     assert [message.content for message in messages] == texts
 
 
-async def test_of_deletions_at_once_at_least_one_succeeds_and_all_is_gone(
-    zep: Facade, session_id: str
-) -> None:
+async def test_at_least_one_of_concurrent_deletions_succeeds(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, "a", "b")
     results: list[Any]
     memory = zep.client.memory
@@ -321,7 +315,7 @@ async def test_of_deletions_at_once_at_least_one_succeeds_and_all_is_gone(
 
 
 @pytest.mark.promise("`clear` is the soft delete")
-async def test_clear_of_a_history_is_the_soft_delete(zep: Facade, session_id: str) -> None:
+async def test_clear_of_a_history_soft_deletes_the_session(zep: Facade, session_id: str) -> None:
     history = zep.chat_history(session_id)
     await history.add(HumanMessage("hello", id="1"), AIMessage("hi", id="2"))
     await history.clear()
@@ -337,7 +331,7 @@ async def test_clear_of_a_history_is_the_soft_delete(zep: Facade, session_id: st
     ]
 
 
-async def test_clear_of_nothing_does_nothing(zep: Facade, session_id: str) -> None:
+async def test_clear_of_an_unknown_session_does_nothing(zep: Facade, session_id: str) -> None:
     history = zep.chat_history(session_id)
     await history.clear()
     assert not await is_live(zep, session_id)

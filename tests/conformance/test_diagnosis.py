@@ -8,8 +8,8 @@ from langchain_zepstore import CreateUserRequest, Memory, Message, Session
 from tests.support.facade import Facade
 
 
-@pytest.mark.promise("`stats` counts what lives and what is in the trash")
-async def test_stats_count(own: Facade) -> None:
+@pytest.mark.promise("`stats` counts live and deleted documents")
+async def test_stats_count_live_and_deleted_documents(own: Facade) -> None:
     await own.user.add(CreateUserRequest(user_id="u"))
     for session_id in ("a", "b"):
         await own.memory.add_session(Session(session_id=session_id, user_id="u"))
@@ -26,7 +26,7 @@ async def test_stats_count(own: Facade) -> None:
     assert set(stats.active_sessions_per_day) <= {f"{datetime.now(UTC):%Y-%m-%d}"}
 
 
-@pytest.mark.promise("`activity` counts what was said lately, at a bounded cost")
+@pytest.mark.promise("`activity` counts recent messages, at a bounded cost")
 async def test_activity_counts_messages_and_sessions(own: Facade) -> None:
     assert (await own.activity()).messages == 0
     for user_id in ("u", "v"):
@@ -53,8 +53,8 @@ async def test_activity_counts_messages_and_sessions(own: Facade) -> None:
     assert (of_user.sessions_per_user, of_user.messages) == ({"u": 2}, 2)
 
 
-@pytest.mark.promise("`diagnose` names what is right and what is wrong, and the cure")
-async def test_a_sound_database_has_no_faults(own: Facade) -> None:
+@pytest.mark.promise("`diagnose` names findings and their cures")
+async def test_a_healthy_database_has_no_faults(own: Facade) -> None:
     await own.memory.add_memory("a", Memory(messages=[Message(role="user", content="x")]))
     findings = await own.diagnose()
     unsound = [each for each in findings if each.level != "ok"]

@@ -40,7 +40,7 @@ async def user_with_sessions(zep: Facade, user_id: str, *session_ids: str) -> No
 
 
 @PROMISE
-async def test_an_erased_session_is_gone_and_counted(zep: Facade, session_id: str) -> None:
+async def test_an_erased_session_is_removed_and_counted(zep: Facade, session_id: str) -> None:
     await zep.memory.add_session(Session(session_id=session_id, metadata={"a": 1}))
     await zep.memory.add_memory(session_id, said("a", "b", "c"))
     await zep.message.delete_message(session_id, "b")
@@ -68,7 +68,7 @@ async def test_a_deleted_session_can_be_erased(zep: Facade, session_id: str) -> 
         await zep.memory.undelete_session(session_id)
 
 
-async def test_an_erased_id_can_be_used_again(zep: Facade, session_id: str) -> None:
+async def test_an_erased_session_id_can_be_reused(zep: Facade, session_id: str) -> None:
     await zep.memory.add_session(Session(session_id=session_id, metadata={"old": 1}))
     await zep.memory.add_memory(session_id, said("a", "b"))
     old = await zep.memory.get_session(session_id)
@@ -98,7 +98,7 @@ async def test_a_user_is_erased_with_all_sessions(zep: Facade, user_id: str) -> 
 
 
 @PROMISE
-async def test_what_was_said_under_an_id_that_another_has_now_is_erased(
+async def test_erasing_a_user_covers_sessions_whose_id_changed_owner(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     await user_with_sessions(zep, user_id, session_id)
@@ -114,7 +114,7 @@ async def test_what_was_said_under_an_id_that_another_has_now_is_erased(
 
 
 @PROMISE
-async def test_what_a_user_said_in_former_lives_of_an_own_session_is_exported_and_erased(
+async def test_earlier_incarnations_of_a_users_session_are_exported_and_erased(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     other = f"next {user_id}"
@@ -136,7 +136,7 @@ async def test_what_a_user_said_in_former_lives_of_an_own_session_is_exported_an
 
 
 @PROMISE
-async def test_what_eight_writers_add_meanwhile_is_a_new_session_whole(
+async def test_messages_added_during_an_erasure_form_a_whole_new_session(
     zep: Facade, session_id: str
 ) -> None:
     await zep.memory.add_memory(session_id, said(*(f"old {number}" for number in range(50))))
@@ -169,7 +169,7 @@ async def test_what_eight_writers_add_meanwhile_is_a_new_session_whole(
     assert [message.content for message in with_deleted.messages] == there
 
 
-async def test_a_summary_goes_with_its_session(zep: Facade, session_id: str) -> None:
+async def test_erasing_a_session_erases_its_summary(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, said("a"))
     model = FakeListChatModel(responses=["in short"])
     assert await zep.memory.summarize(session_id, model)
@@ -191,7 +191,7 @@ async def threads_of(saver: Any, *thread_ids: str) -> list[str]:
     ]
 
 
-async def test_threads_of_a_checkpointer_go_too(zep: Facade, user_id: str) -> None:
+async def test_erasing_deletes_the_checkpointers_threads(zep: Facade, user_id: str) -> None:
     ids = [f"{user_id} {number}" for number in range(3)]
     await user_with_sessions(zep, user_id, *ids)
     saver = InMemorySaver()
@@ -208,14 +208,14 @@ async def test_threads_of_a_checkpointer_go_too(zep: Facade, user_id: str) -> No
 
 
 @pytest.mark.parametrize("bad", ["", 1, None])
-async def test_ids_that_cannot_be_are_refused(zep: Facade, bad: Any) -> None:
+async def test_invalid_ids_are_refused(zep: Facade, bad: Any) -> None:
     with pytest.raises(BadRequestError):
         await zep.memory.erase_session(bad)
     with pytest.raises(BadRequestError):
         await zep.user.erase(bad)
 
 
-async def test_what_is_no_checkpointer_is_refused(zep: Facade, session_id: str) -> None:
+async def test_invalid_checkpointers_are_refused(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, said("a"))
     with pytest.raises(BadRequestError, match="checkpointer"):
         await zep.memory.erase_session(session_id, checkpointer="no")

@@ -60,7 +60,7 @@ def comparable(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @PROMISE
-async def test_what_is_exported_comes_back_equal(own: Facade) -> None:
+async def test_an_export_round_trips(own: Facade) -> None:
     await live(own, "x")
     exported = await lines_of(own)
     assert exported[0] == {"type": "zepstore", "version": 1}
@@ -92,7 +92,7 @@ async def test_what_is_exported_comes_back_equal(own: Facade) -> None:
 
 
 @PROMISE
-async def test_an_import_is_harmless_twice_and_completes_a_part(own: Facade) -> None:
+async def test_an_import_is_idempotent_and_completes_a_partial_one(own: Facade) -> None:
     await live(own, "x")
     exported = await lines_of(own)
     await load(own, exported)
@@ -105,8 +105,8 @@ async def test_an_import_is_harmless_twice_and_completes_a_part(own: Facade) -> 
     assert comparable(await lines_of(own)) == comparable(exported)
 
 
-@pytest.mark.promise("an export of a user holds what the user said under ids that others have now")
-async def test_what_a_user_said_under_an_id_that_another_has_now_is_exported(
+@pytest.mark.promise("an export of a user holds former sessions whose ids others have now")
+async def test_an_export_of_a_user_covers_sessions_whose_id_changed_owner(
     own: Facade, user_id: str
 ) -> None:
     other = f"next {user_id}"
@@ -136,7 +136,7 @@ async def test_what_a_user_said_under_an_id_that_another_has_now_is_exported(
     assert [message.content for message in trash.messages] == ["a", "b", "c"]
 
 
-async def test_a_crafted_message_takes_no_number_of_a_session_with_another_id(own: Facade) -> None:
+async def test_a_crafted_message_takes_no_sequence_number_of_another_session(own: Facade) -> None:
     await live(own, "x")
     lines = await lines_of(own)
     message = next(line for line in lines if line["type"] == "message")
@@ -152,7 +152,7 @@ async def test_a_crafted_message_takes_no_number_of_a_session_with_another_id(ow
     assert await lines_of(own) == lines
 
 
-async def test_a_part_is_exported(zep: Facade, user_id: str) -> None:
+async def test_one_user_or_session_is_exported(zep: Facade, user_id: str) -> None:
     await live(zep, user_id)
     exported = await lines_of(zep, session_id=f"one {user_id}")
     assert [line["type"] for line in exported] == ["zepstore", "session", *["message"] * 3]
@@ -167,7 +167,7 @@ async def test_a_part_is_exported(zep: Facade, user_id: str) -> None:
         await lines_of(zep, user_id="")
 
 
-async def test_bad_lines_are_reported_by_number_and_the_rest_goes_in(own: Facade) -> None:
+async def test_invalid_lines_are_reported_by_number_and_the_rest_imported(own: Facade) -> None:
     await live(own, "x")
     exported = await lines_of(own)
     await own.user.erase("user x")
@@ -181,7 +181,7 @@ async def test_bad_lines_are_reported_by_number_and_the_rest_goes_in(own: Facade
     assert comparable(await lines_of(own)) == comparable(exported)
 
 
-async def test_another_session_of_the_id_is_left_alone(own: Facade) -> None:
+async def test_an_import_does_not_change_another_session_of_the_id(own: Facade) -> None:
     await live(own, "x")
     exported = await lines_of(own, session_id="one x")
     await own.memory.erase_session("one x")
@@ -192,7 +192,7 @@ async def test_another_session_of_the_id_is_left_alone(own: Facade) -> None:
     assert await contents(own, "one x") == ["new"]
 
 
-async def test_what_is_no_client_or_no_lines_is_refused(own: Facade) -> None:
+async def test_invalid_clients_and_lines_are_refused(own: Facade) -> None:
     with pytest.raises(BadRequestError, match="client"):
         import_lines("client", [])  # type: ignore[arg-type]
     with pytest.raises(BadRequestError, match="lines"):
@@ -217,7 +217,7 @@ DELETION = {"id": 1, "at": "2026-01-01T00:00:00Z", "open": True, "settled": Fals
         ({"deletion_count": 2**70}, "deletion_count"),
     ],
 )
-async def test_a_session_that_no_export_holds_is_refused(
+async def test_an_invalid_session_line_is_refused(
     own: Facade, fields: dict[str, Any], named: str
 ) -> None:
     line = {"type": "session", "session_id": "s", "uuid": "u", "seq": 3, **fields}
@@ -226,7 +226,7 @@ async def test_a_session_that_no_export_holds_is_refused(
     assert await own.memory.list_sessions(include_deleted=True) == []
 
 
-async def test_a_message_with_a_number_beyond_64_bits_is_refused(own: Facade) -> None:
+async def test_a_sequence_number_beyond_64_bits_is_refused(own: Facade) -> None:
     await own.memory.add_memory("s", Memory(messages=[Message(role="user", content="a")]))
     header, session, message = await lines_of(own)
     await own.memory.erase_session("s")

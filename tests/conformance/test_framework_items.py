@@ -25,8 +25,8 @@ async def done(zep: Facade, call: Any) -> Any:
     return await zep.client.arun(call) if zep.asynchronous else zep.client.run(call)
 
 
-@pytest.mark.promise("any JSON item comes back equal, its texts stored once")
-async def test_items_come_back_equal(zep: Facade, session_id: str) -> None:
+@pytest.mark.promise("any JSON item round-trips, its texts stored once")
+async def test_items_round_trip(zep: Facade, session_id: str) -> None:
     session = RawSession(session_id, client=zep.client)
     await done(zep, session.adding(messages_of(ITEMS), Nearest()))
     read = await done(zep, session.reading())
@@ -34,7 +34,7 @@ async def test_items_come_back_equal(zep: Facade, session_id: str) -> None:
     assert unpacked((await done(zep, session.reading(1)))[0], "f") == ITEMS[-1]
 
 
-async def test_a_session_of_items_gets_its_user_and_metadata(
+async def test_a_session_of_items_has_its_user_and_metadata(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     session = RawSession(
@@ -45,12 +45,8 @@ async def test_a_session_of_items_gets_its_user_and_metadata(
     assert (listed.session_id, listed.metadata) == (session_id, {"topic": "items"})
 
 
-@pytest.mark.promise(
-    "of several who pop at once each gets another item; what is cleared can be undeleted"
-)
-async def test_of_several_who_pop_at_once_each_gets_another_item(
-    zep: Facade, session_id: str
-) -> None:
+@pytest.mark.promise("concurrent pops return distinct items; a cleared session can be undeleted")
+async def test_concurrent_pops_return_different_items(zep: Facade, session_id: str) -> None:
     session = RawSession(session_id, client=zep.client)
     items = [{"text": f"{number}"} for number in range(20)]
     await done(zep, session.adding(messages_of(items), Nearest()))
@@ -70,10 +66,8 @@ async def test_of_several_who_pop_at_once_each_gets_another_item(
     assert await done(zep, session.popping()) is None
 
 
-@pytest.mark.promise(
-    "of several who pop at once each gets another item; what is cleared can be undeleted"
-)
-async def test_what_is_cleared_can_be_undeleted(zep: Facade, session_id: str) -> None:
+@pytest.mark.promise("concurrent pops return distinct items; a cleared session can be undeleted")
+async def test_a_cleared_session_can_be_undeleted(zep: Facade, session_id: str) -> None:
     session = RawSession(session_id, client=zep.client)
     await done(zep, session.clearing())
     await done(zep, session.adding(messages_of(ITEMS), Nearest()))
@@ -85,7 +79,7 @@ async def test_what_is_cleared_can_be_undeleted(zep: Facade, session_id: str) ->
 
 
 @pytest.mark.parametrize("given", [7, UUID(int=7)], ids=["an int", "a UUID"])
-async def test_adapters_take_ints_and_uuids_as_ids(
+async def test_adapters_accept_ints_and_uuids_as_ids(
     zep: Facade, session_id: str, given: int | UUID
 ) -> None:
     session = RawSession(f"{session_id} {given}", client=zep.client, user_id=given)

@@ -92,7 +92,7 @@ async def is_live(zep: Facade, session_id: str) -> bool:
 
 @pytest.mark.promise("a delete or undelete that died is completed by its retry")
 @pytest.mark.needs("steps")
-async def test_a_delete_that_died_after_any_step_is_completed_by_its_retry(zep: Facade) -> None:
+async def test_a_retry_completes_a_delete_interrupted_after_any_step(zep: Facade) -> None:
     async def prepare(name: str) -> None:
         await speak(zep, name, "a", "b")
 
@@ -107,7 +107,7 @@ async def test_a_delete_that_died_after_any_step_is_completed_by_its_retry(zep: 
 
 @pytest.mark.promise("a delete or undelete that died is completed by its retry")
 @pytest.mark.needs("steps")
-async def test_a_delete_that_died_after_any_step_can_be_taken_back(zep: Facade) -> None:
+async def test_a_delete_interrupted_after_any_step_can_be_undone(zep: Facade) -> None:
     async def prepare(name: str) -> None:
         await speak(zep, name, "a", "b")
 
@@ -119,7 +119,7 @@ async def test_a_delete_that_died_after_any_step_can_be_taken_back(zep: Facade) 
 
 @pytest.mark.promise("a delete or undelete that died is completed by its retry")
 @pytest.mark.needs("steps")
-async def test_an_undelete_that_died_after_any_step_is_completed_by_its_retry(zep: Facade) -> None:
+async def test_a_retry_completes_an_undelete_interrupted_after_any_step(zep: Facade) -> None:
     async def prepare(name: str) -> None:
         await speak(zep, name, "a", "b")
         await zep.memory.delete_memory(name)
@@ -134,7 +134,7 @@ async def test_an_undelete_that_died_after_any_step_is_completed_by_its_retry(ze
 @pytest.mark.promise("a retry completes an interrupted deletion")
 @pytest.mark.promise("deleting resumes, and takes the sessions")
 @pytest.mark.needs("steps")
-async def test_deleting_a_user_that_died_after_any_step_is_completed_by_its_retry(
+async def test_a_retry_completes_a_user_delete_interrupted_after_any_step(
     zep: Facade,
 ) -> None:
     async def prepare(name: str) -> None:
@@ -159,7 +159,7 @@ async def test_deleting_a_user_that_died_after_any_step_is_completed_by_its_retr
     "added meanwhile is not lost"
 )
 @pytest.mark.needs("steps")
-async def test_a_message_added_between_any_two_steps_of_a_delete_keeps_the_session_alive(
+async def test_an_add_between_any_two_steps_of_a_delete_keeps_the_session_alive(
     zep: Facade,
 ) -> None:
     late = Memory(messages=[Message(role="user", content="late")])
@@ -185,7 +185,7 @@ async def test_a_message_added_between_any_two_steps_of_a_delete_keeps_the_sessi
     "added meanwhile is not lost"
 )
 @pytest.mark.needs("steps")
-async def test_a_delete_between_any_two_steps_of_an_add_comes_before_the_whole_of_it(
+async def test_a_delete_between_any_two_steps_of_an_add_precedes_the_whole_add(
     zep: Facade,
 ) -> None:
     memory = Memory(messages=[Message(role="user", content=text) for text in "xyz"])
@@ -206,7 +206,7 @@ async def test_a_delete_between_any_two_steps_of_an_add_comes_before_the_whole_o
 
 
 @pytest.mark.promise("100,000 sessions in flat memory, the last page as fast as the first")
-def test_many_sessions_are_listed_in_flat_memory_and_the_last_page_like_the_first(
+def test_many_sessions_are_listed_in_constant_memory_and_time_per_page(
     mongo_url: str, database_name: str, long: bool
 ) -> None:
     many = 100_000 if long else 20_000

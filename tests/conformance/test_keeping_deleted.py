@@ -29,8 +29,8 @@ async def contents(zep: Facade, session_id: str) -> list[str]:
     return [str(each.content) for each in await zep.chat_history(session_id).messages()]
 
 
-@pytest.mark.promise("what is deleted stays deleted, though the agent's state still holds it")
-async def test_a_deleted_message_is_left_out(zep: Facade, session_id: str) -> None:
+@pytest.mark.promise("deleted messages stay deleted, though the agent's state holds them")
+async def test_a_deleted_message_is_not_added_again(zep: Facade, session_id: str) -> None:
     await zep.chat_history(session_id).add(*said("a", "b"))
     await zep.message.delete_message(session_id, "a")
     await keep(zep, session_id, "a", "b", "c")
@@ -39,7 +39,9 @@ async def test_a_deleted_message_is_left_out(zep: Facade, session_id: str) -> No
     assert await contents(zep, session_id) == ["a", "b", "c"]
 
 
-async def test_of_a_cleared_session_what_is_new_is_added(zep: Facade, session_id: str) -> None:
+async def test_only_new_messages_are_added_to_a_cleared_session(
+    zep: Facade, session_id: str
+) -> None:
     await zep.chat_history(session_id).add(*said("a", "b"))
     await zep.memory.delete_memory(session_id)
     await keep(zep, session_id, "a", "b", "c")
@@ -48,7 +50,7 @@ async def test_of_a_cleared_session_what_is_new_is_added(zep: Facade, session_id
     assert await contents(zep, session_id) == ["a", "b", "c"]
 
 
-async def test_a_live_message_is_replaced_in_its_place(zep: Facade, session_id: str) -> None:
+async def test_a_live_message_is_replaced_in_position(zep: Facade, session_id: str) -> None:
     await zep.chat_history(session_id).add(*said("a", "b"))
     await keep(zep, session_id, "a", text="A")
     assert await contents(zep, session_id) == ["A", "b"]

@@ -16,7 +16,7 @@ def contents(messages: list[BaseMessage]) -> list[Any]:
 
 
 @pytest.mark.promise("a repeated call stores nothing twice; a new message under a used id is kept")
-async def test_a_turn_saved_again_is_a_repeat(zep: Facade, session_id: str) -> None:
+async def test_a_repeated_turn_changes_nothing(zep: Facade, session_id: str) -> None:
     history = zep.chat_history(session_id)
     await history.add(HumanMessage("hello", id="0"))
     for _ in range(3):
@@ -25,7 +25,7 @@ async def test_a_turn_saved_again_is_a_repeat(zep: Facade, session_id: str) -> N
 
 
 @pytest.mark.promise("a repeated call stores nothing twice; a new message under a used id is kept")
-async def test_other_words_under_a_known_id_are_a_new_message(
+async def test_a_known_id_with_other_content_is_a_new_message(
     zep: Facade, session_id: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     history = zep.chat_history(session_id)
@@ -40,7 +40,7 @@ async def test_other_words_under_a_known_id_are_a_new_message(
     assert "'q'" in caplog.text
 
 
-async def test_a_known_id_behind_a_new_message_is_a_new_message(
+async def test_a_known_id_after_a_new_message_is_a_new_message(
     zep: Facade, session_id: str
 ) -> None:
     history = zep.chat_history(session_id)
@@ -53,9 +53,7 @@ async def test_a_known_id_behind_a_new_message_is_a_new_message(
     assert len({message.id for message in found}) == 8
 
 
-async def test_an_id_that_comes_twice_in_a_call_is_two_messages(
-    zep: Facade, session_id: str
-) -> None:
+async def test_a_duplicate_id_in_a_call_is_two_messages(zep: Facade, session_id: str) -> None:
     history = zep.chat_history(session_id)
     call = [HumanMessage("1", id="q"), AIMessage("x", id="a"), AIMessage("x", id="a")]
     for _ in range(2):
@@ -63,16 +61,14 @@ async def test_an_id_that_comes_twice_in_a_call_is_two_messages(
     assert contents(await history.messages()) == ["1", "x", "x"]
 
 
-async def test_the_beginning_of_a_call_is_repeated_and_its_end_is_new(
-    zep: Facade, session_id: str
-) -> None:
+async def test_a_call_may_repeat_messages_and_add_new_ones(zep: Facade, session_id: str) -> None:
     history = zep.chat_history(session_id)
     await history.add(*TURN)
     await history.add(*TURN, HumanMessage("off", id="q2"), AIMessage("Done.", id="a"))
     assert contents(await history.messages()) == ["lights on", "Done.", "off", "Done."]
 
 
-async def test_an_empty_id_counts_as_none(zep: Facade, session_id: str) -> None:
+async def test_an_empty_id_counts_as_missing(zep: Facade, session_id: str) -> None:
     history = zep.chat_history(session_id)
     await history.add(AIMessage("one", id=""), AIMessage("one", id=""))
     assert contents(await history.messages()) == ["one", "one"]

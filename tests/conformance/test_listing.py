@@ -63,7 +63,7 @@ async def matching(zep: Facade, user_id: str, wanted: dict[str, Any]) -> list[st
     "listing goes by id, live sessions only, all without a limit; `list_all_sessions` shows "
     "each once, also with gaps; ids are dense"
 )
-async def test_all_sessions_are_listed_in_the_order_of_their_creation(own: Facade) -> None:
+async def test_sessions_are_listed_in_creation_order(own: Facade) -> None:
     assert await own.memory.list_sessions() == []
     assert [chunk async for chunk in own.memory.each("list_all_sessions")] == []
     assert (await own.memory.recent_sessions()).sessions == []
@@ -97,7 +97,7 @@ async def test_ids_are_small_and_dense(own: Facade) -> None:
     "listing goes by id, live sessions only, all without a limit; `list_all_sessions` shows "
     "each once, also with gaps; ids are dense"
 )
-async def test_no_limit_means_everything(zep: Facade, user_id: str) -> None:
+async def test_a_missing_limit_lists_all_sessions(zep: Facade, user_id: str) -> None:
     # The first batch of a MongoDB cursor ends after 101.
     created = await fill(zep, user_id, 103)
     assert await listed(zep, user_id=user_id) == created
@@ -112,7 +112,7 @@ async def test_no_limit_means_everything(zep: Facade, user_id: str) -> None:
     "each once, also with gaps; ids are dense"
 )
 @pytest.mark.promise("limit, cursor, user, metadata, the deleted")
-async def test_limit_and_cursor_cut_the_list(zep: Facade, user_id: str) -> None:
+async def test_limit_and_cursor_page_the_list(zep: Facade, user_id: str) -> None:
     created = await fill(zep, user_id, 5)
     for limit in (1, 2, 5, 6, 2**31, HUGE):
         first = await zep.memory.list_sessions(limit, user_id=user_id)
@@ -123,7 +123,9 @@ async def test_limit_and_cursor_cut_the_list(zep: Facade, user_id: str) -> None:
         assert await recent(zep, user_id, limit) == created[::-1]
 
 
-async def test_a_cursor_alone_lists_all_behind_it(zep: Facade, user_id: str) -> None:
+async def test_a_cursor_without_a_limit_lists_all_following_sessions(
+    zep: Facade, user_id: str
+) -> None:
     created = await fill(zep, user_id, 4)
     ids = [session.id for session in await zep.memory.list_sessions(user_id=user_id)]
     assert await listed(zep, cursor=0, user_id=user_id) == created
@@ -147,7 +149,9 @@ async def test_only_the_users_sessions_are_listed(zep: Facade, user_id: str) -> 
 
 
 @pytest.mark.promise("limit, cursor, user, metadata, the deleted")
-async def test_deleted_sessions_are_listed_only_if_asked_for(zep: Facade, user_id: str) -> None:
+async def test_deleted_sessions_are_listed_only_with_include_deleted(
+    zep: Facade, user_id: str
+) -> None:
     created = await fill(zep, user_id, 5)
     for name in (created[0], created[3]):
         await zep.memory.delete_memory(name)
@@ -226,7 +230,7 @@ FILTERS: list[tuple[dict[str, Any], set[str]]] = [
 @pytest.mark.promise("filters by user and metadata; the most recent first")
 @pytest.mark.promise("limit, cursor, user, metadata, the deleted")
 @pytest.mark.promise("operators in filters are data")
-async def test_metadata_filters_by_what_it_holds_and_keys_are_never_operators(
+async def test_metadata_filters_by_containment_and_keys_are_never_operators(
     zep: Facade, user_id: str
 ) -> None:
     await zep.user.add(CreateUserRequest(user_id=user_id))
@@ -255,7 +259,7 @@ async def test_metadata_filters_over_2000_keys_and_16_levels(zep: Facade, user_i
 
 
 @pytest.mark.promise("limit, cursor, user, metadata, the deleted")
-async def test_filters_work_together(zep: Facade, user_id: str) -> None:
+async def test_filters_can_be_combined(zep: Facade, user_id: str) -> None:
     created = await fill(zep, user_id, 6)
     for name in created[:4]:
         await zep.memory.update_session(Session(session_id=name, metadata={"topic": {"is": "x"}}))
@@ -275,7 +279,7 @@ async def test_filters_work_together(zep: Facade, user_id: str) -> None:
     "listing goes by id, live sessions only, all without a limit; `list_all_sessions` shows "
     "each once, also with gaps; ids are dense"
 )
-async def test_all_sessions_come_once_also_with_gaps(zep: Facade, user_id: str) -> None:
+async def test_every_session_is_listed_once_despite_gaps(zep: Facade, user_id: str) -> None:
     created = await fill(zep, user_id, 12)
     for name in (*created[2:6], created[9]):
         await zep.memory.delete_memory(name)
@@ -290,7 +294,7 @@ async def test_all_sessions_come_once_also_with_gaps(zep: Facade, user_id: str) 
 )
 @pytest.mark.promise("walking all while sessions come and go")
 @pytest.mark.parametrize("chunk_size", [1, 3])
-async def test_while_walking_what_stays_comes_once_and_the_rest_at_most_once(
+async def test_unchanged_sessions_are_listed_once_and_changing_ones_at_most_once(
     zep: Facade, user_id: str, chunk_size: int
 ) -> None:
     created = await fill(zep, user_id, 12)
@@ -314,9 +318,7 @@ async def test_while_walking_what_stays_comes_once_and_the_rest_at_most_once(
     assert steady <= set(walked)
 
 
-async def test_a_page_sees_what_came_and_went_since_the_one_before(
-    zep: Facade, user_id: str
-) -> None:
+async def test_a_page_reflects_changes_since_the_previous_page(zep: Facade, user_id: str) -> None:
     created = await fill(zep, user_id, 4)
     await zep.memory.delete_memory(created[2])
     each = zep.memory.each("list_all_sessions", 1, user_id=user_id)
@@ -330,7 +332,7 @@ async def test_a_page_sees_what_came_and_went_since_the_one_before(
 
 
 @pytest.mark.promise("filters by user and metadata; the most recent first")
-async def test_recent_sessions_begin_with_the_last_active(zep: Facade, user_id: str) -> None:
+async def test_recent_sessions_are_sorted_by_last_activity(zep: Facade, user_id: str) -> None:
     a, b, c = await fill(zep, user_id, 3)
     assert await recent(zep, user_id) == [c, b, a]
     await zep.memory.add_memory(a, said("x"))
@@ -341,7 +343,7 @@ async def test_recent_sessions_begin_with_the_last_active(zep: Facade, user_id: 
     assert page.sessions == [await zep.memory.get_session(name) for name in (b, a, c)]
 
 
-async def test_a_session_that_comes_with_its_first_message_is_the_most_recent(
+async def test_a_session_created_by_its_first_message_is_the_most_recent(
     own: Facade,
 ) -> None:
     await own.memory.add_session(Session(session_id="created"))
@@ -381,7 +383,7 @@ async def test_only_messages_and_creation_move_a_session_to_the_front(
     assert await recent(zep, user_id) == [a, b, d, c]
 
 
-async def test_pages_of_recent_sessions_make_up_the_whole(zep: Facade, user_id: str) -> None:
+async def test_pages_of_recent_sessions_cover_the_whole_list(zep: Facade, user_id: str) -> None:
     created = await fill(zep, user_id, 7)
     for limit in (1, 2, 3, 4, 7, 10):
         pages = await recent_pages(zep, limit, user_id)
@@ -403,7 +405,7 @@ async def test_the_last_page_of_recent_sessions_has_no_cursor(zep: Facade, user_
 @pytest.mark.promise("filters by user and metadata; the most recent first")
 @pytest.mark.promise("pages of recent sessions while some become active")
 @pytest.mark.parametrize("limit", [1, 3])
-async def test_between_pages_no_unchanged_session_repeats_or_is_missed(
+async def test_unchanged_sessions_are_neither_repeated_nor_missed_between_pages(
     zep: Facade, user_id: str, limit: int
 ) -> None:
     created = await fill(zep, user_id, 14)
@@ -427,7 +429,7 @@ async def test_between_pages_no_unchanged_session_repeats_or_is_missed(
     assert [name for name in walked if name in steady] == steady
 
 
-async def test_sessions_created_at_once_come_once_on_pages_of_any_size(
+async def test_concurrently_created_sessions_are_listed_once_for_any_page_size(
     zep: Facade, user_id: str
 ) -> None:
     await zep.user.add(CreateUserRequest(user_id=user_id))
@@ -444,7 +446,7 @@ async def test_sessions_created_at_once_come_once_on_pages_of_any_size(
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7])
-def test_sessions_of_one_millisecond_come_once_the_later_first(
+def test_sessions_of_the_same_millisecond_are_listed_once_newest_first(
     mongo_url: str, database_name: str, limit: int
 ) -> None:
     created = [f"s{number}" for number in range(8)]

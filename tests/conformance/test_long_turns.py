@@ -35,7 +35,7 @@ def pairs_are_whole(messages: list[BaseMessage]) -> bool:
 
 @pytest.mark.promise("a window within a long turn begins with the turn's human message")
 @pytest.mark.parametrize("lastn", [1, 2, 3, 19, 20])
-async def test_a_window_within_a_turn_of_single_calls(
+async def test_a_window_within_a_turn_of_sequential_tool_calls(
     zep: Facade, session_id: str, lastn: int
 ) -> None:
     question, end = HumanMessage("Look around", id="q"), AIMessage("All seen.", id="end")
@@ -53,7 +53,7 @@ async def test_a_window_within_a_turn_of_single_calls(
 
 @pytest.mark.promise("a window within a long turn begins with the turn's human message")
 @pytest.mark.parametrize("has_end", [True, False])
-async def test_a_window_within_the_answers_to_parallel_calls(
+async def test_a_window_within_the_results_of_parallel_tool_calls(
     zep: Facade, session_id: str, has_end: bool
 ) -> None:
     names = [f"c{n}" for n in range(120)]
@@ -70,7 +70,7 @@ async def test_a_window_within_the_answers_to_parallel_calls(
     assert found[len(found) - len(end) :] == end
 
 
-async def test_a_session_without_a_message_of_the_type_has_no_window(
+async def test_the_window_is_empty_without_a_message_of_the_start_on_type(
     zep: Facade, session_id: str
 ) -> None:
     await zep.chat_history(session_id).add(SystemMessage("s"), *one_by_one(3))

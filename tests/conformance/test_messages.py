@@ -40,7 +40,7 @@ async def test_pages_are_counted_from_1(zep: Facade, session_id: str) -> None:
     assert await page(zep, session_id, limit=7, cursor=2) == []
 
 
-async def test_a_page_has_100_messages_unless_told(zep: Facade, session_id: str) -> None:
+async def test_a_page_has_100_messages_by_default(zep: Facade, session_id: str) -> None:
     uuids = [str(number) for number in range(120)]
     await add(zep, session_id, *uuids)
     assert await page(zep, session_id) == uuids[:100]
@@ -48,7 +48,7 @@ async def test_a_page_has_100_messages_unless_told(zep: Facade, session_id: str)
     assert await page(zep, session_id, 110) == uuids[:110]
 
 
-async def test_pages_and_numbers_of_any_size_are_understood(zep: Facade, session_id: str) -> None:
+async def test_pages_and_limits_of_any_size_are_accepted(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, "a", "b")
     assert await page(zep, session_id, 2**31) == ["a", "b"]
     assert await page(zep, session_id, HUGE) == ["a", "b"]
@@ -58,7 +58,7 @@ async def test_pages_and_numbers_of_any_size_are_understood(zep: Facade, session
 
 
 @pytest.mark.promise("pages, as in Zep")
-async def test_pages_hold_what_reading_returns(zep: Facade, session_id: str) -> None:
+async def test_pages_return_the_same_messages_as_a_read(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, *"abcd")
     await zep.message.delete_message(session_id, "b")
     read = (await zep.memory.get_memory(session_id)).messages
@@ -66,11 +66,11 @@ async def test_pages_hold_what_reading_returns(zep: Facade, session_id: str) -> 
     assert await zep.message.get_session_messages(session_id, 2, 2) == read[2:]
 
 
-async def test_a_session_that_is_not_there_has_no_pages(zep: Facade, session_id: str) -> None:
+async def test_an_unknown_session_has_no_pages(zep: Facade, session_id: str) -> None:
     assert await page(zep, session_id) == []
 
 
-async def test_one_message_comes_back_whole(zep: Facade, session_id: str) -> None:
+async def test_one_message_is_read_with_all_its_fields(zep: Facade, session_id: str) -> None:
     moment = datetime(2024, 2, 29, tzinfo=UTC)
     full = one("b", "text", created_at=moment, token_count=7, metadata={"a": {"$b": None}})
     await zep.memory.add_memory(session_id, Memory(messages=[one("a"), full, one("c")]))
@@ -78,7 +78,7 @@ async def test_one_message_comes_back_whole(zep: Facade, session_id: str) -> Non
 
 
 @pytest.mark.promise("an unknown message is not found")
-async def test_a_message_that_is_not_there_is_not_found(zep: Facade, session_id: str) -> None:
+async def test_an_unknown_message_is_not_found(zep: Facade, session_id: str) -> None:
     other = f"{session_id} other"
     with pytest.raises(NotFoundError, match=session_id):
         await zep.message.get_session_message(session_id, "a")
@@ -98,9 +98,7 @@ async def test_a_message_that_is_not_there_is_not_found(zep: Facade, session_id:
 
 @pytest.mark.promise("merging a message's metadata leaves its token count")
 @pytest.mark.promise("metadata")
-async def test_metadata_of_a_message_is_merged_by_the_rules_of_sessions(
-    zep: Facade, session_id: str
-) -> None:
+async def test_message_metadata_merges_like_session_metadata(zep: Facade, session_id: str) -> None:
     old = {"map": {"a": 1, "b": [1, 2]}, "x.y": 1, "text": "x", "$ref": {"$id": 1}}
     await zep.memory.add_memory(session_id, Memory(messages=[one("a", metadata=old), one("b")]))
     patch = {
@@ -125,7 +123,7 @@ async def test_metadata_of_a_message_is_merged_by_the_rules_of_sessions(
 
 
 @pytest.mark.promise("merging a message's metadata leaves its token count")
-async def test_merging_metadata_leaves_the_rest_of_a_message(zep: Facade, session_id: str) -> None:
+async def test_merging_metadata_keeps_the_rest_of_a_message(zep: Facade, session_id: str) -> None:
     moment = datetime(2024, 2, 29, tzinfo=UTC)
     given = one("a", "text", created_at=moment, token_count=4321, metadata={"a": 1})
     counted = one("b", "word " * 50)
@@ -142,9 +140,7 @@ async def test_merging_metadata_leaves_the_rest_of_a_message(zep: Facade, sessio
     ]
 
 
-async def test_metadata_of_a_message_that_cannot_be_stored_changes_nothing(
-    zep: Facade, session_id: str
-) -> None:
+async def test_unstorable_message_metadata_changes_nothing(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, Memory(messages=[one("a", metadata={"a": 1})]))
     deep: dict[str, Any] = {}
     for _ in range(16):
@@ -158,7 +154,7 @@ async def test_metadata_of_a_message_that_cannot_be_stored_changes_nothing(
 
 
 @pytest.mark.promise("delete and undelete")
-async def test_a_deleted_message_is_in_no_read(zep: Facade, session_id: str) -> None:
+async def test_a_deleted_message_is_hidden_from_every_read(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, *"abc")
     assert await zep.message.delete_message(session_id, "b") == "OK"
     assert await ids(zep, session_id) == ["a", "c"]
@@ -176,7 +172,9 @@ async def test_a_deleted_message_is_in_no_read(zep: Facade, session_id: str) -> 
             await call
 
 
-async def test_a_session_whose_messages_are_all_deleted_lives(zep: Facade, session_id: str) -> None:
+async def test_a_session_stays_live_when_all_its_messages_are_deleted(
+    zep: Facade, session_id: str
+) -> None:
     await add(zep, session_id, "a")
     await zep.message.delete_message(session_id, "a")
     assert await ids(zep, session_id) == []
@@ -184,7 +182,7 @@ async def test_a_session_whose_messages_are_all_deleted_lives(zep: Facade, sessi
 
 
 @pytest.mark.promise("delete and undelete")
-async def test_an_undeleted_message_is_back_in_its_old_place(zep: Facade, session_id: str) -> None:
+async def test_an_undeleted_message_returns_to_its_position(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, *"abc")
     before = await zep.memory.get_memory(session_id)
     await zep.message.delete_message(session_id, "b")
@@ -195,7 +193,7 @@ async def test_an_undeleted_message_is_back_in_its_old_place(zep: Facade, sessio
     assert (await zep.memory.get_memory(session_id)).messages[:3] == before.messages
 
 
-async def test_a_message_is_deleted_and_undeleted_again_and_again(
+async def test_a_message_can_be_deleted_and_undeleted_repeatedly(
     zep: Facade, session_id: str
 ) -> None:
     await add(zep, session_id, *"ab")
@@ -219,7 +217,7 @@ async def test_a_message_that_is_not_deleted_cannot_be_undeleted(
     assert await ids(zep, session_id) == ["a"]
 
 
-async def test_a_message_of_a_deleted_session_cannot_be_undeleted_alone(
+async def test_a_message_of_a_deleted_session_cannot_be_undeleted(
     zep: Facade, session_id: str
 ) -> None:
     await add(zep, session_id, *"abc")
@@ -234,7 +232,7 @@ async def test_a_message_of_a_deleted_session_cannot_be_undeleted_alone(
 
 
 @pytest.mark.promise("delete and undelete")
-async def test_a_message_that_fell_with_its_session_can_be_undeleted_after_a_revival(
+async def test_a_message_deleted_with_its_session_can_be_undeleted_after_a_revival(
     zep: Facade, session_id: str
 ) -> None:
     await add(zep, session_id, *"abc")
@@ -248,7 +246,7 @@ async def test_a_message_that_fell_with_its_session_can_be_undeleted_after_a_rev
     assert await ids(zep, session_id) == ["a", "b", "c", "new"]
 
 
-async def test_a_message_of_an_earlier_deletion_can_be_undeleted_too(
+async def test_a_message_of_an_earlier_deletion_can_be_undeleted(
     zep: Facade, session_id: str
 ) -> None:
     await add(zep, session_id, "first")
@@ -260,7 +258,7 @@ async def test_a_message_of_an_earlier_deletion_can_be_undeleted_too(
     assert await ids(zep, session_id) == ["first", "third"]
 
 
-async def test_a_message_brought_back_alone_falls_with_the_next_deletion(
+async def test_an_undeleted_message_is_deleted_with_its_session(
     zep: Facade, session_id: str
 ) -> None:
     await add(zep, session_id, "a", "b")
@@ -274,7 +272,7 @@ async def test_a_message_brought_back_alone_falls_with_the_next_deletion(
 
 
 @pytest.mark.promise("ids that come again")
-async def test_a_live_id_that_comes_again_is_replaced_in_its_place(
+async def test_a_live_message_added_again_is_replaced_in_position(
     zep: Facade, session_id: str
 ) -> None:
     await zep.memory.add_memory(
@@ -291,7 +289,7 @@ async def test_a_live_id_that_comes_again_is_replaced_in_its_place(
     "retry is harmless"
 )
 @pytest.mark.promise("ids that come again")
-async def test_a_deleted_id_that_comes_again_lives_at_the_end(zep: Facade, session_id: str) -> None:
+async def test_a_deleted_message_added_again_is_appended(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, *"abc")
     await zep.message.delete_message(session_id, "a")
     await zep.memory.add_memory(session_id, Memory(messages=[one("d"), one("a", "again")]))
@@ -302,7 +300,7 @@ async def test_a_deleted_id_that_comes_again_lives_at_the_end(zep: Facade, sessi
 
 
 @pytest.mark.promise("ids that come again")
-async def test_ids_of_every_kind_come_again_in_one_call(zep: Facade, session_id: str) -> None:
+async def test_one_call_may_contain_new_live_and_deleted_ids(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, *"abcd")
     await zep.message.delete_message(session_id, "b")
     again = [one("new"), one("b", "b1"), one("c", "c1"), one("b", "b2"), one("d", "d1")]
@@ -317,9 +315,7 @@ async def test_ids_of_every_kind_come_again_in_one_call(zep: Facade, session_id:
     ]
 
 
-async def test_a_replaced_message_is_deleted_and_undeleted_as_it_is_then(
-    zep: Facade, session_id: str
-) -> None:
+async def test_a_replaced_message_is_undeleted_as_replaced(zep: Facade, session_id: str) -> None:
     await add(zep, session_id, "a", "b")
     await zep.memory.add_memory(session_id, Memory(messages=[one("a", "replaced")]))
     await zep.message.delete_message(session_id, "a")

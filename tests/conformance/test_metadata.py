@@ -126,7 +126,7 @@ async def test_an_update_without_metadata_merges_nothing(zep: Facade, session_id
 
 
 @pytest.mark.promise("nulls, `system`, `unset`")
-async def test_system_is_kept_on_create(zep: Facade, session_id: str) -> None:
+async def test_the_system_key_is_kept_on_create(zep: Facade, session_id: str) -> None:
     await create(zep, session_id, {"system": {"a": 1}})
     assert (await zep.memory.get_session(session_id)).metadata == {"system": {"a": 1}}
 
@@ -135,7 +135,7 @@ async def test_system_is_kept_on_create(zep: Facade, session_id: str) -> None:
     "metadata is merged deeply, in one atomic operation; keys are data; `unset` removes"
 )
 @pytest.mark.promise("dots and dollars, 2,000 keys, 16 levels")
-async def test_any_text_is_a_key_at_every_level(zep: Facade, session_id: str) -> None:
+async def test_any_text_is_a_valid_key_at_every_level(zep: Facade, session_id: str) -> None:
     odd = {key: number for number, key in enumerate(ODD_KEYS)}
     first = {**odd, "deep": {**odd, "deep": odd}}
     await create(zep, session_id, first)
@@ -172,7 +172,7 @@ async def test_a_value_that_looks_like_an_operator_is_a_value(zep: Facade, sessi
     assert await update(zep, session_id, patch) == expected
 
 
-async def test_a_reference_like_map_is_a_map(zep: Facade, session_id: str) -> None:
+async def test_a_map_that_looks_like_a_dbref_is_a_map(zep: Facade, session_id: str) -> None:
     await create(zep, session_id, {"$ref": "c", "$id": 1, "in": {"$ref": "c", "$id": 1}})
     merged = await update(zep, session_id, {"$id": 2, "in": {"$ref": "d"}})
     assert merged == {"$ref": "c", "$id": 2, "in": {"$ref": "d", "$id": 1}}
@@ -242,7 +242,9 @@ async def test_17_levels_are_refused_everywhere(zep: Facade, session_id: str) ->
     "metadata is merged deeply, in one atomic operation; keys are data; `unset` removes"
 )
 @pytest.mark.promise("32 writers merge different keys and lose nothing")
-async def test_32_writers_of_different_keys_lose_nothing(zep: Facade, session_id: str) -> None:
+async def test_32_concurrent_writers_of_different_keys_lose_nothing(
+    zep: Facade, session_id: str
+) -> None:
     await create(zep, session_id, {"there": 1})
     patches = [
         {f"own.{n}": n, "shared": {f"${n}": {"by": n}, "deep": {f"d{n}": [n]}}}
@@ -259,7 +261,7 @@ async def test_32_writers_of_different_keys_lose_nothing(zep: Facade, session_id
     }
 
 
-async def test_writers_of_one_key_leave_one_writers_whole_value(
+async def test_concurrent_writes_of_one_key_keep_one_whole_value(
     zep: Facade, session_id: str
 ) -> None:
     await create(zep, session_id, None)
@@ -292,7 +294,9 @@ async def test_unset_removes_keys_by_their_paths(zep: Facade, session_id: str) -
         assert (number, await update(zep, name, unset=unset)) == (number, expected)
 
 
-async def test_a_path_that_leads_nowhere_changes_nothing(zep: Facade, session_id: str) -> None:
+async def test_an_unset_path_that_does_not_exist_changes_nothing(
+    zep: Facade, session_id: str
+) -> None:
     metadata = {"a": 1, "b": {"c": {"d": 1}}, "x.y": 2, "null": None, "list": [{"in": 1}]}
     await create(zep, session_id, metadata)
     for path in (
@@ -312,7 +316,7 @@ async def test_a_path_that_leads_nowhere_changes_nothing(zep: Facade, session_id
         assert (path, await update(zep, session_id, unset=[path])) == (path, metadata)
 
 
-async def test_a_path_that_leads_nowhere_does_not_make_metadata(
+async def test_an_unset_path_that_does_not_exist_creates_no_metadata(
     zep: Facade, session_id: str
 ) -> None:
     await create(zep, session_id, None)
@@ -320,13 +324,13 @@ async def test_a_path_that_leads_nowhere_does_not_make_metadata(
 
 
 @pytest.mark.promise("nulls, `system`, `unset`")
-async def test_unset_follows_the_merge(zep: Facade, session_id: str) -> None:
+async def test_unset_is_applied_after_the_merge(zep: Facade, session_id: str) -> None:
     await create(zep, session_id, {"a": 1, "b": {"c": 1}})
     merged = await update(zep, session_id, {"a": 2, "b": {"d": 2}}, unset=[("a",), ("b", "c")])
     assert merged == {"b": {"d": 2}}
 
 
-async def test_unset_removes_system_and_keys_that_look_like_operators(
+async def test_unset_removes_the_system_key_and_keys_that_look_like_operators(
     zep: Facade, session_id: str
 ) -> None:
     await create(zep, session_id, {"system": 1, **{key: {key: 1} for key in ODD_KEYS}})
@@ -349,7 +353,7 @@ async def test_hundreds_of_keys_are_unset_in_one_call(zep: Facade, session_id: s
     }
 
 
-async def test_a_path_deeper_than_metadata_can_be_changes_nothing(
+async def test_an_unset_path_deeper_than_the_limit_changes_nothing(
     zep: Facade, session_id: str
 ) -> None:
     await create(zep, session_id, nested(16, leaf=1))
@@ -359,7 +363,9 @@ async def test_a_path_deeper_than_metadata_can_be_changes_nothing(
     assert await update(zep, session_id, unset=[(*deepest, "leaf")]) == nested(16)
 
 
-async def test_unset_alone_undeletes_like_any_update(zep: Facade, session_id: str) -> None:
+async def test_an_unset_without_metadata_revives_like_any_update(
+    zep: Facade, session_id: str
+) -> None:
     await create(zep, session_id, {"a": 1, "b": 2})
     await zep.memory.delete_memory(session_id)
     assert await update(zep, session_id, unset=[("a",)]) == {"b": 2}

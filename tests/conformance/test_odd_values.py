@@ -99,7 +99,7 @@ SHOWN: dict[str, tuple[Any, Callable[[Any], bool]]] = {
 
 
 @pytest.mark.promise("odd values: exact where a store can say it")
-async def test_what_a_store_can_say_comes_back_equal(
+async def test_exactly_storable_values_round_trip(
     zep: Facade, session_id: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     history = zep.chat_history(session_id)
@@ -115,7 +115,7 @@ async def test_what_a_store_can_say_comes_back_equal(
 
 
 @pytest.mark.promise("odd values: the nearest readable form, with one warning")
-async def test_the_rest_comes_back_in_its_nearest_form_with_one_warning(
+async def test_other_values_are_stored_in_their_nearest_form_with_one_warning(
     zep: Facade, session_id: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     history = zep.chat_history(session_id)
@@ -140,9 +140,9 @@ async def test_the_rest_comes_back_in_its_nearest_form_with_one_warning(
 @pytest.mark.parametrize(
     ("text", "kept"),
     [("a\ud83d", "a\ufffd"), ("\ude00b", "\ufffdb"), ("\ud83d\ude00", "\U0001f600")],
-    ids=["first half", "second half", "both halves"],
+    ids=["high surrogate", "low surrogate", "pair"],
 )
-async def test_half_characters_are_replaced_and_halves_joined(
+async def test_lone_surrogates_are_replaced_and_pairs_joined(
     zep: Facade, session_id: str, text: str, kept: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     history = zep.chat_history(session_id)
@@ -156,7 +156,7 @@ async def test_half_characters_are_replaced_and_halves_joined(
 
 
 @pytest.mark.parametrize("bad", ["a\0b", "x" * 1025, "a\ud800"], ids=["NUL", "long", "surrogate"])
-async def test_an_id_that_cannot_be_one_gives_way_to_a_new_one(
+async def test_an_invalid_message_id_is_replaced_by_a_new_one(
     zep: Facade, session_id: str, bad: str
 ) -> None:
     history = zep.chat_history(session_id)
@@ -166,7 +166,7 @@ async def test_an_id_that_cannot_be_one_gives_way_to_a_new_one(
     assert len({each.id for each in said} - {"", bad}) == 3
 
 
-async def test_fields_that_langchain_would_not_read_back_do_not_cost_the_words(
+async def test_content_is_stored_even_if_other_fields_cannot_be(
     zep: Facade, session_id: str
 ) -> None:
     history = zep.chat_history(session_id)
@@ -177,7 +177,7 @@ async def test_fields_that_langchain_would_not_read_back_do_not_cost_the_words(
 
 
 @pytest.mark.promise("odd values: what is too large is cut, with a marker")
-async def test_an_output_larger_than_a_document_is_cut_with_a_marker(
+async def test_an_output_larger_than_a_document_is_truncated_with_a_marker(
     zep: Facade, session_id: str
 ) -> None:
     history = zep.chat_history(session_id)
@@ -191,7 +191,7 @@ async def test_an_output_larger_than_a_document_is_cut_with_a_marker(
     assert output.content[kept:] == f"… [{17_000_000 - kept:,} of 17,000,000 characters left out]"
 
 
-async def test_times_of_our_own_models_are_utc_and_cut_to_milliseconds(
+async def test_datetimes_of_zep_models_are_utc_and_truncated_to_milliseconds(
     zep: Facade, session_id: str
 ) -> None:
     fine = datetime(2026, 7, 1, 12, 0, 0, 1999)  # noqa: DTZ001

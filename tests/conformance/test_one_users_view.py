@@ -263,15 +263,13 @@ def managers(client: ZepClient) -> dict[str, Any]:
     }
 
 
-def test_every_method_is_among_those_that_are_tried() -> None:
+def test_the_attempts_cover_every_method() -> None:
     assert public_methods() - NOT_TRIED == set(ATTEMPTS)
 
 
 @pytest.mark.promise("one user's view: another's is as if it were not there")
 @pytest.mark.parametrize("session_id", CLOSED)
-async def test_what_is_not_the_users_stays_closed_to_every_method(
-    own: Facade, session_id: str
-) -> None:
+async def test_no_method_reaches_another_users_sessions(own: Facade, session_id: str) -> None:
     await fill(own)
     bob, before = view(own, "bob"), await everything(own)
     for name, attempts in ATTEMPTS.items():
@@ -290,7 +288,9 @@ async def test_what_is_not_the_users_stays_closed_to_every_method(
     assert await bob.memory.list_sessions() == await own.memory.list_sessions(user_id="bob")
 
 
-async def test_vectors_of_others_stay_closed(meaning: Facade, session_id: str) -> None:
+async def test_vector_search_finds_no_other_users_messages(
+    meaning: Facade, session_id: str
+) -> None:
     ada, bob = f"ada {session_id}", f"bob {session_id}"
     await view(meaning, ada).memory.add_memory(session_id, said("The old ship lies at anchor"))
     stranger = view(meaning, bob)
@@ -304,8 +304,8 @@ async def test_vectors_of_others_stay_closed(meaning: Facade, session_id: str) -
         assert texts_found(found) == ["The old ship lies at anchor"]
 
 
-@pytest.mark.promise("what one user's view creates is that user's")
-async def test_a_user_does_everything_with_what_is_the_users(own: Facade) -> None:
+@pytest.mark.promise("a view creates data of its user")
+async def test_every_method_works_on_the_users_own_sessions(own: Facade) -> None:
     await fill(own)
     bob = view(own, "bob")
     await bob.memory.add_session(Session(session_id="mine", metadata={"a": 1}))
@@ -347,7 +347,7 @@ async def test_a_user_does_everything_with_what_is_the_users(own: Facade) -> Non
     assert len(await own.memory.list_sessions(include_deleted=True)) == len(CLOSED)
 
 
-async def test_a_user_edits_and_forks_what_is_the_users(zep: Facade, session_id: str) -> None:
+async def test_a_user_edits_and_forks_own_sessions(zep: Facade, session_id: str) -> None:
     bob = view(zep, f"bob {session_id}")
     await bob.memory.add_memory(session_id, said("a boat", "a lake"))
     edited = Memory(messages=[Message(role="user", content="a sea", uuid="edited")])
@@ -363,7 +363,7 @@ async def test_a_user_edits_and_forks_what_is_the_users(zep: Facade, session_id:
     assert forked.user_id == f"bob {session_id}"
 
 
-async def test_a_user_who_does_not_exist_is_created_with_the_first_session(
+async def test_an_unknown_user_is_created_with_the_first_session(
     zep: Facade, session_id: str
 ) -> None:
     for user_id, first in (
@@ -380,7 +380,7 @@ async def test_a_user_who_does_not_exist_is_created_with_the_first_session(
 
 
 @pytest.mark.parametrize("user_id", ["a/b", "ä ö", "100 %", "%41", "..", "x" * 200, "'quoted'"])
-async def test_any_id_of_a_user_has_its_view(zep: Facade, session_id: str, user_id: str) -> None:
+async def test_any_valid_user_id_has_a_view(zep: Facade, session_id: str, user_id: str) -> None:
     viewed = view(zep, user_id)
     await viewed.memory.add_memory(session_id, said("x"))
     assert (await zep.memory.get_session(session_id)).user_id == user_id
@@ -401,9 +401,9 @@ async def hand_over(zep: Facade, session_id: str) -> tuple[Facade, Facade]:
     return ada, bob
 
 
-@pytest.mark.promise("what Ada said under an id is never Bob's who has it now")
+@pytest.mark.promise("messages under an id never become those of its next owner")
 @pytest.mark.parametrize("purge", ["never", "in part", "whole", "afterwards"])
-async def test_an_id_that_has_changed_hands_shows_nothing_of_its_former_user(
+async def test_a_session_id_with_a_new_owner_shows_nothing_of_the_former_one(
     zep: Facade, session_id: str, purge: str
 ) -> None:
     ada, bob = await hand_over(zep, session_id)
@@ -459,7 +459,7 @@ async def shows_nothing(zep: Facade, session_id: str) -> None:
             await zep.memory.undelete_session(session_id)
 
 
-async def test_a_session_of_nobodys_appears_once_it_is_the_users(
+async def test_a_session_without_a_user_appears_once_it_is_assigned(
     zep: Facade, session_id: str
 ) -> None:
     user_id = f"ada {session_id}"
@@ -475,12 +475,12 @@ async def test_a_session_of_nobodys_appears_once_it_is_the_users(
 
 
 @pytest.mark.parametrize("user_id", ["", None, 7, "\0", "x" * 2000])
-async def test_what_can_be_no_users_id_has_no_view(zep: Facade, user_id: Any) -> None:
+async def test_an_invalid_user_id_has_no_view(zep: Facade, user_id: Any) -> None:
     with pytest.raises(BadRequestError, match="user_id"):
         zep.client.for_user(user_id)
 
 
-async def test_a_view_is_its_users_alone(zep: Facade) -> None:
+async def test_a_view_is_restricted_to_its_user(zep: Facade) -> None:
     ada = zep.client.for_user("ada")
     assert ada.for_user("ada") is ada
     assert ada.user_id == "ada"
@@ -493,7 +493,7 @@ async def test_a_view_is_its_users_alone(zep: Facade) -> None:
         await view(zep, "ada").chat_history("x", user_id="bob").add(HumanMessage("x"))
 
 
-async def test_closing_a_view_closes_nothing(zep: Facade, session_id: str) -> None:
+async def test_closing_a_view_does_not_close_the_client(zep: Facade, session_id: str) -> None:
     ada = view(zep, "ada")
     async with ada.client:
         await ada.memory.add_memory(session_id, said("x"))
@@ -503,7 +503,7 @@ async def test_closing_a_view_closes_nothing(zep: Facade, session_id: str) -> No
 
 
 @pytest.mark.promise("another user's session is as if it were not there")
-async def test_a_history_in_a_view_reads_another_users_session_as_none(
+async def test_a_history_in_a_view_reads_another_users_session_as_empty(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     await view(zep, user_id).memory.add_memory(session_id, said("hers"))

@@ -78,7 +78,7 @@ async def test_another_users_session_is_neither_read_nor_changed(
 
 @PROMISE
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_users_own_session_and_nobodys_are_let_in(
+async def test_own_sessions_and_sessions_without_a_user_are_accessible(
     zep: Facade, session_id: str, user_id: str, name: str
 ) -> None:
     call, (method, *given) = CALLS[name]
@@ -105,6 +105,6 @@ async def test_the_summary_of_another_users_session_is_not_found(
         await on_history(zep, session_id, "Bob", "search", "ferry", None, "summary")
 
 
-def test_a_history_takes_a_string_as_its_ids() -> None:
+def test_a_history_requires_string_ids() -> None:
     with pytest.raises(BadRequestError, match="session_id"):
         ZepChatMessageHistory(7, "mongodb://localhost")  # type: ignore[arg-type]

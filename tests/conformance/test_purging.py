@@ -37,8 +37,8 @@ async def everything(zep: Facade) -> list[str]:
     "the database removes what has been deleted for the retention; `purge()` does it now; no "
     "program shortens the retention by accident"
 )
-@pytest.mark.promise("`purge` counts, and spares what was deleted since")
-async def test_a_purge_removes_what_is_deleted_and_counts_it(own: Facade) -> None:
+@pytest.mark.promise("`purge` counts, and spares later deletions")
+async def test_a_purge_removes_and_counts_deleted_documents(own: Facade) -> None:
     assert await own.purge() == NOTHING
     for name in ("leaves", "stays"):
         await own.user.add(CreateUserRequest(user_id=name))
@@ -67,7 +67,7 @@ async def test_a_purge_removes_what_is_deleted_and_counts_it(own: Facade) -> Non
     assert await contents(own, "live") == ["a", "c", "d"]
 
 
-async def test_what_is_purged_cannot_be_undeleted(own: Facade) -> None:
+async def test_purged_documents_cannot_be_undeleted(own: Facade) -> None:
     await speak(own, "deleted", "a", "b")
     await speak(own, "live", "a", "b")
     await own.memory.delete_memory("deleted")
@@ -86,7 +86,7 @@ async def test_what_is_purged_cannot_be_undeleted(own: Facade) -> None:
 
 
 @pytest.mark.promise("a session made anew shows nothing old")
-async def test_a_session_made_anew_under_a_purged_id_shows_nothing_old(own: Facade) -> None:
+async def test_a_session_recreated_under_a_purged_id_is_empty(own: Facade) -> None:
     await own.user.add(CreateUserRequest(user_id="u"))
     await own.memory.add_session(Session(session_id="again", user_id="u", metadata={"old": 1}))
     await speak(own, "again", "a", "b")
@@ -114,7 +114,7 @@ async def test_a_session_made_anew_under_a_purged_id_shows_nothing_old(own: Faca
 
 
 @pytest.mark.promise("deleted users are purged after the retention")
-async def test_a_user_made_anew_under_a_purged_id_is_a_new_one(own: Facade) -> None:
+async def test_a_user_recreated_under_a_purged_id_is_a_new_user(own: Facade) -> None:
     old = await own.user.add(CreateUserRequest(user_id="u", email="old"))
     await speak(own, "s", "a", user_id="u")
     await own.user.delete("u")
@@ -127,8 +127,8 @@ async def test_a_user_made_anew_under_a_purged_id_is_a_new_one(own: Facade) -> N
     assert new.id > old.id
 
 
-@pytest.mark.promise("`purge` counts, and spares what was deleted since")
-async def test_older_than_spares_what_was_deleted_since(own: Facade) -> None:
+@pytest.mark.promise("`purge` counts, and spares later deletions")
+async def test_older_than_keeps_later_deletions(own: Facade) -> None:
     for name in ("early", "late"):
         await own.user.add(CreateUserRequest(user_id=name))
         await speak(own, f"{name} session", "a", "b", user_id=name)
@@ -147,7 +147,7 @@ async def test_older_than_spares_what_was_deleted_since(own: Facade) -> None:
     assert await own.purge(timedelta()) == {"messages": 0, "sessions": 0, "users": 1}
 
 
-async def test_a_purge_removes_more_than_one_command_takes(own: Facade) -> None:
+async def test_a_purge_may_need_more_than_one_command(own: Facade) -> None:
     await speak(own, "long", *(str(number) for number in range(2100)))
     await own.memory.delete_memory("long")
     assert await own.purge() == {"messages": 2100, "sessions": 1, "users": 0}
@@ -155,7 +155,7 @@ async def test_a_purge_removes_more_than_one_command_takes(own: Facade) -> None:
 
 
 @pytest.mark.promise("a purge of one user's, or one session's, trash leaves all other trash")
-async def test_a_purge_can_be_narrowed(own: Facade) -> None:
+async def test_a_purge_can_be_limited_to_a_user_or_session(own: Facade) -> None:
     for name in ("ada", "bob"):
         await own.user.add(CreateUserRequest(user_id=name))
     for name, user_id in (("a1", "ada"), ("a2", "ada"), ("b", "bob"), ("nobody's", None)):
@@ -177,7 +177,7 @@ async def test_a_purge_can_be_narrowed(own: Facade) -> None:
 
 
 @pytest.mark.promise("a purge of one user's, or one session's, trash leaves all other trash")
-async def test_a_purge_of_a_former_owner_leaves_the_present_one_undeletable(own: Facade) -> None:
+async def test_a_purge_of_a_former_owner_keeps_the_current_owners_deletion(own: Facade) -> None:
     for name in ("ada", "bob"):
         await own.user.add(CreateUserRequest(user_id=name))
         await own.memory.add_session(Session(session_id="shared", user_id=name))

@@ -26,14 +26,16 @@ async def walk(zep: Facade, session_id: str, chunk_size: int) -> list[str]:
 
 
 @pytest.mark.promise("memories are read, with `lastn` and without, and counted")
-async def test_lastn_is_the_end_of_the_session_oldest_first(zep: Facade, session_id: str) -> None:
+async def test_lastn_returns_the_last_messages_oldest_first(zep: Facade, session_id: str) -> None:
     contents = await fill(zep, session_id, 5)
     assert await read(zep, session_id, 0) == []
     for lastn in (1, 3, 4, 5):
         assert await read(zep, session_id, lastn) == contents[-lastn:]
 
 
-async def test_a_lastn_beyond_the_session_is_all_of_it(zep: Facade, session_id: str) -> None:
+async def test_a_lastn_beyond_the_session_returns_all_messages(
+    zep: Facade, session_id: str
+) -> None:
     contents = await fill(zep, session_id, 5)
     for lastn in (6, 2**31, HUGE):
         assert await read(zep, session_id, lastn) == contents
@@ -41,13 +43,13 @@ async def test_a_lastn_beyond_the_session_is_all_of_it(zep: Facade, session_id: 
 
 @pytest.mark.promise("without `lastn` the whole session is read")
 @pytest.mark.promise("memories are read, with `lastn` and without, and counted")
-async def test_without_lastn_the_whole_session_is_read(zep: Facade, session_id: str) -> None:
+async def test_a_missing_lastn_reads_the_whole_session(zep: Facade, session_id: str) -> None:
     # Zep cuts at 12; the first batch of a MongoDB cursor ends after 101.
     contents = await fill(zep, session_id, 250)
     assert await read(zep, session_id) == contents
 
 
-async def test_lastn_beyond_a_cursors_first_batch_is_read_whole(
+async def test_a_lastn_beyond_the_first_batch_is_read_completely(
     zep: Facade, session_id: str
 ) -> None:
     contents = await fill(zep, session_id, 250)
@@ -55,12 +57,12 @@ async def test_lastn_beyond_a_cursors_first_batch_is_read_whole(
 
 
 @pytest.mark.promise("the memory of an unknown or deleted session is empty")
-async def test_an_unknown_session_is_an_empty_memory(zep: Facade, session_id: str) -> None:
+async def test_the_memory_of_an_unknown_session_is_empty(zep: Facade, session_id: str) -> None:
     assert await zep.memory.get_memory(session_id) == Memory()
     assert await zep.memory.get_memory(session_id, lastn=3) == Memory()
 
 
-async def test_reading_does_not_make_a_session(zep: Facade, session_id: str) -> None:
+async def test_reading_does_not_create_a_session(zep: Facade, session_id: str) -> None:
     await zep.memory.get_memory(session_id)
     await zep.message.count(session_id)
     assert await walk(zep, session_id, 10) == []
@@ -69,7 +71,7 @@ async def test_reading_does_not_make_a_session(zep: Facade, session_id: str) -> 
 
 
 @pytest.mark.promise("memories are read, with `lastn` and without, and counted")
-async def test_count_is_the_number_of_messages(zep: Facade, session_id: str) -> None:
+async def test_count_returns_the_number_of_messages(zep: Facade, session_id: str) -> None:
     assert await zep.message.count(session_id) == 0
     await fill(zep, session_id, 3)
     assert await zep.message.count(session_id) == 3
@@ -77,7 +79,7 @@ async def test_count_is_the_number_of_messages(zep: Facade, session_id: str) -> 
     assert await zep.message.count(session_id) == 153
 
 
-async def test_no_session_sees_anothers_messages(zep: Facade, session_id: str) -> None:
+async def test_sessions_do_not_share_messages(zep: Facade, session_id: str) -> None:
     other = f"{session_id} other"
     mine = await fill(zep, session_id, 2)
     theirs = await fill(zep, other, 3, first=100)
@@ -93,20 +95,20 @@ async def test_iterating_yields_each_message_once_in_order(zep: Facade, session_
         assert await walk(zep, session_id, chunk_size) == contents
 
 
-async def test_a_chunk_size_beyond_any_session_is_fine(zep: Facade, session_id: str) -> None:
+async def test_a_chunk_size_may_exceed_the_session(zep: Facade, session_id: str) -> None:
     contents = await fill(zep, session_id, 3)
     for chunk_size in (2**31, HUGE):
         assert await walk(zep, session_id, chunk_size) == contents
 
 
-async def test_iterating_yields_what_reading_returns(zep: Facade, session_id: str) -> None:
+async def test_iterating_yields_the_same_messages_as_a_read(zep: Facade, session_id: str) -> None:
     await fill(zep, session_id, 250)
     walked = [m async for m in zep.message.each("iter_messages", session_id)]
     assert walked == (await zep.memory.get_memory(session_id)).messages
 
 
 @pytest.mark.parametrize("chunk_size", [1, 3, 1000])
-async def test_messages_added_while_iterating_come_at_the_end(
+async def test_messages_added_while_iterating_are_yielded_last(
     zep: Facade, session_id: str, chunk_size: int
 ) -> None:
     first = await fill(zep, session_id, 7)
@@ -118,7 +120,7 @@ async def test_messages_added_while_iterating_come_at_the_end(
     assert walked == first + second
 
 
-async def test_an_iteration_can_be_left_and_begun_again(zep: Facade, session_id: str) -> None:
+async def test_an_iteration_can_be_abandoned_and_restarted(zep: Facade, session_id: str) -> None:
     contents = await fill(zep, session_id, 7)
     each = zep.message.each("iter_messages", session_id, chunk_size=2)
     assert (await anext(each)).content == "0"

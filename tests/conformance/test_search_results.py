@@ -18,7 +18,7 @@ async def session_ids(own: Facade, text: str, **options) -> list[str]:
 
 
 @pytest.mark.promise("every result carries session_id, session_title and snippet")
-async def test_a_result_tells_its_session_and_the_words_around_the_hit(own: Facade) -> None:
+async def test_a_result_has_its_session_and_a_snippet(own: Facade) -> None:
     text = f"{'before ' * 100} the green boat\nlies {'after ' * 100}"
     await own.memory.add_memory("s", said(text, "another boat"))
     await own.memory.organize_session("s", title="Boats")
@@ -37,7 +37,7 @@ async def test_a_result_tells_its_session_and_the_words_around_the_hit(own: Faca
 
 
 @pytest.mark.promise("every result carries session_id, session_title and snippet")
-async def test_titles_are_those_of_metadata_where_none_was_set(own: Facade) -> None:
+async def test_the_title_falls_back_to_the_one_in_metadata(own: Facade) -> None:
     await own.memory.add_session(Session(session_id="s", metadata={"title": "Lakes"}))
     await own.memory.add_memory("s", said("a lake"))
     await own.memory.add_memory("plain", said("a lake"))
@@ -71,9 +71,7 @@ async def test_sessions_are_found_by_title_and_tags(own: Facade, user_id: str) -
 
 
 @pytest.mark.promise("deleted sessions and those of other users are never found")
-async def test_neither_deleted_sessions_nor_those_of_others_are_found(
-    own: Facade, user_id: str
-) -> None:
+async def test_deleted_and_foreign_sessions_are_not_found(own: Facade, user_id: str) -> None:
     for user in (user_id, "bob"):
         await own.user.add(CreateUserRequest(user_id=user))
     owners = {"mine": user_id, "gone": user_id, "bob's": "bob", "nobody's": None}
@@ -89,7 +87,7 @@ async def test_neither_deleted_sessions_nor_those_of_others_are_found(
     assert set(await session_ids(own, "boats", user_id="bob")) == {"bob's", "nobody's"}
 
 
-async def test_sessions_are_filtered_and_listed_without_a_text(own: Facade, user_id: str) -> None:
+async def test_sessions_are_filtered_and_listed_without_a_query(own: Facade, user_id: str) -> None:
     await own.user.add(CreateUserRequest(user_id=user_id))
     for name in ("a", "b"):
         session = Session(session_id=name, user_id=user_id, title="Boats", metadata={"n": name})
@@ -107,7 +105,7 @@ async def test_sessions_are_filtered_and_listed_without_a_text(own: Facade, user
         await own.memory.search("boats", user_id=user_id, search_scope="titles")
 
 
-async def test_snippets_of_other_scripts_and_of_one_long_word(own: Facade) -> None:
+async def test_snippets_work_for_other_scripts_and_long_words(own: Facade) -> None:
     texts = {"天气": "今天" * 200 + "天气很好" + "明天" * 200, "word": f"{'x' * 500} word"}
     await own.memory.add_memory("s", said(*texts.values(), f"{'y' * 1000}"))
     for word in texts:

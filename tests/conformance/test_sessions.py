@@ -71,7 +71,7 @@ async def at_most(zep: Facade, seconds: float) -> AsyncIterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-async def test_a_new_session_is_returned_as_it_is_read(
+async def test_a_new_session_is_returned_as_stored(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     await add_users(zep, user_id)
@@ -83,7 +83,7 @@ async def test_a_new_session_is_returned_as_it_is_read(
     assert created.metadata == {"topic": {"a": [1, None]}}
 
 
-async def test_a_new_session_is_filled_by_the_store(zep: Facade, session_id: str) -> None:
+async def test_a_new_session_has_the_stores_fields(zep: Facade, session_id: str) -> None:
     created = await zep.memory.add_session(Session(session_id=session_id))
     assert (created.user_id, created.metadata, created.deleted_at) == (None, None, None)
     assert created.uuid
@@ -97,9 +97,7 @@ async def test_a_new_session_is_filled_by_the_store(zep: Facade, session_id: str
     assert abs(created.created_at - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-async def test_what_only_the_store_can_know_is_ignored_on_create(
-    zep: Facade, session_id: str
-) -> None:
+async def test_fields_set_by_the_store_are_ignored_on_create(zep: Facade, session_id: str) -> None:
     long_ago = datetime(2001, 1, 1, tzinfo=UTC)
     mine = Session(
         session_id=session_id,
@@ -117,7 +115,7 @@ async def test_what_only_the_store_can_know_is_ignored_on_create(
     assert (await zep.memory.get_session(session_id)).deleted_at is None
 
 
-async def test_the_session_passed_in_is_not_touched(zep: Facade, session_id: str) -> None:
+async def test_the_given_session_is_not_changed(zep: Facade, session_id: str) -> None:
     session = Session(session_id=session_id, metadata={"system": 1, "a": {"$ref": {}}})
     before = session.model_copy(deep=True)
     await zep.memory.add_session(session)
@@ -125,7 +123,7 @@ async def test_the_session_passed_in_is_not_touched(zep: Facade, session_id: str
     assert session == before
 
 
-async def test_a_session_id_that_is_not_given_is_a_new_uuid_hex(zep: Facade) -> None:
+async def test_a_missing_session_id_is_a_new_uuid_hex(zep: Facade) -> None:
     first, second = Session(), Session()
     created = await zep.memory.add_session(first)
     assert UUID(hex=created.session_id).hex == created.session_id == first.session_id
@@ -133,7 +131,7 @@ async def test_a_session_id_that_is_not_given_is_a_new_uuid_hex(zep: Facade) -> 
 
 
 @pytest.mark.promise("creating a live id is refused")
-async def test_a_live_sessions_id_cannot_be_created_again(zep: Facade, session_id: str) -> None:
+async def test_a_live_session_cannot_be_created_again(zep: Facade, session_id: str) -> None:
     session = Session(session_id=session_id, metadata={"first": True})
     created = await zep.memory.add_session(session)
     with pytest.raises(AlreadyExistsError, match="exists already"):
@@ -141,7 +139,7 @@ async def test_a_live_sessions_id_cannot_be_created_again(zep: Facade, session_i
     assert await zep.memory.get_session(session_id) == created
 
 
-async def test_a_session_that_came_with_its_first_message_cannot_be_created_again(
+async def test_a_session_created_by_its_first_message_cannot_be_created_again(
     zep: Facade, session_id: str
 ) -> None:
     await zep.memory.add_memory(session_id, with_ids("a"))
@@ -151,9 +149,7 @@ async def test_a_session_that_came_with_its_first_message_cannot_be_created_agai
 
 
 @pytest.mark.promise("creating a live id is refused")
-async def test_of_32_who_create_one_id_at_once_exactly_one_succeeds(
-    zep: Facade, session_id: str
-) -> None:
+async def test_exactly_one_of_32_concurrent_creates_succeeds(zep: Facade, session_id: str) -> None:
     sessions = [Session(session_id=session_id, metadata={"by": n}) for n in range(WRITERS)]
     results = await at_once(zep, "add_session", sessions)
     (winner,) = [result for result in results if isinstance(result, Session)]
@@ -161,7 +157,7 @@ async def test_of_32_who_create_one_id_at_once_exactly_one_succeeds(
     assert await zep.memory.get_session(session_id) == winner
 
 
-async def test_of_32_who_create_a_deleted_id_at_once_exactly_one_succeeds(
+async def test_exactly_one_of_32_concurrent_recreates_succeeds(
     zep: Facade, session_id: str
 ) -> None:
     await zep.memory.add_memory(session_id, with_ids("old"))
@@ -174,16 +170,16 @@ async def test_of_32_who_create_a_deleted_id_at_once_exactly_one_succeeds(
     assert await contents(zep, session_id) == []
 
 
-async def test_sessions_created_at_once_get_different_ids(zep: Facade) -> None:
+async def test_concurrently_created_sessions_have_different_ids(zep: Facade) -> None:
     created = await at_once(zep, "add_session", [Session() for _ in range(WRITERS)])
     assert len({session.id for session in created}) == WRITERS
     assert len({session.uuid for session in created}) == WRITERS
 
 
 @pytest.mark.promise(
-    "creating a deleted id: the session lives again with what is given, its messages stay deleted"
+    "creating a deleted id revives the session with the given fields, not its messages"
 )
-async def test_a_deleted_session_created_again_lives_with_what_is_given(
+async def test_a_recreated_session_has_the_given_fields(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     await add_users(zep, user_id)
@@ -203,11 +199,9 @@ async def test_a_deleted_session_created_again_lives_with_what_is_given(
 
 
 @pytest.mark.promise(
-    "creating a deleted id: the session lives again with what is given, its messages stay deleted"
+    "creating a deleted id revives the session with the given fields, not its messages"
 )
-async def test_messages_of_a_deleted_session_created_again_stay_deleted(
-    zep: Facade, session_id: str
-) -> None:
+async def test_messages_of_a_recreated_session_stay_deleted(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, with_ids("old"))
     await zep.memory.delete_memory(session_id)
     await zep.memory.add_session(Session(session_id=session_id))
@@ -217,7 +211,7 @@ async def test_messages_of_a_deleted_session_created_again_stay_deleted(
     assert await contents(zep, session_id) == ["new"]
 
 
-async def test_messages_of_a_deleted_session_created_again_by_its_user_can_be_undeleted(
+async def test_messages_of_a_session_recreated_by_its_user_can_be_undeleted(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     await add_users(zep, user_id)
@@ -231,10 +225,10 @@ async def test_messages_of_a_deleted_session_created_again_by_its_user_can_be_un
 
 
 @pytest.mark.promise(
-    "creating a deleted id: the session lives again with what is given, its messages stay deleted"
+    "creating a deleted id revives the session with the given fields, not its messages"
 )
-@pytest.mark.parametrize("heir", ["another user", "nobody", "somebody after nobody"])
-async def test_messages_of_a_deleted_session_created_for_another_cannot_be_undeleted(
+@pytest.mark.parametrize("heir", ["another user", "nobody", "a user after none"])
+async def test_messages_of_a_session_recreated_for_another_user_cannot_be_undeleted(
     zep: Facade, session_id: str, user_id: str, heir: str
 ) -> None:
     other = f"{user_id} other"
@@ -242,7 +236,7 @@ async def test_messages_of_a_deleted_session_created_for_another_cannot_be_undel
     users = {
         "another user": (user_id, other),
         "nobody": (user_id, None),
-        "somebody after nobody": (None, other),
+        "a user after none": (None, other),
     }
     before, after = users[heir]
     first = await zep.memory.add_session(Session(session_id=session_id, user_id=before))
@@ -259,7 +253,7 @@ async def test_messages_of_a_deleted_session_created_for_another_cannot_be_undel
     assert await contents(zep, session_id) == ["new"]
 
 
-async def test_one_message_of_a_session_created_for_another_cannot_be_undeleted(
+async def test_one_message_of_a_session_recreated_for_another_user_cannot_be_undeleted(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     await add_users(zep, user_id)
@@ -272,7 +266,7 @@ async def test_one_message_of_a_session_created_for_another_cannot_be_undeleted(
     assert await contents(zep, session_id) == []
 
 
-async def test_a_message_id_of_a_session_created_for_another_can_be_used_again(
+async def test_a_message_id_of_a_session_recreated_for_another_user_can_be_reused(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     await add_users(zep, user_id)
@@ -314,9 +308,7 @@ async def test_a_deleted_session_stays_deleted_when_created_for_an_unknown_user(
         await zep.memory.get_session(session_id)
 
 
-async def test_a_session_that_is_not_there_or_deleted_is_not_found(
-    zep: Facade, session_id: str
-) -> None:
+async def test_an_unknown_or_deleted_session_is_not_found(zep: Facade, session_id: str) -> None:
     with pytest.raises(NotFoundError, match=session_id):
         await zep.memory.get_session(session_id)
     await zep.memory.add_session(Session(session_id=session_id))
@@ -328,9 +320,7 @@ async def test_a_session_that_is_not_there_or_deleted_is_not_found(
 @pytest.mark.promise(
     "the first message to an unknown id creates the session, of two writers both succeed"
 )
-async def test_the_first_memory_makes_a_session_like_any_other(
-    zep: Facade, session_id: str
-) -> None:
+async def test_the_first_memory_creates_a_complete_session(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, with_ids("a"))
     session = await zep.memory.get_session(session_id)
     assert session.session_id == session_id
@@ -340,7 +330,7 @@ async def test_the_first_memory_makes_a_session_like_any_other(
     assert session.created_at == session.updated_at is not None
 
 
-async def test_an_update_returns_the_session_as_it_is_read(zep: Facade, session_id: str) -> None:
+async def test_an_update_returns_the_session_as_stored(zep: Facade, session_id: str) -> None:
     created = await zep.memory.add_session(Session(session_id=session_id, metadata={"a": 1}))
     await asyncio.sleep(TICK)
     updated = await zep.memory.update_session(Session(session_id=session_id, metadata={"b": 2}))
@@ -351,7 +341,7 @@ async def test_an_update_returns_the_session_as_it_is_read(zep: Facade, session_
     assert updated.updated_at > created.updated_at
 
 
-async def test_updated_at_moves_with_metadata_and_not_with_messages(
+async def test_updated_at_changes_with_metadata_but_not_with_messages(
     zep: Facade, session_id: str
 ) -> None:
     created = await zep.memory.add_session(Session(session_id=session_id))
@@ -362,7 +352,7 @@ async def test_updated_at_moves_with_metadata_and_not_with_messages(
     assert (await zep.memory.get_session(session_id)).updated_at > created.updated_at
 
 
-async def test_a_session_that_never_was_cannot_be_updated(
+async def test_an_unknown_session_cannot_be_updated(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     await add_users(zep, user_id)
@@ -375,7 +365,7 @@ async def test_a_session_that_never_was_cannot_be_updated(
 
 
 @pytest.mark.promise("a user given to an update is assigned if there is none, else must match")
-async def test_an_update_gives_a_user_to_a_session_without_one(
+async def test_an_update_assigns_a_user_to_a_session_without_one(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     await add_users(zep, user_id)
@@ -385,7 +375,7 @@ async def test_an_update_gives_a_user_to_a_session_without_one(
     assert await zep.user.get_sessions(user_id) == [updated]
 
 
-async def test_an_update_with_the_sessions_own_user_or_none_keeps_the_user(
+async def test_an_update_with_the_same_or_no_user_keeps_the_user(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     await add_users(zep, user_id)
@@ -435,7 +425,7 @@ async def test_an_update_with_an_unknown_user_is_refused_and_changes_nothing(
 
 
 @pytest.mark.promise("a user given to an update is assigned if there is none, else must match")
-async def test_of_users_given_to_a_session_at_once_exactly_one_gets_it(
+async def test_exactly_one_of_concurrent_user_assignments_succeeds(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     users = [f"{user_id} {number}" for number in range(8)]
@@ -463,7 +453,7 @@ async def test_an_update_of_a_deleted_session_undeletes_it_without_its_messages(
 
 
 @pytest.mark.promise("metadata of a memory is merged into the session's")
-async def test_metadata_of_a_memory_is_merged_into_the_sessions(
+async def test_memory_metadata_is_merged_into_session_metadata(
     zep: Facade, session_id: str
 ) -> None:
     memory = with_ids("a")
@@ -478,9 +468,7 @@ async def test_metadata_of_a_memory_is_merged_into_the_sessions(
 
 
 @pytest.mark.promise("metadata of a memory is merged into the session's")
-async def test_metadata_of_a_memory_without_messages_is_merged_too(
-    zep: Facade, session_id: str
-) -> None:
+async def test_metadata_of_an_empty_memory_is_merged(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, Memory(metadata={"a": 1}))
     assert (await zep.memory.get_session(session_id)).metadata == {"a": 1}
     await zep.memory.delete_memory(session_id)

@@ -44,8 +44,8 @@ async def test_a_session_is_added_with_its_title_pin_archive_and_tags(own: Facad
     assert plain.message_count is plain.last_message is None
 
 
-@pytest.mark.promise("organize_session changes what is given and leaves active_at alone")
-async def test_organizing_changes_what_is_given(own: Facade) -> None:
+@pytest.mark.promise("organize_session changes the given fields and leaves active_at alone")
+async def test_organizing_changes_only_the_given_fields(own: Facade) -> None:
     await own.memory.add_memory("s", said("a"))
     before = await own.memory.get_session("s")
     changed = await own.memory.organize_session("s", title="Boats", pinned=True, tags=["a"])
@@ -60,7 +60,7 @@ async def test_organizing_changes_what_is_given(own: Facade) -> None:
     assert changed.updated_at > before.updated_at
 
 
-async def test_organizing_revives_nothing(own: Facade) -> None:
+async def test_organizing_does_not_revive_a_deleted_session(own: Facade) -> None:
     with pytest.raises(NotFoundError):
         await own.memory.organize_session("s", title="a")
     await own.memory.add_memory("s", said("a"))
@@ -70,7 +70,7 @@ async def test_organizing_revives_nothing(own: Facade) -> None:
     assert [session.session_id for session in await own.memory.list_sessions()] == []
 
 
-async def test_an_update_changes_the_fields_that_are_given(own: Facade) -> None:
+async def test_an_update_changes_only_the_given_fields(own: Facade) -> None:
     await own.memory.add_session(Session(session_id="s", title="a", pinned=True, tags=["t"]))
     updated = await own.memory.update_session(Session(session_id="s", metadata={"a": 1}))
     assert organized(updated) == ["a", True, False, ["t"]]
@@ -78,7 +78,7 @@ async def test_an_update_changes_the_fields_that_are_given(own: Facade) -> None:
     assert organized(updated) == [None, False, False, ["t"]]
 
 
-async def test_an_update_with_what_was_read_changes_what_was_assigned(own: Facade) -> None:
+async def test_an_update_with_a_read_session_changes_only_assigned_fields(own: Facade) -> None:
     await own.memory.add_session(Session(session_id="s", metadata={"title": "old"}))
     read = await own.memory.get_session("s")
     await own.memory.organize_session("s", pinned=True)
@@ -87,7 +87,7 @@ async def test_an_update_with_what_was_read_changes_what_was_assigned(own: Facad
     assert organized(updated) == ["old", True, True, []]
 
 
-async def test_every_read_session_remembers_what_is_assigned_since(own: Facade) -> None:
+async def test_every_read_session_tracks_assigned_fields(own: Facade) -> None:
     await own.user.add(CreateUserRequest(user_id="ada"))
     await own.memory.add_session(Session(session_id="s", user_id="ada"))
     await own.memory.delete_memory("s")
@@ -100,7 +100,7 @@ async def test_every_read_session_remembers_what_is_assigned_since(own: Facade) 
         assert organized(await own.memory.update_session(session)) == ["a", True, True, ["t"]]
 
 
-async def test_the_title_of_metadata_stands_in_for_one_that_was_not_set(own: Facade) -> None:
+async def test_the_title_defaults_to_the_one_in_metadata(own: Facade) -> None:
     session = Session(session_id="s", metadata={"title": "from metadata"})
     assert (await own.memory.add_session(session)).title == "from metadata"
     assert (await own.memory.organize_session("s", title="set")).title == "set"
@@ -109,7 +109,7 @@ async def test_the_title_of_metadata_stands_in_for_one_that_was_not_set(own: Fac
     assert other.title is None
 
 
-async def test_another_users_session_under_a_deleted_id_has_nothing_of_the_first(
+async def test_a_session_id_reused_by_another_user_keeps_no_fields(
     own: Facade,
 ) -> None:
     for user_id in ("ada", "bob"):
@@ -153,7 +153,7 @@ async def test_recent_sessions_are_filtered(own: Facade) -> None:
 
 
 @pytest.mark.promise("the trash lists deleted sessions, the last deleted first")
-async def test_the_trash_lists_the_last_deleted_first(own: Facade) -> None:
+async def test_the_trash_is_sorted_by_deletion_newest_first(own: Facade) -> None:
     await own.user.add(CreateUserRequest(user_id="ada"))
     for number in range(5):
         await own.memory.add_session(
@@ -199,7 +199,7 @@ async def test_sessions_that_change_between_pages_are_neither_missed_nor_repeate
 
 
 @pytest.mark.promise("a sidebar is right while sessions change between its pages")
-async def test_the_trash_is_right_while_sessions_are_restored_between_its_pages(
+async def test_the_trash_is_correct_while_sessions_are_restored_between_pages(
     own: Facade,
 ) -> None:
     for number in range(6):
@@ -256,7 +256,7 @@ async def test_a_preview_shows_the_count_and_the_last_message(own: Facade) -> No
         ("metadata", []),
     ],
 )
-async def test_what_organizes_nothing_is_a_bad_request(
+async def test_an_invalid_organize_argument_is_a_bad_request(
     zep: Facade, session_id: str, argument, value
 ) -> None:
     await zep.memory.add_session(Session(session_id=session_id))

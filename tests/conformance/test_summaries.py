@@ -36,7 +36,7 @@ class Counting(BaseChatModel):
 
 
 @pytest.mark.promise("rolling, incremental, stored, returned with the memory")
-async def test_a_summary_rolls_on_over_what_is_new(zep: Facade, session_id: str) -> None:
+async def test_a_summary_is_extended_by_new_messages(zep: Facade, session_id: str) -> None:
     llm = Counting(asked=[])
     await zep.memory.add_memory(session_id, said("a boat", "a lake"))
     first = await zep.memory.summarize(session_id, llm)
@@ -58,7 +58,7 @@ async def test_a_summary_rolls_on_over_what_is_new(zep: Facade, session_id: str)
 
 
 @pytest.mark.promise("rolling, incremental, stored, returned with the memory")
-async def test_a_long_session_is_summed_up_in_parts(zep: Facade, session_id: str) -> None:
+async def test_a_long_session_is_summarized_in_parts(zep: Facade, session_id: str) -> None:
     llm = Counting(asked=[])
     await zep.memory.add_memory(session_id, said(*(f"turn {number}" for number in range(450))))
     summary = await zep.memory.summarize(session_id, llm)
@@ -68,7 +68,7 @@ async def test_a_long_session_is_summed_up_in_parts(zep: Facade, session_id: str
     assert told == [f"user: turn {number}" for number in range(450)]
 
 
-async def test_the_last_turns_can_be_left_out(zep: Facade, session_id: str) -> None:
+async def test_the_last_turns_can_be_excluded_from_a_summary(zep: Facade, session_id: str) -> None:
     llm = Counting(asked=[])
     await zep.memory.add_memory(session_id, said("one", "two", "three"))
     summary = await zep.memory.summarize(session_id, llm, keep_last=1)
@@ -77,11 +77,11 @@ async def test_the_last_turns_can_be_left_out(zep: Facade, session_id: str) -> N
     assert await zep.memory.summarize(session_id, llm, keep_last=9) == summary
 
 
-@pytest.mark.promise("deleted and undeleted with its session, whatever happens meanwhile")
+@pytest.mark.promise("deleted and undeleted with its session, under races")
 async def test_a_summary_is_deleted_and_undeleted_with_its_session(
     zep: Facade, session_id: str
 ) -> None:
-    async def told() -> str | None:
+    async def summary_text() -> str | None:
         summary = (await zep.memory.get_memory(session_id)).summary
         return summary and summary.content
 
@@ -89,23 +89,23 @@ async def test_a_summary_is_deleted_and_undeleted_with_its_session(
     await zep.memory.add_memory(session_id, said("old"))
     await zep.memory.summarize(session_id, llm)
     await zep.memory.delete_memory(session_id)
-    assert await told() is None
+    assert await summary_text() is None
     await zep.memory.undelete_session(session_id)
-    assert await told() == "summary 1: user: old"
+    assert await summary_text() == "summary 1: user: old"
     await zep.memory.delete_memory(session_id)
     await zep.memory.add_memory(session_id, said("new"))
-    assert await told() is None
+    assert await summary_text() is None
     await zep.memory.summarize(session_id, llm)
-    assert await told() == "summary 2: user: new"
+    assert await summary_text() == "summary 2: user: new"
     assert "old" not in llm.asked[-1]
     await zep.memory.undelete_session(session_id)
-    assert await told() == "summary 1: user: old"
+    assert await summary_text() == "summary 1: user: old"
     await zep.memory.summarize(session_id, llm)
-    assert await told() == "summary 3: user: new"
+    assert await summary_text() == "summary 3: user: new"
 
 
 @pytest.mark.promise("found with the scope `summary`")
-async def test_summaries_are_found_in_their_scope(
+async def test_summaries_are_found_within_a_session_or_user(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     await zep.user.add(CreateUserRequest(user_id=user_id))
@@ -135,7 +135,7 @@ async def test_summaries_are_found_in_their_scope(
 
 
 @pytest.mark.promise("found with the scope `summary`")
-async def test_summaries_are_found_by_meaning(
+async def test_summaries_are_found_by_vector_search(
     meaning: Facade, session_id: str, user_id: str
 ) -> None:
     await meaning.user.add(CreateUserRequest(user_id=user_id))
@@ -155,7 +155,9 @@ async def test_summaries_are_found_by_meaning(
 
 
 @pytest.mark.promise("two at once agree; a model that fails leaves the last one")
-async def test_two_that_sum_up_at_once_agree(zep: Facade, session_id: str) -> None:
+async def test_concurrent_summarize_calls_return_the_same_summary(
+    zep: Facade, session_id: str
+) -> None:
     llm = Counting(asked=[])
     await zep.memory.add_memory(session_id, said("one", "two"))
     summaries = await asyncio.gather(*(zep.memory.summarize(session_id, llm) for _ in range(4)))
@@ -163,7 +165,7 @@ async def test_two_that_sum_up_at_once_agree(zep: Facade, session_id: str) -> No
     assert {summary.uuid for summary in summaries} == {kept.uuid}
 
 
-async def test_what_cannot_be_summed_up_is_refused(zep: Facade, session_id: str) -> None:
+async def test_invalid_summarize_calls_are_refused(zep: Facade, session_id: str) -> None:
     llm = Counting(asked=[])
     with pytest.raises(NotFoundError):
         await zep.memory.summarize(session_id, llm)

@@ -23,7 +23,7 @@ SOUP = "My grandmother's soup had beans in it"
 
 
 @pytest.mark.promise("a search over a session, or over a user's sessions, finds live messages only")
-async def test_a_session_is_searched_for_words_in_any_form(zep: Facade, session_id: str) -> None:
+async def test_a_session_is_searched_for_inflected_words(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, said(BOAT, LAKE, SOUP))
     await zep.memory.add_memory(f"{session_id} other", said("a boat of another"))
     [found] = await zep.memory.search("painting boats", session_id=session_id)
@@ -36,7 +36,7 @@ async def test_a_session_is_searched_for_words_in_any_form(zep: Facade, session_
 
 
 @pytest.mark.promise("results carry message, session, score and distance, in a stable order")
-async def test_the_best_match_comes_first_and_the_order_is_stable(
+async def test_the_best_match_is_first_and_the_order_is_stable(
     zep: Facade, session_id: str
 ) -> None:
     texts = ["a boat", "a boat and another boat, boat by boat", *["the boat"] * 20]
@@ -50,7 +50,7 @@ async def test_the_best_match_comes_first_and_the_order_is_stable(
     assert await zep.memory.search("boat", session_id=session_id, limit=7) == results[:7]
 
 
-async def test_ten_results_come_unless_asked_otherwise(zep: Facade, session_id: str) -> None:
+async def test_ten_results_are_returned_by_default(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, said(*["boat"] * 12))
     assert len(await zep.memory.search("boat", session_id=session_id)) == 10
     payload = MemorySearchPayload(text="boat")
@@ -59,7 +59,7 @@ async def test_ten_results_come_unless_asked_otherwise(zep: Facade, session_id: 
 
 
 @pytest.mark.promise("a search over a session, or over a user's sessions, finds live messages only")
-async def test_all_sessions_of_a_user_are_searched_and_no_others(
+async def test_a_search_covers_all_and_only_the_users_sessions(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     other = f"{user_id} other"
@@ -83,7 +83,7 @@ async def test_all_sessions_of_a_user_are_searched_and_no_others(
     )
 
 
-async def test_what_was_said_before_a_session_got_its_user_is_found_for_the_user(
+async def test_messages_added_before_a_session_had_its_user_are_found(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     await zep.user.add(CreateUserRequest(user_id=user_id))
@@ -95,7 +95,7 @@ async def test_what_was_said_before_a_session_got_its_user_is_found_for_the_user
 
 
 @pytest.mark.promise("a search over a session, or over a user's sessions, finds live messages only")
-async def test_what_is_deleted_is_never_found_and_what_is_brought_back_is(
+async def test_deleted_messages_are_not_found_and_undeleted_ones_are(
     zep: Facade, session_id: str
 ) -> None:
     memory = Memory(
@@ -118,16 +118,14 @@ async def test_what_is_deleted_is_never_found_and_what_is_brought_back_is(
     assert await searched() == ["boat a", "boat b", "boat c"]
 
 
-async def test_a_message_that_replaces_another_is_found_by_its_own_words(
-    zep: Facade, session_id: str
-) -> None:
+async def test_a_replacing_message_is_found_by_its_own_text(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, said(BOAT, uuid="one"))
     await zep.memory.add_memory(session_id, said(SOUP, uuid="one"))
     assert await zep.memory.search("boat", session_id=session_id) == []
     assert texts_found(await zep.memory.search("soup", session_id=session_id)) == [SOUP]
 
 
-async def test_blocks_of_text_are_found_too(zep: Facade, session_id: str) -> None:
+async def test_text_blocks_are_found(zep: Facade, session_id: str) -> None:
     history = zep.chat_history(session_id)
     image = {"type": "image_url", "image_url": {"url": "data:,boat"}}
     await history.add(HumanMessage([{"type": "text", "text": BOAT}, image]), AIMessage(LAKE))
@@ -137,7 +135,7 @@ async def test_blocks_of_text_are_found_too(zep: Facade, session_id: str) -> Non
 @pytest.mark.promise(
     "to a question, what answers a question that was found is found too, within what was asked for"
 )
-async def test_a_question_finds_what_answers_a_question_that_was_found(
+async def test_a_question_finds_the_answer_to_a_matching_question(
     zep: Facade, session_id: str
 ) -> None:
     asked, answer, later = "Which boat is yours?", "The green one.", "I see."
@@ -152,9 +150,7 @@ async def test_a_question_finds_what_answers_a_question_that_was_found(
 @pytest.mark.promise(
     "to a question, what answers a question that was found is found too, within what was asked for"
 )
-async def test_an_answer_is_found_only_where_it_was_looked_for(
-    zep: Facade, session_id: str
-) -> None:
+async def test_an_answer_outside_the_filter_is_not_found(zep: Facade, session_id: str) -> None:
     asked = Message(role="user", content="Which boat is yours?", metadata={"kind": "question"})
     answer = Message(role="user", content="The green one.", uuid="answer")
     await zep.memory.add_memory(session_id, Memory(messages=[asked, answer]))
@@ -166,7 +162,7 @@ async def test_an_answer_is_found_only_where_it_was_looked_for(
 
 
 @pytest.mark.promise("user text is no query syntax, unless asked for")
-async def test_the_text_is_never_syntax(zep: Facade, session_id: str) -> None:
+async def test_the_query_is_plain_text_by_default(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, said(BOAT, LAKE))
     assert texts_found(await zep.memory.search("boat -green", session_id=session_id)) == [BOAT]
     assert texts_found(await zep.memory.search('"green boat"', session_id=session_id)) == [BOAT]
@@ -175,7 +171,7 @@ async def test_the_text_is_never_syntax(zep: Facade, session_id: str) -> None:
 
 
 @pytest.mark.promise("metadata, Zep's `where`, dates, and these alone")
-async def test_dates_and_metadata_narrow_a_search(zep: Facade, session_id: str) -> None:
+async def test_dates_and_metadata_filter_a_search(zep: Facade, session_id: str) -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     messages = [
         Message(
@@ -207,7 +203,7 @@ async def test_dates_and_metadata_narrow_a_search(zep: Facade, session_id: str) 
 
 
 @pytest.mark.promise("metadata, Zep's `where`, dates, and these alone")
-async def test_metadata_or_a_date_alone_finds_the_newest_first(
+async def test_a_search_without_a_query_returns_the_newest_first(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     await zep.user.add(CreateUserRequest(user_id=user_id))
@@ -238,7 +234,7 @@ async def test_metadata_or_a_date_alone_finds_the_newest_first(
 
 
 @pytest.mark.promise("metadata, Zep's `where`, dates, and these alone")
-async def test_where_is_what_zep_s_documentation_shows(zep: Facade, session_id: str) -> None:
+async def test_the_where_examples_of_zeps_documentation_work(zep: Facade, session_id: str) -> None:
     told = {
         "a": {"foo": "bar"},
         "b": {"foo": "qux", "number": 3, "deep": {"key": [1, 2]}},
@@ -287,7 +283,7 @@ async def test_where_is_what_zep_s_documentation_shows(zep: Facade, session_id: 
 
 
 @pytest.mark.promise("user text is no query syntax, unless asked for")
-async def test_quotes_and_minus_mean_something_when_asked_for(zep: Facade, session_id: str) -> None:
+async def test_quotes_and_minus_are_syntax_when_enabled(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, said(BOAT, "a green boat", "a green house"))
 
     async def searched(text: str) -> list[str]:
@@ -302,7 +298,7 @@ async def test_quotes_and_minus_mean_something_when_asked_for(zep: Facade, sessi
     assert await searched('"') == []
 
 
-async def test_unknown_and_deleted_sessions_and_users_have_nothing(
+async def test_unknown_and_deleted_sessions_and_users_have_no_results(
     zep: Facade, session_id: str, user_id: str
 ) -> None:
     assert await zep.memory.search("boat", session_id=session_id) == []
@@ -310,7 +306,7 @@ async def test_unknown_and_deleted_sessions_and_users_have_nothing(
     assert await zep.memory.search_memory(session_id, MemorySearchPayload(text="boat")) == []
 
 
-async def test_what_cannot_be_searched_for_is_refused(zep: Facade, session_id: str) -> None:
+async def test_invalid_searches_are_refused(zep: Facade, session_id: str) -> None:
     refused = [
         zep.memory.search("boat"),
         zep.memory.search("", session_id=session_id),
@@ -337,7 +333,7 @@ async def test_what_cannot_be_searched_for_is_refused(zep: Facade, session_id: s
             await call
 
 
-async def test_many_searches_at_once_disturb_nobody(zep: Facade, session_id: str) -> None:
+async def test_concurrent_searches_return_their_own_results(zep: Facade, session_id: str) -> None:
     await zep.memory.add_memory(session_id, said(BOAT, LAKE, SOUP))
     words = ["boat", "lake", "soup"] * 5
     found = await asyncio.gather(

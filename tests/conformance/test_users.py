@@ -62,7 +62,7 @@ async def at_once(zep: Facade, name: str, arguments: list[Any], manager: Any = N
 
 @pytest.mark.promise("users are created; a duplicate is refused")
 @pytest.mark.promise("create, read, update, list, delete")
-async def test_a_new_user_is_returned_as_it_is_read(zep: Facade, user_id: str) -> None:
+async def test_a_new_user_is_returned_as_stored(zep: Facade, user_id: str) -> None:
     fields = {
         "email": "ada@example.org",
         "first_name": "Ada",
@@ -79,15 +79,13 @@ async def test_a_new_user_is_returned_as_it_is_read(zep: Facade, user_id: str) -
     assert user.deleted_at is None
 
 
-async def test_a_user_is_an_id_and_nothing_more_if_nothing_more_is_given(
-    zep: Facade, user_id: str
-) -> None:
+async def test_a_user_needs_only_an_id(zep: Facade, user_id: str) -> None:
     user = await add(zep, user_id)
     assert (user.email, user.first_name, user.last_name, user.metadata) == (None,) * 4
 
 
 @pytest.mark.promise("users are created; a duplicate is refused")
-async def test_a_user_that_is_there_cannot_be_added_again(zep: Facade, user_id: str) -> None:
+async def test_an_existing_user_cannot_be_added_again(zep: Facade, user_id: str) -> None:
     user = await add(zep, user_id, email="first")
     with pytest.raises(AlreadyExistsError, match="exists already"):
         await add(zep, user_id, email="second")
@@ -95,7 +93,7 @@ async def test_a_user_that_is_there_cannot_be_added_again(zep: Facade, user_id: 
 
 
 @pytest.mark.promise("users are created; a duplicate is refused")
-async def test_of_32_who_add_one_user_at_once_exactly_one_succeeds(
+async def test_exactly_one_of_32_concurrent_adds_of_a_user_succeeds(
     zep: Facade, user_id: str
 ) -> None:
     requests = [CreateUserRequest(user_id=user_id, metadata={"by": n}) for n in range(WRITERS)]
@@ -106,7 +104,7 @@ async def test_of_32_who_add_one_user_at_once_exactly_one_succeeds(
 
 
 @pytest.mark.promise("users are read, and not found when they are not there")
-async def test_a_user_that_is_not_there_is_not_found(zep: Facade, user_id: str) -> None:
+async def test_an_unknown_user_is_not_found(zep: Facade, user_id: str) -> None:
     for call in (
         zep.user.get(user_id),
         zep.user.update(UpdateUserRequest(user_id=user_id, email="x")),
@@ -119,7 +117,7 @@ async def test_a_user_that_is_not_there_is_not_found(zep: Facade, user_id: str) 
 
 @pytest.mark.promise("an update merges; an explicit `None` clears, an empty text changes nothing")
 @pytest.mark.promise("create, read, update, list, delete")
-async def test_an_update_changes_the_fields_given_and_leaves_the_others(
+async def test_an_update_changes_the_given_fields_and_keeps_the_others(
     zep: Facade, user_id: str
 ) -> None:
     created = await add(zep, user_id, email="old", first_name="Ada", metadata={"a": 1})
@@ -133,7 +131,7 @@ async def test_an_update_changes_the_fields_given_and_leaves_the_others(
 
 
 @pytest.mark.promise("an update merges; an explicit `None` clears, an empty text changes nothing")
-async def test_an_empty_text_changes_nothing_and_none_clears(zep: Facade, user_id: str) -> None:
+async def test_an_empty_string_changes_nothing_and_none_clears(zep: Facade, user_id: str) -> None:
     await add(zep, user_id, email="a", first_name="b", last_name="c", metadata={"a": 1})
     same = await update(zep, user_id, email="", first_name="", last_name="")
     assert (same.email, same.first_name, same.last_name) == ("a", "b", "c")
@@ -142,7 +140,9 @@ async def test_an_empty_text_changes_nothing_and_none_clears(zep: Facade, user_i
     assert cleared.metadata == {"a": 1}
 
 
-async def test_a_text_that_looks_like_an_expression_is_a_text(zep: Facade, user_id: str) -> None:
+async def test_a_string_that_looks_like_an_expression_is_a_string(
+    zep: Facade, user_id: str
+) -> None:
     user = await add(zep, user_id, email="$first_name", first_name="$$NOW")
     assert (user.email, user.first_name) == ("$first_name", "$$NOW")
     updated = await update(zep, user_id, last_name="$email", first_name="$$REMOVE")
@@ -150,9 +150,7 @@ async def test_a_text_that_looks_like_an_expression_is_a_text(zep: Facade, user_
 
 
 @pytest.mark.promise("an update merges; an explicit `None` clears, an empty text changes nothing")
-async def test_metadata_of_a_user_is_merged_by_the_rules_of_sessions(
-    zep: Facade, user_id: str
-) -> None:
+async def test_user_metadata_merges_like_session_metadata(zep: Facade, user_id: str) -> None:
     await add(zep, user_id, metadata={"a": {"b": 1, "x.y": [1, 2]}, "c": 1})
     patch = {"a": {"x.y": [3], "$d": None}, "c": {"e": ""}, "system": "dropped"}
     merged = {"a": {"b": 1, "x.y": [3], "$d": None}, "c": {"e": ""}}
@@ -163,7 +161,7 @@ async def test_metadata_of_a_user_is_merged_by_the_rules_of_sessions(
     assert (await update(zep, user_id, metadata={"a": 1})).metadata == {"a": 1}
 
 
-async def test_32_writers_of_different_keys_of_a_user_lose_nothing(
+async def test_32_concurrent_writers_of_a_users_keys_lose_nothing(
     zep: Facade, user_id: str
 ) -> None:
     await add(zep, user_id)
@@ -176,7 +174,7 @@ async def test_32_writers_of_different_keys_of_a_user_lose_nothing(
 
 @pytest.mark.promise("users are listed")
 @pytest.mark.promise("create, read, update, list, delete")
-async def test_users_are_listed_in_the_order_of_their_creation(own: Facade) -> None:
+async def test_users_are_listed_in_creation_order(own: Facade) -> None:
     assert await own.user.list() == []
     assert [chunk async for chunk in own.user.each("list_chunked")] == []
     created = [await add(own, name) for name in ("z", "a", "10", "9", "gone", "B")]
@@ -244,7 +242,7 @@ async def test_deleting_a_user_deletes_the_users_sessions(
 
 
 @pytest.mark.promise("deleting soft-deletes the user, then the sessions one by one")
-async def test_deleting_a_user_deletes_more_sessions_than_a_page_has(
+async def test_deleting_a_user_deletes_more_than_a_page_of_sessions(
     zep: Facade, user_id: str, session_id: str
 ) -> None:
     await add(zep, user_id)
@@ -288,7 +286,7 @@ async def test_sessions_of_a_deleted_user_can_be_undeleted_one_by_one(
 
 
 @pytest.mark.promise("adding the user again revives the user alone")
-async def test_a_deleted_user_added_again_lives_alone_with_what_is_given(
+async def test_a_recreated_user_has_the_given_fields_and_no_sessions(
     zep: Facade, user_id: str, session_id: str
 ) -> None:
     first = await add(zep, user_id, email="old", first_name="Ada", metadata={"old": 1})
@@ -308,7 +306,7 @@ async def test_a_deleted_user_added_again_lives_alone_with_what_is_given(
 
 
 @pytest.mark.promise("create, read, update, list, delete")
-async def test_a_deleted_user_can_be_added_and_deleted_again(
+async def test_a_user_can_be_recreated_and_deleted_repeatedly(
     zep: Facade, user_id: str, session_id: str
 ) -> None:
     for number in range(3):
@@ -322,7 +320,7 @@ async def test_a_deleted_user_can_be_added_and_deleted_again(
 
 @pytest.mark.promise("creating for an unknown user is refused; a chat history creates the user")
 @pytest.mark.promise("a chat history's metadata and user apply on creation")
-async def test_a_history_gives_the_session_it_creates_its_user_and_metadata(
+async def test_a_history_creates_its_session_with_user_and_metadata(
     zep: Facade, user_id: str, session_id: str
 ) -> None:
     options = {"user_id": user_id, "session_metadata": {"a.b": {"$c": 1}}}
@@ -341,7 +339,7 @@ async def test_a_history_gives_the_session_it_creates_its_user_and_metadata(
 
 
 @pytest.mark.promise("a chat history's metadata and user apply on creation")
-async def test_a_history_leaves_a_session_that_is_there_as_it_is(
+async def test_a_history_does_not_change_an_existing_session(
     zep: Facade, user_id: str, session_id: str
 ) -> None:
     await zep.memory.add_session(Session(session_id=session_id, metadata={"a": 1}))
@@ -356,7 +354,7 @@ async def test_a_history_leaves_a_session_that_is_there_as_it_is(
         await zep.user.get(user_id)
 
 
-async def test_a_history_leaves_a_user_that_is_there_as_it_is(
+async def test_a_history_does_not_change_an_existing_user(
     zep: Facade, user_id: str, session_id: str
 ) -> None:
     user = await add(zep, user_id, email="ada@example.org", metadata={"a": 1})
@@ -376,7 +374,7 @@ async def test_a_history_revives_a_deleted_user_for_a_new_session(
     assert await sessions_of(zep, user_id) == [session_id]
 
 
-async def test_session_metadata_that_cannot_be_stored_is_refused_with_nothing_stored(
+async def test_unstorable_session_metadata_is_refused_and_nothing_is_stored(
     zep: Facade, user_id: str, session_id: str
 ) -> None:
     for bad in (5, "text", [("a", 1)], {"a": {1, 2}}, {1: 2}):
@@ -387,7 +385,7 @@ async def test_session_metadata_that_cannot_be_stored_is_refused_with_nothing_st
             await call
 
 
-async def test_histories_that_create_one_user_at_once_all_store_their_turn(
+async def test_concurrent_histories_creating_one_user_all_store_their_turn(
     zep: Facade, user_id: str, session_id: str
 ) -> None:
     names = [f"{session_id} {number}" for number in range(16)]

@@ -20,9 +20,7 @@ SAID = [SHIP, POND, STEW]
 
 
 @pytest.mark.promise("similarity, mmr and hybrid, over a session or a user's sessions")
-async def test_what_means_the_same_is_found_in_other_words(
-    meaning: Facade, session_id: str
-) -> None:
+async def test_synonyms_are_found(meaning: Facade, session_id: str) -> None:
     await meaning.memory.add_memory(session_id, said(*SAID))
     for text, best in (("sailing a boat", SHIP), ("beans", STEW), ("the lake", POND)):
         results = await meaning.memory.search(text, session_id=session_id, search_type="similarity")
@@ -41,7 +39,7 @@ async def test_what_means_the_same_is_found_in_other_words(
     "the default with embeddings, also for Zep's payload; without them an error that says "
     "what to pass"
 )
-async def test_with_embeddings_meaning_is_the_default_also_for_zeps_payload(
+async def test_similarity_is_the_default_search_type_with_embeddings(
     meaning: Facade, session_id: str
 ) -> None:
     await meaning.memory.add_memory(session_id, said(*SAID))
@@ -51,9 +49,7 @@ async def test_with_embeddings_meaning_is_the_default_also_for_zeps_payload(
 
 
 @pytest.mark.promise("results carry message, session, score and distance, in a stable order")
-async def test_the_order_is_the_same_each_time_and_for_each_limit(
-    meaning: Facade, session_id: str
-) -> None:
+async def test_the_order_is_stable_for_every_limit(meaning: Facade, session_id: str) -> None:
     await meaning.memory.add_memory(session_id, said(*["a boat"] * 20, *SAID))
     whole = await meaning.memory.search("ship", session_id=session_id, limit=100)
     assert len(whole) == 23
@@ -63,7 +59,7 @@ async def test_the_order_is_the_same_each_time_and_for_each_limit(
 
 
 @pytest.mark.promise("similarity, mmr and hybrid, over a session or a user's sessions")
-async def test_a_user_s_sessions_are_searched_by_meaning_and_no_others(
+async def test_a_vector_search_covers_all_and_only_the_users_sessions(
     meaning: Facade, session_id: str, user_id: str
 ) -> None:
     other = f"{user_id} other"
@@ -81,7 +77,7 @@ async def test_a_user_s_sessions_are_searched_by_meaning_and_no_others(
 
 
 @pytest.mark.promise("every change is seen by the next search; nothing deleted is found")
-async def test_every_change_is_seen_by_the_next_search(meaning: Facade, session_id: str) -> None:
+async def test_the_next_search_sees_every_change(meaning: Facade, session_id: str) -> None:
     async def searched() -> list[str]:
         return sorted(texts_found(await meaning.memory.search("boat", session_id=session_id)))
 
@@ -105,9 +101,7 @@ async def test_every_change_is_seen_by_the_next_search(meaning: Facade, session_
 
 
 @pytest.mark.promise("similarity, mmr and hybrid, over a session or a user's sessions")
-async def test_variety_leaves_out_what_says_the_same_again(
-    meaning: Facade, session_id: str
-) -> None:
+async def test_mmr_omits_near_duplicates(meaning: Facade, session_id: str) -> None:
     texts = ["a boat", "the boat", "boats", "a boat in winter", STEW]
     await meaning.memory.add_memory(session_id, said(*texts))
 
@@ -131,7 +125,9 @@ async def test_variety_leaves_out_what_says_the_same_again(
 
 
 @pytest.mark.promise("similarity, mmr and hybrid, over a session or a user's sessions")
-async def test_both_find_what_either_finds(meaning: Facade, session_id: str) -> None:
+async def test_hybrid_search_combines_text_and_vector_results(
+    meaning: Facade, session_id: str
+) -> None:
     await meaning.memory.add_memory(session_id, said(SHIP, "my boat is called Ada", POND, STEW))
     results = await meaning.memory.search("Ada boat", session_id=session_id, search_type="hybrid")
     assert texts_found(results)[:2] == ["my boat is called Ada", SHIP]
@@ -139,9 +135,7 @@ async def test_both_find_what_either_finds(meaning: Facade, session_id: str) -> 
     assert scores == sorted(scores, reverse=True)
 
 
-async def test_metadata_and_dates_narrow_a_search_by_meaning(
-    meaning: Facade, session_id: str
-) -> None:
+async def test_metadata_and_dates_filter_a_vector_search(meaning: Facade, session_id: str) -> None:
     for number in range(4):
         await meaning.memory.add_memory(
             session_id, said(f"ship {number}", metadata={"trip": {"day": number}})
@@ -156,7 +150,7 @@ async def test_metadata_and_dates_narrow_a_search_by_meaning(
 
 
 @pytest.mark.promise("made when first needed or in advance, never on the path of a turn")
-async def test_vectors_are_made_in_advance_once(
+async def test_embed_computes_missing_vectors_once(
     meaning: Facade, session_id: str, user_id: str
 ) -> None:
     await meaning.user.add(CreateUserRequest(user_id=user_id))
@@ -182,7 +176,7 @@ async def test_vectors_are_made_in_advance_once(
     "the default with embeddings, also for Zep's payload; without them an error that says "
     "what to pass"
 )
-async def test_what_cannot_be_searched_by_meaning_is_refused(
+async def test_invalid_vector_searches_are_refused(
     zep: Facade, meaning: Facade, session_id: str
 ) -> None:
     for kind in ("similarity", "mmr", "hybrid"):
@@ -202,13 +196,13 @@ async def test_what_cannot_be_searched_by_meaning_is_refused(
             await call
 
 
-async def test_messages_without_words_are_in_nobody_s_way(meaning: Facade, session_id: str) -> None:
+async def test_messages_without_text_are_not_found(meaning: Facade, session_id: str) -> None:
     await meaning.memory.add_memory(session_id, said("", "  ", SHIP))
     for _ in range(2):
         assert texts_found(await meaning.memory.search("boat", session_id=session_id)) == [SHIP]
 
 
-async def test_many_searches_by_meaning_at_once_disturb_nobody(
+async def test_concurrent_vector_searches_return_their_own_results(
     meaning: Facade, session_id: str
 ) -> None:
     await meaning.memory.add_memory(session_id, said(*SAID * 30))

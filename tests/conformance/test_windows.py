@@ -7,7 +7,7 @@ from langchain_zepstore import BadRequestError, NotFoundError
 from langchain_zepstore.models import Memory, Message, Session
 from tests.support.facade import Facade
 
-pytestmark = pytest.mark.promise("what is large is read in part: the database cuts it")
+pytestmark = pytest.mark.promise("large values are cut by the database")
 
 
 async def say(zep: Facade, session_id: str, *uuids: str, before: str | None = None) -> None:
@@ -21,7 +21,7 @@ async def window(zep: Facade, session_id: str, limit: int = 3, **options) -> lis
     return [message.uuid for message in found]
 
 
-async def test_windows_are_next_to_a_message(zep: Facade, session_id: str) -> None:
+async def test_windows_surround_a_message(zep: Facade, session_id: str) -> None:
     await say(zep, session_id, *"abcdefg")
     assert await window(zep, session_id) == ["e", "f", "g"]
     assert await window(zep, session_id, before="e") == ["b", "c", "d"]
@@ -35,7 +35,7 @@ async def test_windows_are_next_to_a_message(zep: Facade, session_id: str) -> No
     assert await window(zep, "unknown") == []
 
 
-async def test_windows_may_show_what_is_deleted(zep: Facade, session_id: str) -> None:
+async def test_windows_may_include_deleted_messages(zep: Facade, session_id: str) -> None:
     await say(zep, session_id, *"abcd")
     await zep.message.delete_message(session_id, "c")
     assert await window(zep, session_id) == ["a", "b", "d"]
@@ -49,9 +49,7 @@ async def test_windows_may_show_what_is_deleted(zep: Facade, session_id: str) ->
     assert all(message.deleted_at for message in found)
 
 
-async def test_messages_of_a_window_name_what_stands_in_their_place(
-    zep: Facade, session_id: str
-) -> None:
+async def test_messages_of_a_window_name_their_alternatives(zep: Facade, session_id: str) -> None:
     await say(zep, session_id, "q", "a1", "more")
     await say(zep, session_id, "a2", before="a1")
     await say(zep, session_id, "a3", "end", before="a2")
@@ -67,7 +65,7 @@ async def test_messages_of_a_window_name_what_stands_in_their_place(
     assert found[1].alternatives == ["a1", "a3"]
 
 
-async def test_large_messages_are_cut(zep: Facade, session_id: str) -> None:
+async def test_large_messages_are_truncated(zep: Facade, session_id: str) -> None:
     history = zep.chat_history(session_id)
     calls = [{"name": "f", "args": {"x": "ä" * 9000, "y": 1}, "id": str(n)} for n in range(100)]
     blocks = [{"type": "text", "text": "b" * 5000}, {"type": "image", "base64": "AA" * 50_000}]
@@ -92,7 +90,7 @@ async def test_large_messages_are_cut(zep: Facade, session_id: str) -> None:
     assert len(whole[2].langchain["data"]["tool_calls"]) == 100
 
 
-async def test_previews_are_cut_as_well(zep: Facade, session_id: str, user_id: str) -> None:
+async def test_previews_are_truncated(zep: Facade, session_id: str, user_id: str) -> None:
     await zep.chat_history(session_id, user_id=user_id).add(HumanMessage("ü" * 10_000))
     page = await zep.memory.recent_sessions(user_id=user_id, preview=True, content_limit=300)
     assert page.sessions[0].last_message.content == "ü" * 300
@@ -115,7 +113,7 @@ async def test_previews_are_cut_as_well(zep: Facade, session_id: str, user_id: s
         await zep.memory.recent_sessions(content_limit=0)
 
 
-async def test_bad_windows_are_refused(zep: Facade, session_id: str) -> None:
+async def test_invalid_windows_are_refused(zep: Facade, session_id: str) -> None:
     await zep.memory.add_session(Session(session_id=session_id))
     for options in (
         {"limit": 0},

@@ -114,7 +114,7 @@ async def nothing_is_reported_as_lost() -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize("driver", ASYNC_DRIVERS)
-async def test_cancelled_at_any_suspension_nothing_lands_later_and_a_repeat_completes_the_call(
+async def test_a_retry_completes_a_call_cancelled_at_any_suspension(
     driver, bench, long, report
 ) -> None:
     tried = {}
@@ -136,7 +136,7 @@ STEPS = {"nothing": 1, "tasks": 1, "processes": 5, "threads": 50}
 
 
 @pytest.mark.parametrize("driver", ASYNC_DRIVERS)
-async def test_cancelled_after_any_turn_of_the_loop_nothing_lands_later_and_a_repeat_completes_it(
+async def test_a_retry_completes_a_call_cancelled_after_any_loop_iteration(
     driver, bench, long, report
 ) -> None:
     bench.network.proxy.request_delay = 0
@@ -158,7 +158,7 @@ async def test_cancelled_after_any_turn_of_the_loop_nothing_lands_later_and_a_re
 
 
 @pytest.mark.parametrize("driver", ASYNC_DRIVERS)
-async def test_a_client_whose_first_call_is_cancelled_stays_usable_and_spares_another_first_call(
+async def test_a_client_stays_usable_after_its_first_call_is_cancelled(
     driver, bench, long, report
 ) -> None:
     _, options = DRIVERS[driver]
@@ -182,7 +182,7 @@ async def test_a_client_whose_first_call_is_cancelled_stays_usable_and_spares_an
 
 
 @pytest.mark.parametrize("driver", ASYNC_DRIVERS)
-def test_a_loop_that_ends_with_its_first_call_cancelled_leaves_no_connection(
+def test_a_loop_whose_first_call_is_cancelled_leaves_no_connection(
     driver, mongo_url, quick_to_close
 ) -> None:
     _, options = DRIVERS[driver]
@@ -222,7 +222,7 @@ async def test_a_timeout_around_a_call_leaves_nothing_behind(driver, bench, long
 
 
 @pytest.mark.parametrize("driver", ASYNC_DRIVERS)
-async def test_a_group_that_one_task_breaks_off_leaves_nothing_behind(driver, bench, long) -> None:
+async def test_an_aborted_task_group_leaves_nothing_behind(driver, bench, long) -> None:
     async def grouped(zep: Facade, names: list[str], seconds: float) -> None:
         async with asyncio.TaskGroup() as group:
             for name in names:
@@ -241,7 +241,7 @@ async def test_a_group_that_one_task_breaks_off_leaves_nothing_behind(driver, be
                 assert await wrong_after_repeating(say, zep, bench.direct, name) == []
 
 
-async def test_a_call_cancelled_on_a_swallowing_network_ends_within_the_timeout(bench) -> None:
+async def test_a_call_cancelled_on_a_silent_network_ends_within_the_timeout(bench) -> None:
     async def cancelled(driver: str) -> None:
         with contextlib.closing(LossyProxy(bench.network.url)) as proxy:
             network = Network(bench.network.url, bench.network.database, proxy)

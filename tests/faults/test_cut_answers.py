@@ -101,7 +101,7 @@ LONG = [
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-async def test_an_answer_cut_at_any_step_is_overcome_or_told_and_a_repeat_completes_the_call(
+async def test_a_reply_cut_at_any_step_is_retried_or_raised_and_a_retry_completes_it(
     driver, request, long, report
 ) -> None:
     told: Counter[bool] = Counter()
@@ -141,9 +141,7 @@ async def cut_at_every_step(
 # A long read
 
 
-async def test_a_read_of_1000_messages_cut_in_any_of_its_answers_is_whole_in_the_end(
-    mongo_url, long, report
-) -> None:
+async def test_a_read_of_1000_messages_survives_a_cut_in_any_reply(mongo_url, long, report) -> None:
     ids = [f"{number:04}" for number in range(1000)]
     # 17 MB: more than one answer can hold.
     messages = [Message(role="user", content=each * 4300, uuid=each) for each in ids]

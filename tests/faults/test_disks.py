@@ -98,7 +98,7 @@ def fill_up(mongod: Mongod, make_room: Callable[[], None], report: Report) -> No
 
 
 @needs_disks
-def test_a_disk_that_fills_up_loses_nothing(tmp_path: Path, report: Report) -> None:
+def test_a_full_disk_loses_nothing(tmp_path: Path, report: Report) -> None:
     with Disk(tmp_path / "db", 24) as disk, started(Mongod(tmp_path)) as mongod:
 
         def make_room() -> None:
@@ -108,7 +108,7 @@ def test_a_disk_that_fills_up_loses_nothing(tmp_path: Path, report: Report) -> N
         fill_up(mongod, make_room, report)
 
 
-def test_files_that_must_not_grow_lose_nothing(
+def test_a_file_size_limit_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long: bool, report: Report
 ) -> None:
     if not hasattr(psutil.Process, "rlimit"):
@@ -130,7 +130,7 @@ def test_files_that_must_not_grow_lose_nothing(
 
 
 @needs_disks
-def test_a_disk_without_room_for_a_new_database_is_called_full(tmp_path: Path) -> None:
+def test_a_disk_too_small_for_a_new_database_is_reported_as_full(tmp_path: Path) -> None:
     journal = tmp_path / "journal"  # without room for that, mongod gives up
     journal.mkdir()
     with Disk(tmp_path / "db", 64) as disk:
@@ -144,7 +144,7 @@ def test_a_disk_without_room_for_a_new_database_is_called_full(tmp_path: Path) -
 
 
 @needs_disks
-def test_an_embedded_server_on_a_disk_that_fills_up_says_so_and_loses_nothing(
+def test_an_embedded_server_reports_a_full_disk_and_loses_nothing(
     tmp_path: Path, report: Report
 ) -> None:
     home = tmp_path / "home"

@@ -165,7 +165,7 @@ def held(member: Mongod) -> dict[str, list[dict]]:
         }
 
 
-async def test_no_failover_loses_doubles_or_tears_anything(driver, members, long, report):
+async def test_a_failover_loses_duplicates_and_tears_nothing(driver, members, long, report):
     bystanders = Bystanders()
     async with zep_on(members.url, driver) as zep:
         load = Load(zep, driver, THREADS if driver == "sync" else TASKS, [*CALM, "storm"])

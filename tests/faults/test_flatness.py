@@ -51,7 +51,7 @@ def measured(url: str, what: str, total: int, samples: int) -> list[Sample]:
     return [json.loads(line) for line in ended.stdout.splitlines()]
 
 
-def told(sample: Sample) -> str:
+def described(sample: Sample) -> str:
     return (
         f"{sample['done']:,} done: {sample['rss'] / MEGABYTE:.1f} MB, "
         f"{sample['objects']:,} objects, {sample['connections']} connections, "
@@ -64,13 +64,13 @@ def growth(samples: list[Sample], name: str) -> int:
     return samples[-1][name] - samples[len(samples) // 10][name]
 
 
-def test_a_mass_of_operations_leaves_nothing_behind(
+def test_many_operations_leave_nothing_behind(
     url: str, long: bool, report: Callable[[str], None]
 ) -> None:
     total, number = (500_000, 50) if long else (2000, 10)
     samples = measured(url, "operations", total, number)
     for sample in samples[:: number // 10]:
-        report(told(sample))
+        report(described(sample))
     report(
         f"memory grew by {growth(samples, 'rss') / growth(samples, 'done'):.1f} bytes per operation"
     )
@@ -85,13 +85,13 @@ def test_a_mass_of_operations_leaves_nothing_behind(
         assert sample["threads"] <= most
 
 
-def test_event_loops_that_come_and_go_leave_nothing_behind(
+def test_many_event_loops_leave_nothing_behind(
     url: str, long: bool, report: Callable[[str], None]
 ) -> None:
     total, number = (1000, 20) if long else (40, 4)
     samples = measured(url, "loops", total, number)
     for sample in samples[:: max(number // 10, 1)]:
-        report(told(sample))
+        report(described(sample))
     assert samples[-1]["done"] == total
     # The first ones warm up the allocator, by up to 5 MB; a leak would go on.
     assert growth(samples[1:], "rss") < (8 if long else 4) * MEGABYTE

@@ -68,7 +68,7 @@ async def killed_and_started(loads: list[Load], mongod: Mongod, kills: int) -> l
     return moments
 
 
-def told(load: Load, kills: list[float], audit: Audit) -> str:
+def described(load: Load, kills: list[float], audit: Audit) -> str:
     gaps = load.gaps(kills)
     return (
         f"{load.name}: {len(kills)} kills, {len(load.acknowledged)} turns acknowledged, "
@@ -78,7 +78,7 @@ def told(load: Load, kills: list[float], audit: Audit) -> str:
     )
 
 
-async def test_a_killed_server_loses_doubles_and_tears_nothing(kinds, mongod, long, report):
+async def test_a_killed_server_loses_duplicates_and_tears_nothing(kinds, mongod, long, report):
     async with AsyncExitStack() as stack:
         loads = []
         for driver, ids in kinds:
@@ -93,11 +93,11 @@ async def test_a_killed_server_loses_doubles_and_tears_nothing(kinds, mongod, lo
     for load, audit in zip(loads, audits, strict=True):
         failed, landed = len(load.abandoned), len(audit.landed)
         tail = f"; of {failed} turns that failed {landed} are there, whole" if failed else ""
-        report(told(load, kills, audit) + tail)
+        report(described(load, kills, audit) + tail)
     assert [audit.problems for audit in audits] == [{}] * len(loads)
 
 
-async def test_kills_of_an_embedded_server_lose_and_double_nothing(home, long, report):
+async def test_a_killed_embedded_server_loses_and_duplicates_nothing(home, long, report):
     async with zep_on(f"embedded://{home}", "sync") as zep:
         load = Load(zep, "embedded", WRITERS["sync"], ["one", "two", "three"])
         kills = []
@@ -112,5 +112,5 @@ async def test_kills_of_an_embedded_server_lose_and_double_nothing(home, long, r
         server = EmbeddedServer(home)
         audit = await audited(load, server.open())
         server.close()
-    report(told(load, kills, audit))
+    report(described(load, kills, audit))
     assert audit.problems == {}

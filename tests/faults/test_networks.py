@@ -117,7 +117,7 @@ async def give_up_an_insert(network: Network, zep: Facade, name: str) -> None:
     proxy.heal()
 
 
-def test_whatever_a_network_does_a_call_ends_in_time_and_its_repeat_completes_it(
+def test_a_call_on_a_faulty_network_ends_in_time_and_its_retry_completes_it(
     mongo_url, replica_set_url, long, report
 ) -> None:
     async def scenario(network: Network, play: Any, driver: str) -> float | None:
@@ -134,7 +134,7 @@ def test_whatever_a_network_does_a_call_ends_in_time_and_its_repeat_completes_it
         report(f"answers lost after 0.9 of the timeout: {longest:.2f} timeouts at most")
 
 
-def test_a_call_swallowed_at_any_step_ends_in_time_and_its_repeat_completes_it(
+def test_a_call_silenced_at_any_step_ends_in_time_and_its_retry_completes_it(
     mongo_url, long, report
 ) -> None:
     async def scenario(network: Network, operation: Any, step: int, driver: str) -> float:
@@ -227,7 +227,7 @@ class Load:
             await asyncio.gather(*map(asyncio.wrap_future, work))
 
 
-def test_load_swallowed_for_a_while_loses_nothing_doubles_nothing_and_leaks_no_connection(
+def test_load_on_a_silent_network_loses_duplicates_and_leaks_nothing(
     mongo_url, replica_set_url, long, report
 ) -> None:
     async def scenario(network: Network, driver: str) -> None:

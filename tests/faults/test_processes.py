@@ -14,7 +14,7 @@ import pytest
 from langchain_zepstore import ZepClient
 from tests.faults import random_operations as hands
 from tests.support.invariants import Story
-from tests.support.operation_log import told
+from tests.support.operation_log import read_story
 from tests.support.races import check, check_after, check_copies
 
 HANDS = Path(hands.__file__).resolve()
@@ -66,7 +66,7 @@ def in_database(url: str, name: str) -> str:
 
 def settled(url: str, session_id: str, logs: Path) -> tuple[list[str], Counter[str]]:
     """Check a session as it was left, after a purge, and after what was begun has been finished."""
-    story, counts = told(logs)
+    story, counts = read_story(logs)
     with ZepClient(url, timeout=hands.PATIENCE) as client:
         wrong = check_copies(client, session_id, story) + check(client, session_id, story)
         story.purged = True
@@ -89,7 +89,7 @@ def purged(client: ZepClient, session_id: str, story: Story) -> list[str]:
     return [f"after the last purge: {violation}" for violation in wrong]
 
 
-def told_of(what: str, counts: Counter[str], wrong: list[str]) -> str:
+def described(what: str, counts: Counter[str], wrong: list[str]) -> str:
     total = sum(count for kind, count in counts.items() if not kind.startswith("abandoned"))
     each = ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()))
     return f"{what}: {total} operations ({each}), {len(wrong)} violations"
@@ -104,7 +104,7 @@ def told_of(what: str, counts: Counter[str], wrong: list[str]) -> str:
     ],
     ids=["threads", "threads and tasks", "on a replica set"],
 )
-def test_two_processes_at_one_session_leave_it_sound(
+def test_two_processes_on_one_session_keep_it_consistent(
     url_fixture: str,
     drivers: tuple[str, str],
     request: pytest.FixtureRequest,
@@ -121,13 +121,13 @@ def test_two_processes_at_one_session_leave_it_sound(
     ]
     complaints = [complaint for worker in workers if (complaint := worker.end())]
     wrong, counts = settled(url, session_id, logs)
-    report(told_of(f"{' and '.join(drivers)}, {seconds} s each", counts, wrong))
+    report(described(f"{' and '.join(drivers)}, {seconds} s each", counts, wrong))
     assert not complaints
     assert not wrong, "\n".join(wrong)
     assert all(counts[kind] for kind in hands.WEIGHTS) if long else counts["add"]
 
 
-def test_two_processes_that_are_killed_and_started_again_leave_their_session_sound(
+def test_two_killed_and_restarted_processes_keep_their_session_consistent(
     mongo_url: str,
     session_id: str,
     logs: Path,
@@ -149,6 +149,6 @@ def test_two_processes_that_are_killed_and_started_again_leave_their_session_sou
             time.sleep(random.uniform(0, 2 if long else 0.5))
             worker.kill()
     wrong, counts = settled(url, session_id, logs)
-    report(told_of(f"{2 * lives} processes killed", counts, wrong))
+    report(described(f"{2 * lives} processes killed", counts, wrong))
     assert not wrong, "\n".join(wrong)
     assert any(kind.startswith("abandoned") for kind in counts)

@@ -15,7 +15,7 @@ from tests.support.mongod import Mongod, ReplicaSet
 
 
 @pytest.mark.skipif(bool(why_no_disks()), reason=why_no_disks())
-def test_an_embedded_server_on_a_read_only_disk_says_so_and_keeps_what_it_has(
+def test_an_embedded_server_reports_a_read_only_disk_and_keeps_its_data(
     tmp_path: Path,
 ) -> None:
     home = tmp_path / "home"
@@ -43,7 +43,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
         yield mongod
 
 
-def test_a_read_only_mongod_reads_and_says_that_it_does_not_write(alone: Mongod) -> None:
+def test_a_read_only_mongod_serves_reads_and_reports_refused_writes(alone: Mongod) -> None:
     url = alone.url.replace("/?", "/read_only?")
     with choir(url) as voices:
         said = each(voices, say, "before")
@@ -60,7 +60,7 @@ def test_a_read_only_mongod_reads_and_says_that_it_does_not_write(alone: Mongod)
         check_story(url, said, [])
 
 
-def test_writes_to_a_locked_mongod_fail_in_time_and_can_be_repeated(alone: Mongod) -> None:
+def test_writes_to_a_locked_mongod_fail_in_time_and_can_be_retried(alone: Mongod) -> None:
     url = alone.url.replace("/?", "/locked?")
     with (
         choir(url) as patient,
@@ -96,7 +96,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicaSet]:
     pair.stop()
 
 
-def test_where_writes_are_blocked_it_says_so_and_reads(pair: ReplicaSet) -> None:
+def test_blocked_writes_are_reported_and_reads_served(pair: ReplicaSet) -> None:
     url = pair.url.replace("/?", "/blocked?")
     with choir(url) as voices, MongoClient(pair.url) as admin:
         said = each(voices, say, "before")
@@ -113,7 +113,7 @@ def test_where_writes_are_blocked_it_says_so_and_reads(pair: ReplicaSet) -> None
         check_story(url, said, [])
 
 
-def test_a_secondary_alone_reads_and_says_that_it_does_not_write(pair: ReplicaSet) -> None:
+def test_a_direct_secondary_serves_reads_and_reports_refused_writes(pair: ReplicaSet) -> None:
     url = pair.url.replace("/?", "/secondary?")
     with choir(url) as voices:
         said = each(voices, say, "before")

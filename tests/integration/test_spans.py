@@ -119,7 +119,7 @@ async def test_each_operation_is_a_span_over_http(
     assert {each.attributes["db.system.name"] for each in inner} == {"mongodb"}
 
 
-async def test_one_users_view_has_spans_too(
+async def test_a_users_view_has_spans(
     mongo_url: str, database_name: str, spans: InMemorySpanExporter
 ) -> None:
     with ZepClient(mongo_url, database=database_name) as client:
@@ -129,7 +129,7 @@ async def test_one_users_view_has_spans_too(
 
 @pytest.mark.promise("without OpenTelemetry there are no spans and nothing to pay")
 @pytest.mark.parametrize("before", ["", "import sys; sys.modules['opentelemetry'] = None\n"])
-def test_without_opentelemetry_the_store_is_the_store_itself(before: str) -> None:
+def test_the_store_is_not_wrapped_without_opentelemetry(before: str) -> None:
     code = (
         f"{before}from langchain_zepstore.core.telemetry import traced\n"
         "store = object(); assert traced(store) is store; assert traced(store) is store"

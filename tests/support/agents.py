@@ -191,11 +191,11 @@ def of(session_id: str, **more: str) -> dict[str, Any]:
     return {"config": {"configurable": {"thread_id": session_id, **more}}}
 
 
-def told(messages: Sequence[BaseMessage]) -> list[tuple[str, str]]:
+def types_and_texts(messages: Sequence[BaseMessage]) -> list[tuple[str, str]]:
     """Who said what."""
     return [(message.type, str(message.content)) for message in messages]
 
 
 async def stored(client: ZepClient, session_id: str) -> list[tuple[str, str]]:
     """Who said what, in a session."""
-    return told(await client.chat_history(session_id).aget_messages())
+    return types_and_texts(await client.chat_history(session_id).aget_messages())

@@ -87,7 +87,7 @@ class Story:
         """
         if not self.purged:
             return False
-        incarnation, number = _place(document)
+        incarnation, number = _position(document)
         covered = any(
             where == incarnation and number <= last and (where, count) not in self.taken_back
             for where, count, last in self.opened
@@ -121,7 +121,7 @@ def violations(
     ]
 
 
-def _place(document: Document) -> tuple[str, int]:
+def _position(document: Document) -> tuple[str, int]:
     return document["_id"]["s"], document["_id"]["q"]
 
 
@@ -140,7 +140,7 @@ def _of_marks(
         uuid = document["uuid"]
         if "deleted_at" in document and document["deleted_at"] is None:
             yield f"{uuid} is marked with nothing: hidden from no read, kept by TTL"
-        if "deleted_at" not in document and session and _place(document)[0] != session["uuid"]:
+        if "deleted_at" not in document and session and _position(document)[0] != session["uuid"]:
             yield f"{uuid} is live, but was said before the session began anew"
         if document.get("placeholder"):
             if "deleted_at" not in document:
@@ -183,8 +183,8 @@ def _of_order(found: dict[str, Document], story: Story) -> Iterator[str]:
     for first, second in story.followed:
         if story.touched.intersection((first, second)) or not {first, second} <= found.keys():
             continue
-        incarnation, number = _place(found[first])
-        if (incarnation, number) > _place(found[second]) >= (incarnation, 0):
+        incarnation, number = _position(found[first])
+        if (incarnation, number) > _position(found[second]) >= (incarnation, 0):
             yield f"{second} stands before {first}, which was said before it"
 
 
@@ -206,8 +206,8 @@ def _of_turn(call: list[str], turn: list[Document]) -> Iterator[str]:
         return
     if len(turn) < len(call):
         yield f"half a turn: {[message['uuid'] for message in turn]} of {call}"
-    incarnation, first = _place(turn[0])
-    if [_place(message) for message in turn] != [
+    incarnation, first = _position(turn[0])
+    if [_position(message) for message in turn] != [
         (incarnation, number) for number in range(first, first + len(turn))
     ]:
         yield f"{call} does not stand together"
@@ -222,7 +222,7 @@ def _of_deletions(
     session: Document | None, documents: list[Document], story: Story
 ) -> Iterator[str]:
     for document in documents:
-        incarnation, number = _place(document)
+        incarnation, number = _position(document)
         deletion = document.get("deletion")
         is_pending = session and session["uuid"] == incarnation and session.get("undeletion")
         if (incarnation, deletion) in story.taken_back and not is_pending:
@@ -237,7 +237,7 @@ def _of_deletions(
 def _of_numbers(session: Document | None, documents: list[Document], story: Story) -> Iterator[str]:
     held: set[tuple[str, int]] = set()
     for document in documents:
-        place = _place(document)
+        place = _position(document)
         if place in held:
             yield f"two messages share the number {place[1]}"
         held.add(place)

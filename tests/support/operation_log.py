@@ -87,7 +87,7 @@ def _documents(answer: Any) -> list[dict[str, Any]]:
     return [updated] if updated else cursor["firstBatch"] if cursor else []
 
 
-def told(directory: Path) -> tuple[Story, Counter[str]]:
+def read_story(directory: Path) -> tuple[Story, Counter[str]]:
     """Read all logs in a directory: the story, and how often each kind of operation succeeded."""
     story, counts = Story(), Counter[str]()
     for path in sorted(directory.iterdir()):

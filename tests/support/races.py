@@ -43,7 +43,7 @@ from tests.support.copy_invariants import copy_violations
 from tests.support.invariants import Story, violations
 from tests.support.messages import parts_of
 from tests.support.mongod import Mongod
-from tests.support.operation_log import Log, telling, told, watched, witness
+from tests.support.operation_log import Log, read_story, telling, watched, witness
 
 PROCESSES = 2
 THREADS = 4
@@ -244,7 +244,7 @@ def play(url: str, client: ZepClient, seed: str) -> tuple[list[str], Counter[str
                 os._exit(status)
             children.append(pid)
         codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
-        story, counts = told(directory)
+        story, counts = read_story(directory)
     counts["deaths"] += codes.count(9)
     wrong = [f"a process ended with {code}" for code in codes if code not in (0, 9)]
     wrong += check_copies(client, session_id, story)

@@ -38,25 +38,25 @@ def no_url_in_the_environment(monkeypatch) -> None:
 
 
 @pytest.mark.promise("constructors do no I/O; the event loop is never blocked")
-def test_building_clients_and_histories_touches_nothing() -> None:
+def test_constructing_clients_and_histories_has_no_side_effects() -> None:
     """No file, socket, process, thread or import: Python's audit events would tell."""
     command = [sys.executable, "-X", "frozen_modules=on", "-c", BUILDING]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-def test_the_url_goes_by_three_names() -> None:
+def test_the_url_argument_has_three_names() -> None:
     clients = [ZepClient(URL), ZepClient(base_url=URL), ZepClient(api_url=URL)]
     assert {client.url for client in clients} == {URL}
     assert ZepClient(URL, base_url=URL, api_url=URL).url == URL
 
 
-def test_two_different_urls_contradict_each_other() -> None:
+def test_two_different_urls_are_refused() -> None:
     with pytest.raises(BadRequestError, match="pass one"):
         ZepClient(URL, base_url="mongodb://other")
 
 
-def test_without_a_url_the_environment_decides_and_then_it_is_embedded(monkeypatch) -> None:
+def test_the_url_defaults_to_the_environment_then_to_embedded(monkeypatch) -> None:
     assert ZepClient().url == "embedded:"
     monkeypatch.setenv("ZEPSTORE_URL", "")
     assert ZepClient().url == "embedded:"
@@ -70,7 +70,7 @@ def test_without_a_url_the_environment_decides_and_then_it_is_embedded(monkeypat
 
 @pytest.mark.promise("any directory, found by its URL; building a client touches nothing")
 @pytest.mark.parametrize("url", ["embedded:", "embedded:///", "embedded:///a/b%20c"])
-def test_an_embedded_url_names_a_whole_path_or_none(url) -> None:
+def test_an_embedded_url_has_an_absolute_path_or_none(url) -> None:
     assert ZepClient(url).url == url
 
 
@@ -97,19 +97,19 @@ def test_an_embedded_url_names_a_whole_path_or_none(url) -> None:
     ],
     ids=repr,
 )
-def test_a_url_that_cannot_be_used_is_refused(url, reason) -> None:
+def test_an_invalid_url_is_refused(url, reason) -> None:
     with pytest.raises(BadRequestError, match=reason):
         ZepClient(url)
 
 
 @pytest.mark.parametrize("url", [{"host": 1}, ["mongodb://host"], [], 0], ids=repr)
-def test_a_history_refuses_it_too(url) -> None:
+def test_a_history_refuses_an_invalid_url(url) -> None:
     with pytest.raises(BadRequestError, match="url must be a str"):
         ZepChatMessageHistory("s", url)
 
 
 @pytest.mark.parametrize("driver", ["asyncio", "", None, 5, ["motor"]])
-def test_an_async_driver_is_motor_or_pymongo(driver) -> None:
+def test_an_async_driver_must_be_motor_or_pymongo(driver) -> None:
     with pytest.raises(BadRequestError, match="async_driver must be 'motor' or 'pymongo'"):
         ZepClient(URL, async_driver=driver)
 
@@ -117,13 +117,13 @@ def test_an_async_driver_is_motor_or_pymongo(driver) -> None:
 @pytest.mark.parametrize(
     "timeout", [0, -1, True, None, "10", float("nan"), float("inf"), 1e300, -0.5], ids=repr
 )
-def test_a_timeout_is_a_number_of_seconds_above_0(timeout) -> None:
+def test_a_timeout_must_be_a_positive_number_of_seconds(timeout) -> None:
     with pytest.raises(BadRequestError, match="timeout must be a number of seconds"):
         ZepClient(URL, timeout=timeout)
 
 
 @pytest.mark.parametrize("database", [5, b"db", ["db"], "a b", "a.b", "$a", "a/b"], ids=repr)
-def test_a_database_has_a_name_that_mongodb_takes(database) -> None:
+def test_an_invalid_database_name_is_refused(database) -> None:
     with pytest.raises(BadRequestError, match="database"):
         ZepClient(URL, database=database)
 
@@ -142,13 +142,13 @@ def test_a_database_has_a_name_that_mongodb_takes(database) -> None:
         "mongodb://host/?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:S3CRET",
     ],
 )
-def test_the_repr_names_the_host_and_hides_what_is_secret(url) -> None:
+def test_the_repr_shows_the_host_and_hides_secrets(url) -> None:
     shown = repr(ZepClient(url))
     assert "S3CRET" not in shown
     assert "host" in shown or "a:1,b:2" in shown
 
 
-def test_the_repr_of_a_url_that_cannot_be_read_shows_nothing_of_it() -> None:
+def test_the_repr_of_an_invalid_url_hides_it() -> None:
     assert repr(ZepClient("mongodb://ada:S3CRET@[host")) == "ZepClient('mongodb://…')"
 
 
@@ -175,7 +175,7 @@ def test_a_history_of_a_client_uses_that_client() -> None:
     assert ZepChatMessageHistory("s", client=client)._client is client
 
 
-def test_a_history_takes_a_url_or_a_client_and_not_both() -> None:
+def test_a_history_takes_a_url_or_a_client_but_not_both() -> None:
     with pytest.raises(BadRequestError, match="url or client, not both"):
         ZepChatMessageHistory("s", URL, client=ZepClient(URL))
 
@@ -195,13 +195,13 @@ def test_a_history_takes_a_url_or_a_client_and_not_both() -> None:
     ],
     ids=str,
 )
-def test_a_history_refuses_what_it_cannot_use(options, reason) -> None:
+def test_a_history_refuses_invalid_arguments(options, reason) -> None:
     with pytest.raises(BadRequestError, match=reason):
         ZepChatMessageHistory("s", **({} if "client" in options else {"url": URL}), **options)
 
 
 @pytest.mark.parametrize("session_id", [None, 5, "", {"$ne": ""}, "a\0", "x" * 1025], ids=repr)
-def test_a_history_refuses_an_id_that_is_none(session_id) -> None:
+def test_a_history_refuses_an_invalid_session_id(session_id) -> None:
     with pytest.raises(BadRequestError, match=r"^session_id "):
         ZepClient(URL).chat_history(session_id)
 
@@ -219,19 +219,19 @@ def motor_client():
     client.close()
 
 
-def test_a_client_of_another_kind_is_refused(motor_client) -> None:
+def test_a_client_of_another_type_is_refused(motor_client) -> None:
     for thing in ("mongodb://host", object(), motor_client, ZepClient(URL)):
         with pytest.raises(BadRequestError, match=r"client must be a pymongo\.MongoClient, not"):
             ZepClient(client=thing).message.count("s")
 
 
-async def test_an_async_client_of_another_kind_is_refused(pymongo_client) -> None:
+async def test_an_async_client_of_another_type_is_refused(pymongo_client) -> None:
     for thing in ("mongodb://host", object(), pymongo_client, ZepClient(URL)):
         with pytest.raises(BadRequestError, match=r"async_client must be a motor"):
             await ZepClient(async_client=thing).message.acount("s")
 
 
-async def test_a_call_for_which_no_client_was_passed_names_the_argument(
+async def test_a_call_without_the_client_it_needs_names_the_argument(
     pymongo_client, motor_client
 ) -> None:
     with pytest.raises(BadRequestError, match="needs the argument async_client"):
@@ -240,7 +240,7 @@ async def test_a_call_for_which_no_client_was_passed_names_the_argument(
         ZepClient(async_client=motor_client).message.count("s")
 
 
-def test_a_client_may_be_closed_twice_and_is_of_no_use_then() -> None:
+def test_a_client_can_be_closed_twice_and_not_used_afterwards() -> None:
     client = ZepClient(URL)
     client.close()
     client.close()
@@ -248,7 +248,7 @@ def test_a_client_may_be_closed_twice_and_is_of_no_use_then() -> None:
         client.message.count("s")
 
 
-async def test_a_client_may_be_closed_twice_on_a_loop_and_is_of_no_use_then() -> None:
+async def test_a_client_can_be_closed_twice_on_a_loop_and_not_used_afterwards() -> None:
     async with ZepClient(URL) as client:
         await client.aclose()
     with pytest.raises(BadRequestError, match="is closed"):
@@ -256,6 +256,6 @@ async def test_a_client_may_be_closed_twice_on_a_loop_and_is_of_no_use_then() ->
 
 
 @pytest.mark.parametrize("start_on", ["hman", "user", ["human", "critic"]], ids=repr)
-def test_a_kind_to_start_on_that_no_message_has_is_refused(start_on) -> None:
+def test_an_unknown_start_on_type_is_refused(start_on) -> None:
     with pytest.raises(BadRequestError, match=r"start_on must be .* the types are .*human"):
         ZepChatMessageHistory("session", URL, start_on=start_on)

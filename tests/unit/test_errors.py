@@ -36,7 +36,7 @@ TREE = {
 PLACE = "MongoDB at db.example:27017"
 
 
-def test_the_tree_is_the_one_that_the_module_draws() -> None:
+def test_the_error_tree_matches_the_module_docstring() -> None:
     assert {cls: cls.__bases__ for cls in TREE} == TREE
     made = {cls for cls in vars(errors).values() if isinstance(cls, type)}
     assert made == set(TREE)
@@ -44,7 +44,7 @@ def test_the_tree_is_the_one_that_the_module_draws() -> None:
 
 
 @pytest.mark.parametrize("cls", TREE)
-def test_the_message_is_the_docstring_unless_one_is_given(cls) -> None:
+def test_the_default_message_is_the_docstring(cls) -> None:
     assert str(cls()) == cls.__doc__.strip()
     assert str(cls("what was wrong")) == "what was wrong"
 
@@ -97,7 +97,7 @@ def failure(code, message="it failed"):
     ],
     ids=lambda value: f"{type(value).__name__}-{getattr(value, 'code', '')}",
 )
-def test_a_drivers_error_becomes_ours_and_says_what_to_do(error, expected, advice) -> None:
+def test_a_driver_error_is_translated_with_advice(error, expected, advice) -> None:
     ours = translated(error, PLACE)
     assert type(ours) is expected
     assert advice in str(ours)
@@ -106,11 +106,11 @@ def test_a_drivers_error_becomes_ours_and_says_what_to_do(error, expected, advic
 @pytest.mark.parametrize(
     "error", [failure(18), driver.AutoReconnect("x"), driver.InvalidURI("x")], ids=repr
 )
-def test_an_error_names_the_place(error) -> None:
+def test_an_error_names_the_deployment(error) -> None:
     assert PLACE in str(translated(error, PLACE))
 
 
-def test_the_topology_that_the_driver_dumps_is_left_out() -> None:
+def test_the_drivers_topology_dump_is_omitted() -> None:
     dumped = "refused (configured timeouts: 1ms), Timeout: 1s, Topology Description: <T>"
     said = str(translated(driver.ServerSelectionTimeoutError(dumped), PLACE))
     assert "refused" in said
@@ -118,7 +118,7 @@ def test_the_topology_that_the_driver_dumps_is_left_out() -> None:
     assert "configured timeouts" not in said
 
 
-def test_the_document_that_the_driver_dumps_is_left_out() -> None:
+def test_the_drivers_document_dump_is_omitted() -> None:
     dumped = driver.OperationFailure("it failed", 1, {"code": 1, "$clusterTime": "noise"})
     assert "noise" in str(dumped)
     assert str(translated(dumped, PLACE)) == f"{PLACE} answered: it failed"
@@ -140,7 +140,7 @@ def test_the_document_that_the_driver_dumps_is_left_out() -> None:
         "mongodb://ada:S3CRET@[host",
     ],
 )
-def test_the_password_of_a_url_that_cannot_be_used_is_never_shown(url) -> None:
+def test_the_password_of_an_invalid_url_is_never_shown(url) -> None:
     with pytest.raises((driver.PyMongoError, ValueError)) as caught:
         parse_uri(url, warn=False)
     ours = translated(caught.value, display_name(url))
@@ -161,7 +161,7 @@ def test_the_password_of_a_url_that_cannot_be_used_is_never_shown(url) -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_call_is_repeated_when_the_connection_was_lost_and_not_when_time_ran_out(
+def test_a_call_is_retried_after_a_lost_connection_but_not_after_a_timeout(
     error, lost, unreachable
 ) -> None:
     assert (is_lost_connection(error), is_unreachable(error)) == (lost, unreachable)
@@ -181,9 +181,7 @@ def test_a_call_is_repeated_when_the_connection_was_lost_and_not_when_time_ran_o
         ({"errmsg": "Duplicate key violation on the collection: Index 'by_user_id_'"}, False),
     ],
 )
-def test_a_duplicate_key_is_told_apart_also_where_only_its_index_is_named(
-    failure, expected
-) -> None:
+def test_a_duplicate_key_error_is_recognized_by_its_index_name(failure, expected) -> None:
     assert is_on_id(failure) is expected
 
 

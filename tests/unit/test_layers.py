@@ -108,7 +108,7 @@ def rooms_known_to(file: str) -> set[str]:
     return {room(name) for name in known} - {room(file)}
 
 
-def test_every_file_is_in_a_room_of_the_table() -> None:
+def test_every_file_is_in_a_layer_of_the_table() -> None:
     assert {room(file) for file in FILES} <= set(ROOMS)
 
 
@@ -118,7 +118,7 @@ def test_imports_point_down(file) -> None:
     assert rooms_known_to(file) <= set(ROOMS[room(file)].split())
 
 
-def test_the_table_has_no_circles() -> None:
+def test_the_table_has_no_cycles() -> None:
     below: set[str] = set()
     for name, known in ROOMS.items():
         assert set(known.split()) <= below, name
@@ -126,13 +126,13 @@ def test_the_table_has_no_circles() -> None:
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_drivers_and_protocols_stay_where_they_belong(file) -> None:
+def test_drivers_and_protocols_are_imported_only_in_their_layers(file) -> None:
     known = {name.partition(".")[0] for name in imports(file)} & set(OUTSIDE)
     assert {name for name in known if not {room(file), file} & set(OUTSIDE[name])} == set()
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_only_the_drivers_module_can_make_clients_of_the_store(file) -> None:
+def test_only_the_clients_module_creates_database_clients(file) -> None:
     made = {name.rpartition(".")[2] for name in imports(file)} & CLIENTS
     allowed = {"mongo/driver/clients": CLIENTS, "migration/readers/mongodb": {"MongoClient"}}
     assert made == allowed.get(file, set())
@@ -140,7 +140,7 @@ def test_only_the_drivers_module_can_make_clients_of_the_store(file) -> None:
 
 @pytest.mark.promise("layers, and importing that loads no driver and no server")
 @pytest.mark.parametrize("file", [file for file in FILES if room(file) == "mongo"])
-def test_operations_speak_through_collections_only(file) -> None:
+def test_operations_use_collections_only(file) -> None:
     if file in {"mongo/driver/clients", "mongo/backend"}:
         return
     known = {
@@ -150,7 +150,7 @@ def test_operations_speak_through_collections_only(file) -> None:
 
 
 @pytest.mark.promise("layers, and importing that loads no driver and no server")
-def test_importing_the_package_loads_no_driver_and_no_server() -> None:
+def test_importing_the_package_imports_no_driver_or_server() -> None:
     heavy = ["motor", "pymongo", "bson", "starlette", "fastapi", "uvicorn", "numpy", "rich"]
     code = f"import sys, langchain_zepstore; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

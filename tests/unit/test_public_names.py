@@ -65,18 +65,18 @@ every_method = pytest.mark.parametrize(("cls", "name", "method"), EVERY_METHOD)
 
 
 @pytest.mark.promise("public names, all documented")
-def test_the_public_names_are_these_in_order() -> None:
+def test_public_names_match_the_list_and_are_sorted() -> None:
     assert langchain_zepstore.__all__ == PUBLIC
     assert sorted(PUBLIC) == PUBLIC
 
 
-def test_the_managers_are_found() -> None:
+def test_all_managers_are_found() -> None:
     assert {"MemoryManager", "MessageManager", "UserManager"} <= {cls.__name__ for cls in MANAGERS}
 
 
 @pytest.mark.promise("public names, all documented")
 @pytest.mark.parametrize("name", PUBLIC)
-def test_every_public_name_is_documented_where_it_is_made(name) -> None:
+def test_every_public_name_is_documented_where_it_is_defined(name) -> None:
     assert vars(getattr(langchain_zepstore, name))["__doc__"].strip()
 
 
@@ -102,7 +102,7 @@ def test_every_property_is_documented() -> None:
     "one implementation of each operation, sync and async: a generator, and two loops that run it"
 )
 @every_method
-def test_every_method_has_a_twin_with_the_same_parameters(cls, name, method) -> None:
+def test_every_method_has_an_async_twin_with_the_same_parameters(cls, name, method) -> None:
     if (cls, name) in NO_TWIN:
         return
     twin_name = name.removeprefix("a") if is_async(method) else f"a{name}"
@@ -117,7 +117,7 @@ def parameters(method):
 
 
 @every_method
-def test_twins_return_the_same(cls, name, method) -> None:
+def test_async_twins_have_the_same_return_type(cls, name, method) -> None:
     twin = methods(cls).get(f"a{name}")
     if twin is None or is_async(method):
         return

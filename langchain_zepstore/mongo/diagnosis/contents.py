@@ -125,7 +125,9 @@ class Contents:
         counts: dict[str | None, int] = {each["_id"]: each["number"] for each in counted}
         models = {model for model in counts if model is not None}
         if not models and self._model is None:
-            return [Finding(name="vectors", level="ok", message="nobody has searched by meaning")]
+            return [
+                Finding(name="vectors", level="ok", message="no search by meaning has been made")
+            ]
         model = self._model or max(models, key=lambda each: counts[each])
         total = sum(counts.values())
         lacking = total - counts.get(model, 0)

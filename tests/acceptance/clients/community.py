@@ -41,7 +41,7 @@ def shown(messages: list[Any]) -> list[tuple[str, str]]:
 
 
 @once
-async def building_what_talks_to_zep_gives_no_warning() -> None:
+async def constructing_zep_integrations_gives_no_warning() -> None:
     session_id = new_id()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -51,7 +51,7 @@ async def building_what_talks_to_zep_gives_no_warning() -> None:
 
 
 @once
-async def the_history_remembers_and_forgets() -> None:
+async def the_history_stores_and_clears() -> None:
     for session_id in [new_id(), *(f"{text} {uuid.uuid4()}" for text in IDS)]:
         history = history_of(session_id)
         assert history.messages == history.zep_messages == []
@@ -89,7 +89,7 @@ async def the_history_remembers_and_forgets() -> None:
 
 
 @once
-async def the_history_remembers_and_forgets_asynchronously() -> None:
+async def the_history_stores_and_clears_asynchronously() -> None:
     session_id = new_id()
     history = history_of(session_id)
     await history.aadd_messages([HumanMessage("One. 🚆"), AIMessage("Two.")])
@@ -180,7 +180,7 @@ async def the_memory_saves_loads_and_clears_asynchronously() -> None:
 
 
 @once
-async def search_of_a_history_finds_words() -> None:
+async def a_history_search_finds_words() -> None:
     for session_id in (new_id(), f"Grüße aus Köln 🚆 {uuid.uuid4()}"):
         history = history_of(session_id)
         history.add_messages(MESSAGES)
@@ -238,13 +238,13 @@ async def a_retriever_that_needs_embeddings_is_refused() -> None:
 
 
 @once
-async def what_the_package_wrote_is_read() -> None:
+async def messages_written_by_the_package_are_read() -> None:
     history = history_of("written by the package")
     assert shown(history.messages) == [("human", "Grüße! 🚆"), ("ai", "Hello, Ada.")]
 
 
 @once
-async def a_conversation_is_left_for_the_package() -> None:
+async def a_conversation_is_written_for_the_package() -> None:
     history = history_of("left by a client")
     history.add_user_message("Left by a client. Ü 🚆", metadata={"a": [1]})
     history.add_ai_message("Seen.")

@@ -61,7 +61,7 @@ def new_id() -> str:
 
 
 @both_ways
-async def walking_all_sessions_gives_each_once_while_ids_have_no_gaps(zep: Zep) -> None:
+async def list_all_sessions_returns_each_once_without_id_gaps(zep: Zep) -> None:
     for number in range(5):
         await zep.memory.add_session(Session(session_id=f"{zep.way} in a row {number}"))
     pages = await zep.memory.list_all_sessions(chunk_size=2)
@@ -74,7 +74,7 @@ async def walking_all_sessions_gives_each_once_while_ids_have_no_gaps(zep: Zep) 
 
 
 @both_ways
-async def walking_all_users_gives_each_once_while_ids_have_no_gaps(zep: Zep) -> None:
+async def list_chunked_returns_each_user_once_without_id_gaps(zep: Zep) -> None:
     for number in range(5):
         await zep.user.add(CreateUserRequest(user_id=f"{zep.way} in a row {number}"))
     pages = await zep.user.list_chunked(chunk_size=2)
@@ -84,7 +84,7 @@ async def walking_all_users_gives_each_once_while_ids_have_no_gaps(zep: Zep) -> 
 
 
 @both_ways
-async def with_gaps_zeps_walk_repeats_sessions_and_misses_none(zep: Zep) -> None:
+async def id_gaps_make_zeps_paging_repeat_sessions_but_miss_none(zep: Zep) -> None:
     added = [await zep.memory.add_session(Session(session_id=new_id())) for _ in range(6)]
     for session in added[:4]:
         await zep.memory.add_memory(session.session_id, said("I go."))
@@ -99,7 +99,7 @@ async def with_gaps_zeps_walk_repeats_sessions_and_misses_none(zep: Zep) -> None
 
 
 @both_ways
-async def pages_of_sessions_begin_behind_the_cursor(zep: Zep) -> None:
+async def pages_of_sessions_start_after_the_cursor(zep: Zep) -> None:
     everything = await zep.memory.list_sessions()
     first = await zep.memory.list_sessions(limit=2)
     assert first == everything[:2]
@@ -109,7 +109,7 @@ async def pages_of_sessions_begin_behind_the_cursor(zep: Zep) -> None:
 
 
 @once
-async def building_a_client_gives_no_warning() -> None:
+async def constructing_a_client_gives_no_warning() -> None:
     for url in (URL, URL + "/"):
         for key in (KEY, None):
             with warnings.catch_warnings(record=True) as caught:
@@ -131,7 +131,7 @@ async def clients_are_context_managers() -> None:
 
 
 @once
-async def without_the_key_every_client_is_refused() -> None:
+async def clients_without_the_key_are_refused() -> None:
     for key in (None, "wrong", KEY + "x"):
         client = ZepClient(URL, key)
         with raises(AuthError, 401):
@@ -161,7 +161,7 @@ async def a_session_is_added_and_read(zep: Zep) -> None:
 
 
 @both_ways
-async def a_session_is_not_added_twice_nor_for_an_unknown_user(zep: Zep) -> None:
+async def a_duplicate_session_and_an_unknown_user_are_refused(zep: Zep) -> None:
     session = Session(session_id=new_id())
     await zep.memory.add_session(session)
     with raises(APIError, 400):
@@ -196,7 +196,7 @@ async def an_update_of_a_session_merges_its_metadata(zep: Zep) -> None:
 
 
 @both_ways
-async def what_is_not_there_is_not_found(zep: Zep) -> None:
+async def unknown_ids_are_not_found(zep: Zep) -> None:
     session_id = new_id()
     for call in (
         zep.memory.get_session(session_id),
@@ -213,7 +213,7 @@ async def what_is_not_there_is_not_found(zep: Zep) -> None:
 
 
 @both_ways
-async def memory_comes_back_in_order_with_all_that_was_given(zep: Zep) -> None:
+async def memory_round_trips_in_order(zep: Zep) -> None:
     session_id = new_id()
     given = [
         Message(
@@ -247,7 +247,7 @@ async def memory_comes_back_in_order_with_all_that_was_given(zep: Zep) -> None:
 
 
 @both_ways
-async def memory_has_no_end_unless_lastn_gives_it_one(zep: Zep) -> None:
+async def memory_is_unlimited_without_lastn(zep: Zep) -> None:
     session_id = new_id()
     texts = [str(number) for number in range(150)]
     await zep.memory.add_memory(session_id, said(*texts))
@@ -259,7 +259,7 @@ async def memory_has_no_end_unless_lastn_gives_it_one(zep: Zep) -> None:
 
 
 @both_ways
-async def memory_that_is_read_and_sent_back_changes_nothing(zep: Zep) -> None:
+async def adding_a_read_memory_again_changes_nothing(zep: Zep) -> None:
     session_id = new_id()
     await zep.memory.add_memory(session_id, said("One.", "Two."))
     memory = await zep.memory.get_memory(session_id)
@@ -276,7 +276,7 @@ async def the_memory_of_an_unknown_session_is_empty(zep: Zep) -> None:
 
 
 @both_ways
-async def deleted_memory_is_gone_and_the_session_can_live_again(zep: Zep) -> None:
+async def a_deleted_session_is_empty_and_can_be_recreated(zep: Zep) -> None:
     session_id = new_id()
     await zep.memory.add_memory(session_id, said("Old."))
     assert await zep.memory.delete_memory(session_id) == "OK"
@@ -293,7 +293,7 @@ async def deleted_memory_is_gone_and_the_session_can_live_again(zep: Zep) -> Non
 
 
 @both_ways
-async def messages_come_in_pages_and_one_by_one(zep: Zep) -> None:
+async def messages_are_read_in_pages_and_individually(zep: Zep) -> None:
     session_id = new_id()
     texts = [str(number) for number in range(107)]
     await zep.memory.add_memory(session_id, said(*texts))
@@ -357,7 +357,7 @@ async def users_are_added_read_changed_and_deleted(zep: Zep) -> None:
 
 
 @both_ways
-async def users_are_listed_by_their_id(zep: Zep) -> None:
+async def users_are_listed_by_id(zep: Zep) -> None:
     everything = await zep.user.list()
     first = await zep.user.list(limit=2)
     assert first == everything[:2]
@@ -383,7 +383,7 @@ async def a_user_has_sessions(zep: Zep) -> None:
 
 
 @both_ways
-async def ids_are_carried_as_they_are(zep: Zep) -> None:
+async def ids_of_any_characters_round_trip(zep: Zep) -> None:
     for text in IDS:
         session_id = user_id = f"{text} {uuid.uuid4()} {text}"
         message = Message(role="human", content=text, uuid=text)
@@ -411,7 +411,7 @@ async def ids_are_carried_as_they_are(zep: Zep) -> None:
 
 
 @both_ways
-async def search_finds_words_the_best_first(zep: Zep) -> None:
+async def search_finds_words_best_first(zep: Zep) -> None:
     session_id = new_id()
     texts = (
         "The Hikari to Kyoto leaves at nine.",
@@ -437,7 +437,7 @@ async def search_finds_words_the_best_first(zep: Zep) -> None:
 
 
 @both_ways
-async def search_finds_up_to_ten_within_dates_and_nothing_deleted(zep: Zep) -> None:
+async def search_returns_up_to_ten_live_messages_within_dates(zep: Zep) -> None:
     session_id = new_id()
     messages = [
         Message(role="human", content=f"train {day}", created_at=f"2024-03-{day:02}T12:00:00Z")
@@ -455,7 +455,7 @@ async def search_finds_up_to_ten_within_dates_and_nothing_deleted(zep: Zep) -> N
 
 
 @both_ways
-async def search_carries_ids_as_they_are(zep: Zep) -> None:
+async def search_accepts_ids_of_any_characters(zep: Zep) -> None:
     for text in IDS:
         session_id = f"{text} {uuid.uuid4()}"
         await zep.memory.add_memory(session_id, said(f"Kyoto {text}"))
@@ -464,7 +464,7 @@ async def search_carries_ids_as_they_are(zep: Zep) -> None:
 
 
 @both_ways
-async def a_search_for_nothing_is_refused(zep: Zep) -> None:
+async def an_empty_search_is_refused(zep: Zep) -> None:
     session_id = new_id()
     await zep.memory.add_memory(session_id, said("One."))
     for text in (None, ""):
@@ -473,7 +473,7 @@ async def a_search_for_nothing_is_refused(zep: Zep) -> None:
 
 
 @once
-async def the_deprecated_methods_of_the_client_itself_work() -> None:
+async def the_clients_deprecated_methods_work() -> None:
     for is_async in (False, True):
         zep = Caller(CLIENT, is_async, CALLED)
         session_id = new_id()
@@ -500,7 +500,7 @@ async def document_collections_are_refused() -> None:
 
 
 @once
-async def what_the_package_wrote_is_read() -> None:
+async def messages_written_by_the_package_are_read() -> None:
     messages = CLIENT.memory.get_memory("written by the package").messages
     assert [(message.role, message.content) for message in messages] == [
         ("human", "Grüße! 🚆"),
@@ -510,7 +510,7 @@ async def what_the_package_wrote_is_read() -> None:
 
 
 @once
-async def many_calls_at_once_are_answered() -> None:
+async def concurrent_calls_are_answered() -> None:
     session_id = new_id()
     await asyncio.gather(
         *(CLIENT.memory.aadd_memory(session_id, said(str(number))) for number in range(30))
@@ -520,7 +520,7 @@ async def many_calls_at_once_are_answered() -> None:
 
 
 @once
-async def a_conversation_is_left_for_the_package() -> None:
+async def a_conversation_is_written_for_the_package() -> None:
     messages = [
         Message(role="human", content="Left by a client. Ü 🚆", uuid="left 1", metadata={"a": [1]}),
         Message(role="ai", content="Seen.", uuid="left 2"),

@@ -67,7 +67,7 @@ def new_id() -> str:
 
 
 @both_ways
-async def walking_all_sessions_gives_each_once_while_ids_have_no_gaps(zep: Zep) -> None:
+async def list_all_sessions_returns_each_once_without_id_gaps(zep: Zep) -> None:
     for number in range(5):
         await zep.memory.add_session(Session(session_id=f"{zep.way} in a row {number}"))
     pages = await zep.memory.list_all_sessions(chunk_size=2)
@@ -79,7 +79,7 @@ async def walking_all_sessions_gives_each_once_while_ids_have_no_gaps(zep: Zep) 
 
 
 @both_ways
-async def walking_all_users_gives_each_once_while_ids_have_no_gaps(zep: Zep) -> None:
+async def list_chunked_returns_each_user_once_without_id_gaps(zep: Zep) -> None:
     for number in range(5):
         await zep.user.add(CreateUserRequest(user_id=f"{zep.way} in a row {number}"))
     pages = await zep.user.list_chunked(chunk_size=2)
@@ -89,7 +89,7 @@ async def walking_all_users_gives_each_once_while_ids_have_no_gaps(zep: Zep) -> 
 
 
 @both_ways
-async def with_gaps_zeps_walk_repeats_sessions_and_misses_none(zep: Zep) -> None:
+async def id_gaps_make_zeps_paging_repeat_sessions_but_miss_none(zep: Zep) -> None:
     added = [await zep.memory.add_session(Session(session_id=new_id())) for _ in range(6)]
     for session in added[:4]:
         await zep.memory.delete_memory(session.session_id)
@@ -103,7 +103,7 @@ async def with_gaps_zeps_walk_repeats_sessions_and_misses_none(zep: Zep) -> None
 
 
 @both_ways
-async def pages_of_sessions_begin_behind_the_cursor(zep: Zep) -> None:
+async def pages_of_sessions_start_after_the_cursor(zep: Zep) -> None:
     everything = await zep.memory.list_sessions()
     first = await zep.memory.list_sessions(limit=2)
     assert first == everything[:2]
@@ -112,7 +112,7 @@ async def pages_of_sessions_begin_behind_the_cursor(zep: Zep) -> None:
 
 
 @once
-async def building_a_client_gives_no_warning() -> None:
+async def constructing_a_client_gives_no_warning() -> None:
     for url in (URL, URL + "/"):
         for key in (KEY, CLOUD_KEY, None):
             with warnings.catch_warnings(record=True) as caught:
@@ -122,7 +122,7 @@ async def building_a_client_gives_no_warning() -> None:
 
 
 @once
-async def keys_of_both_schemes_open_and_others_do_not() -> None:
+async def both_key_schemes_are_accepted_and_other_keys_refused() -> None:
     session_id = new_id()
     with ZepClient(URL, CLOUD_KEY) as client:
         assert client.client.headers["Authorization"] == f"Api-Key {CLOUD_KEY}"
@@ -172,7 +172,7 @@ async def an_update_of_a_session_merges_its_metadata(zep: Zep) -> None:
 
 
 @both_ways
-async def what_is_not_there_is_not_found(zep: Zep) -> None:
+async def unknown_ids_are_not_found(zep: Zep) -> None:
     session_id = new_id()
     for call in (
         zep.memory.get_session(session_id),
@@ -191,7 +191,7 @@ async def what_is_not_there_is_not_found(zep: Zep) -> None:
 
 
 @both_ways
-async def memory_comes_back_in_order_with_all_that_was_given(zep: Zep) -> None:
+async def memory_round_trips_in_order(zep: Zep) -> None:
     session_id = new_id()
     given = [
         message_of("Which train? 🚆\n\tÜ", metadata={"ü": {"a": [1.5, None]}}),
@@ -219,7 +219,7 @@ async def memory_comes_back_in_order_with_all_that_was_given(zep: Zep) -> None:
 
 
 @both_ways
-async def the_type_of_a_role_comes_back(zep: Zep) -> None:
+async def role_types_round_trip(zep: Zep) -> None:
     session_id = new_id()
     messages = [
         Message(role="Ada", role_type=role_type, content=role_type.value) for role_type in RoleType
@@ -232,7 +232,7 @@ async def the_type_of_a_role_comes_back(zep: Zep) -> None:
 
 
 @both_ways
-async def memory_has_every_type_and_no_end_unless_lastn_gives_it_one(zep: Zep) -> None:
+async def memory_has_every_role_type_and_is_unlimited_without_lastn(zep: Zep) -> None:
     session_id = new_id()
     texts = [str(number) for number in range(150)]
     await zep.memory.add_memory(session_id, said(*texts))
@@ -245,7 +245,7 @@ async def memory_has_every_type_and_no_end_unless_lastn_gives_it_one(zep: Zep) -
 
 
 @both_ways
-async def deleted_memory_is_gone_and_the_session_can_live_again(zep: Zep) -> None:
+async def a_deleted_session_is_empty_and_can_be_recreated(zep: Zep) -> None:
     session_id = new_id()
     await zep.memory.add_memory(session_id, said("Old."))
     assert await zep.memory.delete_memory(session_id) == "OK"
@@ -258,7 +258,7 @@ async def deleted_memory_is_gone_and_the_session_can_live_again(zep: Zep) -> Non
 
 
 @both_ways
-async def messages_come_in_pages_and_one_by_one(zep: Zep) -> None:
+async def messages_are_read_in_pages_and_individually(zep: Zep) -> None:
     session_id = new_id()
     await zep.memory.add_memory(session_id, said(*map(str, range(107))))
     messages = (await zep.memory.get_memory(session_id)).messages
@@ -331,7 +331,7 @@ async def a_user_has_sessions(zep: Zep) -> None:
 
 
 @both_ways
-async def ids_are_carried_as_they_are(zep: Zep) -> None:
+async def ids_of_any_characters_round_trip(zep: Zep) -> None:
     for text in [*IDS, *QUOTED_IDS, "a/b//c"]:
         session_id = user_id = f"{text} {uuid.uuid4()} {text}"
         await zep.memory.add_memory(session_id, Memory(messages=[message_of(text, uuid=text)]))
@@ -359,7 +359,7 @@ async def ids_are_carried_as_they_are(zep: Zep) -> None:
 
 
 @both_ways
-async def what_needs_a_language_model_is_refused(zep: Zep) -> None:
+async def requests_that_need_a_language_model_are_refused(zep: Zep) -> None:
     session_id = new_id()
     await zep.memory.add_memory(session_id, said("I am so happy!"))
     with raises(APIError, 501):
@@ -369,7 +369,7 @@ async def what_needs_a_language_model_is_refused(zep: Zep) -> None:
 
 
 @both_ways
-async def search_finds_words_the_best_first(zep: Zep) -> None:
+async def search_finds_words_best_first(zep: Zep) -> None:
     session_id = new_id()
     texts = (
         "The Hikari to Kyoto leaves at nine.",
@@ -396,7 +396,7 @@ async def search_finds_words_the_best_first(zep: Zep) -> None:
 
 
 @both_ways
-async def search_carries_ids_as_they_are(zep: Zep) -> None:
+async def search_accepts_ids_of_any_characters(zep: Zep) -> None:
     for text in [*IDS, *QUOTED_IDS, "a/b//c"]:
         session_id = f"{text} {uuid.uuid4()}"
         await zep.memory.add_memory(session_id, said(f"Kyoto {text}"))
@@ -405,7 +405,7 @@ async def search_carries_ids_as_they_are(zep: Zep) -> None:
 
 
 @once
-async def the_langchain_history_remembers_and_forgets() -> None:
+async def the_langchain_history_stores_and_clears() -> None:
     for session_id in (new_id(), f"Grüße 🚆 / {uuid.uuid4()}?"):
         history = ZepChatMessageHistory(session_id, api_url=URL, api_key=KEY)
         assert history.messages == history.zep_messages == []
@@ -438,7 +438,7 @@ async def the_langchain_history_remembers_and_forgets() -> None:
 
 
 @once
-async def the_prefixes_of_the_langchain_history_are_roles() -> None:
+async def the_langchain_historys_prefixes_are_roles() -> None:
     session_id = new_id()
     history = ZepChatMessageHistory(session_id, CLIENT, ai_prefix="Zoe", human_prefix="Ada")
     history.add_user_message("Hello!")
@@ -447,7 +447,7 @@ async def the_prefixes_of_the_langchain_history_are_roles() -> None:
 
 
 @once
-async def what_the_package_wrote_is_read() -> None:
+async def messages_written_by_the_package_are_read() -> None:
     messages = CLIENT.memory.get_memory("written by the package").messages
     assert [(message.role, message.role_type.value, message.content) for message in messages] == [
         ("human", "user", "Grüße! 🚆"),
@@ -458,7 +458,7 @@ async def what_the_package_wrote_is_read() -> None:
 
 
 @once
-async def a_conversation_is_left_for_the_package() -> None:
+async def a_conversation_is_written_for_the_package() -> None:
     messages = [
         message_of("Left by a client. Ü 🚆", uuid="left 1", metadata={"a": [1]}),
         Message(role="ai", role_type="assistant", content="Seen.", uuid="left 2"),

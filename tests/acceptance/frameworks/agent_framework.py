@@ -169,7 +169,7 @@ MESSAGES = {
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-async def test_every_message_comes_back_equal(provider, key, name):
+async def test_every_message_round_trips(provider, key, name):
     before = MESSAGES[name].to_dict()
     await provider.save_messages(key, [Message("user", ["first"]), MESSAGES[name]])
     assert MESSAGES[name].to_dict() == before
@@ -180,7 +180,7 @@ async def test_every_message_comes_back_equal(provider, key, name):
     assert read.contents == redacted.contents
 
 
-async def test_all_of_them_are_a_conversation_for_langchain(client, provider, key):
+async def test_langchain_reads_the_messages_as_a_conversation(client, provider, key):
     await provider.save_messages(key, list(MESSAGES.values()))
     assert dicts(await provider.get_messages(key)) == dicts(MESSAGES.values())
     read = await client.chat_history(key).aget_messages()
@@ -195,7 +195,7 @@ async def test_all_of_them_are_a_conversation_for_langchain(client, provider, ke
     assert type(read[5]) is SystemMessage
 
 
-async def test_what_cannot_be_stored_is_refused(client, provider, key):
+async def test_invalid_messages_and_sessions_are_refused(client, provider, key):
     odd = Message("user", ["a"], additional_properties={"x": 1})
     with pytest.raises(BadRequestError, match=r"messages\[1\]"):
         await provider.save_messages(key, [odd, "hello"])
@@ -243,7 +243,9 @@ REPLAYS = {
 
 
 @pytest.mark.parametrize("name", REPLAYS)
-async def test_replays_are_told_as_by_the_frameworks_own_providers(provider, key, tmp_path, name):
+async def test_replays_are_detected_like_in_the_frameworks_own_provider(
+    provider, key, tmp_path, name
+):
     state: dict[str, Any] = {}
     theirs = InMemoryHistoryProvider()
     for messages in REPLAYS[name]:
@@ -255,13 +257,13 @@ async def test_replays_are_told_as_by_the_frameworks_own_providers(provider, key
 
 
 @pytest.mark.parametrize("ids", [False, True], ids=["without ids", "with ids"])
-async def test_a_turn_that_is_said_again_is_kept_and_a_replay_with_ids_is_not(provider, key, ids):
+async def test_a_repeated_turn_is_stored_unless_its_messages_have_ids(provider, key, ids):
     for _ in range(4):
         await provider.save_messages(key, said("lights on", "Done.", ids=ids))
     assert texts(await provider.get_messages(key)) == ["lights on", "Done."] * (1 if ids else 4)
 
 
-async def test_agents_that_are_told_the_same_four_times_remember_it_four_times(provider, key):
+async def test_an_agent_given_the_same_input_four_times_stores_it_four_times(provider, key):
     session = AgentSession(session_id=key)
     for _ in range(4):
         await agent_of(provider, text("Done.")).run("lights on", session=session)
@@ -325,7 +327,9 @@ async def test_agents_remember_turns_with_tools(client, provider, key, stream):
     assert {each.message.content for each in found} >= {"It rains in Rome.", "Rain."}
 
 
-async def test_a_run_that_fails_saves_nothing_unless_it_is_told_to(client, provider, key):
+async def test_a_failed_run_saves_nothing_unless_persistence_per_call_is_required(
+    client, provider, key
+):
     session = AgentSession(session_id=key)
     steps = [call("1", "weather", {"city": "Rome"}), RuntimeError("gone")]
     with pytest.raises(Exception, match="gone"):
@@ -338,7 +342,7 @@ async def test_a_run_that_fails_saves_nothing_unless_it_is_told_to(client, provi
     assert (first.text, asks.contents[0].name) == ("The weather?", "weather")
 
 
-async def test_what_is_deleted_is_forgotten_and_can_be_brought_back(client, provider, key):
+async def test_an_agent_forgets_a_deleted_session_which_can_be_undeleted(client, provider, key):
     session = AgentSession(session_id=key)
     await agent_of(provider, text("Hello, Ada.")).run("I am Ada.", session=session)
     await client.memory.adelete_memory(key)
@@ -356,7 +360,7 @@ async def test_what_is_deleted_is_forgotten_and_can_be_brought_back(client, prov
         await client.memory.aget_session(key)
 
 
-async def test_saves_at_once_lose_nothing_and_stand_together(provider, key):
+async def test_concurrent_saves_lose_nothing_and_keep_turns_together(provider, key):
     turns = [said(f"question {n}", f"answer {n}") for n in range(32)]
     await asyncio.gather(*(provider.save_messages(key, turn) for turn in turns))
     read = texts(await provider.get_messages(key))
@@ -366,7 +370,7 @@ async def test_saves_at_once_lose_nothing_and_stand_together(provider, key):
         assert read[place + 1] == f"answer {n}"
 
 
-async def test_a_session_restored_from_its_dict_goes_on(provider, key):
+async def test_a_session_restored_from_its_dict_continues(provider, key):
     first = AgentSession(session_id=key)
     await agent_of(provider, text("Hello.")).run("Hi.", session=first)
     again = AgentSession.from_dict(first.to_dict())
@@ -375,7 +379,7 @@ async def test_a_session_restored_from_its_dict_goes_on(provider, key):
     assert agent.client.seen[0][-3:] == ["Hi.", "Hello.", "Still there?"]
 
 
-async def test_what_others_wrote_is_seen_by_the_model(client, provider, key):
+async def test_messages_from_other_clients_are_loaded(client, provider, key):
     calls = [{"name": "f", "args": {"a": 1}, "id": "1", "type": "tool_call"}]
     await client.chat_history(key).aadd_messages(
         [SystemMessage("s"), HumanMessage("h"), AIMessage("", tool_calls=calls)]
@@ -395,7 +399,7 @@ async def test_what_others_wrote_is_seen_by_the_model(client, provider, key):
     assert len(await provider.get_messages(key)) == 9
 
 
-async def test_options_of_the_frameworks_providers(client, key):
+async def test_options_match_the_frameworks_provider(client, key):
     options: list[dict[str, Any]] = [
         {"store_inputs": False},
         {"store_outputs": False},
@@ -423,7 +427,7 @@ async def test_excluded_messages_are_not_loaded_when_asked(client, key):
     assert len(await ZepHistoryProvider(client=client).get_messages(key)) == 2
 
 
-async def test_compaction_before_a_run_shortens_what_the_model_sees_only(provider, key):
+async def test_compaction_shortens_the_models_input_only(provider, key):
     session = AgentSession(session_id=key)
     compaction = CompactionProvider(before_strategy=SlidingWindowStrategy(keep_last_groups=2))
     for number in range(4):
@@ -435,7 +439,7 @@ async def test_compaction_before_a_run_shortens_what_the_model_sees_only(provide
     ]
 
 
-async def test_two_users_see_their_own(client, key):
+async def test_two_users_see_only_their_own_sessions(client, key):
     for user in ("Ada", "Bob"):
         ours = ZepHistoryProvider(client=client, user_id=f"{user} {key}")
         session = AgentSession(session_id=f"{user}'s {key}")
@@ -446,7 +450,7 @@ async def test_two_users_see_their_own(client, key):
         assert found.session_id == session.session_id == f"{user}'s {key}"
 
 
-async def test_the_same_turns_as_with_the_frameworks_files(provider, key, tmp_path):
+async def test_turns_match_the_frameworks_file_provider(provider, key, tmp_path):
     theirs = FileHistoryProvider(tmp_path)
     session = AgentSession(session_id=key)
     for number in range(3):
@@ -454,7 +458,7 @@ async def test_the_same_turns_as_with_the_frameworks_files(provider, key, tmp_pa
     assert texts(await provider.get_messages(key))[:2] == texts(await theirs.get_messages(key))[:2]
 
 
-async def test_a_provider_is_told_by_its_url():
+async def test_providers_with_the_same_url_share_a_client():
     first, again = (ZepHistoryProvider(os.environ["ZEPSTORE_TEST_URL"]) for _ in range(2))
     assert first.source_id == ZepHistoryProvider.DEFAULT_SOURCE_ID == "zepstore"
     assert first._client is again._client

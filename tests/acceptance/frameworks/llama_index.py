@@ -154,7 +154,7 @@ MESSAGES = {
 
 
 @pytest.mark.parametrize("name", MESSAGES)
-async def test_every_message_comes_back_equal(store, db, key, name):
+async def test_every_message_round_trips(store, db, key, name):
     message = MESSAGES[name]
     before = message.model_dump()
     store.add_message(key, message)
@@ -164,7 +164,7 @@ async def test_every_message_comes_back_equal(store, db, key, name):
     assert await store.aget_messages(key) == await db.get_messages(key) == [message] * 2
 
 
-def test_all_of_them_are_a_conversation_for_langchain(client, store, key):
+def test_langchain_reads_the_messages_as_a_conversation(client, store, key):
     store.set_messages(key, list(MESSAGES.values()))
     read = dict(zip(MESSAGES, client.chat_history(key).messages, strict=True))
     assert read["calls"].tool_calls == [
@@ -179,7 +179,7 @@ def test_all_of_them_are_a_conversation_for_langchain(client, store, key):
     assert read["image"].content == "see"
 
 
-def test_what_has_no_json_form_is_stored_in_its_nearest(store, key, caplog):
+def test_values_without_a_json_form_are_stored_in_their_nearest_form(store, key, caplog):
     loop: dict = {"name": "ring", 1: {2}}
     loop["self"] = loop
     odd = ChatMessage("d", additional_kwargs={"x": ValueError("no"), "loop": loop})
@@ -191,7 +191,7 @@ def test_what_has_no_json_form_is_stored_in_its_nearest(store, key, caplog):
     assert len(caplog.records) == 1
 
 
-def test_what_is_no_message_is_refused_before_anything_is_deleted(store, key):
+def test_invalid_messages_are_refused_before_anything_is_deleted(store, key):
     store.set_messages(key, said("a", "b"))
     with pytest.raises(BadRequestError, match="not LlamaIndex's ChatMessage"):
         store.add_message(key, "hello")
@@ -206,7 +206,7 @@ def test_images_in_the_options_are_not_doubled(store, key):
     assert store.get_messages(key) == [message]
 
 
-def test_a_block_whose_file_is_gone_leaves_the_text(store, key, tmp_path):
+def test_a_block_whose_file_is_missing_keeps_the_text(store, key, tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(PIXEL)
     store.add_message(key, ChatMessage(blocks=[TextBlock(text="see"), ImageBlock(path=path)]))
@@ -237,11 +237,11 @@ def steps_of_a_chat_store(store: Any, key: str) -> list[Any]:
     return [*results, store.get_messages(key)]
 
 
-def test_a_chat_store_does_what_llama_indexs_does(store, key):
+def test_the_chat_store_behaves_like_llama_indexs(store, key):
     assert steps_of_a_chat_store(store, key) == steps_of_a_chat_store(SimpleChatStore(), key)
 
 
-def test_a_key_without_messages_is_gone(store, key):
+def test_a_key_without_messages_is_not_listed(store, key):
     store.set_messages(key, said("a"))
     store.set_messages(key, [])
     assert key not in store.get_keys()
@@ -257,7 +257,7 @@ async def asteps_of_a_chat_store(store: Any, key: str) -> list[Any]:
     return [*results, await store.adelete_messages(key), await store.aget_messages(key)]
 
 
-async def test_so_it_does_asynchronously(store, key):
+async def test_the_chat_store_behaves_like_llama_indexs_asynchronously(store, key):
     ours = await asteps_of_a_chat_store(store, key)
     assert ours == await asteps_of_a_chat_store(SimpleChatStore(), key)
 
@@ -288,19 +288,19 @@ async def steps_of_a_database_store(store: Any, key: str) -> list[Any]:
     return [*results, await store.get_messages(key, None), key in await store.get_keys()]
 
 
-async def test_a_database_store_does_what_llama_indexs_does(db, key):
+async def test_the_database_store_behaves_like_llama_indexs(db, key):
     theirs = SQLAlchemyChatStore(table_name="messages")
     assert await steps_of_a_database_store(db, key) == await steps_of_a_database_store(theirs, key)
 
 
-async def test_one_message_of_a_database_store_is_deleted_by_its_place(db, key):
+async def test_the_database_store_deletes_a_message_by_index(db, key):
     await db.add_messages(key, said("a", "b", "c"))
     assert await db.delete_message(key, 1) == said("a", "b")[1]
     assert await db.delete_message(key, 7) is None
     assert [each.content for each in await db.get_messages(key)] == ["a", "c"]
 
 
-def test_what_stays_the_same_keeps_its_id_and_time(client, store, key):
+def test_unchanged_messages_keep_their_id_and_time(client, store, key):
     store.set_messages(key, said("a", "b", "c"))
     before = client.memory.get_memory(key).messages
     store.set_messages(key, said("a", "b", "x", "y"))
@@ -309,7 +309,7 @@ def test_what_stays_the_same_keeps_its_id_and_time(client, store, key):
     assert after[:2] == before[:2]
 
 
-def test_what_is_deleted_can_be_brought_back(client, store, key):
+def test_deleted_messages_can_be_undeleted(client, store, key):
     store.set_messages(key, said("a", "b", "c"))
     store.delete_messages(key)
     with pytest.raises(NotFoundError):
@@ -339,7 +339,7 @@ def test_keys_are_the_users_sessions(client, key):
     assert {f"{user}'s" for user in users} <= set(ZepChatStore(client=client).get_keys())
 
 
-def test_what_others_wrote_is_converted(client, store, key):
+def test_messages_from_other_clients_are_converted(client, store, key):
     history = client.chat_history(key)
     calls = [{"name": "f", "args": {"a": 1}, "id": "1", "type": "tool_call"}]
     history.add_messages([SystemMessage("s"), HumanMessage("h"), AIMessage("", tool_calls=calls)])
@@ -357,14 +357,14 @@ def test_what_others_wrote_is_converted(client, store, key):
     ]
 
 
-async def test_what_others_wrote_is_archived_too(client, db, key):
+async def test_messages_from_other_clients_are_archived(client, db, key):
     await client.chat_history(key).aadd_messages([HumanMessage("h"), AIMessage("a")])
     assert await db.archive_oldest_messages(key, 1) == [ChatMessage("h")]
     assert await db.get_messages(key) == [ChatMessage("a", role="assistant")]
     assert len(await client.chat_history(key).aget_messages()) == 2
 
 
-def test_messages_are_found_by_their_words(client, store, db, key):
+def test_messages_are_found_by_text_search(client, store, db, key):
     store.set_messages(key, [ChatMessage("We walked to the harbour"), *said("a")])
     asyncio.run(db.archive_oldest_messages(key, 1))
     [found] = client.memory.search("walking", session_id=key)
@@ -374,7 +374,7 @@ def test_messages_are_found_by_their_words(client, store, db, key):
     ) == 1
 
 
-async def test_adds_at_once_lose_nothing_and_stand_together(store, db, key):
+async def test_concurrent_adds_lose_nothing_and_keep_turns_together(store, db, key):
     turns = [said(f"question {n}", f"answer {n}") for n in range(32)]
     adds = [db.add_messages(key, turn) if n % 2 else None for n, turn in enumerate(turns)]
     threads = [
@@ -388,7 +388,7 @@ async def test_adds_at_once_lose_nothing_and_stand_together(store, db, key):
         assert contents[place + 1] == f"answer {n}"
 
 
-async def test_of_many_who_take_the_last_each_gets_another(store, key):
+async def test_concurrent_deletes_of_the_last_message_return_different_messages(store, key):
     store.set_messages(key, said(*map(str, range(8))))
     taken = await asyncio.gather(*(store.adelete_last_message(key) for _ in range(10)))
     assert sorted(each.content for each in taken if each) == sorted(map(str, range(8)))
@@ -418,7 +418,7 @@ def test_chat_engines_remember(client, store, key):
     assert again.chat_history == said(*texts)
 
 
-def test_a_summary_replaces_and_the_conversation_can_be_brought_back(client, store, key):
+def test_a_summary_replaces_messages_which_can_be_undeleted(client, store, key):
     memory = ChatSummaryMemoryBuffer.from_defaults(
         llm=scripted(step("They greeted.")),
         chat_store=store,
@@ -467,7 +467,7 @@ async def test_agents_remember_turns_with_tools(client, store, db, key, kind, st
     assert await memory().aget_all() == await store.aget_messages(key)
 
 
-async def test_a_memory_archives_and_everybody_else_reads_the_whole(client, db, key):
+async def test_a_memory_archives_and_other_clients_read_the_whole_session(client, db, key):
     memory = Memory.from_defaults(
         session_id=key, chat_store=db, token_limit=40, token_flush_size=10, tokenizer_fn=str.split
     )
@@ -486,7 +486,7 @@ async def test_a_memory_archives_and_everybody_else_reads_the_whole(client, db, 
     assert await again.aget_all() == []
 
 
-async def test_a_workflow_goes_on_from_its_serialised_context(key):
+async def test_a_workflow_continues_from_its_serialised_context(key):
     url = urlsplit(os.environ["ZEPSTORE_TEST_URL"])
     url = url._replace(path=f"/{os.environ['ZEPSTORE_TEST_DATABASE']}").geturl()
     memory = ChatMemoryBuffer.from_defaults(chat_store=ZepChatStore(url), chat_store_key=key)
@@ -498,20 +498,20 @@ async def test_a_workflow_goes_on_from_its_serialised_context(key):
     assert await memory.aget_all() == said("first", "one", "second", "two")
 
 
-async def test_a_copy_of_a_store_reaches_the_same_sessions(store, db, key):
+async def test_a_copied_store_reads_the_same_sessions(store, db, key):
     for each in (copy.deepcopy(store), pickle.loads(pickle.dumps(ZepChatStore()))):
         assert each.to_dict() in (store.to_dict(), ZepChatStore().to_dict())
     await copy.deepcopy(db).add_message(key, ChatMessage("a"))
     assert copy.deepcopy(store).get_messages(key) == said("a")
 
 
-def test_a_memory_works_from_one_event_loop_after_another(db, key):
+def test_a_memory_works_on_successive_event_loops(db, key):
     memory = Memory.from_defaults(session_id=key, chat_store=db, chat_history=said("a"))
     memory.put(ChatMessage("b", role="assistant"))
     assert asyncio.run(memory.aget()) == memory.get() == said("a", "b")
 
 
-def test_two_users_see_their_own(client, key):
+def test_two_users_see_only_their_own_sessions(client, key):
     stores = {user: ZepChatStore(client=client, user_id=f"{user} {key}") for user in ("Ada", "Bob")}
     for user, store in stores.items():
         store.add_message(f"{user}'s {key}", ChatMessage(f"{user} likes the harbour"))
@@ -521,7 +521,7 @@ def test_two_users_see_their_own(client, key):
         assert found.session_id == session.session_id == f"{user}'s {key}"
 
 
-def test_a_store_is_told_by_its_url_and_serialised_without_secrets(key):
+def test_a_store_is_serialised_by_its_url_without_secrets(key):
     url = os.environ["ZEPSTORE_TEST_URL"]
     store = ZepChatStore(url, user_id=USER)
     assert ZepChatStore.from_dict(store.to_dict()).to_dict() == store.to_dict()
@@ -533,7 +533,7 @@ def test_a_store_is_told_by_its_url_and_serialised_without_secrets(key):
     assert "secret" not in memory.to_string()
 
 
-def test_arguments_that_cannot_be_used_are_refused(client):
+def test_invalid_arguments_are_refused(client):
     with pytest.raises(BadRequestError, match="not both"):
         ZepChatStore("mongodb://localhost", client=client)
     with pytest.raises(BadRequestError, match="user_id"):

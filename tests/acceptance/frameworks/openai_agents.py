@@ -80,7 +80,7 @@ def turns(number: int) -> list[TResponseInputItem]:
     return [{"role": "user", "content": f"turn {index}"} for index in range(number)]
 
 
-async def test_a_session_is_one_as_the_sdk_has_it(session) -> None:
+async def test_a_session_satisfies_the_sdks_session_protocol(session) -> None:
     assert isinstance(session, Session)
     assert await session.get_items() == []
     assert await session.pop_item() is None
@@ -88,7 +88,7 @@ async def test_a_session_is_one_as_the_sdk_has_it(session) -> None:
     await session.add_items([])
 
 
-async def test_each_run_goes_on_where_the_last_one_ended(client, session) -> None:
+async def test_each_run_continues_the_previous_one(client, session) -> None:
     agent = agent_of(said("Nice to meet you."), said("You are Ada."))
     await Runner.run(agent, "My name is Ada.", session=session)
     again = ZepSession(session.session_id, client=client)
@@ -97,14 +97,14 @@ async def test_each_run_goes_on_where_the_last_one_ended(client, session) -> Non
     assert await session.get_items() == result.to_input_list()
 
 
-def test_a_synchronous_run_works_as_often_as_one_likes(session) -> None:
+def test_synchronous_runs_can_be_repeated(session) -> None:
     agent = agent_of(said("One."), said("Two."))
     for _ in range(2):
         result = Runner.run_sync(agent, "Count.", session=session)
     assert len(result.to_input_list()) == 4
 
 
-async def test_tools_called_in_parallel_are_kept_with_their_answers(client, session) -> None:
+async def test_parallel_tool_calls_are_stored_with_their_results(client, session) -> None:
     calls = [
         function_call("weather", {"city": "Paris"}, call_id="1"),
         function_call("weather", {"city": "Oslo"}, call_id="2"),
@@ -131,14 +131,14 @@ async def test_tools_called_in_parallel_are_kept_with_their_answers(client, sess
     assert isinstance(last, AIMessage)
 
 
-async def test_a_tool_that_raises_leaves_what_was_said_before(session) -> None:
+async def test_messages_before_a_failing_tool_are_stored(session) -> None:
     agent = agent_of([function_call("broken", {}, call_id="1")], said("Never mind."))
     with pytest.raises(Exception, match="broken"):
         await Runner.run(agent, "Break.", session=session)
     assert (await session.get_items())[0] == {"role": "user", "content": "Break."}
 
 
-async def test_a_streamed_run_is_kept_as_any(session) -> None:
+async def test_a_streamed_run_is_stored(session) -> None:
     agent = agent_of([function_call("weather", {"city": "Rome"}, call_id="1")], said("Rain."))
     result = Runner.run_streamed(agent, "Weather in Rome?", session=session)
     async for _ in result.stream_events():
@@ -147,7 +147,7 @@ async def test_a_streamed_run_is_kept_as_any(session) -> None:
     assert len(result.to_input_list()) == 4
 
 
-async def test_a_limit_gives_the_last_items_oldest_first(client, session) -> None:
+async def test_a_limit_returns_the_last_items_oldest_first(client, session) -> None:
     await session.add_items(turns(5))
     assert await session.get_items(limit=2) == turns(5)[3:]
     assert await session.get_items(limit=9) == turns(5)
@@ -159,7 +159,7 @@ async def test_a_limit_gives_the_last_items_oldest_first(client, session) -> Non
         assert await last.get_items(limit=2) == turns(5)[3:]
 
 
-async def test_the_settings_of_a_run_cut_what_the_model_sees(session) -> None:
+async def test_run_settings_limit_the_models_input(session) -> None:
     await session.add_items(turns(5))
     agent = agent_of(said("Yes."))
     settings = RunConfig(session_settings=SessionSettings(limit=2))
@@ -168,7 +168,7 @@ async def test_the_settings_of_a_run_cut_what_the_model_sees(session) -> None:
     assert len(await session.get_items()) == 7
 
 
-async def test_two_who_pop_at_once_get_each_item_once(session) -> None:
+async def test_two_concurrent_pops_never_return_the_same_item(session) -> None:
     await session.add_items(turns(60))
 
     async def pop_all() -> list[Any]:
@@ -182,7 +182,7 @@ async def test_two_who_pop_at_once_get_each_item_once(session) -> None:
     assert await session.get_items() == []
 
 
-async def test_popping_goes_from_the_last_item_to_the_first(client, session) -> None:
+async def test_items_are_popped_last_first(client, session) -> None:
     await session.add_items(turns(3))
     assert await session.pop_item() == turns(3)[2]
     assert await session.get_items() == turns(3)[:2]
@@ -192,7 +192,7 @@ async def test_popping_goes_from_the_last_item_to_the_first(client, session) -> 
     assert await session.get_items() == turns(3)[:2]
 
 
-async def test_32_who_add_at_once_lose_nothing_and_stand_together(client, session) -> None:
+async def test_32_concurrent_adds_lose_nothing_and_keep_turns_together(client, session) -> None:
     async def add(number: int) -> None:
         own = ZepSession(session.session_id, client=client)
         await own.add_items([{"role": "user", "content": f"{number} {part}"} for part in "abc"])
@@ -203,7 +203,7 @@ async def test_32_who_add_at_once_lose_nothing_and_stand_together(client, sessio
     assert sorted(together) == sorted([f"{n} a", f"{n} b", f"{n} c"] for n in range(32))
 
 
-async def test_a_session_is_listed_searched_deleted_and_undeleted_as_any(client) -> None:
+async def test_a_session_is_listed_searched_deleted_and_undeleted_like_any_other(client) -> None:
     user_id = f"user {uuid4()}"
     session = ZepSession(
         f"session {uuid4()}", client=client, user_id=user_id, session_metadata={"topic": "rain"}
@@ -242,7 +242,7 @@ async def test_a_text_is_stored_once(client, session) -> None:
         assert message.model_dump_json().count("needle") == 1
 
 
-async def test_the_sdks_own_wrappers_work_around_a_session(session) -> None:
+async def test_the_sdks_session_wrappers_work(session) -> None:
     agent = agent_of(said("Hush."), said("Still."))
     wrapped = EncryptedSession(session.session_id, session, encryption_key="a key")
     await Runner.run(agent, "A secret.", session=wrapped)
@@ -263,7 +263,7 @@ async def test_the_sdks_own_wrappers_work_around_a_session(session) -> None:
     assert await session.get_items() == [{"type": "compaction", "encrypted_content": "short"}]
 
 
-async def test_a_session_that_langchain_has_written_is_read_as_items(client, session) -> None:
+async def test_langchain_messages_are_read_as_items(client, session) -> None:
     call = {"name": "weather", "args": {"city": "Paris"}, "id": "1", "type": "tool_call"}
     client.chat_history(session.session_id).add_messages(
         [
@@ -296,7 +296,7 @@ async def test_a_session_that_langchain_has_written_is_read_as_items(client, ses
     assert (await session.get_items())[-1] == {"role": "user", "content": "Really?"}
 
 
-async def test_what_was_rewritten_is_read_as_it_stands(client, session) -> None:
+async def test_an_item_with_updated_content_is_read_as_stored(client, session) -> None:
     await session.add_items(turns(1))
     [message] = client.memory.get_memory(session.session_id).messages
     client.message.update_message_metadata(session.session_id, message.uuid, {"rating": 5})
@@ -329,7 +329,7 @@ ODD: list[Any] = [
 
 
 @pytest.mark.parametrize("item", ODD, ids=range(len(ODD)))
-async def test_any_json_comes_back_equal(client, session, item) -> None:
+async def test_any_json_round_trips(client, session, item) -> None:
     before = json.dumps(item)
     await session.add_items([item, *turns(1)])
     assert await session.get_items() == [item, *turns(1)]
@@ -340,14 +340,14 @@ async def test_any_json_comes_back_equal(client, session, item) -> None:
     assert await session.pop_item() == item
 
 
-async def test_what_is_no_item_is_refused_and_nothing_is_stored(session) -> None:
+async def test_invalid_items_are_refused_and_nothing_is_stored(session) -> None:
     for wrong in ("text", None):
         with pytest.raises(BadRequestError):
             await session.add_items([*turns(1), wrong])
     assert await session.get_items() == []
 
 
-async def test_a_value_of_any_class_is_kept_as_a_text(session) -> None:
+async def test_a_value_of_any_class_is_stored_as_text(session) -> None:
     await session.add_items([{"role": "user", "content": [{"type": "x", "text": object()}]}])
     [item] = await session.get_items()
     assert "object" in item["content"][0]["text"]
@@ -365,7 +365,7 @@ async def test_any_object_in_an_item_is_stored_in_its_nearest_form(session, capl
     assert len(caplog.records) == 1
 
 
-def test_arguments_that_contradict_each_other_are_refused(client) -> None:
+def test_contradictory_arguments_are_refused(client) -> None:
     with pytest.raises(BadRequestError):
         ZepSession("a", client=client, url="embedded:")
     with pytest.raises(BadRequestError):
@@ -395,7 +395,7 @@ def sample(hint: Any, depth: int = 0) -> Any:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-async def test_every_type_of_item_comes_back_equal(client, session, kind) -> None:
+async def test_every_item_type_round_trips(client, session, kind) -> None:
     item = sample(kind)
     assert item
     await session.add_items([item])

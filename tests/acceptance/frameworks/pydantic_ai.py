@@ -81,7 +81,7 @@ def tooled() -> Agent:
     return agent
 
 
-def test_each_run_goes_on_where_the_last_one_ended(client, history) -> None:
+def test_each_run_continues_the_previous_one(client, history) -> None:
     agent = agent_of("Nice to meet you.", "You are Ada.")
     first = agent.run_sync("My name is Ada.", message_history=history.messages)
     history.add_messages(first.new_messages())
@@ -92,7 +92,7 @@ def test_each_run_goes_on_where_the_last_one_ended(client, history) -> None:
     assert [message.kind for message in history.messages] == ["request", "response"] * 2
 
 
-async def test_each_asynchronous_run_goes_on_too(history) -> None:
+async def test_each_asynchronous_run_continues_the_previous_one(history) -> None:
     agent = agent_of("One.", "Two.")
     for _ in range(2):
         result = await agent.run("Count.", message_history=await history.aget_messages())
@@ -102,14 +102,14 @@ async def test_each_asynchronous_run_goes_on_too(history) -> None:
     assert await history.aget_messages() == []
 
 
-async def test_a_streamed_run_is_kept_as_any(history) -> None:
+async def test_a_streamed_run_is_stored(history) -> None:
     async with tooled().run_stream("Weather?") as result:
         assert await result.get_output()
     await history.aadd_messages(result.new_messages())
     assert await history.aget_messages() == result.all_messages()
 
 
-def test_tools_called_in_parallel_are_kept_with_their_answers(client, history) -> None:
+def test_parallel_tool_calls_are_stored_with_their_results(client, history) -> None:
     result = tooled().run_sync("Weather and time?")
     history.add_messages(result.new_messages())
     assert history.messages == result.all_messages()
@@ -127,7 +127,7 @@ def test_tools_called_in_parallel_are_kept_with_their_answers(client, history) -
     assert isinstance(last, AIMessage)
 
 
-def test_a_tool_that_is_tried_again_is_kept_with_what_went_wrong(client, history) -> None:
+def test_a_retried_tool_call_is_stored_with_its_error(client, history) -> None:
     agent = Agent(TestModel())
     tries = []
 
@@ -152,7 +152,7 @@ def test_a_tool_that_is_tried_again_is_kept_with_what_went_wrong(client, history
     ]
 
 
-def test_a_turn_whose_tool_raises_can_be_kept_and_gone_on_from(history) -> None:
+def test_a_turn_with_a_failing_tool_can_be_stored_and_continued(history) -> None:
     history.add_messages(agent_of("Yes.").run_sync("Listen.").new_messages())
     agent = Agent(TestModel())
 
@@ -170,7 +170,7 @@ def test_a_turn_whose_tool_raises_can_be_kept_and_gone_on_from(history) -> None:
     assert history.messages[-1].parts[0].content == "Never mind."
 
 
-def test_structured_output_is_kept(history) -> None:
+def test_structured_output_is_stored(history) -> None:
     class Answer(BaseModel):
         city: str
         people: int
@@ -180,7 +180,7 @@ def test_structured_output_is_kept(history) -> None:
     assert history.messages == result.all_messages()
 
 
-def test_files_and_links_are_kept_and_their_bytes_are_no_text(client, history) -> None:
+def test_files_and_links_are_stored_and_their_bytes_are_not_text(client, history) -> None:
     prompt = [
         "What is this?",
         BinaryContent(b"\x00\xff needle", media_type="image/png"),
@@ -225,7 +225,7 @@ MESSAGES: list[ModelMessage] = [
 ]
 
 
-def test_every_message_comes_back_as_the_framework_gives_it_back(client, history) -> None:
+def test_every_message_round_trips_like_the_frameworks_json(client, history) -> None:
     history.add_messages(MESSAGES)
     assert history.messages == as_the_framework_stores(MESSAGES)
     assert ModelMessagesTypeAdapter.dump_json(history.messages) == (
@@ -234,7 +234,7 @@ def test_every_message_comes_back_as_the_framework_gives_it_back(client, history
     assert len(client.chat_history(history.session_id).messages) == 9
 
 
-def test_adding_again_changes_nothing(history) -> None:
+def test_repeated_adds_change_nothing(history) -> None:
     agent = agent_of("One.", "Two.")
     first = agent.run_sync("Count.")
     history.add_messages(first.new_messages())
@@ -246,14 +246,14 @@ def test_adding_again_changes_nothing(history) -> None:
     assert history.messages == second.all_messages()
 
 
-def test_equal_messages_of_one_call_are_all_kept(history) -> None:
+def test_equal_messages_of_one_call_are_all_stored(history) -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     same = ModelRequest(parts=[UserPromptPart("Again.", timestamp=at)])
     history.add_messages([same, same])
     assert history.messages == [same, same]
 
 
-def test_a_window_opens_on_a_prompt(client, history) -> None:
+def test_a_window_starts_with_a_prompt(client, history) -> None:
     for _ in range(2):
         history.add_messages(tooled().run_sync("Weather?").new_messages())
     everything = history.messages
@@ -268,7 +268,7 @@ def test_a_window_opens_on_a_prompt(client, history) -> None:
         tooled().run_sync("And now?", message_history=window)
 
 
-def test_a_window_within_a_long_turn_begins_with_its_prompt(client, history) -> None:
+def test_a_window_within_a_long_turn_starts_with_its_prompt(client, history) -> None:
     asked = ModelRequest(parts=[UserPromptPart("Look around.")])
     calls = [ToolCallPart("look", {}, f"c{n}") for n in range(30)]
     answers = [ToolReturnPart("look", f"seen {n}", f"c{n}") for n in range(30)]
@@ -282,7 +282,7 @@ def test_a_window_within_a_long_turn_begins_with_its_prompt(client, history) -> 
     agent_of("All seen.").run_sync(message_history=window)
 
 
-async def test_32_who_add_at_once_lose_nothing_and_stand_together(client, history) -> None:
+async def test_32_concurrent_adds_lose_nothing_and_keep_turns_together(client, history) -> None:
     async def add(number: int) -> None:
         own = ZepMessageHistory(history.session_id, client=client)
         await own.aadd_messages(
@@ -301,7 +301,7 @@ async def test_32_who_add_at_once_lose_nothing_and_stand_together(client, histor
     assert sorted(together) == sorted([f"{n} a", f"{n} b", f"{n} c"] for n in range(32))
 
 
-def test_a_session_is_listed_searched_deleted_and_undeleted_as_any(client) -> None:
+def test_a_session_is_listed_searched_deleted_and_undeleted_like_any_other(client) -> None:
     user_id = f"user {uuid4()}"
     history = ZepMessageHistory(
         f"session {uuid4()}", client=client, user_id=user_id, session_metadata={"topic": "sky"}
@@ -335,7 +335,7 @@ def test_a_text_is_stored_once(client, history) -> None:
         assert message.model_dump_json().count("needle") == 1
 
 
-def test_a_session_that_others_have_written_is_read_as_messages(client, history) -> None:
+def test_messages_from_other_clients_are_read(client, history) -> None:
     call = {"name": "weather", "args": {"city": "Paris"}, "id": "1", "type": "tool_call"}
     client.chat_history(history.session_id).add_messages(
         [
@@ -363,7 +363,7 @@ def test_a_session_that_others_have_written_is_read_as_messages(client, history)
     assert len(history.messages) == 7
 
 
-def test_a_message_that_was_deleted_is_missing_and_nothing_else(client, history) -> None:
+def test_only_the_deleted_message_is_missing(client, history) -> None:
     result = tooled().run_sync("Weather?")
     history.add_messages(result.new_messages())
     system, *_ = client.memory.get_memory(history.session_id).messages
@@ -373,7 +373,7 @@ def test_a_message_that_was_deleted_is_missing_and_nothing_else(client, history)
     assert others == result.all_messages()[1:]
 
 
-def test_an_error_that_cannot_be_read_back_is_stored_readable(history, caplog):
+def test_an_error_that_cannot_be_deserialized_is_stored_as_text(history, caplog):
     error = {"type": "odd", "loc": ("a",), "msg": "not so", "input": {1}, "ctx": ValueError("no")}
     retry = RetryPromptPart([error], tool_name="f", tool_call_id="1")
     history.add_messages([ModelRequest([UserPromptPart("Why?")]), ModelRequest([retry])])
@@ -400,7 +400,7 @@ def test_any_object_in_a_message_is_stored_in_its_nearest_form(history, caplog):
     assert len(caplog.records) == 1
 
 
-def test_arguments_that_contradict_each_other_are_refused(client) -> None:
+def test_contradictory_arguments_are_refused(client) -> None:
     with pytest.raises(BadRequestError):
         ZepMessageHistory("a", client=client, url="embedded:")
     with pytest.raises(BadRequestError):

@@ -31,7 +31,7 @@ async def add(zep: Facade, session_id: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("victim", ["mongod", "supervisor", "both"])
-async def test_the_next_call_works_after_a_death(
+async def test_the_next_call_works_after_a_crash(
     zep: Facade, tmp_path: Path, victim: str, long: bool, request: pytest.FixtureRequest
 ) -> None:
     if not long and VICTIMS[request.node.callspec.params["zep"]] != victim:
@@ -51,7 +51,7 @@ async def test_the_next_call_works_after_a_death(
     assert mongod(tmp_path).pid != server.pid
 
 
-async def test_a_server_that_died_unnoticed_is_there_for_the_next_call(
+async def test_a_server_that_crashed_while_idle_is_restarted_by_the_next_call(
     zep: Facade, tmp_path: Path
 ) -> None:
     await add(zep, "s", "before")
@@ -65,7 +65,7 @@ async def test_a_server_that_died_unnoticed_is_there_for_the_next_call(
     assert await zep.message.count("s") == 2
 
 
-def test_nothing_acknowledged_is_lost_or_doubled_under_kills(tmp_path: Path) -> None:
+def test_acknowledged_writes_are_neither_lost_nor_duplicated_by_kills(tmp_path: Path) -> None:
     stop = threading.Event()
     acknowledged: dict[str, list[str]] = {f"session {number}": [] for number in range(4)}
     failures: list[BaseException] = []

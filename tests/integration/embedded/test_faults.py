@@ -63,7 +63,7 @@ def refusal(server: EmbeddedServer) -> str:
     "`kill -9` of a client, of the supervisor and of mongod loses nothing acknowledged"
 )
 @pytest.mark.parametrize("victim", ["mongod", "supervisor"])
-def test_killing_it_under_acknowledged_writes_loses_none(home, victim):
+def test_killing_the_server_loses_no_acknowledged_write(home, victim):
     server = EmbeddedServer(home)
     uri = server.open()
     acknowledged, done = [], threading.Event()
@@ -104,7 +104,7 @@ def test_killing_it_under_acknowledged_writes_loses_none(home, victim):
 @pytest.mark.promise(
     "`kill -9` of a client, of the supervisor and of mongod loses nothing acknowledged"
 )
-def test_killing_a_client_under_acknowledged_writes_loses_none(home):
+def test_killing_a_client_loses_no_acknowledged_write(home):
     body = """
 import itertools, pymongo
 with pymongo.MongoClient(server.open(), w=1, journal=True) as client:
@@ -124,7 +124,7 @@ with pymongo.MongoClient(server.open(), w=1, journal=True) as client:
     server.close()
 
 
-def test_a_starter_killed_halfway_leaves_a_server_or_none_but_no_obstacle(home):
+def test_a_process_killed_while_starting_the_server_does_not_block_the_next(home):
     user = child(home, "server.open()")
     until(lambda: supervisors(home) or user.poll() is not None)
     user.kill()
@@ -137,7 +137,7 @@ def test_a_starter_killed_halfway_leaves_a_server_or_none_but_no_obstacle(home):
 
 
 @pytest.mark.promise("a stale socket, a path too long for a socket")
-def test_a_stale_socket_is_no_obstacle(home):
+def test_a_stale_socket_does_not_prevent_a_start(home):
     server = EmbeddedServer(home)
     server.open()
     mongod(home).parent().kill()
@@ -148,7 +148,7 @@ def test_a_stale_socket_is_no_obstacle(home):
     server.close()
 
 
-def test_a_removed_socket_comes_back(home):
+def test_a_removed_socket_is_recreated(home):
     server = EmbeddedServer(home)
     server.open()
     (home / "run/mongod.sock").unlink()
@@ -176,7 +176,7 @@ def test_a_mongod_without_a_supervisor_is_replaced(home):
     server.close()
 
 
-def test_a_mongod_that_keeps_crashing_is_given_up_and_the_next_call_begins_anew(home):
+def test_a_crash_loop_ends_the_supervisor_and_the_next_call_starts_a_new_one(home):
     server = EmbeddedServer(home)
     server.open()
     [first] = supervisors(home)
@@ -192,7 +192,7 @@ def test_a_mongod_that_keeps_crashing_is_given_up_and_the_next_call_begins_anew(
     server.close()
 
 
-@pytest.mark.promise("a directory of somebody else, a corrupt one")
+@pytest.mark.promise("a directory of another owner, a corrupt one")
 @pytest.mark.parametrize("file", ["WiredTiger.turtle", "WiredTiger.wt"])
 def test_a_corrupt_directory_is_reported_with_its_log(home, file):
     server = filled(home)
@@ -205,7 +205,7 @@ def test_a_corrupt_directory_is_reported_with_its_log(home, file):
     assert refusal(server) == message  # no lock and no process stands in the way of the next try
 
 
-def test_data_of_a_newer_storage_engine_is_called_that(home):
+def test_data_of_a_newer_storage_engine_is_reported_as_newer(home):
     server = filled(home)
     turtle = home / "db/WiredTiger.turtle"
     turtle.write_text(turtle.read_text().replace("version=(major=1,", "version=(major=99,"))
@@ -215,7 +215,7 @@ def test_data_of_a_newer_storage_engine_is_called_that(home):
 
 
 @pytest.mark.parametrize(("version", "newer"), [("7.0", True), ("4.4", False)])
-def test_data_of_another_feature_version_is_called_newer_only_when_it_is(
+def test_data_of_another_feature_version_is_reported_as_newer_only_if_it_is(
     home, monkeypatch, version, newer
 ):
     entry = {
@@ -244,7 +244,7 @@ def pretender(home: Path, monkeypatch, body: str) -> Path:
     return path
 
 
-def test_an_end_without_a_log_is_reported_too(home, monkeypatch):
+def test_an_exit_without_a_log_is_reported(home, monkeypatch):
     pretender(home, monkeypatch, "exit 3")
     assert "exit status 3" in refusal(EmbeddedServer(home))
     pretender(home, monkeypatch, "kill -KILL $$")
@@ -254,7 +254,7 @@ def test_an_end_without_a_log_is_reported_too(home, monkeypatch):
 
 
 @pytest.mark.parametrize("folder", ["", "/db"])  # with and without room for the log
-def test_a_full_disk_is_reported_as_such(home, folder):
+def test_a_full_disk_is_reported(home, folder):
     body = f"""
 full = sys.argv[2] + {folder!r}
 os.makedirs(full)
@@ -272,7 +272,7 @@ except StoreUnavailableError as error:
     assert str(home) in message
 
 
-def test_a_read_only_directory_is_reported_as_such(home):
+def test_a_read_only_directory_is_reported(home):
     body = """
 os.mkdir(sys.argv[2])
 subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", sys.argv[2]], check=True)
@@ -286,8 +286,8 @@ except StoreUnavailableError as error:
     assert str(home) in message
 
 
-@pytest.mark.promise("a directory of somebody else, a corrupt one")
-def test_a_directory_of_somebody_else_is_refused(home):
+@pytest.mark.promise("a directory of another owner, a corrupt one")
+def test_a_directory_of_another_user_is_refused(home):
     if os.geteuid() != 0:
         pytest.skip("only root can give a directory away")
     home.mkdir()
@@ -298,7 +298,7 @@ def test_a_directory_of_somebody_else_is_refused(home):
     assert list(home.iterdir()) == []
 
 
-def test_a_file_in_the_way_is_named(home):
+def test_a_file_instead_of_a_directory_is_named(home):
     home.write_text("")
     assert f"{home} is a file" in refusal(EmbeddedServer(home))
     below = refusal(EmbeddedServer(home / "below"))
@@ -307,7 +307,7 @@ def test_a_file_in_the_way_is_named(home):
 
 
 @pytest.mark.promise("no mongod, no libcurl: the error names the cure")
-def test_nothing_installed_says_which_command_installs_it(home, monkeypatch):
+def test_a_missing_mongod_names_the_pip_command(home, monkeypatch):
     def nothing(name):
         raise metadata.PackageNotFoundError(name)
 
@@ -357,7 +357,7 @@ def needs_wheels() -> None:
 
 
 @pytest.mark.promise("no mongod, no libcurl: the error names the cure")
-def test_a_system_without_libcurl_uses_the_one_of_pycurl(home):
+def test_a_system_without_libcurl_uses_pycurls_library(home):
     needs_wheels()
     body = """
 print(server.open())
@@ -375,7 +375,7 @@ print(os.readlink(private + "/lib/libcurl.so.4"))
 
 
 @pytest.mark.promise("no mongod, no libcurl: the error names the cure")
-def test_a_system_without_libcurl_and_pycurl_names_library_and_cure(home):
+def test_a_system_without_libcurl_and_pycurl_names_library_and_remedy(home):
     needs_wheels()
     body = f"""
 os.mkdir(sys.argv[2] + "-empty")
@@ -395,7 +395,7 @@ except StoreUnavailableError as error:
     assert not mongods(home)
 
 
-def test_a_supervisor_told_to_end_stops_mongod_cleanly(home):
+def test_a_terminated_supervisor_stops_mongod_cleanly(home):
     server = EmbeddedServer(home)
     server.open()
     first = mongod(home)

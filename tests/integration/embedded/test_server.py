@@ -28,7 +28,7 @@ def pid(uri: str) -> int:
 
 
 @pytest.mark.promise("any directory, found by its URL; building a client touches nothing")
-def test_building_a_server_touches_nothing(home, monkeypatch, tmp_path):
+def test_constructing_a_server_creates_nothing(home, monkeypatch, tmp_path):
     server = EmbeddedServer(home)
     assert server.directory == home
     server.close()
@@ -41,7 +41,7 @@ def test_building_a_server_touches_nothing(home, monkeypatch, tmp_path):
 
 
 @pytest.mark.promise("twelve processes at once on a fresh directory share one mongod")
-def test_twelve_processes_starting_at_once_share_one_mongod(home):
+def test_twelve_concurrently_starting_processes_share_one_mongod(home):
     body = """
 import pymongo
 sys.stdin.read(1)
@@ -61,7 +61,7 @@ with pymongo.MongoClient(server.open(), w=1, journal=True) as client:
     server.close()
 
 
-def test_eight_threads_opening_one_server_get_the_same(home):
+def test_eight_threads_opening_one_server_share_it(home):
     server = EmbeddedServer(home)
     with ThreadPoolExecutor(8) as threads:
         uris = set(threads.map(lambda _: server.open(), range(8)))
@@ -72,7 +72,7 @@ def test_eight_threads_opening_one_server_get_the_same(home):
 
 
 @pytest.mark.promise("a second run pays no start")
-def test_a_second_run_right_after_the_first_pays_no_start(home):
+def test_a_second_run_reuses_the_running_mongod(home):
     body = "print(server.open())"
     uri = ended(child(home, body, linger=60)).strip()
     first = mongod(home)
@@ -86,7 +86,7 @@ def test_a_second_run_right_after_the_first_pays_no_start(home):
 
 @pytest.mark.promise("Ctrl-C leaves it alone; two seconds after its last user it is gone")
 @pytest.mark.parametrize(("way", "linger"), [("close", 2.0), ("kill", 0.5)])
-def test_everything_is_gone_two_seconds_after_the_last_user(home, way, linger):
+def test_everything_stops_two_seconds_after_the_last_user(home, way, linger):
     assert EmbeddedServer(home)._linger == 2.0
     body = "server.open(); print('in', flush=True); sys.stdin.read(1); server.close()"
     user = child(home, body, linger=linger)
@@ -106,7 +106,7 @@ def test_everything_is_gone_two_seconds_after_the_last_user(home, way, linger):
     assert not (home / "run/mongod.sock").exists()  # stopped, not killed
 
 
-def test_who_comes_while_the_server_stops_gets_a_fresh_one(home):
+def test_an_open_during_shutdown_starts_a_new_server(home):
     server = EmbeddedServer(home, linger=LINGER)
     with connected(server.open()) as messages:
         messages.insert_one({"_id": 1})
@@ -136,7 +136,7 @@ def _is_free(lock):
     return False
 
 
-def test_a_server_that_nobody_closed_is_released_with_its_object(home):
+def test_an_unclosed_server_is_released_with_its_object(home):
     body = """
 import gc
 server.open()
@@ -163,7 +163,7 @@ sys.stdin.read(1)
 
 
 @pytest.mark.promise("Ctrl-C leaves it alone; two seconds after its last user it is gone")
-def test_interrupting_the_process_group_of_the_user_leaves_mongod_alive(home):
+def test_ctrl_c_does_not_stop_mongod(home):
     user = child(
         home, "server.open(); print('in', flush=True); sys.stdin.read()", start_new_session=True
     )
@@ -183,7 +183,7 @@ def test_interrupting_the_process_group_of_the_user_leaves_mongod_alive(home):
 
 @pytest.mark.promise("a fork")
 @pytest.mark.parametrize("leaver", ["parent", "child"])
-def test_after_a_fork_the_server_stays_as_long_as_one_of_both(home, leaver):
+def test_the_server_stays_while_parent_or_forked_child_uses_it(home, leaver):
     body = f"""
 first = server.open()
 forked = os.fork()
@@ -206,7 +206,7 @@ if forked:
 
 
 @pytest.mark.promise("a fork")
-def test_a_child_forked_while_the_server_starts_does_not_keep_its_lock(home):
+def test_a_child_forked_during_the_start_does_not_hold_the_lock(home):
     body = """
 import threading
 threading.Thread(target=server.open).start()
@@ -229,7 +229,7 @@ os.waitpid(forked, 0)
     user.communicate()
 
 
-def test_a_process_that_made_itself_a_daemon_comes_in_again(home):
+def test_a_daemonized_process_can_reopen_the_server(home):
     body = """
 server.open()
 os.closerange(3, 100)
@@ -244,7 +244,7 @@ print("ok")
 
 @pytest.mark.promise("any directory, found by its URL; building a client touches nothing")
 @pytest.mark.parametrize("name", ["with spaces", "Gespräche 对话", "100%25 a+b&c'd\"$"])
-def test_any_readable_path_can_hold_the_data(root, name):
+def test_any_path_can_be_the_data_directory(root, name):
     server = EmbeddedServer(root / name)
     with connected(server.open()) as messages:
         messages.insert_one({"_id": 1})
@@ -255,9 +255,7 @@ def test_any_readable_path_can_hold_the_data(root, name):
 
 @pytest.mark.promise("a stale socket, a path too long for a socket")
 @pytest.mark.parametrize("name", ["long" * 40, "a,b:c[d]", "tab\tin", "\udcff"])
-def test_a_path_that_cannot_be_an_address_gets_a_private_one_that_all_agree_on(
-    root, name, monkeypatch
-):
+def test_a_path_unusable_as_a_socket_address_uses_a_shared_private_one(root, name, monkeypatch):
     (root / "tmp").mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(root / "tmp"))
     server = EmbeddedServer(root / name)
@@ -276,7 +274,7 @@ def test_a_path_that_cannot_be_an_address_gets_a_private_one_that_all_agree_on(
 
 
 @pytest.mark.promise("private to its user")
-def test_a_private_directory_of_somebody_else_is_not_trusted(root, monkeypatch):
+def test_a_private_directory_of_another_user_is_not_trusted(root, monkeypatch):
     if os.geteuid() != 0:
         pytest.skip("only root can give a directory away")
     (root / "tmp").mkdir()
@@ -298,14 +296,14 @@ def test_a_private_directory_of_somebody_else_is_not_trusted(root, monkeypatch):
         server.open()
 
 
-def test_on_windows_the_error_says_to_set_a_url(home, monkeypatch):
+def test_the_error_on_windows_asks_for_a_url(home, monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
     with pytest.raises(StoreUnavailableError, match=r"Windows; set \$ZEPSTORE_URL"):
         EmbeddedServer(home).open()
 
 
 @pytest.mark.promise("private to its user")
-def test_nobody_else_can_connect(home):
+def test_other_users_cannot_connect(home):
     server = EmbeddedServer(home)
     server.open()
     assert stat.S_IMODE((home / "run").stat().st_mode) == 0o700
@@ -317,7 +315,7 @@ def test_nobody_else_can_connect(home):
     server.close()
 
 
-def test_a_deleted_data_directory_ends_its_server_and_the_next_one_is_new(home):
+def test_a_deleted_data_directory_stops_its_server_and_a_new_one_starts_empty(home):
     server = EmbeddedServer(home)
     with connected(server.open()) as messages:
         messages.insert_one({"_id": 1})
@@ -330,7 +328,7 @@ def test_a_deleted_data_directory_ends_its_server_and_the_next_one_is_new(home):
     server.close()
 
 
-def test_a_log_grown_large_is_put_aside_at_the_start(home):
+def test_a_large_log_is_rotated_at_the_start(home):
     home.mkdir()
     with (home / "mongod.log").open("wb") as log:
         log.truncate((16 << 20) + 1)

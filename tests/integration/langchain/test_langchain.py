@@ -115,7 +115,7 @@ async def test_a_chain_remembers_its_turns(
 
 
 @every_way
-async def test_a_chain_built_anew_goes_on_where_the_last_one_stopped(
+async def test_a_rebuilt_chain_continues_the_session(
     client: ZepClient, mongo_url: str, session_id: str, call: Call
 ) -> None:
     first = Chain(client, FakeListChatModel(responses=["one"]), with_key=True)
@@ -127,7 +127,9 @@ async def test_a_chain_built_anew_goes_on_where_the_last_one_stopped(
 
 
 @pytest.mark.promise("in `RunnableWithMessageHistory`, with and without `history_messages_key`")
-async def test_sessions_of_one_chain_at_once_do_not_mix(client: ZepClient, session_id: str) -> None:
+async def test_concurrent_sessions_of_one_chain_do_not_mix(
+    client: ZepClient, session_id: str
+) -> None:
     model = RunnableLambda(lambda value: AIMessage(f"re: {value.to_messages()[-1].content}"))
     chain = Chain(client, model, with_key=True)  # type: ignore[arg-type]
     sessions = [f"{session_id} {number}" for number in range(10)]
@@ -143,7 +145,7 @@ async def test_sessions_of_one_chain_at_once_do_not_mix(client: ZepClient, sessi
         ]
 
 
-async def test_a_factory_can_window_what_the_chain_reads(
+async def test_a_history_factory_can_limit_the_chains_window(
     client: ZepClient, session_id: str
 ) -> None:
     model = FakeListChatModel(responses=["one", "two", "three"])
@@ -158,7 +160,7 @@ async def test_a_factory_can_window_what_the_chain_reads(
 
 
 @pytest.mark.promise("a model that repeats ids loses no answer")
-async def test_a_model_that_repeats_message_ids_loses_no_answer(
+async def test_a_model_with_repeated_message_ids_loses_no_answer(
     client: ZepClient, session_id: str
 ) -> None:
     # FakeMessagesListChatModel gives out the same object again, with the id of the first time.
@@ -170,7 +172,7 @@ async def test_a_model_that_repeats_message_ids_loses_no_answer(
     assert [message.content for message in messages] == ["1?", "one", "2?", "two", "3?", "one"]
 
 
-async def test_a_model_without_repeated_ids_keeps_all_its_answers(
+async def test_a_model_with_unique_message_ids_keeps_all_its_answers(
     client: ZepClient, session_id: str
 ) -> None:
     chain = Chain(client, FakeListChatModel(responses=["one", "two"]), with_key=True)

@@ -28,11 +28,11 @@ class Counting(BaseChatModel):
         return ChatResult(generations=[ChatGeneration(message=answer)])
 
 
-@pytest.mark.promise(
-    "answers out of a cache, artifacts, odd ids; what was redacted is not redacted again"
-)
+@pytest.mark.promise("cached answers, artifacts, odd ids; redacted text is not redacted again")
 @both_ways
-async def test_in_a_cleared_session(client: ZepClient, session_id: str, call: Any) -> None:
+async def test_cached_answers_are_stored_in_a_cleared_session(
+    client: ZepClient, session_id: str, call: Any
+) -> None:
     agent = create_agent(
         Counting(cache=InMemoryCache()), middleware=[ChatHistoryMiddleware(client=client)]
     )
@@ -43,7 +43,9 @@ async def test_in_a_cleared_session(client: ZepClient, session_id: str, call: An
 
 
 @both_ways
-async def test_in_the_same_session(client: ZepClient, session_id: str, call: Any) -> None:
+async def test_cached_answers_are_stored_in_the_same_session(
+    client: ZepClient, session_id: str, call: Any
+) -> None:
     middleware = [ChatHistoryMiddleware(client=client, lastn=0)]
     agent = create_agent(Counting(cache=InMemoryCache()), middleware=middleware)
     for text in ("hi", "other", "hi"):
@@ -53,7 +55,9 @@ async def test_in_the_same_session(client: ZepClient, session_id: str, call: Any
 
 
 @both_ways
-async def test_answers_with_empty_ids(client: ZepClient, session_id: str, call: Any) -> None:
+async def test_answers_with_empty_ids_are_stored(
+    client: ZepClient, session_id: str, call: Any
+) -> None:
     model = Scripted(AIMessage("one", id=""), AIMessage("two", id=""))
     agent = create_agent(model, middleware=[ChatHistoryMiddleware(client=client)])
     await call(agent, said("1"), of(session_id))

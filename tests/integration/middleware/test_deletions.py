@@ -21,9 +21,9 @@ from tests.support.agents import (
 )
 
 
-@pytest.mark.promise("what is deleted stays deleted, though the agent's state still holds it")
+@pytest.mark.promise("deleted messages stay deleted, though the agent's state holds them")
 @both_ways
-async def test_a_deleted_message_is_not_brought_back_by_an_agents_state(
+async def test_a_deleted_message_is_not_restored_by_an_agents_state(
     client: ZepClient, session_id: str, call: Call
 ) -> None:
     saver = InMemorySaver()
@@ -36,9 +36,9 @@ async def test_a_deleted_message_is_not_brought_back_by_an_agents_state(
     assert await stored(client, session_id) == [("ai", "one"), ("human", "2?"), ("ai", "two")]
 
 
-@pytest.mark.promise("what is deleted stays deleted, though the agent's state still holds it")
+@pytest.mark.promise("deleted messages stay deleted, though the agent's state holds them")
 @both_ways
-async def test_of_a_cleared_session_only_what_is_new_is_stored(
+async def test_only_new_messages_are_stored_in_a_cleared_session(
     client: ZepClient, session_id: str, call: Call
 ) -> None:
     saver = InMemorySaver()
@@ -51,7 +51,7 @@ async def test_of_a_cleared_session_only_what_is_new_is_stored(
 
 @both_ways
 @pytest.mark.parametrize("saver", [None, InMemorySaver()], ids=["no checkpointer", "checkpointer"])
-async def test_an_agent_whose_memory_is_the_store_forgets_what_is_deleted(
+async def test_an_agent_in_memory_mode_forgets_deleted_messages(
     client: ZepClient, session_id: str, call: Call, saver: Any
 ) -> None:
     model = Scripted("one", "two", "three")
@@ -70,7 +70,7 @@ async def test_an_agent_whose_memory_is_the_store_forgets_what_is_deleted(
 
 @both_ways
 @pytest.mark.parametrize("mode", ["memory", "archive"])
-async def test_what_is_deleted_during_a_run_is_not_brought_back_by_the_next_hook(
+async def test_a_message_deleted_during_a_run_is_not_restored_by_the_next_hook(
     client: ZepClient, session_id: str, call: Call, mode: str
 ) -> None:
     def deleting(messages: list[Any]) -> Any:
@@ -88,7 +88,7 @@ async def test_what_is_deleted_during_a_run_is_not_brought_back_by_the_next_hook
 
 @both_ways
 @pytest.mark.parametrize("mode", ["memory", "archive"])
-async def test_what_was_deleted_stays_deleted_when_other_middleware_rewrites_it(
+async def test_a_deleted_message_stays_deleted_when_other_middleware_rewrites_it(
     client: ZepClient, session_id: str, call: Call, mode: str
 ) -> None:
     @before_model
@@ -121,7 +121,7 @@ def rewriting(change: Callable[[str], str]) -> Any:
 
 @both_ways
 @pytest.mark.parametrize("mode", ["memory", "archive"])
-async def test_a_message_that_other_middleware_rewrites_is_rewritten_in_its_place(
+async def test_a_message_rewritten_by_other_middleware_is_replaced_in_position(
     client: ZepClient, session_id: str, call: Call, mode: str
 ) -> None:
     hide = rewriting(lambda text: text.replace("4111", "****"))

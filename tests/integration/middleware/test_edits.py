@@ -21,7 +21,7 @@ from tests.support.agents import (
     of,
     said,
     stored,
-    told,
+    types_and_texts,
 )
 
 EDITS = pytest.mark.promise("an input whose id is known and whose words differ is an edit")
@@ -49,7 +49,7 @@ async def branch_count(client: ZepClient, session_id: str) -> int:
 @EDITS
 @every_way
 @each_mode
-async def test_a_run_goes_on_from_an_edited_message(
+async def test_a_run_continues_from_an_edited_message(
     client: ZepClient, session_id: str, call: Call, mode: str, has_checkpointer: bool
 ) -> None:
     asked, model = speaker(client, mode, has_checkpointer=has_checkpointer)
@@ -59,7 +59,7 @@ async def test_a_run_goes_on_from_an_edited_message(
     expected = ["q1", "re:q1", "other", "re:other"]
     assert model.contents_asked() == expected[:3]
     assert await texts(client, session_id) == expected
-    assert [text for _, text in told(result["messages"])] == expected
+    assert [text for _, text in types_and_texts(result["messages"])] == expected
     await call(asked, said("next"), of(session_id))
     assert model.contents_asked() == [*expected, "next"]
     assert await texts(client, session_id) == [*expected, "next", "re:next"]
@@ -73,7 +73,7 @@ async def test_a_run_goes_on_from_an_edited_message(
 @EDITS
 @both_ways
 @each_mode
-async def test_the_first_message_is_edited_again_and_again(
+async def test_the_first_message_can_be_edited_repeatedly(
     client: ZepClient, session_id: str, call: Call, mode: str, has_checkpointer: bool
 ) -> None:
     asked, model = speaker(client, mode, has_checkpointer=has_checkpointer)
@@ -90,7 +90,7 @@ async def test_the_first_message_is_edited_again_and_again(
 
 @EDITS
 @each_mode
-async def test_a_repeated_edit_is_a_repeat(
+async def test_a_retried_edit_changes_nothing(
     client: ZepClient, session_id: str, mode: str, has_checkpointer: bool
 ) -> None:
     script = ["one", "two", ConnectionError("lost"), "three"]
@@ -108,7 +108,7 @@ async def test_a_repeated_edit_is_a_repeat(
 
 @EDITS
 @each_mode
-async def test_an_edit_as_before_goes_back_to_its_branch(
+async def test_a_repeated_edit_activates_its_existing_branch(
     client: ZepClient, session_id: str, mode: str, has_checkpointer: bool
 ) -> None:
     asked, model = speaker(client, mode, has_checkpointer=has_checkpointer)
@@ -123,7 +123,7 @@ async def test_an_edit_as_before_goes_back_to_its_branch(
 
 @EDITS
 @each_mode
-async def test_what_a_branch_that_is_not_active_holds_is_edited(
+async def test_a_message_also_on_an_inactive_branch_is_edited(
     client: ZepClient, session_id: str, mode: str, has_checkpointer: bool
 ) -> None:
     asked, model = speaker(client, mode, has_checkpointer=has_checkpointer)
@@ -137,7 +137,9 @@ async def test_what_a_branch_that_is_not_active_holds_is_edited(
 
 
 @EDITS
-async def test_a_message_before_the_window_is_edited(client: ZepClient, session_id: str) -> None:
+async def test_a_message_before_the_window_can_be_edited(
+    client: ZepClient, session_id: str
+) -> None:
     model = Scripted()
     asked = agent(client, model, lastn=2)
     for number in "1234":
@@ -149,7 +151,7 @@ async def test_a_message_before_the_window_is_edited(client: ZepClient, session_
 
 @EDITS
 @pytest.mark.parametrize("mode", ["memory", "archive"])
-async def test_a_page_that_sends_the_whole_conversation_edits_too(
+async def test_an_input_with_the_whole_conversation_can_edit_a_message(
     client: ZepClient, session_id: str, mode: Any
 ) -> None:
     model = Scripted()
@@ -182,7 +184,7 @@ class Sealing(AgentMiddleware[Any, Any]):
 @EDITS
 @pytest.mark.parametrize("way", ["redact", "middleware", "update_message"])
 @each_mode
-async def test_words_that_were_changed_are_no_edit(
+async def test_a_message_changed_when_stored_is_not_an_edit(
     client: ZepClient, session_id: str, mode: str, has_checkpointer: bool, way: str
 ) -> None:
     others = [Sealing()] if way == "middleware" else []
@@ -206,7 +208,7 @@ async def test_words_that_were_changed_are_no_edit(
 
 
 @EDITS
-async def test_words_that_are_changed_when_a_run_is_retried_are_no_edit(
+async def test_a_message_changed_by_a_retried_run_is_not_an_edit(
     client: ZepClient, session_id: str
 ) -> None:
     with pytest.raises(ConnectionError):
@@ -244,7 +246,7 @@ async def test_a_refused_edit_changes_nothing(
 
 @EDITS
 @each_mode
-async def test_a_turn_with_tools_is_edited_and_an_edit_has_one(
+async def test_a_turn_with_tools_is_edited_and_edits_may_call_tools(
     client: ZepClient, session_id: str, mode: str, has_checkpointer: bool
 ) -> None:
     script = [calling(("a", "Rome")), "Sun", calling(("b", "Oslo")), "Rain"]
@@ -257,9 +259,7 @@ async def test_a_turn_with_tools_is_edited_and_an_edit_has_one(
 
 
 @EDITS
-async def test_a_server_serves_edits_too(
-    server_url: str, database_name: str, session_id: str
-) -> None:
+async def test_edits_work_over_http(server_url: str, database_name: str, session_id: str) -> None:
     async with ZepClient(f"{server_url}/{database_name}") as client:
         model = Scripted()
         for mode in ("memory", "archive"):
@@ -284,7 +284,7 @@ async def test_a_deleted_edit_stays_deleted_and_a_deleted_message_is_not_edited(
 
 @EDITS
 @each_mode
-async def test_a_message_is_edited_while_its_run_goes_on(
+async def test_a_message_can_be_edited_during_its_run(
     client: ZepClient, session_id: str, mode: str, has_checkpointer: bool
 ) -> None:
     """What the first run says stays on its branch, which does not become active again."""
@@ -302,11 +302,11 @@ async def test_a_message_is_edited_while_its_run_goes_on(
     assert await branch_count(client, session_id) == 2
     # What is said next extends what the model is given, which a checkpointer may hold.
     result = asked.invoke(said("q2"), **of(session_id))
-    assert told(result["messages"]) == await stored(client, session_id)
+    assert types_and_texts(result["messages"]) == await stored(client, session_id)
 
 
 @EDITS
-async def test_two_runs_edit_one_message_at_once(client: ZepClient, session_id: str) -> None:
+async def test_concurrent_runs_edit_one_message(client: ZepClient, session_id: str) -> None:
     agent(client, Scripted()).invoke(said("q", id="1"), **of(session_id))
 
     def edit(text: str) -> Any:

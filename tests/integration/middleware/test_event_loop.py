@@ -26,9 +26,9 @@ def watched(client: ZepClient) -> Iterator[BlockBuster]:
         yield buster
 
 
-@pytest.mark.promise("neither kind of hook blocks the loop")
+@pytest.mark.promise("synchronous and asynchronous hooks do not block the loop")
 @pytest.mark.parametrize("mode", ["memory", "archive"])
-async def test_a_turn_with_all_options_does_not_block(
+async def test_a_turn_with_all_options_does_not_block_the_event_loop(
     client: ZepClient, session_id: str, mode: Any, request: pytest.FixtureRequest
 ) -> None:
     async def title(_: Any) -> str:

@@ -82,7 +82,7 @@ def raising_at_once(state: Any, runtime: Any) -> None:
 
 
 @both_ways
-async def test_behind_ours_a_guard_may_raise_before_the_agent_in_archive_mode(
+async def test_a_later_guard_may_raise_before_the_agent_in_archive_mode(
     client: ZepClient, session_id: str, call: Call
 ) -> None:
     middleware: list[Any] = [ChatHistoryMiddleware(client=client, mode="archive"), raising_at_once]
@@ -100,7 +100,7 @@ async def test_behind_ours_a_guard_may_raise_before_the_agent_in_archive_mode(
 
 
 @both_ways
-async def test_what_a_guard_masks_is_stored_masked_and_once(
+async def test_a_message_masked_by_a_guard_is_stored_masked_once(
     client: ZepClient, session_id: str, call: Call
 ) -> None:
     for order in (1, -1):

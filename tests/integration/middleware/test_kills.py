@@ -66,7 +66,7 @@ KEPT = [0, 0, 2, 3, 4, 4]  # the input is stored when the model is called
 @pytest.mark.promise("`kill -9` between hooks; replay")
 @pytest.mark.parametrize("step", range(1, 7))
 @pytest.mark.parametrize("mode", ["memory", "archive"])
-async def test_a_process_killed_after_a_hook_has_stored_what_was_said_until_then(
+async def test_a_process_killed_after_a_hook_has_stored_the_messages_before_it(
     client: ZepClient,
     mongo_url: str,
     session_id: str,

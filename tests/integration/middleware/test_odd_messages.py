@@ -25,11 +25,9 @@ def calls(name: str, **args: Any) -> AIMessage:
     return AIMessage("", tool_calls=[ToolCall(name=name, args=args, id="c", type="tool_call")])
 
 
-@pytest.mark.promise(
-    "answers out of a cache, artifacts, odd ids; what was redacted is not redacted again"
-)
+@pytest.mark.promise("cached answers, artifacts, odd ids; redacted text is not redacted again")
 @both_ways
-async def test_documents_as_an_artifact(client: ZepClient, session_id: str, call: Any) -> None:
+async def test_documents_can_be_an_artifact(client: ZepClient, session_id: str, call: Any) -> None:
     agent = create_agent(
         Scripted(calls("look", place="Rome"), "done"),
         [look],
@@ -42,7 +40,7 @@ async def test_documents_as_an_artifact(client: ZepClient, session_id: str, call
     assert messages[2].artifact[0]["page_content"] == "Rome"
 
 
-async def test_a_cached_answer_comes_back_equal(client: ZepClient, session_id: str) -> None:
+async def test_a_cached_answer_round_trips(client: ZepClient, session_id: str) -> None:
     model = FakeListChatModel(responses=["a"], cache=InMemoryCache())
     model.invoke("x")
     cached = model.invoke("x")  # usage_metadata={"total_cost": 0}
@@ -51,7 +49,7 @@ async def test_a_cached_answer_comes_back_equal(client: ZepClient, session_id: s
 
 
 @both_ways
-async def test_recall_goes_on_without_the_store(session_id: str, call: Any) -> None:
+async def test_recall_answers_when_the_store_is_unavailable(session_id: str, call: Any) -> None:
     async with ZepClient("mongodb://127.0.0.1:1", timeout=0.2) as away:
         agent = create_agent(
             Scripted(calls("search_past_conversations", query="x"), "done"),
@@ -113,7 +111,7 @@ async def test_any_object_may_be_an_artifact(
 
 
 @pytest.mark.parametrize("redact", [None, lambda message: message], ids=["as it is", "redacted"])
-async def test_content_without_end_is_cut_where_it_repeats(
+async def test_self_referencing_content_is_cut(
     client: ZepClient, session_id: str, redact: Any
 ) -> None:
     loop: dict[str, Any] = {"type": "text", "text": "hi"}

@@ -34,7 +34,7 @@ async def test_a_window_is_counted_in_messages(
     assert await client.message.acount(session_id) == 6
 
 
-async def test_nothing_may_be_loaded_at_all(client: ZepClient, session_id: str) -> None:
+async def test_a_window_of_zero_loads_nothing(client: ZepClient, session_id: str) -> None:
     model = Scripted()
     speaker = agent(client, model, lastn=0)
     speaker.invoke(said("1"), **of(session_id))
@@ -60,7 +60,7 @@ async def test_a_window_is_counted_in_tokens(
 
 
 @pytest.mark.promise("windows by messages and tokens, never on an orphan; redaction, tools, title")
-async def test_a_window_never_opens_on_an_orphan_and_the_store_keeps_it(
+async def test_a_window_never_starts_with_an_orphan_which_stays_stored(
     client: ZepClient, session_id: str
 ) -> None:
     told = [
@@ -91,7 +91,7 @@ def without_digits(message: BaseMessage) -> BaseMessage | None:
 
 @pytest.mark.promise("windows by messages and tokens, never on an orphan; redaction, tools, title")
 @both_ways
-async def test_what_is_stored_is_redacted_and_what_the_model_sees_is_not(
+async def test_redaction_applies_to_stored_messages_only(
     client: ZepClient, session_id: str, call: Call
 ) -> None:
     model = Scripted("call 911", "yes")
@@ -108,7 +108,9 @@ async def test_what_is_stored_is_redacted_and_what_the_model_sees_is_not(
 
 
 @both_ways
-async def test_tools_may_be_left_out(client: ZepClient, session_id: str, call: Call) -> None:
+async def test_tool_messages_can_be_excluded(
+    client: ZepClient, session_id: str, call: Call
+) -> None:
     model = Scripted(
         calling(("a", "Rome"), text="Let me see"), calling(("b", "Oslo")), "Sun!", "Bye"
     )
@@ -157,9 +159,7 @@ async def test_a_session_gets_a_title_from_its_first_turn(
 
 
 @both_ways
-async def test_a_title_that_is_there_is_left_alone(
-    client: ZepClient, session_id: str, call: Call
-) -> None:
+async def test_an_existing_title_is_kept(client: ZepClient, session_id: str, call: Call) -> None:
     of_metadata = f"{session_id} of old"
     client.memory.add_session(Session(session_id=session_id, title="Mine"))
     client.memory.add_session(Session(session_id=of_metadata, metadata={"title": "Mine", "a": 1}))
@@ -180,7 +180,7 @@ async def test_a_title_of_any_length_does_not_stop_a_run(
 
 
 @both_ways
-async def test_a_title_that_comes_late_does_not_revive_a_session(
+async def test_a_late_title_does_not_revive_a_session(
     client: ZepClient, session_id: str, call: Call
 ) -> None:
     def title(_: Any) -> str:
@@ -192,7 +192,7 @@ async def test_a_title_that_comes_late_does_not_revive_a_session(
         client.memory.get_session(session_id)
 
 
-async def test_without_being_asked_there_is_no_title(client: ZepClient, session_id: str) -> None:
+async def test_no_title_is_set_by_default(client: ZepClient, session_id: str) -> None:
     agent(client, Scripted()).invoke(said("1"), **of(session_id))
     assert client.memory.get_session(session_id).title is None
 
@@ -224,14 +224,14 @@ async def test_a_coroutine_function_cannot_give_a_title_under_invoke(
         ({"client": "mongodb://nowhere"}, "ZepClient"),
     ],
 )
-def test_what_cannot_be_used_is_refused_at_once(
+def test_invalid_options_are_refused_on_construction(
     client: ZepClient, options: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(BadRequestError, match=named):
         ChatHistoryMiddleware(**{"client": client, **options})
 
 
-async def test_a_redaction_that_returns_something_else_is_refused(
+async def test_a_redaction_that_returns_no_message_is_refused(
     client: ZepClient, session_id: str
 ) -> None:
     speaker = agent(client, Scripted(), redact=lambda message: message.content)

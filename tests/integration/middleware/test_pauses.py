@@ -22,7 +22,7 @@ from tests.support.agents import (
     of,
     said,
     stored,
-    told,
+    types_and_texts,
     weather,
 )
 
@@ -34,7 +34,7 @@ BROKEN = [("human", "Weather?"), ("ai", "Well")]
 
 @pytest.mark.promise("parallel tool calls, a raising tool, a human in the loop")
 @every_way
-async def test_a_tool_that_raises_loses_nothing_and_the_next_turn_is_acceptable(
+async def test_a_failing_tool_loses_nothing_and_the_next_turn_is_valid(
     client: ZepClient, session_id: str, call: Call
 ) -> None:
     model = Scripted(calling(("a", "nowhere"), ("b", "Rome"), text="Well"), "Sorry")
@@ -52,7 +52,7 @@ async def test_a_tool_that_raises_loses_nothing_and_the_next_turn_is_acceptable(
 
 @both_ways
 @both_modes
-async def test_a_model_that_raises_leaves_the_question(
+async def test_a_failing_model_keeps_the_question(
     client: ZepClient, session_id: str, call: Call, mode: str
 ) -> None:
     speaker = agent(client, Scripted(RuntimeError("overloaded"), "one"), mode, InMemorySaver())
@@ -65,7 +65,7 @@ async def test_a_model_that_raises_leaves_the_question(
 
 @pytest.mark.promise("`kill -9` between hooks; replay")
 @both_ways
-async def test_a_retried_input_is_stored_and_told_once(
+async def test_a_retried_input_is_stored_and_sent_once(
     client: ZepClient, session_id: str, call: Call
 ) -> None:
     model = Scripted("zero", RuntimeError("overloaded"), "one")
@@ -106,7 +106,7 @@ DECISIONS: dict[str, tuple[Any, str]] = {
 @both_modes
 @pytest.mark.parametrize("last", [True, False], ids=["last", "first"])
 @pytest.mark.parametrize("decision", DECISIONS)
-async def test_a_run_that_pauses_for_a_human_is_stored_and_goes_on_in_a_new_agent(
+async def test_a_run_interrupted_for_a_human_is_stored_and_resumed_by_a_new_agent(
     client: ZepClient, session_id: str, call: Call, mode: str, last: bool, decision: str
 ) -> None:
     checkpointer = InMemorySaver()
@@ -125,7 +125,7 @@ async def test_a_run_that_pauses_for_a_human_is_stored_and_goes_on_in_a_new_agen
     messages = await client.chat_history(session_id).aget_messages()
     result = str(messages[4].content)
     assert result.endswith(end)
-    assert told(messages) == [
+    assert types_and_texts(messages) == [
         *before,
         *asked,
         ("tool", result),
@@ -141,7 +141,7 @@ async def test_a_run_that_pauses_for_a_human_is_stored_and_goes_on_in_a_new_agen
 @pytest.mark.promise("parallel tool calls, a raising tool, a human in the loop")
 @both_ways
 @both_modes
-async def test_a_pause_that_nobody_resumes_is_answered_for_in_the_next_turn(
+async def test_an_unresumed_interrupt_is_completed_in_the_next_turn(
     client: ZepClient, session_id: str, call: Call, mode: str
 ) -> None:
     model = Scripted(calling(("a", "Rome"), text="Well"), "Fine")
@@ -158,7 +158,7 @@ async def test_a_pause_that_nobody_resumes_is_answered_for_in_the_next_turn(
 
 
 @both_ways
-async def test_a_tool_that_the_client_runs_is_answered_in_the_next_input(
+async def test_a_client_side_tool_is_answered_in_the_next_input(
     client: ZepClient, session_id: str, call: Call
 ) -> None:
     model = Scripted(calling(("a", "Rome"), text="Well"), "Sun!")
@@ -174,7 +174,7 @@ async def test_a_tool_that_the_client_runs_is_answered_in_the_next_input(
 @pytest.mark.promise("streams, also closed early")
 @pytest.mark.parametrize("modes", ["values", "updates", "messages"])
 @pytest.mark.parametrize("steps", [2, 3, 4, 5])
-async def test_a_stream_closed_early_keeps_what_was_said(
+async def test_a_stream_closed_early_keeps_its_messages(
     client: ZepClient, session_id: str, modes: str, steps: int
 ) -> None:
     model = Scripted(calling(("a", "Rome"), text="Well"), "Sun!")
@@ -190,7 +190,7 @@ async def test_a_stream_closed_early_keeps_what_was_said(
 
 @pytest.mark.promise("streams, also closed early")
 @pytest.mark.parametrize("steps", [1, 2, 3, 4])
-async def test_an_asynchronous_stream_closed_early_keeps_what_was_said(
+async def test_an_asynchronous_stream_closed_early_keeps_its_messages(
     client: ZepClient, session_id: str, steps: int
 ) -> None:
     model = Scripted(calling(("a", "Rome"), text="Well"), "Sun!", "Bye")
@@ -208,7 +208,7 @@ async def test_an_asynchronous_stream_closed_early_keeps_what_was_said(
 
 @pytest.mark.promise("archive: with a checkpointer, everything said is recorded")
 @both_ways
-async def test_the_same_state_run_again_by_another_process_does_not_double(
+async def test_a_state_rerun_by_another_process_is_stored_once(
     client: ZepClient, session_id: str, call: Call
 ) -> None:
     # A run whose checkpoint was written, but not what the middleware remembers.
@@ -225,7 +225,7 @@ async def test_the_same_state_run_again_by_another_process_does_not_double(
 
 
 @both_ways
-async def test_a_fork_from_an_earlier_checkpoint_stores_what_is_new(
+async def test_a_fork_from_an_earlier_checkpoint_stores_new_messages(
     client: ZepClient, session_id: str, call: Call
 ) -> None:
     speaker = agent(client, Scripted("one", "two", "three"), "archive", InMemorySaver())
@@ -260,7 +260,7 @@ async def test_an_unreachable_store_raises_or_is_logged(
 
 
 @both_ways
-async def test_what_could_not_be_stored_is_stored_by_the_next_hook(
+async def test_the_next_hook_stores_messages_that_failed_to_store(
     client: ZepClient, session_id: str, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = [StoreUnavailableError(), StoreUnavailableError()]

@@ -58,7 +58,7 @@ async def test_the_users_other_sessions_are_searched(client: ZepClient, call: Ca
 
 @pytest.mark.promise("`search_past_conversations` over the user's other sessions")
 @both_ways
-async def test_the_present_session_is_left_out(client: ZepClient, call: Call) -> None:
+async def test_the_current_session_is_excluded(client: ZepClient, call: Call) -> None:
     options = of("a1", user_id="Ann")
     client.chat_history("a1").add_messages([HumanMessage(f"key {n}") for n in range(50)])
     lines = await recalled(call, agent(client, asking()), options)
@@ -68,7 +68,7 @@ async def test_the_present_session_is_left_out(client: ZepClient, call: Call) ->
 
 @pytest.mark.promise("`search_past_conversations` over the user's other sessions")
 @both_ways
-async def test_the_model_cannot_say_whose_conversations(client: ZepClient, call: Call) -> None:
+async def test_the_model_cannot_choose_the_user(client: ZepClient, call: Call) -> None:
     speaker = agent(client, asking(user_id="Ben", runtime={"context": {"user_id": "Ben"}}))
     lines = await recalled(call, speaker, of("a3", user_id="Ann"))
     assert len(lines) == 2
@@ -83,7 +83,7 @@ async def test_deleted_messages_are_not_found(client: ZepClient, call: Call) -> 
 
 
 @both_ways
-async def test_without_a_user_the_answer_says_so(client: ZepClient, call: Call) -> None:
+async def test_the_answer_explains_a_missing_user(client: ZepClient, call: Call) -> None:
     [line] = await recalled(call, agent(client, asking()), of("a3"))
     assert "not known who the user is" in line
 
@@ -92,7 +92,7 @@ async def test_without_a_user_the_answer_says_so(client: ZepClient, call: Call) 
 @pytest.mark.parametrize(
     ("query", "answer"), [("zebra", "Nothing was found"), (" ", "refused"), ("\ud800", "refused")]
 )
-async def test_what_finds_nothing_or_cannot_be_searched_is_an_answer(
+async def test_empty_and_invalid_queries_are_answered(
     client: ZepClient, call: Call, query: str, answer: str
 ) -> None:
     speaker = agent(client, asking(query), record_tools=False)
@@ -101,9 +101,7 @@ async def test_what_finds_nothing_or_cannot_be_searched_is_an_answer(
 
 
 @both_ways
-async def test_a_long_message_is_cut_and_a_message_is_one_line(
-    client: ZepClient, call: Call
-) -> None:
+async def test_messages_are_truncated_to_one_line(client: ZepClient, call: Call) -> None:
     client.chat_history("a4", user_id="Ann").add_messages([HumanMessage("zebra\n" * 500)])
     [line] = await recalled(call, agent(client, asking("zebra")), of("a3", user_id="Ann"))
     assert len(line) < 1100
@@ -111,20 +109,20 @@ async def test_a_long_message_is_cut_and_a_message_is_one_line(
 
 
 @both_ways
-async def test_the_tool_can_be_given_without_the_middleware(client: ZepClient, call: Call) -> None:
+async def test_the_tool_works_without_the_middleware(client: ZepClient, call: Call) -> None:
     tool = search_past_conversations(client, session_id="none", user_id="Ann", limit=1)
     speaker = create_agent(Scripted(asking()), [tool])
     assert len(await recalled(call, speaker, {})) == 1
 
 
-def test_the_model_sees_the_query_only(client: ZepClient) -> None:
+def test_the_models_schema_has_only_the_query(client: ZepClient) -> None:
     tool = search_past_conversations(client)
     assert tool.name == TOOL
     schema: Any = tool.tool_call_schema
     assert set(schema.model_json_schema()["properties"]) == {"query"}
 
 
-def test_without_recall_there_is_no_tool(client: ZepClient) -> None:
+def test_no_tool_is_added_without_recall(client: ZepClient) -> None:
     assert list(ChatHistoryMiddleware(client=client).tools) == []
 
 

@@ -12,11 +12,9 @@ from langchain_zepstore.middleware import ChatHistoryMiddleware
 from tests.support.agents import Scripted, both_ways, of, said, stored
 
 
-@pytest.mark.promise(
-    "answers out of a cache, artifacts, odd ids; what was redacted is not redacted again"
-)
+@pytest.mark.promise("cached answers, artifacts, odd ids; redacted text is not redacted again")
 @both_ways
-async def test_with_a_checkpointer_each_message_is_redacted_once(
+async def test_each_message_is_redacted_once_with_a_checkpointer(
     client: ZepClient, session_id: str, call: Any
 ) -> None:
     def sealed(message: BaseMessage) -> BaseMessage:

@@ -42,7 +42,7 @@ TURN = [("human", "1"), ("ai", "re:1")]
 @pytest.mark.promise("session and user from context, config or fixed values; no other user's")
 @both_ways
 @pytest.mark.parametrize("way", ["dataclass", "dict", "config", "thread", "fixed", "function"])
-async def test_session_and_user_come_from_the_context_the_config_or_are_fixed(
+async def test_session_and_user_come_from_context_config_or_arguments(
     client: ZepClient, session_id: str, user_id: str, call: Call, way: str
 ) -> None:
     names = {"session_id": session_id, "user_id": user_id}
@@ -70,7 +70,7 @@ async def test_session_and_user_come_from_the_context_the_config_or_are_fixed(
 
 
 @both_ways
-async def test_what_is_fixed_goes_before_the_context_and_that_before_the_config(
+async def test_arguments_override_the_context_which_overrides_the_config(
     client: ZepClient, call: Call
 ) -> None:
     fixed, context, session, thread = (uuid4().hex for _ in range(4))
@@ -84,7 +84,7 @@ async def test_what_is_fixed_goes_before_the_context_and_that_before_the_config(
         assert await stored(client, each) == TURN
 
 
-async def test_a_thread_may_be_a_uuid_or_a_number(client: ZepClient) -> None:
+async def test_a_thread_id_may_be_a_uuid_or_a_number(client: ZepClient) -> None:
     thread = uuid4()
     speaker_of(client).invoke(said("1"), config={"configurable": {"thread_id": thread}})
     assert await stored(client, str(thread)) == TURN
@@ -101,7 +101,7 @@ async def test_a_run_without_a_session_is_refused(client: ZepClient, call: Call)
 
 @both_ways
 @pytest.mark.parametrize("wrong", ["", 7.5, True, {"$ne": None}])
-async def test_what_cannot_be_an_id_is_refused(client: ZepClient, call: Call, wrong: Any) -> None:
+async def test_invalid_ids_are_refused(client: ZepClient, call: Call, wrong: Any) -> None:
     with pytest.raises(BadRequestError, match="session_id"):
         await call(
             speaker_of(client), said("1"), {"config": {"configurable": {"session_id": wrong}}}

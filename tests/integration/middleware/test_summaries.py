@@ -41,7 +41,7 @@ def summarized(
 @pytest.mark.parametrize("last", [True, False], ids=["last", "first"])
 @pytest.mark.parametrize("mode", ["memory", "archive", "memory with a checkpointer"])
 @pytest.mark.parametrize("keep", [1, 3])
-async def test_everything_said_is_stored_and_no_summary(
+async def test_messages_are_stored_and_summaries_are_not(
     client: ZepClient, session_id: str, call: Call, mode: str, last: bool, keep: int
 ) -> None:
     script = [
@@ -68,7 +68,7 @@ async def test_everything_said_is_stored_and_no_summary(
     ]
 
 
-async def test_a_model_whose_memory_is_the_store_is_given_what_was_said_before_a_summary(
+async def test_memory_mode_loads_the_messages_before_a_summary(
     client: ZepClient, session_id: str
 ) -> None:
     speaker = summarized(client, Scripted(), "memory", last=True, keep=1, saver=InMemorySaver())

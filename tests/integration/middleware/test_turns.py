@@ -21,7 +21,7 @@ from tests.support.agents import (
     of,
     said,
     stored,
-    told,
+    types_and_texts,
 )
 
 both_modes = pytest.mark.parametrize("mode", ["memory", "archive"])
@@ -51,14 +51,16 @@ async def test_an_agent_remembers_its_turns_and_stores_each_message_once(
     assert model.contents_asked(1) == ["1?", "one", "2?"]
     assert model.contents_asked(2) == ["1?", "one", "2?", "two", "3?"]
     assert await stored(client, session_id) == THREE_TURNS
-    assert told(result["messages"]) == THREE_TURNS  # what was loaded is a part of the state
+    assert (
+        types_and_texts(result["messages"]) == THREE_TURNS
+    )  # what was loaded is a part of the state
     assert await client.message.acount(session_id) == 6
 
 
 @pytest.mark.promise("parallel tool calls, a raising tool, a human in the loop")
 @every_way
 @both_modes
-async def test_parallel_tool_calls_and_their_answers_are_stored_in_the_order_of_the_calls(
+async def test_parallel_tool_calls_and_results_are_stored_in_call_order(
     client: ZepClient, session_id: str, call: Call, mode: str
 ) -> None:
     model = Scripted(calling(("a", "Rome"), ("b", "Oslo"), text="Well"), "Sun!", "Bye")
@@ -105,7 +107,7 @@ async def test_each_message_is_written_once(
     assert written[4:] == [1, 1]
 
 
-async def test_an_agent_built_anew_goes_on_where_the_last_one_stopped(
+async def test_a_rebuilt_agent_continues_the_session(
     client: ZepClient, mongo_url: str, session_id: str
 ) -> None:
     agent(client, Scripted("one")).invoke(said("1?"), **of(session_id))
@@ -122,9 +124,7 @@ async def test_a_url_is_enough(mongo_url: str, client: ZepClient, session_id: st
 
 
 @pytest.mark.parametrize("driver", ["motor", "pymongo"])
-async def test_both_asynchronous_drivers_serve(
-    mongo_url: str, session_id: str, driver: Any
-) -> None:
+async def test_both_asynchronous_drivers_work(mongo_url: str, session_id: str, driver: Any) -> None:
     async with ZepClient(mongo_url, async_driver=driver) as client:
         speaker = agent(client, Scripted("one", "two"))
         await speaker.ainvoke(said("1?"), **of(session_id))
@@ -132,7 +132,9 @@ async def test_both_asynchronous_drivers_serve(
         assert await stored(client, session_id) == THREE_TURNS[:4]
 
 
-async def test_a_server_serves_too(server_url: str, database_name: str, session_id: str) -> None:
+async def test_an_agent_works_over_http(
+    server_url: str, database_name: str, session_id: str
+) -> None:
     async with ZepClient(f"{server_url}/{database_name}") as client:
         model = Scripted(calling(("a", "Rome")), "Sun!", "Bye")
         speaker = agent(client, model, user_id="Ann", title=True)
@@ -143,7 +145,7 @@ async def test_a_server_serves_too(server_url: str, database_name: str, session_
         assert len(model.asked[-1]) == 5
 
 
-async def test_several_messages_of_one_input_are_stored_in_order(
+async def test_multiple_messages_of_one_input_are_stored_in_order(
     client: ZepClient, session_id: str
 ) -> None:
     turn = {"messages": [("user", "1?"), AIMessage("one"), {"role": "user", "content": "2?"}]}
@@ -161,9 +163,7 @@ async def test_system_messages_are_not_stored(client: ZepClient, session_id: str
     assert model.contents_asked() == ["1?", "one", "Be brief.", "2?"]
 
 
-async def test_what_is_loaded_does_not_come_out_of_a_stream_of_messages(
-    client: ZepClient, session_id: str
-) -> None:
+async def test_loaded_messages_are_not_streamed(client: ZepClient, session_id: str) -> None:
     speaker = agent(client, Scripted("one", "two"))
     speaker.invoke(said("1?"), **of(session_id))
     chunks = [
@@ -175,7 +175,7 @@ async def test_what_is_loaded_does_not_come_out_of_a_stream_of_messages(
 
 @pytest.mark.promise("32 runs on one session at once")
 @pytest.mark.parametrize("call", [by_ainvoke, by_invoke])
-async def test_32_runs_on_one_session_at_once_store_every_message_once(
+async def test_32_concurrent_runs_on_one_session_store_every_message_once(
     client: ZepClient, session_id: str, call: Call
 ) -> None:
     def answer(messages: list[Any]) -> Any:
@@ -203,7 +203,7 @@ async def test_32_runs_on_one_session_at_once_store_every_message_once(
     assert len(messages) == 4 * 32
     for place in places:
         own = [each for each in messages if _is_about(each, place)]
-        assert told(own) == [
+        assert types_and_texts(own) == [
             ("human", place),
             ("ai", ""),
             ("tool", f"sun in {place}"),

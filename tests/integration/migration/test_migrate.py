@@ -38,7 +38,7 @@ def contents(store: ZepClient, session_id: str) -> list[str]:
     return [each.content for each in store.message.iter_messages(session_id)]
 
 
-def test_times_titles_and_users_come_over(store: ZepClient) -> None:
+def test_times_titles_and_users_are_migrated(store: ZepClient) -> None:
     user = User(user_id="ada", email="ada@example.org", created_at=START)
     session = talk("s", "a", "b", title="Boats", metadata={"k": 1}, user_id="ada", tags=["t"])
     report = migrate([user, session, talk("empty")], store)
@@ -55,8 +55,8 @@ def test_times_titles_and_users_come_over(store: ZepClient) -> None:
     assert [each.created_at for each in store.memory.get_memory("s").messages] == [START, START]
 
 
-@pytest.mark.promise("run again, a migration takes what is new, at the end of what was continued")
-def test_what_is_new_comes_at_the_end(store: ZepClient) -> None:
+@pytest.mark.promise("run again, a migration appends new messages to continued sessions")
+def test_new_messages_are_appended(store: ZepClient) -> None:
     migrate([talk("s", "a", "b"), talk("other", "x")], store)
     migrate([talk("s", "a", "b", "c"), talk("other", "x")], store)
     assert contents(store, "s") == ["a", "b", "c"]
@@ -69,7 +69,7 @@ def test_what_is_new_comes_at_the_end(store: ZepClient) -> None:
     assert report.different == 0
 
 
-def test_sessions_that_were_there_before_get_it_at_their_end(store: ZepClient) -> None:
+def test_messages_are_appended_to_existing_sessions(store: ZepClient) -> None:
     store.memory.add_memory("s", Memory(messages=[Message(role="user", content="mine")]))
     for _ in range(2):
         report = migrate([talk("s", "a", "b")], store)
@@ -77,7 +77,7 @@ def test_sessions_that_were_there_before_get_it_at_their_end(store: ZepClient) -
     assert contents(store, "s") == ["mine", "a", "b"]
 
 
-def test_a_session_of_another_user_is_left_alone(store: ZepClient) -> None:
+def test_a_session_of_another_user_is_not_changed(store: ZepClient) -> None:
     store.user.add(CreateUserRequest(user_id="ada"))
     store.memory.add_session(Session(session_id="s", user_id="ada"))
     report = migrate([talk("s", "a", "b", user_id="bob")], store)
@@ -88,7 +88,7 @@ def test_a_session_of_another_user_is_left_alone(store: ZepClient) -> None:
     assert contents(store, "s") == []
 
 
-def test_what_was_deleted_here_stays_deleted(store: ZepClient) -> None:
+def test_messages_deleted_in_the_target_stay_deleted(store: ZepClient) -> None:
     migrate([talk("s", "a"), talk("t", "a", "b")], store)
     store.memory.delete_memory("s")
     [first, _] = store.memory.get_memory("t").messages
@@ -101,7 +101,7 @@ def test_what_was_deleted_here_stays_deleted(store: ZepClient) -> None:
     assert [each.reason.rpartition("' ")[2] for each in report.differences] == ["is missing"]
 
 
-def test_changes_of_the_source_are_taken_if_they_are_later(store: ZepClient) -> None:
+def test_later_changes_of_the_source_are_applied(store: ZepClient) -> None:
     old, new = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
     def source(moment: datetime, name: str) -> list[Any]:
@@ -121,7 +121,7 @@ def test_changes_of_the_source_are_taken_if_they_are_later(store: ZepClient) -> 
     assert store.user.get("ada").first_name == "third"
 
 
-def test_what_cannot_be_read_is_numbered_and_the_rest_goes_in(store: ZepClient) -> None:
+def test_unreadable_records_are_reported_by_number_and_the_rest_imported(store: ZepClient) -> None:
     kept: list[Any] = []
     bad = Conversation(Session(session_id="s"), [*said("a"), Unreadable("torn", 7), *said("b")])
     reader = [Unreadable("gone", "raw"), bad, talk("", "x"), talk("t", "a" * 17_000_000)]
@@ -137,14 +137,14 @@ def test_what_cannot_be_read_is_numbered_and_the_rest_goes_in(store: ZepClient) 
     assert contents(store, "s") == ["a", "b"]
 
 
-def test_a_dry_run_reads_and_checks_and_stores_nothing(store: ZepClient) -> None:
+def test_a_dry_run_validates_and_stores_nothing(store: ZepClient) -> None:
     report = migrate([talk("s", "a"), talk("", "x")], store, dry_run=True, verify=True)
     assert (report.sessions, report.messages, report.refused) == (1, 1, 2)
     assert store.memory.list_sessions() == []
 
 
 @pytest.mark.promise("--verify compares both sides message by message")
-def test_a_comparison_finds_each_difference(store: ZepClient) -> None:
+def test_verification_finds_each_difference(store: ZepClient) -> None:
     source = [talk("s", "a", "b", "c", "d", "e")]
     migrate(source, store)
     messages = store.memory.get_memory("s").messages
@@ -187,7 +187,7 @@ with ZepClient(url, database=database) as client:
 
 
 @pytest.mark.promise("a migration that was killed is completed by its repeat, without doubles")
-def test_a_killed_migration_is_completed(
+def test_a_killed_migration_is_completed_by_its_retry(
     mongo_url: str, database_name: str, store: ZepClient
 ) -> None:
     for last in (1300, 2799):  # the batch before is being stored then
@@ -231,7 +231,7 @@ def histories(mongo_url: str, database_name: str) -> Iterator[Any]:
         client.drop_database(f"{database_name}_from")
 
 
-def test_the_command_copies_for_users(
+def test_the_command_assigns_users(
     run: Run, store: ZepClient, histories: Any, mongo_url: str
 ) -> None:
     way = ["langchain-mongodb", "--from", mongo_url, "--from-database", histories.database.name]
@@ -251,7 +251,7 @@ def test_the_command_copies_for_users(
     assert run("none", "--from", "x")[0] == run(*way, "--user-from", "(")[0] == 1
 
 
-def test_users_come_from_ids_or_metadata() -> None:
+def test_users_are_derived_from_ids_or_metadata() -> None:
     from langchain_zepstore.migration.users import user_from
 
     session = Session(session_id="ada/1", metadata={"owner": "bob", "number": 5})

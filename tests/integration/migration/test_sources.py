@@ -82,7 +82,7 @@ def are_recent(store: ZepClient) -> bool:
 
 @PROMISE
 @pytest.mark.parametrize("has_index", [True, False])
-def test_langchain_mongodb(
+def test_langchain_mongodb_is_migrated(
     mongo_url: str, database_name: str, store: ZepClient, has_index: bool
 ) -> None:
     module = pytest.importorskip("langchain_mongodb")
@@ -137,7 +137,7 @@ def test_langchain_mongodb(
 
 
 @PROMISE
-def test_langchain_sql(tmp_path: Path, store: ZepClient) -> None:
+def test_langchain_sql_is_migrated(tmp_path: Path, store: ZepClient) -> None:
     community = pytest.importorskip("langchain_community.chat_message_histories")
     url = f"sqlite:///{tmp_path}/chats.db"
     for session_id, messages in ((TWO, MANY), (ONE, SAID)):
@@ -173,7 +173,7 @@ def postgres() -> Iterator[str]:
 
 
 @PROMISE
-def test_langchain_postgres(postgres: str, store: ZepClient) -> None:
+def test_langchain_postgres_is_migrated(postgres: str, store: ZepClient) -> None:
     module = pytest.importorskip("langchain_postgres")
     psycopg = pytest.importorskip("psycopg")
     with psycopg.connect(postgres) as connection:
@@ -188,7 +188,7 @@ def test_langchain_postgres(postgres: str, store: ZepClient) -> None:
 
 
 @PROMISE
-def test_community_redis(tmp_path: Path, store: ZepClient) -> None:
+def test_community_redis_is_migrated(tmp_path: Path, store: ZepClient) -> None:
     community = pytest.importorskip("langchain_community.chat_message_histories")
     with server(servers.redis(tmp_path, durable=False)) as url:
         for session_id, messages in ((TWO, MANY), (ONE, SAID)):
@@ -215,7 +215,9 @@ def fill(saver: Any) -> None:
 
 
 @PROMISE
-def test_langgraph_mongodb(mongo_url: str, database_name: str, store: ZepClient) -> None:
+def test_langgraph_mongodb_is_migrated(
+    mongo_url: str, database_name: str, store: ZepClient
+) -> None:
     module = pytest.importorskip("langgraph.checkpoint.mongodb")
     with MongoClient[Any](mongo_url) as client:
         saver = module.MongoDBSaver(client, database_name)
@@ -233,7 +235,7 @@ def test_langgraph_mongodb(mongo_url: str, database_name: str, store: ZepClient)
 
 
 @PROMISE
-def test_langgraph_postgres(postgres: str, store: ZepClient) -> None:
+def test_langgraph_postgres_is_migrated(postgres: str, store: ZepClient) -> None:
     module = pytest.importorskip("langgraph.checkpoint.postgres")
     with module.PostgresSaver.from_conn_string(postgres) as saver:
         saver.setup()
@@ -264,7 +266,7 @@ def items_come_over(store: ZepClient, source: str, location: str, **options: Any
 
 
 @PROMISE
-def test_openai_agents_sqlite(tmp_path: Path, store: ZepClient) -> None:
+def test_openai_agents_sqlite_is_migrated(tmp_path: Path, store: ZepClient) -> None:
     path = tmp_path / "agents.db"
     try:
         from agents import SQLiteSession
@@ -292,7 +294,9 @@ def test_openai_agents_sqlite(tmp_path: Path, store: ZepClient) -> None:
 
 
 @PROMISE
-def test_openai_agents_mongodb(mongo_url: str, database_name: str, store: ZepClient) -> None:
+def test_openai_agents_mongodb_is_migrated(
+    mongo_url: str, database_name: str, store: ZepClient
+) -> None:
     try:
         from agents.extensions.memory import MongoDBSession
     except ImportError:  # the documents that it makes
@@ -321,7 +325,7 @@ def test_openai_agents_mongodb(mongo_url: str, database_name: str, store: ZepCli
     items_come_over(store, "openai-agents-mongodb", mongo_url, database=database_name)
 
 
-def test_a_source_that_is_not_there_is_named(tmp_path: Path, store: ZepClient) -> None:
+def test_a_missing_source_is_named(tmp_path: Path, store: ZepClient) -> None:
     url = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50"
     for source, location in (
         ("langchain-mongodb", url),
@@ -338,7 +342,7 @@ def test_a_source_that_is_not_there_is_named(tmp_path: Path, store: ZepClient) -
 
 
 @pytest.mark.parametrize("read", ["count", "items"])
-def test_a_mongodb_that_is_not_there_is_an_error_of_ours(read: str) -> None:
+def test_an_unreachable_mongodb_raises_our_error(read: str) -> None:
     nobody = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200"
     reader: Any = reader_of("langchain-mongodb", nobody)
     with pytest.raises(BadRequestError, match="langchain-mongodb cannot be read"):

@@ -73,7 +73,7 @@ def actor(mongo_url: str, session_id: str):
         yield actor
 
 
-def test_an_add_that_reserved_before_the_first_edit_lands_flagged(actor: Actor) -> None:
+def test_an_add_reserved_before_the_first_edit_is_flagged(actor: Actor) -> None:
     adding = actor.adding("late").step()
     actor.add("q2b", before="q2")
     assert actor.read() == "q1 a1 q2b"
@@ -82,7 +82,7 @@ def test_an_add_that_reserved_before_the_first_edit_lands_flagged(actor: Actor) 
     assert actor.documents({"deleted_at": None, "branched": None}) == []
 
 
-def test_an_add_that_reserved_before_a_later_edit_lands_where_it_was_said(actor: Actor) -> None:
+def test_an_add_reserved_before_a_later_edit_stays_on_its_branch(actor: Actor) -> None:
     actor.add("q2b", before="q2")
     adding = actor.adding("late").step()
     actor.add("q2c", before="q2")
@@ -91,13 +91,13 @@ def test_an_add_that_reserved_before_a_later_edit_lands_where_it_was_said(actor:
     assert actor.read(branch="late") == "q1 a1 q2b late"
 
 
-def test_a_message_that_is_replaced_stays_flagged(actor: Actor) -> None:
+def test_a_replaced_message_stays_flagged(actor: Actor) -> None:
     actor.add("q2b", before="q2")
     actor.add("q2", "a2", "q2b")
     assert actor.documents({"placeholder": None, "branched": None}) == []
 
 
-def test_a_replacement_that_met_the_first_edit_stays_flagged(actor: Actor) -> None:
+def test_a_replacement_racing_the_first_edit_stays_flagged(actor: Actor) -> None:
     replacing = actor.adding("q1").step(3)  # its conflict is read, the replacement not yet made
     actor.add("q2b", before="q2")
     replacing.finish()
@@ -106,7 +106,7 @@ def test_a_replacement_that_met_the_first_edit_stays_flagged(actor: Actor) -> No
 
 
 @pytest.mark.promise("an edit killed at any step changes nothing until it is repeated")
-def test_an_edit_that_dies_at_any_step_is_completed_by_its_repeat(actor: Actor) -> None:
+def test_a_retry_completes_an_edit_interrupted_at_any_step(actor: Actor) -> None:
     old, steps, is_done = actor.read(), 0, False
     while not is_done:
         steps += 1
@@ -129,9 +129,7 @@ def test_an_edit_that_dies_at_any_step_is_completed_by_its_repeat(actor: Actor) 
 
 @pytest.mark.promise("a fork killed at any step is completed by its repeat; no part looks whole")
 @pytest.mark.parametrize("at", [None, "q2b"])
-def test_a_fork_that_dies_at_any_step_is_completed_by_its_repeat(
-    actor: Actor, at: str | None
-) -> None:
+def test_a_retry_completes_a_fork_interrupted_at_any_step(actor: Actor, at: str | None) -> None:
     actor.add("q2b", before="q2")
     memory, steps, is_done = actor.client.memory, 0, False
     while not is_done:
@@ -160,7 +158,7 @@ def test_a_fork_that_dies_at_any_step_is_completed_by_its_repeat(
 
 @pytest.mark.parametrize("steps", range(3, 15, 2))
 @pytest.mark.parametrize("is_restored", [True, False])
-def test_a_fork_of_a_session_that_is_deleted_meanwhile_is_whole_or_says_so(
+def test_a_fork_of_a_concurrently_deleted_session_is_whole_or_raises(
     actor: Actor, steps: int, is_restored: bool
 ) -> None:
     memory, copy = actor.client.memory, Actor(actor.client, f"{actor.session_id} copy")
@@ -176,7 +174,7 @@ def test_a_fork_of_a_session_that_is_deleted_meanwhile_is_whole_or_says_so(
         assert copy.read() == "q1 a1 q2 a2"
 
 
-def test_another_fork_does_not_go_on_with_a_part(actor: Actor) -> None:
+def test_a_different_fork_does_not_continue_an_unfinished_one(actor: Actor) -> None:
     new_id = f"{actor.session_id} copy"
     forking = actor.store.branches.fork(actor.session_id, "q2", new_id)
     Drive(forking).step(8)
@@ -185,7 +183,7 @@ def test_another_fork_does_not_go_on_with_a_part(actor: Actor) -> None:
         actor.client.memory.fork_session(actor.session_id, at="q1", new_session_id=new_id)
 
 
-def test_a_fork_that_is_completed_later_has_the_order_of_its_session(actor: Actor) -> None:
+def test_a_fork_completed_later_has_the_order_of_its_session(actor: Actor) -> None:
     adding = actor.adding("late").step()
     actor.add("q3")
     copy = Actor(actor.client, f"{actor.session_id} copy")
@@ -198,7 +196,7 @@ def test_a_fork_that_is_completed_later_has_the_order_of_its_session(actor: Acto
     assert actor.read() == "q1 a1 q2 a2 q3 late"
 
 
-def test_a_fork_that_is_completed_later_has_what_was_restored_since_in_its_place(
+def test_a_fork_completed_later_has_restored_messages_in_position(
     actor: Actor,
 ) -> None:
     memory, copy = actor.client.memory, Actor(actor.client, f"{actor.session_id} copy")
@@ -213,7 +211,7 @@ def test_a_fork_that_is_completed_later_has_what_was_restored_since_in_its_place
     assert len(copy.documents({})) == 6
 
 
-def test_a_fork_of_a_session_that_began_anew_is_not_completed(actor: Actor) -> None:
+def test_a_fork_of_an_erased_and_recreated_session_is_not_completed(actor: Actor) -> None:
     copy = Actor(actor.client, f"{actor.session_id} copy")
     forking = Drive(actor.store.branches.fork(actor.session_id, None, copy.session_id))
     while not copy.read():
@@ -228,7 +226,7 @@ def test_a_fork_of_a_session_that_began_anew_is_not_completed(actor: Actor) -> N
 
 @pytest.mark.promise("an erased user's words are not in a fork that was under way")
 @pytest.mark.parametrize("steps", range(1, 14, 2))
-def test_a_fork_leaves_nothing_of_a_user_who_is_erased_meanwhile(
+def test_a_fork_leaves_nothing_of_a_concurrently_erased_user(
     mongo_url: str, session_id: str, steps: int
 ) -> None:
     with ZepClient(mongo_url) as whole:
@@ -245,7 +243,7 @@ def test_a_fork_leaves_nothing_of_a_user_who_is_erased_meanwhile(
         assert not Actor(whole, f"{session_id} copy").documents({})
 
 
-def test_an_erasure_takes_forks_made_since_it_began(mongo_url: str, session_id: str) -> None:
+def test_an_erasure_covers_forks_made_since_its_start(mongo_url: str, session_id: str) -> None:
     user_id = f"user of {session_id}"
     with ZepClient(mongo_url) as whole:
         actor = Actor(whole.for_user(user_id), session_id)
@@ -258,7 +256,7 @@ def test_an_erasure_takes_forks_made_since_it_began(mongo_url: str, session_id: 
         assert [session.session_id for session in left] == [f"{session_id} new"]
 
 
-def test_an_activation_that_comes_late_leaves_what_was_added_since(actor: Actor) -> None:
+def test_a_late_activation_keeps_messages_added_since(actor: Actor) -> None:
     actor.add("q2b", before="q2")
     editing = actor.adding("q2c", before="q2").step(4)  # all but the activation
     assert actor.read() == "q1 a1 q2b"
@@ -269,7 +267,7 @@ def test_an_activation_that_comes_late_leaves_what_was_added_since(actor: Actor)
     assert actor.read() == "q1 a1 q2c a2c"
 
 
-def test_a_switch_that_comes_late_has_what_was_added_since(actor: Actor) -> None:
+def test_a_late_switch_includes_messages_added_since(actor: Actor) -> None:
     actor.add("q2b", before="q2")
     switching = Drive(actor.store.branches.switch(actor.session_id, "a2")).step(2)
     actor.switch("a2")
@@ -279,7 +277,7 @@ def test_a_switch_that_comes_late_has_what_was_added_since(actor: Actor) -> None
     assert actor.read() == "q1 a1 q2 a2 q3"
 
 
-def test_an_edit_does_not_take_over_what_the_same_edit_stored(actor: Actor) -> None:
+def test_an_edit_does_not_take_over_messages_of_the_same_edit(actor: Actor) -> None:
     actor.add("q0", before="q1")  # the session has branched
     editing = actor.adding("q2b", "a2b", before="q2").step(3)  # its numbers are reserved
     actor.add("q2b", "a2b", before="q2")
@@ -289,7 +287,7 @@ def test_an_edit_does_not_take_over_what_the_same_edit_stored(actor: Actor) -> N
     assert actor.documents({"superseded": {"$exists": True}}) == []
 
 
-def test_of_two_parts_of_the_same_edit_one_gives_way(actor: Actor) -> None:
+def test_one_of_two_partial_identical_edits_is_superseded(actor: Actor) -> None:
     actor.add("q0", before="q1")
     many = [f"m{number}" for number in range(1001)]
     actor.adding(*many, before="q2").step(4)  # dies with the first thousand inserted
@@ -299,7 +297,7 @@ def test_of_two_parts_of_the_same_edit_one_gives_way(actor: Actor) -> None:
     assert actor.read() == " ".join(["q1", "a1", *many])
 
 
-def test_a_session_has_at_most_so_many_branches(actor: Actor) -> None:
+def test_the_number_of_branches_is_limited(actor: Actor) -> None:
     sessions = actor.store.messages._database.sessions._raw
     actor.add("q2b", before="q2")
     session = sessions.find_one({"_id": actor.session_id})
@@ -349,7 +347,7 @@ def _lost_and_given_to_an_edit(actor: Actor) -> tuple[Drive, Drive]:
 
 
 @pytest.mark.promise("a number that was lost with its server and given to an edit is the edit's")
-def test_an_add_whose_number_an_edit_has_by_now_reserves_again(actor: Actor) -> None:
+def test_an_add_whose_sequence_number_was_reassigned_reserves_again(actor: Actor) -> None:
     adding, editing = _lost_and_given_to_an_edit(actor)
     adding.finish()
     editing.finish()
@@ -357,7 +355,7 @@ def test_an_add_whose_number_an_edit_has_by_now_reserves_again(actor: Actor) -> 
     assert actor.read(branch="late") == "q1 a1 q2b late"
 
 
-def test_an_add_that_dies_before_it_learns_that_an_edit_has_its_number_costs_the_edit_nothing(
+def test_an_interrupted_add_with_a_reassigned_sequence_number_does_not_harm_the_edit(
     actor: Actor,
 ) -> None:
     adding, editing = _lost_and_given_to_an_edit(actor)
@@ -370,7 +368,7 @@ def test_an_add_that_dies_before_it_learns_that_an_edit_has_its_number_costs_the
     assert actor.client.message.count(actor.session_id) == 3
 
 
-def test_a_read_shows_nothing_that_was_numbered_since_it_read_the_table(actor: Actor) -> None:
+def test_a_read_shows_no_message_numbered_after_its_branch_table(actor: Actor) -> None:
     actor.add("q2b", before="q2")
     actor.read()  # from now on the client knows that the session has branched
     reading = Drive(actor.store.messages.read(actor.session_id)).step()
@@ -422,27 +420,27 @@ def _taking_over(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("seed", "finds"),
     [
-        (_no_fence, test_an_add_that_reserved_before_the_first_edit_lands_flagged),
-        (_no_fence, test_a_fork_that_is_completed_later_has_the_order_of_its_session),
-        (_no_flag, test_a_message_that_is_replaced_stays_flagged),
+        (_no_fence, test_an_add_reserved_before_the_first_edit_is_flagged),
+        (_no_fence, test_a_fork_completed_later_has_the_order_of_its_session),
+        (_no_flag, test_a_replaced_message_stays_flagged),
         (
             _without("replace", "branched"),
-            test_a_replacement_that_met_the_first_edit_stays_flagged,
+            test_a_replacement_racing_the_first_edit_stays_flagged,
         ),
         (
             _open_last_range,
-            test_a_read_shows_nothing_that_was_numbered_since_it_read_the_table,
+            test_a_read_shows_no_message_numbered_after_its_branch_table,
         ),
         (
             _without("update", "forks"),
-            test_an_activation_that_comes_late_leaves_what_was_added_since,
+            test_a_late_activation_keeps_messages_added_since,
         ),
-        (_without("update", "turn"), test_a_switch_that_comes_late_has_what_was_added_since),
+        (_without("update", "turn"), test_a_late_switch_includes_messages_added_since),
         (
             _without("update", "turn"),
-            test_an_add_whose_number_an_edit_has_by_now_reserves_again,
+            test_an_add_whose_sequence_number_was_reassigned_reserves_again,
         ),
-        (_taking_over, test_an_edit_does_not_take_over_what_the_same_edit_stored),
+        (_taking_over, test_an_edit_does_not_take_over_messages_of_the_same_edit),
     ],
 )
 def test_seeded_bugs_are_found(

@@ -142,7 +142,7 @@ def _outcome(call: Any, *arguments: Any) -> type[Exception] | None:
 
 
 @pytest.mark.promise("any life of a session with branches is as a plain tree says")
-def test_every_life_with_branches_is_as_a_plain_tree_says(mongo_url: str, long: bool) -> None:
+def test_random_branch_operations_match_a_tree_model(mongo_url: str, long: bool) -> None:
     with ZepClient(mongo_url, database="branch_lives") as client:
 
         @settings(

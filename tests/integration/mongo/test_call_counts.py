@@ -34,13 +34,13 @@ def calls_inside(operation: Callable[[], Any]) -> int:
     return calls
 
 
-def test_counting_takes_at_most_16_calls(mongo_url, session_id):
+def test_count_makes_at_most_16_calls(mongo_url, session_id):
     with ZepClient(mongo_url) as client:
         client.message.count(session_id)
         assert 5 < calls_inside(lambda: client.message.count(session_id)) <= 16
 
 
-def test_adding_two_plain_messages_takes_at_most_90_calls(mongo_url, session_id):
+def test_adding_two_plain_messages_makes_at_most_90_calls(mongo_url, session_id):
     with ZepClient(mongo_url) as client:
         history = client.chat_history(session_id)
         for _ in range(2):  # the second learns that the first was durable
@@ -49,9 +49,7 @@ def test_adding_two_plain_messages_takes_at_most_90_calls(mongo_url, session_id)
         assert 20 < calls_inside(lambda: history.add_messages(messages)) <= 90
 
 
-def test_adding_a_call_of_a_tool_over_http_takes_at_most_240_calls_on_both_sides(
-    mongo_url, session_id
-):
+def test_adding_a_tool_call_over_http_makes_at_most_240_calls(mongo_url, session_id):
     call = {"name": "f", "args": {"a": [1, {"b": "c"}]}, "id": "c", "type": "tool_call"}
     served = ZepClient(mongo_url)
     with asyncio.Runner() as runner:

@@ -34,9 +34,7 @@ CALLS = 12
 
 @pytest.mark.promise("order, whole calls, large calls")
 @pytest.mark.parametrize("url_fixture", ["mongo_url", "replica_set_url"])
-async def test_threads_and_tasks_of_separate_clients_add_whole_calls_in_one_order(
-    url_fixture, request, session_id
-):
+async def test_concurrent_clients_see_whole_calls_in_one_order(url_fixture, request, session_id):
     url = request.getfixturevalue(url_fixture)
     batches = [
         [f"{writer} {call} {n}" for n in range(3)] for writer in range(16) for call in range(CALLS)
@@ -76,7 +74,7 @@ async def test_threads_and_tasks_of_separate_clients_add_whole_calls_in_one_orde
 
 
 @pytest.mark.promise("retries with ids leave no doubles, also when answers are lost")
-async def test_writers_that_repeat_their_calls_with_ids_leave_no_doubles(mongo_url, session_id):
+async def test_concurrent_retries_with_ids_leave_no_duplicates(mongo_url, session_id):
     memories = [with_ids(*(f"{call} {n}" for n in range(3))) for call in range(CALLS)]
 
     def add(memory: Memory) -> None:
@@ -136,7 +134,7 @@ LOSSES = {
 
 @pytest.mark.promise("retries with ids leave no doubles, also when answers are lost")
 @pytest.mark.parametrize("losses", LOSSES)
-async def test_an_add_whose_answers_are_lost_is_completed_without_doubles(
+async def test_an_add_with_lost_replies_is_completed_without_duplicates(
     losses, proxy, zep, session_id
 ):
     await zep.memory.add_memory(session_id, said("before"))
@@ -148,9 +146,7 @@ async def test_an_add_whose_answers_are_lost_is_completed_without_doubles(
 
 
 @pytest.mark.parametrize("losses", ["reservation and insert"])
-async def test_an_add_again_with_ids_whose_answers_are_lost_replaces_in_place(
-    losses, proxy, zep, session_id
-):
+async def test_a_replacement_with_lost_replies_keeps_the_position(losses, proxy, zep, session_id):
     await zep.memory.add_memory(session_id, with_ids("one", "two", "three"))
     again = with_ids("two", "new")
     again.messages[0].content = "two, again"
@@ -161,9 +157,7 @@ async def test_an_add_again_with_ids_whose_answers_are_lost_replaces_in_place(
 
 
 @pytest.mark.parametrize("losses", ["reservation"])
-async def test_a_session_comes_into_being_once_though_answers_are_lost(
-    losses, proxy, zep, session_id
-):
+async def test_a_session_is_created_once_despite_lost_replies(losses, proxy, zep, session_id):
     await zep.message.count(session_id)
     proxy.lose = answers_to(*LOSSES[losses])
     await zep.memory.add_memory(session_id, said("one", "two"))
@@ -172,7 +166,7 @@ async def test_a_session_comes_into_being_once_though_answers_are_lost(
     assert (await zep.memory.get_session(session_id)).session_id == session_id
 
 
-async def test_a_call_in_parts_survives_the_loss_of_an_answer_to_each(proxy, zep, session_id):
+async def test_a_batched_add_survives_a_lost_reply_to_each_batch(proxy, zep, session_id):
     proxy.lose = answers_to(INSERT, INSERT, INSERT)
     expected = [str(number) for number in range(2500)]
     await zep.memory.add_memory(session_id, said(*expected))
@@ -201,7 +195,7 @@ async def delete_one_and_undelete_it(zep: Facade, name: str) -> object:
     return deleted, [(message.content, message.metadata) for message in messages]
 
 
-async def add_again_what_was_deleted(zep: Facade, name: str) -> object:
+async def add_deleted_messages_again(zep: Facade, name: str) -> object:
     await zep.memory.add_memory(name, with_ids("one", "two", "three"))
     await zep.message.delete_message(name, "two")
     await zep.memory.add_memory(name, with_ids("two"))
@@ -240,12 +234,12 @@ async def delete_a_user(zep: Facade, name: str) -> object:
             delete_one_and_undelete_it,
             (["one", "three"], [("one", None), ("two", {"a": 1}), ("three", None)]),
         ),
-        (add_again_what_was_deleted, (["one", "three", "two"], 3)),
+        (add_deleted_messages_again, (["one", "three", "two"], 3)),
         (create_update_and_revive, ({"a": 1, "b": 2}, {"c": 3})),
         (delete_a_user, (1, 0)),
     ],
 )
-async def test_every_operation_survives_the_loss_of_any_one_answer(story, expected, proxy, zep):
+async def test_every_operation_survives_the_loss_of_any_one_reply(story, expected, proxy, zep):
     await zep.message.count("nobody")
     wrong = []
     for victim in range(100):

@@ -18,7 +18,7 @@ from tests.support.mongod import Mongod
 from tests.support.stepping import Drive, store_of
 
 MEND = "zepstore doctor --mend"
-PROMISE = "`diagnose` names what is right and what is wrong, and the cure"
+PROMISE = "`diagnose` names findings and their cures"
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def found(client: ZepClient, name: str, **options: Any) -> Finding:
 
 
 @pytest.mark.promise(PROMISE)
-def test_a_missing_index_is_a_fault_until_it_is_mended(
+def test_a_missing_index_is_a_fault_until_repaired(
     store: ZepClient, raw: Any, mongo_url: str, database_name: str
 ) -> None:
     raw.messages.drop_index("by_uuid")
@@ -75,7 +75,7 @@ def test_a_missing_index_is_a_fault_until_it_is_mended(
 
 
 @pytest.mark.promise(PROMISE)
-def test_a_client_that_looked_first_makes_the_indexes_with_its_first_use(
+def test_diagnose_creates_no_indexes_but_the_first_use_does(
     mongo_url: str, database_name: str, raw: Any
 ) -> None:
     with ZepClient(mongo_url, database=database_name) as client:
@@ -104,7 +104,7 @@ def test_an_interrupted_deletion_is_completed(store: ZepClient, raw: Any, undoin
 
 
 @pytest.mark.promise(PROMISE)
-def test_adds_and_erasures_that_were_interrupted_are_seen(store: ZepClient, raw: Any) -> None:
+def test_interrupted_adds_and_erasures_are_reported(store: ZepClient, raw: Any) -> None:
     before = raw.sessions.find_one("boats")["seq"]
     drive = Drive(store_of(store).messages.add("boats", parts_of(said("three"))))
     while raw.sessions.find_one("boats")["seq"] == before:
@@ -119,10 +119,10 @@ def test_adds_and_erasures_that_were_interrupted_are_seen(store: ZepClient, raw:
 
 
 @pytest.mark.promise(PROMISE)
-def test_missing_vectors_and_another_language_are_seen(
+def test_missing_vectors_and_another_language_are_reported(
     mongo_url: str, database_name: str, store: ZepClient
 ) -> None:
-    assert found(store, "vectors").message == "nobody has searched by meaning"
+    assert found(store, "vectors").message == "no search by meaning has been made"
     with ZepClient(mongo_url, database=database_name, embeddings=Subjects()) as client:
         assert found(client, "vectors").message.startswith("2 of 2 recent messages have none")
         client.memory.search("boat", session_id="boats", search_type="similarity")
@@ -143,7 +143,7 @@ def test_a_weak_write_concern_is_a_warning(mongo_url: str, database_name: str) -
 
 
 @pytest.mark.promise(PROMISE)
-def test_a_database_that_removes_nothing_is_a_fault(guarded: Mongod) -> None:
+def test_a_disabled_ttl_monitor_is_a_fault(guarded: Mongod) -> None:
     name = f"overdue_{uuid4().hex}"
     with (
         MongoClient(url_of(guarded, "root")) as root,
@@ -187,7 +187,7 @@ def granted(guarded: Mongod, database: str, *actions: str) -> str:
     ],
     ids=["no indexes", "no writing", "nothing"],
 )
-def test_rights_that_are_missing_are_named_with_the_grant(
+def test_missing_privileges_are_named_with_the_grant(
     guarded: Mongod, actions: tuple[str, ...], level: str, lacking: str
 ) -> None:
     database = f"rights_{uuid4().hex}"
@@ -199,7 +199,7 @@ def test_rights_that_are_missing_are_named_with_the_grant(
         assert found(client, "memory").message == "these credentials may not see it"
 
 
-def test_the_role_read_write_is_enough(guarded: Mongod) -> None:
+def test_the_read_write_role_is_sufficient(guarded: Mongod) -> None:
     name = f"enough_{uuid4().hex}"
     with MongoClient(url_of(guarded, "root")) as root:
         root.admin.command(
@@ -211,8 +211,8 @@ def test_the_role_read_write_is_enough(guarded: Mongod) -> None:
         assert [each for each in client.diagnose() if each.level == "fault"] == []
 
 
-@pytest.mark.promise("over HTTP `diagnose` says how the server answers and what it finds")
-async def test_what_can_be_seen_over_http(store: ZepClient, raw: Any) -> None:
+@pytest.mark.promise("over HTTP `diagnose` reports the server's answer and its findings")
+async def test_diagnosis_over_http_depends_on_the_key(store: ZepClient, raw: Any) -> None:
     keys = ["whole", ApiKey("reader", read_only=True), ApiKey("hers", user_id="ada")]
     transport = httpx.ASGITransport(app=create_app(store, api_keys=keys))
     raw.messages.drop_index("by_uuid")

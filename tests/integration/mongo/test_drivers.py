@@ -111,7 +111,7 @@ def opened_drivers(server: Server) -> set[str]:
 
 
 @pytest.mark.promise("pymongo, motor, `AsyncMongoClient`; clients passed in are never closed")
-async def test_asynchronous_calls_go_over_motor_by_default(server, session_id):
+async def test_asynchronous_calls_use_motor_by_default(server, session_id):
     async with ZepClient(server.url) as client:
         await client.memory.aadd_memory(session_id, said("hello"))
         assert await acontents(client, session_id) == ["hello"]
@@ -119,7 +119,7 @@ async def test_asynchronous_calls_go_over_motor_by_default(server, session_id):
 
 
 @pytest.mark.promise("pymongo, motor, `AsyncMongoClient`; clients passed in are never closed")
-async def test_asynchronous_calls_go_over_pymongo_when_asked_for(server, session_id):
+async def test_asynchronous_calls_use_pymongo_when_requested(server, session_id):
     async with ZepClient(server.url, async_driver="pymongo") as client:
         await client.memory.aadd_memory(session_id, said("hello"))
         assert await acontents(client, session_id) == ["hello"]
@@ -128,12 +128,12 @@ async def test_asynchronous_calls_go_over_pymongo_when_asked_for(server, session
         assert [name for name in names if "async" in name], names
 
 
-def test_another_async_driver_is_refused(mongo_url):
+def test_an_unknown_async_driver_is_refused(mongo_url):
     with pytest.raises(BadRequestError, match="async_driver"):
         ZepClient(mongo_url, async_driver="asyncio")
 
 
-def test_building_a_client_opens_no_connection(server):
+def test_constructing_a_client_opens_no_connection(server):
     with ZepClient(server.url):
         time.sleep(0.2)
         assert server.connections() == 0
@@ -151,7 +151,7 @@ async def closed(client) -> None:
 
 
 @pytest.mark.promise("pymongo, motor, `AsyncMongoClient`; clients passed in are never closed")
-def test_a_client_passed_in_is_used_and_never_closed(mongo_url, session_id):
+def test_a_given_client_is_used_and_never_closed(mongo_url, session_id):
     commands = Commands()
     with MongoClient(mongo_url, event_listeners=[commands]) as passed:
         with ZepClient(client=passed) as client:
@@ -164,7 +164,7 @@ def test_a_client_passed_in_is_used_and_never_closed(mongo_url, session_id):
 
 @pytest.mark.promise("pymongo, motor, `AsyncMongoClient`; clients passed in are never closed")
 @pytest.mark.parametrize("kind", ASYNC_CLIENTS)
-async def test_an_async_client_passed_in_is_used_and_never_closed(kind, mongo_url, session_id):
+async def test_a_given_async_client_is_used_and_never_closed(kind, mongo_url, session_id):
     commands = Commands()
     passed = ASYNC_CLIENTS[kind](mongo_url, event_listeners=[commands])
     async with ZepClient(async_client=passed) as client:
@@ -178,7 +178,7 @@ async def test_an_async_client_passed_in_is_used_and_never_closed(kind, mongo_ur
 
 
 @pytest.mark.parametrize("kind", ASYNC_CLIENTS)
-async def test_both_clients_passed_in_serve_each_its_calls(kind, mongo_url, session_id):
+async def test_given_sync_and_async_clients_are_both_used(kind, mongo_url, session_id):
     passed, sync_commands, async_commands = None, Commands(), Commands()
     passed = ASYNC_CLIENTS[kind](mongo_url, event_listeners=[async_commands])
     with MongoClient(mongo_url, event_listeners=[sync_commands]) as sync_passed:
@@ -211,7 +211,7 @@ async def test_a_synchronous_call_without_its_driver_names_the_argument(
     await closed(passed)
 
 
-async def test_objects_that_are_no_clients_are_refused(mongo_url, session_id):
+async def test_values_that_are_not_clients_are_refused(mongo_url, session_id):
     with MongoClient(mongo_url) as sync_client:
         motor = AsyncIOMotorClient(mongo_url)
         wrong = [
@@ -235,7 +235,7 @@ ASYNC_DRIVERS = ["motor", "pymongo"]
 
 @pytest.mark.promise("one event loop after another, many threads, a fork")
 @pytest.mark.parametrize("driver", ASYNC_DRIVERS)
-def test_one_event_loop_after_another_uses_one_client_and_leaks_nothing(driver, server, session_id):
+def test_successive_event_loops_share_one_client_and_leak_nothing(driver, server, session_id):
     client = ZepClient(server.url, async_driver=driver)
 
     async def turn(content: str) -> list[str]:
@@ -278,9 +278,7 @@ gc.collect()
 
 
 @pytest.mark.parametrize("driver", ASYNC_DRIVERS)
-def test_several_loops_and_the_close_in_one_of_its_own_end_without_a_warning(
-    driver, mongo_url, database_name
-):
+def test_closing_in_another_event_loop_gives_no_warning(driver, mongo_url, database_name):
     url = with_database(mongo_url, database_name)
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-c", SEVERAL_LOOPS, url, driver],
@@ -304,7 +302,7 @@ def with_database(url: str, name: str) -> str:
 
 
 @pytest.mark.promise("one event loop after another, many threads, a fork")
-def test_many_threads_on_a_fresh_client_open_one_driver_and_lose_nothing(server, session_id):
+def test_concurrent_threads_on_a_new_client_open_one_driver_and_lose_nothing(server, session_id):
     together = Barrier(MANY)
     with ZepClient(server.url) as client:
 
@@ -320,7 +318,7 @@ def test_many_threads_on_a_fresh_client_open_one_driver_and_lose_nothing(server,
 
 
 @pytest.mark.parametrize("driver", ASYNC_DRIVERS)
-async def test_many_tasks_on_a_fresh_client_open_one_driver_and_lose_nothing(
+async def test_concurrent_tasks_on_a_new_client_open_one_driver_and_lose_nothing(
     driver, server, session_id
 ):
     async with ZepClient(server.url, async_driver=driver) as client:
@@ -349,7 +347,7 @@ async def test_threads_and_tasks_share_one_client(driver, mongo_url, session_id)
 
 
 @pytest.mark.parametrize("driver", ASYNC_DRIVERS)
-def test_event_loops_in_several_threads_share_one_client(driver, mongo_url, session_id):
+def test_event_loops_in_different_threads_share_one_client(driver, mongo_url, session_id):
     client = ZepClient(mongo_url, async_driver=driver)
 
     async def work(number: int) -> None:
@@ -422,7 +420,7 @@ asyncio.run(client.aclose())
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 @pytest.mark.parametrize("driver", ASYNC_DRIVERS)
 @pytest.mark.parametrize("way", ["os.fork", "multiprocessing"])
-def test_after_a_fork_the_child_works_and_the_parent_goes_on(way, driver, mongo_url, database_name):
+def test_parent_and_child_both_work_after_a_fork(way, driver, mongo_url, database_name):
     url = with_database(mongo_url, database_name)
     # Python's own advice against forking a process with threads is not what is tested here.
     warnings = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
@@ -447,7 +445,7 @@ DRIVERS = {
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-async def test_closing_twice_is_fine_and_using_after_it_is_refused(driver, server, session_id):
+async def test_a_client_can_be_closed_twice_and_not_used_afterwards(driver, server, session_id):
     asynchronous, options = DRIVERS[driver]
     client = ZepClient(server.url, **options)
     zep = Facade(client, asynchronous=asynchronous)
@@ -468,7 +466,7 @@ async def test_closing_twice_is_fine_and_using_after_it_is_refused(driver, serve
 
 
 @pytest.mark.parametrize("driver", ASYNC_DRIVERS)
-async def test_the_synchronous_close_refuses_asynchronous_calls_too(driver, mongo_url, session_id):
+async def test_a_synchronous_close_refuses_asynchronous_calls(driver, mongo_url, session_id):
     client = ZepClient(mongo_url, async_driver=driver)
     await client.memory.aadd_memory(session_id, said("hello"))
     client.close()
@@ -487,7 +485,7 @@ async def test_a_client_that_was_never_used_can_be_closed(mongo_url, session_id)
         client.memory.get_memory(session_id)
 
 
-async def test_a_client_is_a_context_manager_of_both_kinds(server, session_id):
+async def test_a_client_is_a_sync_and_async_context_manager(server, session_id):
     with ZepClient(server.url) as client:
         client.memory.add_memory(session_id, said("synchronous"))
     until(lambda: server.connections() == 0)
@@ -499,7 +497,7 @@ async def test_a_client_is_a_context_manager_of_both_kinds(server, session_id):
         assert contents_in(client, session_id) == ["synchronous", *ASYNC_DRIVERS]
 
 
-async def test_leaving_the_context_does_not_hide_what_was_raised_in_it(mongo_url):
+async def test_leaving_the_context_does_not_hide_exceptions(mongo_url):
     with pytest.raises(ZeroDivisionError), ZepClient(mongo_url):
         raise ZeroDivisionError
     with pytest.raises(ZeroDivisionError):
@@ -536,7 +534,7 @@ def databases_with(mongo_url: str, session_id: str) -> list[str]:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-async def test_the_database_is_the_argument_else_the_one_of_the_url_else_zepstore(
+async def test_the_database_comes_from_the_argument_the_url_or_the_default(
     driver, mongo_url, database_name
 ):
     asynchronous, options = DRIVERS[driver]
@@ -557,7 +555,7 @@ async def test_the_database_is_the_argument_else_the_one_of_the_url_else_zepstor
         client.drop_database(other)
 
 
-def test_a_client_passed_in_brings_the_database_of_its_url(mongo_url, database_name, session_id):
+def test_a_given_client_uses_the_database_of_its_url(mongo_url, database_name, session_id):
     with MongoClient(with_database(mongo_url, database_name)) as passed:
         ZepClient(client=passed).memory.add_memory(session_id, said("hello"))
     assert databases_with(mongo_url, session_id) == [database_name]
@@ -578,7 +576,7 @@ CONCERNS = {
 
 @pytest.mark.promise("acknowledged means durable")
 @pytest.mark.parametrize("options", CONCERNS)
-def test_writes_are_durable_unless_the_url_says_otherwise(options, mongo_url, session_id):
+def test_writes_are_durable_unless_the_url_overrides_it(options, mongo_url, session_id):
     commands = Commands()
     url = f"{mongo_url}{'&' if '?' in mongo_url else '/?'}{options}".rstrip("&?")
     with MongoClient(url, event_listeners=[commands]) as passed:
@@ -621,7 +619,7 @@ async def test_a_timeout_in_the_url_is_respected(option, driver):
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-async def test_the_timeout_argument_holds_without_one_in_the_url(driver):
+async def test_the_timeout_argument_applies_without_one_in_the_url(driver):
     asynchronous, options = DRIVERS[driver]
     client = ZepClient(NOBODY, timeout=0.5, **options)
     await asyncio.to_thread(client._opened)  # imports

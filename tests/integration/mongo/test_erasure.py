@@ -95,8 +95,8 @@ def erasing(store: Any, which: str) -> Any:
     return store.deletion.erase_session(SESSION, None)
 
 
-@pytest.mark.promise("what stays of an erasure for an hour has an incarnation and a number only")
-def test_the_raw_documents_hold_no_word_and_no_id_of_it(zep: ZepClient) -> None:
+@pytest.mark.promise("an erasure leaves an incarnation and a number for an hour, nothing else")
+def test_raw_documents_keep_no_content_or_id_of_an_erased_user(zep: ZepClient) -> None:
     begin_life(zep)
     assert found(zep) == list(SECRETS)
     session_uuid = zep.memory.get_session(SESSION).uuid
@@ -109,9 +109,9 @@ def test_the_raw_documents_hold_no_word_and_no_id_of_it(zep: ZepClient) -> None:
 
 
 @pytest.mark.promise("a killed erasure is completed by its repeat")
-@pytest.mark.parametrize("is_view", [False, True], ids=["by everybody", "by the user"])
+@pytest.mark.parametrize("is_view", [False, True], ids=["by a client", "by a view"])
 @pytest.mark.parametrize("which", ["user", "session"])
-def test_an_erasure_killed_after_any_step_is_completed_by_its_repeat(
+def test_a_retry_completes_an_erasure_killed_after_any_step(
     zep: ZepClient, begin: Callable[[], None], which: str, is_view: bool
 ) -> None:
     zep = zep.for_user(USER) if is_view else zep
@@ -139,7 +139,7 @@ def test_an_erasure_killed_after_any_step_is_completed_by_its_repeat(
 
 
 @pytest.mark.promise("a killed erasure is completed by its repeat")
-def test_a_killed_process_leaves_what_its_repeat_completes(
+def test_a_retry_completes_the_erasure_of_a_killed_process(
     zep: ZepClient, begin: Callable[[], None]
 ) -> None:
     url, name = zep.url, collections(zep).name
@@ -155,8 +155,8 @@ def test_a_killed_process_leaves_what_its_repeat_completes(
         assert found(zep) == []
 
 
-@pytest.mark.parametrize("is_view", [False, True], ids=["by everybody", "by the user"])
-def test_an_add_that_pauses_anywhere_is_whole_in_the_new_session(
+@pytest.mark.parametrize("is_view", [False, True], ids=["by a client", "by a view"])
+def test_an_add_paused_at_any_step_is_whole_in_the_new_session(
     zep: ZepClient, begin: Callable[[], None], is_view: bool
 ) -> None:
     zep = zep.for_user(USER) if is_view else zep
@@ -179,8 +179,8 @@ def test_an_add_that_pauses_anywhere_is_whole_in_the_new_session(
     assert pauses > 1
 
 
-@pytest.mark.parametrize("is_view", [False, True], ids=["by everybody", "by the user"])
-def test_an_erasure_that_pauses_anywhere_spares_what_is_added(
+@pytest.mark.parametrize("is_view", [False, True], ids=["by a client", "by a view"])
+def test_an_erasure_paused_at_any_step_keeps_messages_added_since(
     zep: ZepClient, begin: Callable[[], None], is_view: bool
 ) -> None:
     zep = zep.for_user(USER) if is_view else zep
@@ -209,8 +209,8 @@ def test_an_erasure_that_pauses_anywhere_spares_what_is_added(
 
 
 @pytest.mark.promise("a purged session leaves nothing to an erasure")
-@pytest.mark.parametrize("is_view", [False, True], ids=["by everybody", "by the user"])
-def test_what_a_purge_left_of_a_session_is_erased_with_it(zep: ZepClient, is_view: bool) -> None:
+@pytest.mark.parametrize("is_view", [False, True], ids=["by a client", "by a view"])
+def test_the_remains_of_a_purge_are_erased_with_the_session(zep: ZepClient, is_view: bool) -> None:
     begin_life(zep)
     zep.memory.delete_memory(SESSION)
     zep.purge()
@@ -219,7 +219,7 @@ def test_what_a_purge_left_of_a_session_is_erased_with_it(zep: ZepClient, is_vie
     assert [each for each in found(zep) if each != USER] == []
 
 
-def test_what_an_erasure_left_is_in_no_list(zep: ZepClient) -> None:
+def test_an_unfinished_erasure_is_not_listed(zep: ZepClient) -> None:
     begin_life(zep)
     drive = Drive(erasing(store_of(zep), "session"))
     while not collections(zep)["sessions"].find_one({"erasing": {"$exists": True}}):
@@ -233,7 +233,9 @@ def test_what_an_erasure_left_is_in_no_list(zep: ZepClient) -> None:
 
 
 @pytest.mark.promise("an erasure takes the threads of MongoDBSaver along")
-def test_threads_of_a_real_checkpointer_go_too(zep: ZepClient, mongo_url: str) -> None:
+def test_erasing_deletes_the_threads_of_a_mongodb_checkpointer(
+    zep: ZepClient, mongo_url: str
+) -> None:
     begin_life(zep)
     name = collections(zep).name
     with MongoClient(mongo_url) as raw:

@@ -87,7 +87,9 @@ async def client(request: pytest.FixtureRequest) -> AsyncIterator[ZepClient]:
     await client.aclose()
 
 
-async def test_adding_and_reading_do_not_block(client: ZepClient, session_id: str) -> None:
+async def test_adding_and_reading_do_not_block_the_event_loop(
+    client: ZepClient, session_id: str
+) -> None:
     messages = [Message(role="user", content=str(number)) for number in range(300)]
     with nothing_may_block():
         await client.memory.aadd_memory(session_id, Memory(messages=messages))
@@ -98,7 +100,7 @@ async def test_adding_and_reading_do_not_block(client: ZepClient, session_id: st
     assert last.messages == memory.messages[-1:]
 
 
-async def test_replacing_does_not_block(client: ZepClient, session_id: str) -> None:
+async def test_replacing_does_not_block_the_event_loop(client: ZepClient, session_id: str) -> None:
     messages = [Message(role="user", content=str(n), uuid=f"id {n}") for n in range(20)]
     with nothing_may_block():
         for _ in range(2):
@@ -106,7 +108,7 @@ async def test_replacing_does_not_block(client: ZepClient, session_id: str) -> N
         assert await client.message.acount(session_id) == 20
 
 
-async def test_iterating_does_not_block(client: ZepClient, session_id: str) -> None:
+async def test_iterating_does_not_block_the_event_loop(client: ZepClient, session_id: str) -> None:
     messages = [Message(role="user", content=str(number)) for number in range(25)]
     with nothing_may_block():
         await client.memory.aadd_memory(session_id, Memory(messages=messages))
@@ -114,7 +116,7 @@ async def test_iterating_does_not_block(client: ZepClient, session_id: str) -> N
         assert [message.content async for message in each] == [str(n) for n in range(25)]
 
 
-async def test_deleting_does_not_block(client: ZepClient, session_id: str) -> None:
+async def test_deleting_does_not_block_the_event_loop(client: ZepClient, session_id: str) -> None:
     with nothing_may_block():
         await client.memory.aadd_memory(
             session_id, Memory(messages=[Message(role="user", content="a")])
@@ -126,7 +128,9 @@ async def test_deleting_does_not_block(client: ZepClient, session_id: str) -> No
 
 
 @pytest.mark.promise("constructors do no I/O; the event loop is never blocked")
-async def test_a_chat_history_does_not_block(client: ZepClient, session_id: str) -> None:
+async def test_a_chat_history_does_not_block_the_event_loop(
+    client: ZepClient, session_id: str
+) -> None:
     with nothing_may_block():
         history = client.chat_history(session_id, lastn=10, start_on="human")
         await history.aadd_messages([HumanMessage("a", id="1"), AIMessage("b", id="2")])
@@ -138,7 +142,7 @@ async def test_a_chat_history_does_not_block(client: ZepClient, session_id: str)
         assert await history.aget_messages() == []
 
 
-async def test_closing_does_not_block(mongo_url: str, session_id: str) -> None:
+async def test_closing_does_not_block_the_event_loop(mongo_url: str, session_id: str) -> None:
     with nothing_may_block():
         for driver in ("motor", "pymongo"):
             async with ZepClient(mongo_url, async_driver=driver) as client:
@@ -159,14 +163,18 @@ def first_calls(url: str, driver: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.promise("constructors do no I/O; the event loop is never blocked")
 @pytest.mark.parametrize("driver", ["motor", "pymongo"])
-def test_the_first_calls_of_a_process_do_not_block(mongo_url: str, driver: str) -> None:
+def test_the_first_calls_of_a_process_do_not_block_the_event_loop(
+    mongo_url: str, driver: str
+) -> None:
     with_database = mongo_url.replace("/?", f"/fresh_{uuid4().hex}?")
     finished = first_calls(with_database, driver)
     assert finished.stdout == "blocked: [] imported: []\n", finished.stderr
 
 
 @pytest.mark.parametrize("driver", ["motor", "pymongo"])
-def test_starting_the_embedded_server_does_not_block(tmp_path: Path, driver: str) -> None:
+def test_starting_the_embedded_server_does_not_block_the_event_loop(
+    tmp_path: Path, driver: str
+) -> None:
     finished = first_calls(f"embedded://{tmp_path}", driver)
     assert finished.stdout == "blocked: [] imported: []\n", finished.stderr
 
@@ -174,7 +182,7 @@ def test_starting_the_embedded_server_does_not_block(tmp_path: Path, driver: str
 @pytest.mark.promise("an event loop goes on after its generators were closed")
 @pytest.mark.filterwarnings("ignore:asynchronous generator .* was scheduled after")
 @pytest.mark.parametrize("driver", ["motor", "pymongo", "http"])
-def test_a_loop_whose_generators_were_closed_goes_on(
+def test_a_loop_with_closed_async_generators_still_works(
     mongo_url: str, server_url: str, session_id: str, driver: str
 ) -> None:
     url = f"{server_url}/loops" if driver == "http" else mongo_url

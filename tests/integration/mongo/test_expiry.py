@@ -67,7 +67,7 @@ def some_ttl_passes(raw: Database, count: int = 2) -> None:
     "program shortens the retention by accident"
 )
 @pytest.mark.promise("the database removes messages, then sessions")
-def test_the_database_removes_messages_first_and_then_sessions(swift, raw):
+def test_ttl_indexes_remove_messages_before_sessions(swift, raw):
     with opened(swift, raw) as client:
         client.memory.add_memory("deleted", said("one", "two", "three"))
         client.memory.add_memory("live", said("four", "five"))
@@ -82,7 +82,7 @@ def test_the_database_removes_messages_first_and_then_sessions(swift, raw):
         assert [s.session_id for s in client.memory.list_sessions(include_deleted=True)] == ["live"]
 
 
-def test_the_database_removes_a_deleted_message_and_leaves_its_neighbours(swift, raw):
+def test_a_ttl_index_removes_only_the_deleted_message(swift, raw):
     with opened(swift, raw) as client:
         client.memory.add_memory("a session", said("one", "two", "three"))
         gone = client.memory.get_memory("a session").messages[1]
@@ -97,7 +97,7 @@ def test_the_database_removes_a_deleted_message_and_leaves_its_neighbours(swift,
 
 
 @pytest.mark.promise("deleted users are purged after the retention")
-def test_the_database_removes_deleted_users_and_their_sessions_and_no_others(swift, raw):
+def test_ttl_indexes_remove_only_deleted_users_and_their_sessions(swift, raw):
     with opened(swift, raw) as client:
         for name in ("deleted", "live"):
             client.user.add(CreateUserRequest(user_id=name))
@@ -115,7 +115,7 @@ def test_the_database_removes_deleted_users_and_their_sessions_and_no_others(swi
 
 
 @pytest.mark.promise("the database removes messages, then sessions")
-def test_what_was_undeleted_in_time_stays(swift, raw):
+def test_an_undeleted_session_does_not_expire(swift, raw):
     with opened(swift, raw, None) as client:
         client.memory.add_memory("a session", said("one", "two"))
         client.memory.delete_memory("a session")
@@ -130,7 +130,7 @@ def test_what_was_undeleted_in_time_stays(swift, raw):
 
 
 @pytest.mark.promise("the database removes messages, then sessions")
-def test_after_the_messages_are_purged_undelete_brings_back_an_empty_session(swift, raw):
+def test_a_session_whose_messages_expired_is_undeleted_empty(swift, raw):
     with opened(swift, raw) as client:
         client.memory.add_session(Session(session_id="a session", metadata={"a": 1}))
         client.memory.add_memory("a session", said("one", "two"))
@@ -142,7 +142,7 @@ def test_after_the_messages_are_purged_undelete_brings_back_an_empty_session(swi
         assert contents_in(client, "a session") == ["three"]
 
 
-def test_after_the_session_is_purged_there_is_nothing_to_undelete(swift, raw):
+def test_an_expired_session_cannot_be_undeleted(swift, raw):
     with opened(swift, raw) as client:
         client.memory.add_memory("a session", said("one"))
         client.memory.delete_memory("a session")
@@ -156,7 +156,7 @@ def test_after_the_session_is_purged_there_is_nothing_to_undelete(swift, raw):
 
 @pytest.mark.promise("a session made anew shows nothing old")
 @pytest.mark.parametrize("messages_gone", [True, False], ids=["in order", "messages late"])
-def test_a_session_made_anew_under_a_purged_id_shows_nothing_old(swift, raw, messages_gone):
+def test_a_session_recreated_under_a_purged_id_is_empty(swift, raw, messages_gone):
     # Messages late: the database was down or slow, and removed the session first.
     with opened(swift, raw, SECOND if messages_gone else timedelta(days=1)) as client:
         client.memory.add_session(Session(session_id="a session", metadata={"old": True}))

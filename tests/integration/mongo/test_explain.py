@@ -283,7 +283,7 @@ CALLS |= {
 }
 
 
-def test_the_last_messages_are_read_without_looking_at_the_deleted(watched):
+def test_the_last_messages_are_read_without_examining_deleted_ones(watched):
     history = watched.client.chat_history(BIG, lastn=20)
     (find,) = watched.sent_by(lambda: history.messages)
     assert watched.raw.messages.count_documents({"session_id": BIG}) >= LIVE + DEAD
@@ -321,13 +321,13 @@ NARROW |= {f"{name} in a view": NARROW[name] for name in IN_A_VIEW if name in NA
 
 
 @pytest.mark.parametrize("name", NARROW)
-def test_a_call_looks_at_no_more_documents_than_it_needs(name, watched):
+def test_a_call_examines_no_more_documents_than_needed(name, watched):
     for command in watched.sent_by(lambda: CALLS[name](watched.client)):
         examined = figures(watched.explain(command)).get("totalDocsExamined", 0)
         assert examined <= NARROW[name], command
 
 
-def test_the_free_metadata_filter_walks_in_the_order_of_ids(watched):
+def test_a_metadata_filter_scans_in_id_order(watched):
     client = watched.client
     (find,) = watched.sent_by(lambda: client.memory.list_sessions(5, metadata={"kind": 1}))
     (plan,) = winning(watched.explain(find))
@@ -358,7 +358,7 @@ def asked(command: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", [name for name in CALLS if name not in EVERYWHERE])
-def test_a_router_finds_the_shard_of_each_command_in_it(name, watched):
+def test_every_command_contains_its_shard_key(name, watched):
     keys = {"messages": "session_id", "sessions": "_id"}
     for command in watched.sent_by_name(name):
         key = keys.get(next(iter(command.values())))
@@ -367,7 +367,7 @@ def test_a_router_finds_the_shard_of_each_command_in_it(name, watched):
             assert isinstance(value, str) or list(value) == ["$in"], command
 
 
-def test_the_shard_keys_begin_the_unique_indexes():
+def test_unique_indexes_start_with_the_shard_key():
     for command in sharding_commands("zep")[1:]:
         ((key, _),) = command["key"].items()
         unique = {"sessions": [[("_id", 1)]], "messages": []}[command["shardCollection"][4:]]
@@ -383,7 +383,7 @@ def test_the_shard_keys_begin_the_unique_indexes():
 # The last of the file: it purges what the others want to find in the way.
 @pytest.mark.promise("every query is served by an index and sorts nothing")
 @pytest.mark.parametrize("name", CALLS)
-def test_every_command_is_served_by_an_index_and_sorts_nothing(name, watched):
+def test_every_command_uses_an_index_and_no_in_memory_sort(name, watched):
     commands = watched.sent_by_name(name)
     assert commands
     for command in commands:
@@ -400,7 +400,7 @@ def test_every_command_is_served_by_an_index_and_sorts_nothing(name, watched):
             assert "SORT" not in names, told
 
 
-def test_a_purge_does_not_walk_over_all_that_is_deleted_for_each_chunk(watched):
+def test_a_purge_does_not_scan_all_deleted_documents_for_each_chunk(watched):
     seen = 0
     for command in watched.sent_by_name("purge"):
         if next(iter(command)) in ("update", "delete") and "$in" in asked(command).get("_id", ()):

@@ -6,7 +6,7 @@ from tests.support.messages import said
 MEGABYTE = 1024 * 1024
 
 
-def test_a_page_of_large_messages_is_short(mongo_url: str, database_name: str) -> None:
+def test_an_export_page_of_large_messages_is_short(mongo_url: str, database_name: str) -> None:
     with ZepClient(mongo_url, database=database_name) as client:
         texts = [chr(ord("A") + number) * MEGABYTE for number in range(36)]
         for text in texts:

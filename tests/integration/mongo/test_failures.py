@@ -91,7 +91,7 @@ def mongod(tmp_path: Path) -> Iterator[Mongod]:
 
 
 @pytest.mark.promise("no driver's exception leaves the package; each message says what to do")
-async def test_when_nothing_listens_it_says_so_in_time_and_what_to_check(driver):
+async def test_an_unreachable_server_is_reported_in_time_with_advice(driver):
     port = free_port()
     url = f"mongodb://someone:{SECRET}@127.0.0.1:{port}/"
     async with zep_on(url, driver, TIMEOUT) as zep:
@@ -106,14 +106,14 @@ async def test_when_nothing_listens_it_says_so_in_time_and_what_to_check(driver)
             assert isinstance(caught.value, ConnectionError)
 
 
-async def test_a_host_that_does_not_exist_is_an_unreachable_store(driver):
+async def test_an_unknown_host_is_an_unreachable_store(driver):
     async with zep_on("mongodb://no-such-host.invalid/", driver, TIMEOUT) as zep:
         with pytest.raises(StoreUnavailableError, match=r"no-such-host\.invalid") as caught:
             await zep.message.count("a session")
         check(caught.value)
 
 
-async def test_a_server_that_accepts_and_never_answers_is_given_up_in_time(driver):
+async def test_a_server_that_never_replies_times_out(driver):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -127,7 +127,7 @@ async def test_a_server_that_accepts_and_never_answers_is_given_up_in_time(drive
                 check(caught.value)
 
 
-async def test_a_server_that_speaks_something_else_is_an_unreachable_store(driver):
+async def test_a_server_with_another_protocol_is_an_unreachable_store(driver):
     answering = set()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -182,7 +182,7 @@ def guarded(tmp_path_factory) -> Iterator[Mongod]:
 
 
 @pytest.mark.promise("no driver's exception leaves the package; each message says what to do")
-async def test_wrong_credentials_are_an_auth_error_that_says_what_to_check(driver, guarded):
+async def test_wrong_credentials_are_an_auth_error_with_advice(driver, guarded):
     for user, password in (("root", f"{SECRET}!"), ("nobody", SECRET)):
         url = f"mongodb://{user}:{quote_plus(password)}@{guarded.address}/"
         async with zep_on(url, driver, 60) as zep:
@@ -196,7 +196,7 @@ async def test_wrong_credentials_are_an_auth_error_that_says_what_to_check(drive
 
 
 @pytest.mark.filterwarnings("ignore:these credentials may not create indexes")
-async def test_no_credentials_where_some_are_needed_are_an_auth_error(driver, guarded):
+async def test_missing_credentials_are_an_auth_error(driver, guarded):
     async with zep_on(guarded.url, driver) as zep:
         for call in await calls(zep, "a session"):
             with pytest.raises(AuthError) as caught:
@@ -205,7 +205,7 @@ async def test_no_credentials_where_some_are_needed_are_an_auth_error(driver, gu
 
 
 @pytest.mark.filterwarnings("ignore:these credentials may not create indexes")
-async def test_credentials_that_may_only_read_read_and_may_not_write(driver, guarded):
+async def test_read_only_credentials_can_read_but_not_write(driver, guarded):
     url = f"mongodb://reader:{SECRET}@{guarded.address}/?authSource=admin"
     async with zep_on(url, driver) as zep:
         assert await contents(zep, "a session") == []
@@ -225,7 +225,7 @@ async def test_right_credentials_work(driver, guarded, session_id):
 
 
 @pytest.mark.promise("no driver's exception leaves the package; each message says what to do")
-async def test_a_hanging_server_is_given_up_in_time_and_works_when_it_goes_on(driver, mongod):
+async def test_a_frozen_server_times_out_and_works_when_resumed(driver, mongod):
     async with zep_on(mongod.url, driver, TIMEOUT) as zep:
         await zep.memory.add_memory("a session", said("before"))
         with mongod.frozen():
@@ -240,7 +240,7 @@ async def test_a_hanging_server_is_given_up_in_time_and_works_when_it_goes_on(dr
         assert (found[0], found[-1]) == ("before", "after")
 
 
-async def test_a_server_restarted_between_two_calls_goes_unnoticed(driver, mongod):
+async def test_a_server_restart_between_calls_raises_no_error(driver, mongod):
     async with zep_on(mongod.url, driver) as zep:
         for number in range(3):
             await zep.memory.add_memory("a session", said(str(number)))
@@ -249,7 +249,7 @@ async def test_a_server_restarted_between_two_calls_goes_unnoticed(driver, mongo
         assert await contents(zep, "a session") == ["0", "1", "2"]
 
 
-async def test_a_killed_server_is_an_unreachable_store_until_it_is_back(driver, mongod):
+async def test_a_killed_server_is_an_unreachable_store_until_restarted(driver, mongod):
     async with zep_on(mongod.url, driver, TIMEOUT) as zep:
         await zep.memory.add_memory("a session", said("before"))
         mongod.stop(signal.SIGKILL)
@@ -264,7 +264,7 @@ async def test_a_killed_server_is_an_unreachable_store_until_it_is_back(driver, 
         assert await contents(zep, "a session") == ["before", "after"]
 
 
-async def test_a_client_built_before_its_server_runs_works_once_it_does(driver, tmp_path):
+async def test_a_client_constructed_before_its_server_starts_works_afterwards(driver, tmp_path):
     mongod = Mongod(tmp_path)
     try:
         async with zep_on(mongod.url, driver, TIMEOUT) as zep:
@@ -277,7 +277,7 @@ async def test_a_client_built_before_its_server_runs_works_once_it_does(driver, 
         mongod.stop(signal.SIGKILL)
 
 
-async def test_closing_does_not_wait_for_a_server_that_is_gone(driver, mongod):
+async def test_closing_does_not_wait_for_an_unreachable_server(driver, mongod):
     async with zep_on(mongod.url, driver, TIMEOUT) as zep:
         await zep.memory.add_memory("a session", said("hello"))
         mongod.stop(signal.SIGKILL)
@@ -321,7 +321,7 @@ def stepping(tmp_path_factory) -> Iterator[Mongod]:
 
 
 @pytest.mark.parametrize("query", ["directConnection=true", "replicaSet=rs0"])
-async def test_after_the_primary_steps_down_calls_fail_as_unavailable_and_then_work(
+async def test_calls_fail_as_unavailable_during_a_stepdown_and_work_afterwards(
     query, driver, stepping, session_id
 ):
     url = f"mongodb://{stepping.address}/?{query}"
@@ -361,7 +361,7 @@ BAD_URLS = [
 
 
 @pytest.mark.parametrize("url", BAD_URLS)
-async def test_a_url_that_cannot_be_used_is_a_bad_request(url, driver):
+async def test_an_invalid_url_is_a_bad_request(url, driver):
     with pytest.raises(BadRequestError) as caught:  # noqa: PT012 - building it may be refused too
         async with zep_on(url, driver, TIMEOUT) as zep:
             assert SECRET not in repr(zep.client)
@@ -370,7 +370,7 @@ async def test_a_url_that_cannot_be_used_is_a_bad_request(url, driver):
 
 
 @pytest.mark.parametrize("character", ["/", "?", "#", "@", ":", "%"])
-def test_a_password_that_was_not_escaped_is_not_shown(character):
+def test_an_unescaped_password_is_not_shown(character):
     half, other_half = "hunter2", "secret"
     url = f"mongodb://user:{half}{character}{other_half}@no-such-host.invalid/"
     shown = ""
@@ -384,7 +384,7 @@ def test_a_password_that_was_not_escaped_is_not_shown(character):
     assert not re.search(f"{half}|{other_half}", shown), shown
 
 
-async def test_an_srv_name_that_does_not_exist_is_told_quickly(driver):
+async def test_an_unknown_srv_name_is_reported_quickly(driver):
     start = time.monotonic()
     async with zep_on(f"mongodb+srv://u:{SECRET}@no.such.host.invalid/", driver, TIMEOUT) as zep:
         with pytest.raises(ZepStoreError, match=r"no\.such\.host\.invalid") as caught:
@@ -393,7 +393,7 @@ async def test_an_srv_name_that_does_not_exist_is_told_quickly(driver):
     assert time.monotonic() - start < MARGIN
 
 
-async def test_a_database_name_that_mongodb_refuses_is_a_bad_request(driver, mongo_url):
+async def test_an_invalid_database_name_is_a_bad_request(driver, mongo_url):
     asynchronous, options = DRIVERS[driver]
     for name in ("a b", "a.b", "a/b", "a$b", "x" * 64):
         with pytest.raises(BadRequestError):  # noqa: PT012 - building it may be refused too
@@ -406,7 +406,7 @@ async def test_a_database_name_that_mongodb_refuses_is_a_bad_request(driver, mon
                 await client.aclose()
 
 
-async def test_a_client_that_its_owner_closed_says_so(mongo_url):
+async def test_a_given_client_closed_by_its_owner_is_reported(mongo_url):
     passed = MongoClient(mongo_url)
     client = ZepClient(client=passed)
     client.message.count("a session")
@@ -423,7 +423,7 @@ async def test_a_client_that_its_owner_closed_says_so(mongo_url):
     "a message too large for MongoDB is named with its size, nothing is stored; a large call "
     "is stored whole"
 )
-async def test_what_is_larger_than_a_document_is_a_bad_request_and_nothing_is_stored(
+async def test_oversized_documents_are_bad_requests_and_nothing_is_stored(
     driver, mongo_url, session_id
 ):
     async with zep_on(mongo_url, driver) as zep:
@@ -436,7 +436,7 @@ async def test_what_is_larger_than_a_document_is_a_bad_request_and_nothing_is_st
         assert session_id not in [s.session_id for s in await zep.memory.list_sessions()]
 
 
-async def test_metadata_that_grows_beyond_a_document_is_refused_and_stays_as_it_was(
+async def test_metadata_growing_beyond_a_document_is_refused_and_unchanged(
     driver, mongo_url, session_id
 ):
     async with zep_on(mongo_url, driver) as zep:

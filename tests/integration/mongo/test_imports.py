@@ -66,7 +66,7 @@ def exported(zep: ZepClient) -> list[Record]:
 
 
 @pytest.mark.promise("a killed import is completed by its repeat")
-def test_an_import_killed_after_any_step_is_completed_by_its_repeat(zep: ZepClient) -> None:
+def test_a_retry_completes_an_import_killed_after_any_step(zep: ZepClient) -> None:
     live(zep)
     lines, expected = list(zep.user.export(USER)), exported(zep)
     records: list[Any] = [JSON.unmark(line) for line in lines[1:]]
@@ -88,7 +88,7 @@ def test_an_import_killed_after_any_step_is_completed_by_its_repeat(zep: ZepClie
     assert kills > 5
 
 
-def test_an_import_over_a_session_that_has_branches_changes_nothing(zep: ZepClient) -> None:
+def test_a_reimport_of_a_branched_session_changes_nothing(zep: ZepClient) -> None:
     live(zep)
     lines = list(zep.export(session_id="branched"))
     assert import_lines(zep, lines).errors == []
@@ -101,7 +101,7 @@ def test_an_import_over_a_session_that_has_branches_changes_nothing(zep: ZepClie
 
 
 @pytest.mark.promise("exports and imports of 100,000 messages take flat memory")
-def test_a_longer_session_needs_no_more_memory(zep: ZepClient, long: bool) -> None:
+def test_importing_takes_constant_memory(zep: ZepClient, long: bool) -> None:
     def lines(session_id: str, total: int) -> Iterator[Record]:
         yield {"type": "session", "session_id": session_id, "uuid": session_id, "seq": total}
         for number in range(1, total + 1):

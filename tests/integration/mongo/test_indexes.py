@@ -56,7 +56,7 @@ def opened(mongo_url: str, database_name: str, retention: timedelta | None = Non
 # Made once
 
 
-def test_indexes_are_made_with_the_first_call_and_once_per_client(mongo_url, database_name):
+def test_indexes_are_created_once_per_client_by_the_first_call(mongo_url, database_name):
     commands = Commands()
     with MongoClient(mongo_url, event_listeners=[commands]) as passed:
         client = ZepClient(client=passed, database=database_name)
@@ -71,7 +71,7 @@ def test_indexes_are_made_with_the_first_call_and_once_per_client(mongo_url, dat
 
 
 @pytest.mark.parametrize("kind", [AsyncIOMotorClient, AsyncMongoClient])
-async def test_tasks_at_once_make_the_indexes_once(kind, mongo_url, database_name):
+async def test_concurrent_tasks_create_the_indexes_once(kind, mongo_url, database_name):
     opened(mongo_url, database_name)
     commands = Commands()
     passed = kind(mongo_url, event_listeners=[commands])
@@ -85,7 +85,7 @@ async def test_tasks_at_once_make_the_indexes_once(kind, mongo_url, database_nam
     assert (commands.count("listIndexes"), commands.count("createIndexes")) == (3, 0)
 
 
-def test_threads_at_once_make_the_indexes_once(mongo_url, database_name):
+def test_concurrent_threads_create_the_indexes_once(mongo_url, database_name):
     opened(mongo_url, database_name)
     commands, together = Commands(), Barrier(16)
     with MongoClient(mongo_url, event_listeners=[commands]) as passed:
@@ -100,7 +100,7 @@ def test_threads_at_once_make_the_indexes_once(mongo_url, database_name):
     assert (commands.count("listIndexes"), commands.count("createIndexes")) == (3, 0)
 
 
-def test_fresh_clients_at_once_on_a_fresh_database_all_work(mongo_url, database_name):
+def test_concurrent_clients_on_a_new_database_all_work(mongo_url, database_name):
     together = Barrier(16)
 
     def work(number: int) -> None:
@@ -121,7 +121,7 @@ def test_fresh_clients_at_once_on_a_fresh_database_all_work(mongo_url, database_
     }
 
 
-async def test_sync_and_async_calls_of_one_client_make_the_indexes_once(mongo_url, database_name):
+async def test_sync_and_async_calls_of_one_client_create_the_indexes_once(mongo_url, database_name):
     opened(mongo_url, database_name)
     commands = Commands()
     motor = AsyncIOMotorClient(mongo_url, event_listeners=[commands])
@@ -155,7 +155,7 @@ def test_deleted_data_is_kept_for_thirty_days_and_sessions_for_a_day_longer(
     "the database removes what has been deleted for the retention; `purge()` does it now; no "
     "program shortens the retention by accident"
 )
-async def test_a_retention_given_changes_the_setting_for_all(mongo_url, database_name):
+async def test_a_given_retention_changes_the_database(mongo_url, database_name):
     opened(mongo_url, database_name)
     opened(mongo_url, database_name, timedelta(days=2))
     assert expiries(mongo_url, database_name) == {
@@ -175,7 +175,7 @@ async def test_a_retention_given_changes_the_setting_for_all(mongo_url, database
         assert expiries(mongo_url, database_name)["sessions"] == (days + 1) * DAY
 
 
-def test_a_retention_that_is_set_already_changes_nothing(mongo_url, database_name):
+def test_an_unchanged_retention_sends_no_command(mongo_url, database_name):
     opened(mongo_url, database_name, timedelta(days=2))
     commands = Commands()
     with MongoClient(mongo_url, event_listeners=[commands]) as passed:
@@ -188,13 +188,13 @@ def test_a_retention_that_is_set_already_changes_nothing(mongo_url, database_nam
     "the database removes what has been deleted for the retention; `purge()` does it now; no "
     "program shortens the retention by accident"
 )
-def test_without_a_retention_the_setting_stays(mongo_url, database_name):
+def test_a_missing_retention_keeps_the_setting(mongo_url, database_name):
     opened(mongo_url, database_name, timedelta(days=2))
     opened(mongo_url, database_name)
     assert expiries(mongo_url, database_name)["messages"] == 2 * DAY
 
 
-def test_a_retention_of_nothing_is_a_retention(mongo_url, database_name):
+def test_a_retention_of_zero_is_valid(mongo_url, database_name):
     opened(mongo_url, database_name, timedelta())
     assert expiries(mongo_url, database_name) == {"messages": 0, "sessions": DAY, "users": DAY}
     opened(mongo_url, database_name, timedelta(days=1))
@@ -246,7 +246,7 @@ def exercise(client: ZepClient) -> None:
 
 
 @pytest.mark.promise("without the right to make indexes: one warning, and everything works")
-def test_without_the_right_there_is_one_warning_and_everything_works(guarded, poor_database):
+def test_a_missing_index_privilege_warns_once_and_everything_works(guarded, poor_database):
     with ZepClient(url_of(guarded, poor_database), database=poor_database) as client:
         with pytest.warns(UserWarning, match="createIndex") as caught:
             exercise(client)
@@ -257,7 +257,7 @@ def test_without_the_right_there_is_one_warning_and_everything_works(guarded, po
 
 @pytest.mark.promise("without the right to make indexes: one warning, and everything works")
 @pytest.mark.parametrize("driver", ["motor", "pymongo"])
-async def test_without_the_right_asynchronous_calls_warn_once_and_work(
+async def test_asynchronous_calls_without_the_index_privilege_warn_once(
     driver, guarded, poor_database
 ):
     url = url_of(guarded, poor_database)
@@ -269,7 +269,7 @@ async def test_without_the_right_asynchronous_calls_warn_once_and_work(
         assert len(caught) == 1
 
 
-def test_without_the_right_threads_at_once_are_warned_once(guarded, poor_database):
+def test_concurrent_threads_without_the_index_privilege_warn_once(guarded, poor_database):
     together = Barrier(8)
     with ZepClient(url_of(guarded, poor_database), database=poor_database) as client:
 
@@ -285,7 +285,7 @@ def test_without_the_right_threads_at_once_are_warned_once(guarded, poor_databas
         assert len(caught) == 1
 
 
-def test_each_client_without_the_right_warns(guarded, poor_database):
+def test_each_client_without_the_index_privilege_warns(guarded, poor_database):
     for _ in range(2):
         with (
             ZepClient(url_of(guarded, poor_database), database=poor_database) as client,
@@ -297,7 +297,7 @@ def test_each_client_without_the_right_warns(guarded, poor_database):
 
 
 @pytest.mark.promise("without the right to make indexes: one warning, and everything works")
-def test_once_an_administrator_has_made_the_indexes_nothing_warns(guarded, poor_database):
+def test_existing_indexes_give_no_warning_without_the_privilege(guarded, poor_database):
     # What the warning advises must make it go away.
     with MongoClient(url_of(guarded, "root")) as root:
         root.admin.command(
@@ -320,7 +320,7 @@ def test_once_an_administrator_has_made_the_indexes_nothing_warns(guarded, poor_
     assert [str(warning.message) for warning in caught] == []
 
 
-def test_a_search_by_words_without_its_indexes_says_who_may_make_them(guarded, poor_database):
+def test_a_text_search_without_its_indexes_names_the_missing_privilege(guarded, poor_database):
     name, message = poor_database, "indexes that these credentials may not list or create"
     may_list = {"resource": {"db": name, "collection": ""}, "actions": ["listIndexes"]}
     with (
@@ -341,7 +341,7 @@ def test_a_search_by_words_without_its_indexes_says_who_may_make_them(guarded, p
         assert len(client.memory.search("boat", session_id="s")) == 2
 
 
-def test_a_reader_and_writer_may_make_indexes_but_not_change_the_retention(guarded):
+def test_the_read_write_role_may_create_indexes_but_not_change_the_retention(guarded):
     name = f"writer_{uuid4().hex}"
     with MongoClient(url_of(guarded, "root")) as root:
         roles = [{"role": "readWrite", "db": name}]

@@ -51,7 +51,7 @@ def bounce(mongod: Mongod) -> None:
     mongod.start()
 
 
-def test_a_number_given_out_twice_by_a_server_that_died_tears_no_turn(mongod: Mongod) -> None:
+def test_a_sequence_number_reserved_twice_by_a_crashed_server_tears_no_turn(mongod: Mongod) -> None:
     with ZepClient(mongod.url) as client:
         client.memory.add_memory("s", said("x"))
         store = store_of(client)
@@ -63,7 +63,7 @@ def test_a_number_given_out_twice_by_a_server_that_died_tears_no_turn(mongod: Mo
         assert seen(client, "s") == ["x", "a", "b1", "b2", "b3"]
 
 
-def test_a_call_in_parts_stands_together_after_a_delete_in_between(own: ZepClient) -> None:
+def test_a_batched_add_stays_together_after_an_interleaved_delete(own: ZepClient) -> None:
     own.memory.add_memory("s", said("x"))
     large = said("a1", "a2", content="y" * 5_000_000)
     add = Drive(store_of(own).messages.add("s", parts_of(large))).step(
@@ -77,9 +77,7 @@ def test_a_call_in_parts_stands_together_after_a_delete_in_between(own: ZepClien
 
 
 @pytest.mark.parametrize("steps", [2, 3])  # before and after its marks
-def test_a_late_delete_of_a_purged_session_spares_the_one_after_it(
-    own: ZepClient, steps: int
-) -> None:
+def test_a_late_delete_of_a_purged_session_keeps_its_successor(own: ZepClient, steps: int) -> None:
     own.memory.add_memory("s", said("old"))
     late = Drive(store_of(own).deletion.delete_session("s")).step(steps)
     own.memory.delete_memory("s")
@@ -90,7 +88,7 @@ def test_a_late_delete_of_a_purged_session_spares_the_one_after_it(
     assert own.memory.get_session("s").deleted_at is None
 
 
-def test_an_insert_that_is_repeated_after_the_purge_shows_nothing(own: ZepClient) -> None:
+def test_an_insert_retried_after_the_purge_is_not_visible(own: ZepClient) -> None:
     own.memory.add_memory("s", said("x"))
     store = store_of(own)
     add = Drive(store.messages.add("s", parts_of(said("late")))).step(2)  # it has landed
@@ -104,7 +102,7 @@ def test_an_insert_that_is_repeated_after_the_purge_shows_nothing(own: ZepClient
     assert seen(own, "s") == []
 
 
-def test_another_users_session_under_a_deleted_id_shows_nothing_of_the_first(
+def test_a_session_id_reused_by_another_user_shows_no_old_messages(
     mongod: Mongod,
 ) -> None:
     with ZepClient(mongod.url) as client:
@@ -126,7 +124,7 @@ def test_another_users_session_under_a_deleted_id_shows_nothing_of_the_first(
         assert seen(client, "s") == []
 
 
-def test_what_was_purged_within_the_hour_leaves_nothing_but_its_number(own: ZepClient) -> None:
+def test_a_recent_purge_leaves_only_the_sequence_number(own: ZepClient) -> None:
     secret = Message(role="user", content="secret", uuid="m", metadata={"k": "secret"})
     own.memory.add_memory("s", Memory(messages=[secret]))
     own.memory.delete_memory("s")
@@ -143,7 +141,7 @@ def test_what_was_purged_within_the_hour_leaves_nothing_but_its_number(own: ZepC
 
 
 @pytest.mark.parametrize("steps", range(1, 12))
-def test_a_purge_takes_a_deletion_as_a_whole_or_leaves_it_to_an_undelete(
+def test_a_purge_racing_an_undelete_removes_all_or_nothing(
     own: ZepClient, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("langchain_zepstore.mongo.deletion.purge._CHUNK_SIZE", 1)
@@ -159,7 +157,7 @@ def test_a_purge_takes_a_deletion_as_a_whole_or_leaves_it_to_an_undelete(
     assert seen(own, "s") in ([], ["a", "b", "c"])
 
 
-def test_a_late_clean_up_spares_what_another_set_aside(own: ZepClient) -> None:
+def test_a_late_cleanup_keeps_messages_superseded_by_another_writer(own: ZepClient) -> None:
     own.memory.add_memory("s", said("m"))
     own.message.delete_message("s", "m")
     store = store_of(own)
@@ -176,7 +174,7 @@ def test_a_late_clean_up_spares_what_another_set_aside(own: ZepClient) -> None:
     assert seen(own, "s") == ["m"]
 
 
-def test_a_user_who_is_added_again_keeps_the_sessions_made_since(own: ZepClient) -> None:
+def test_a_recreated_user_keeps_the_sessions_created_since(own: ZepClient) -> None:
     own.user.add(CreateUserRequest(user_id="u"))
     own.memory.add_session(Session(session_id="old", user_id="u"))
     delete = Drive(store_of(own).users.delete("u")).step(2)
@@ -188,9 +186,7 @@ def test_a_user_who_is_added_again_keeps_the_sessions_made_since(own: ZepClient)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
-def test_a_session_made_while_its_user_is_deleted_does_not_outlive_the_user(
-    own: ZepClient, steps: int
-) -> None:
+def test_a_session_created_during_its_users_deletion_is_deleted(own: ZepClient, steps: int) -> None:
     own.user.add(CreateUserRequest(user_id="u"))
     session = Session(session_id="s", user_id="u")
     create = Drive(store_of(own).sessions.create(session)).step(steps)
@@ -200,7 +196,7 @@ def test_a_session_made_while_its_user_is_deleted_does_not_outlive_the_user(
     assert own.user.get_sessions("u") == []
 
 
-async def test_a_call_after_a_failed_first_one_tries_again(mongod: Mongod) -> None:
+async def test_a_call_after_a_failed_first_call_connects_again(mongod: Mongod) -> None:
     mongod.stop()
     async with ZepClient(mongod.url, timeout=0.5) as client:
         for _ in range(2):
@@ -212,9 +208,7 @@ async def test_a_call_after_a_failed_first_one_tries_again(mongod: Mongod) -> No
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 4])
-def test_what_is_on_its_way_while_its_session_gets_a_user_is_the_users(
-    own: ZepClient, steps: int
-) -> None:
+def test_an_add_racing_a_user_assignment_belongs_to_the_user(own: ZepClient, steps: int) -> None:
     own.user.add(CreateUserRequest(user_id="ada"))
     own.memory.add_memory("s", said("a", content="a boat"))
     add = Drive(store_of(own).messages.add("s", parts_of(said("b", content="a boat")))).step(1)
@@ -232,7 +226,7 @@ def test_what_is_on_its_way_while_its_session_gets_a_user_is_the_users(
     assert seen(own, "s") == ["a", "b"]
 
 
-def test_a_user_that_was_given_a_session_by_halves_finds_what_was_said_in_it(
+def test_a_partially_assigned_session_is_searchable_by_its_user(
     own: ZepClient,
 ) -> None:
     own.user.add(CreateUserRequest(user_id="ada"))

@@ -200,12 +200,12 @@ class Lives(RuleBasedStateMachine):
         self.step("purge")
 
     @invariant()
-    def a_user_sees_what_the_model_says(self) -> None:
+    def a_users_sessions_match_the_model(self) -> None:
         for session_id in ("a", "b") if hasattr(self, "model") else ():
             assert asyncio.run(self.player.view(session_id)) == self.model.view(session_id)
 
     @invariant()
-    def previews_are_as_the_model_says(self) -> None:
+    def previews_match_the_model(self) -> None:
         if hasattr(self, "model"):
             assert asyncio.run(self.player.previews()) == self.model.previews()
 
@@ -224,7 +224,7 @@ async def replay(url: str, steps: list[Step], *, asynchronous: bool) -> None:
 
 
 @pytest.mark.promise("any life of a session is as a plain model says, on every backend")
-def test_every_life_of_a_session_is_as_the_model_says(
+def test_random_session_operations_match_the_model(
     mongo_url: str, embedded_url: str, long: bool
 ) -> None:
     Lives.url = mongo_url
@@ -240,7 +240,7 @@ def test_every_life_of_a_session_is_as_the_model_says(
 
 @pytest.mark.promise("any life of a session is as a plain model says, on every backend")
 @pytest.mark.parametrize("wrong", ["lost", "shown"])
-async def test_the_comparison_finds_what_differs(
+async def test_the_comparison_finds_differences(
     wrong: str, mongo_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[Step] = [("add", ("a", [("m0", "x")])), ("delete", ("a",))]

@@ -36,7 +36,7 @@ TURN = [HumanMessage("Hello"), AIMessage("Hi")]
 
 
 @pytest.mark.promise("a session that was never changed costs what it did: the same commands")
-def test_a_linear_session_is_read_and_written_as_before(mongo_url: str, session_id: str) -> None:
+def test_a_linear_session_takes_no_extra_commands(mongo_url: str, session_id: str) -> None:
     commands = Commands()
     with (
         pymongo.MongoClient(mongo_url, event_listeners=[commands]) as driver,
@@ -59,7 +59,7 @@ def test_a_linear_session_is_read_and_written_as_before(mongo_url: str, session_
 
 
 @pytest.mark.promise("a session that was never changed costs what it did: the same commands")
-def test_an_agents_turn_in_a_linear_session_takes_the_same_commands(
+def test_an_agents_turn_in_a_linear_session_takes_no_extra_commands(
     mongo_url: str, session_id: str
 ) -> None:
     commands = Commands()
@@ -75,9 +75,7 @@ def test_an_agents_turn_in_a_linear_session_takes_the_same_commands(
         assert found == ["find", *stored, *stored]
 
 
-def test_a_session_that_has_branched_costs_two_commands_a_read(
-    mongo_url: str, session_id: str
-) -> None:
+def test_a_read_of_a_branched_session_takes_two_commands(mongo_url: str, session_id: str) -> None:
     commands = Commands()
     with (
         pymongo.MongoClient(mongo_url, event_listeners=[commands]) as driver,

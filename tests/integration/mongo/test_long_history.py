@@ -50,7 +50,7 @@ def long_history(mongo_url: str) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.promise("100,000 messages are iterated in flat memory")
-def test_iterating_100_000_messages_takes_flat_memory(
+def test_iterating_100_000_messages_takes_constant_memory(
     mongo_url: str, long_history: tuple[str, str]
 ) -> None:
     database, session_id = long_history
@@ -63,7 +63,7 @@ def test_iterating_100_000_messages_takes_flat_memory(
 
 
 @pytest.mark.promise("100,000 messages are iterated in flat memory")
-async def test_iterating_100_000_messages_with_motor_takes_flat_memory(
+async def test_iterating_100_000_messages_with_motor_takes_constant_memory(
     mongo_url: str, long_history: tuple[str, str]
 ) -> None:
     database, session_id = long_history
@@ -75,7 +75,7 @@ async def test_iterating_100_000_messages_with_motor_takes_flat_memory(
     assert walk.growth < BOUND
 
 
-def test_counting_and_the_last_messages_of_100_000_need_no_reading_of_all(
+def test_counting_and_reading_the_last_of_100_000_messages_reads_few(
     mongo_url: str, long_history: tuple[str, str]
 ) -> None:
     database, session_id = long_history

@@ -35,7 +35,7 @@ def reborn(mongod: Mongod, operation: Operation[None]) -> Operation[None]:
 
 
 @pytest.mark.parametrize("deleted", [False, True])
-def test_a_reservation_outlives_the_server(mongod: Mongod, deleted: bool) -> None:
+def test_a_reservation_survives_a_server_crash(mongod: Mongod, deleted: bool) -> None:
     with ZepClient(mongod.url) as client:
         client.memory.add_memory("s", Memory(messages=[Message(role="user", content="", uuid="a")]))
         if deleted:
@@ -50,7 +50,7 @@ def test_a_reservation_outlives_the_server(mongod: Mongod, deleted: bool) -> Non
         assert client.purge(timedelta())["messages"] == 3
 
 
-def test_a_delete_takes_what_a_writer_left_that_died_with_the_server(mongod: Mongod) -> None:
+def test_a_delete_covers_messages_of_a_writer_that_died_with_the_server(mongod: Mongod) -> None:
     with ZepClient(mongod.url) as client:
         client.memory.add_memory("s", Memory(messages=[Message(role="user", content="", uuid="a")]))
 

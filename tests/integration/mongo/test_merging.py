@@ -49,7 +49,7 @@ def without(old: dict[str, Any], path: list[str]) -> dict[str, Any]:
     max_examples=100,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_updates_equal_a_merge_in_plain_python(
+def test_updates_match_a_merge_in_plain_python(
     client: ZepClient,
     old: dict[str, Any] | None,
     updates: list[tuple[dict[str, Any], list[list[str]]]],

@@ -52,7 +52,7 @@ def client(mongo_url: str) -> Iterator[ZepClient]:
         raw.drop_database(name)
 
 
-def test_every_method_of_a_collection_is_tried() -> None:
+def test_the_calls_cover_every_collection_method() -> None:
     methods = {name for name, _ in inspect.getmembers(Collection, inspect.isfunction)}
     public = {name for name in methods if not name.startswith("_")}
     assert public == CALLS.keys() | WITHOUT_QUERY
@@ -60,7 +60,7 @@ def test_every_method_of_a_collection_is_tried() -> None:
 
 @pytest.mark.promise("a view narrows every query that reaches the database")
 @pytest.mark.parametrize("name", CALLS)
-def test_every_query_of_a_view_finds_only_what_is_the_users(client: ZepClient, name: str) -> None:
+def test_every_query_of_a_view_finds_only_the_users_documents(client: ZepClient, name: str) -> None:
     client.for_user("ada").memory.add_memory("ada's", said(ADAS))
     before = client.memory.get_session("ada's")
 
@@ -152,9 +152,9 @@ def parts(text: str) -> Any:
     return parts_of(with_id(text))
 
 
-@pytest.mark.promise("what Ada said under an id is never Bob's who has it now")
+@pytest.mark.promise("messages under an id never become those of its next owner")
 @pytest.mark.parametrize("name", CHANGES)
-def test_nothing_shows_through_at_any_step_of_a_change(client: ZepClient, name: str) -> None:
+def test_a_view_shows_no_foreign_data_at_any_step_of_a_change(client: ZepClient, name: str) -> None:
     before, change = CHANGES[name]
     for each in before:
         each(client)
@@ -171,7 +171,7 @@ def test_nothing_shows_through_at_any_step_of_a_change(client: ZepClient, name: 
     assert ADAS not in shown(client, "bob")
 
 
-def test_an_add_in_a_view_that_loses_its_session_is_refused(client: ZepClient) -> None:
+def test_an_add_in_a_view_that_lost_its_session_is_refused(client: ZepClient) -> None:
     ada = client.for_user("ada")
     ada.memory.add_memory("s", with_id(ADAS))
     adding = Drive(store_of(client).for_user("ada").messages.add("s", parts(ADAS + " late")))
@@ -184,7 +184,7 @@ def test_an_add_in_a_view_that_loses_its_session_is_refused(client: ZepClient) -
     assert ADAS not in shown(client, "bob")
 
 
-def test_a_view_pickles_as_its_client_does(client: ZepClient) -> None:
+def test_a_view_is_pickled_like_its_client(client: ZepClient) -> None:
     client.for_user("ada").memory.add_memory("s", said(ADAS))
     copy = pickle.loads(pickle.dumps(client.for_user("ada")))
     assert copy.user_id == "ada"

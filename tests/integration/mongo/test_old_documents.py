@@ -32,8 +32,8 @@ def delete_as_of_old(raw: Database, uuid: str) -> ObjectId:
     return mark
 
 
-@pytest.mark.promise("what an earlier version deleted is restored and purged")
-def test_a_message_that_an_earlier_version_deleted_comes_back_alone(client, raw):
+@pytest.mark.promise("deletions of an earlier version are restored and purged")
+def test_a_message_deleted_by_an_earlier_version_is_undeleted_individually(client, raw):
     client.memory.add_memory("s", with_ids("a", "b", "c"))
     delete_as_of_old(raw, "a")
     delete_as_of_old(raw, "b")
@@ -43,7 +43,7 @@ def test_a_message_that_an_earlier_version_deleted_comes_back_alone(client, raw)
     assert not {"deletion", "own_deletion"} & set(raw.messages.find_one({"uuid": "b"}))
 
 
-def test_a_session_s_undelete_leaves_what_an_earlier_version_deleted_alone(client, raw):
+def test_undelete_session_keeps_messages_deleted_by_an_earlier_version_deleted(client, raw):
     client.memory.add_memory("s", with_ids("a", "b"))
     delete_as_of_old(raw, "a")
     client.memory.delete_memory("s")
@@ -51,7 +51,7 @@ def test_a_session_s_undelete_leaves_what_an_earlier_version_deleted_alone(clien
     assert contents_in(client, "s") == ["b"]
 
 
-def test_an_undelete_that_an_earlier_version_claimed_is_completed(client, raw):
+def test_an_undelete_claimed_by_an_earlier_version_is_completed(client, raw):
     client.memory.add_memory("s", with_ids("a", "b"))
     mark = delete_as_of_old(raw, "a")
     undeletion = {"id": mark, "message": "a", "count": 0}
@@ -61,7 +61,7 @@ def test_an_undelete_that_an_earlier_version_claimed_is_completed(client, raw):
     assert contents_in(client, "s") == ["a", "b"]
 
 
-def test_what_an_earlier_version_deleted_is_added_again_and_purged(client, raw):
+def test_messages_deleted_by_an_earlier_version_can_be_readded_and_purged(client, raw):
     client.memory.add_memory("s", with_ids("a", "b"))
     delete_as_of_old(raw, "a")
     delete_as_of_old(raw, "b")
@@ -72,7 +72,7 @@ def test_what_an_earlier_version_deleted_is_added_again_and_purged(client, raw):
         client.message.undelete_message("s", "b")
 
 
-def test_a_message_and_its_session_are_told_apart_by_their_own_fields(client, raw):
+def test_message_and_session_deletions_use_separate_fields(client, raw):
     client.memory.add_memory("s", with_ids("a", "b"))
     client.message.delete_message("s", "a")
     client.memory.delete_memory("s")
@@ -83,7 +83,7 @@ def test_a_message_and_its_session_are_told_apart_by_their_own_fields(client, ra
     assert "own_deletion" not in taken
 
 
-def test_an_id_that_looks_like_a_field_is_undeleted_alone(client):
+def test_a_message_id_that_looks_like_a_field_path_can_be_undeleted(client):
     client.memory.add_memory("s", with_ids("a", "$uuid"))
     client.memory.delete_memory("s")
     client.memory.add_memory("s", with_ids("c"))

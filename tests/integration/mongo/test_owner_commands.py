@@ -45,7 +45,7 @@ CALLS: dict[str, Callable[[ZepClient, str, str | None], Any]] = {
 
 @pytest.mark.parametrize("state", ["full", "empty"])
 @pytest.mark.parametrize("name", CALLS)
-def test_an_owner_is_checked_in_the_same_commands(
+def test_owner_checks_take_no_extra_commands(
     mongo_url: str, session_id: str, user_id: str, name: str, state: str
 ) -> None:
     counted = Counted()

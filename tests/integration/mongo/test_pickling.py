@@ -66,7 +66,7 @@ def test_a_history_works_in_another_process(start, how, asynchronous, client, se
 
 @pytest.mark.parametrize("way", ["pickle", "deepcopy"])
 @pytest.mark.parametrize("how", HOLDERS)
-async def test_a_copy_of_a_history_reads_and_writes_the_same_session(how, way, client, session_id):
+async def test_a_copied_history_uses_the_same_session(how, way, client, session_id):
     history = history_of(how, client, session_id)
     history.add_messages([HumanMessage("original")])
     twin = pickle.loads(pickle.dumps(history)) if way == "pickle" else copy.deepcopy(history)
@@ -77,7 +77,7 @@ async def test_a_copy_of_a_history_reads_and_writes_the_same_session(how, way, c
 
 
 @pytest.mark.parametrize("way", ["pickle", "deepcopy"])
-def test_a_retriever_finds_the_same(way, client, session_id):
+def test_a_pickled_retriever_finds_the_same(way, client, session_id):
     client.chat_history(session_id).add_messages([HumanMessage("a parrot called Polly")])
     retriever = client.as_retriever(session_id=session_id)
     of_url = ZepRetriever(url=client.url, session_id=session_id)
@@ -86,7 +86,7 @@ def test_a_retriever_finds_the_same(way, client, session_id):
         assert [found.page_content for found in twin.invoke("parrot")] == ["a parrot called Polly"]
 
 
-def test_a_client_keeps_its_arguments_and_what_is_unpickled_shares_one(mongo_url):
+def test_an_unpickled_client_keeps_its_arguments_and_is_shared(mongo_url):
     embeddings = DeterministicFakeEmbedding(size=3)
     pickled = pickle.dumps(ZepClient(mongo_url, timeout=7.5, embeddings=embeddings))
     first, second = pickle.loads(pickled), pickle.loads(pickled)
@@ -98,7 +98,7 @@ def test_a_client_keeps_its_arguments_and_what_is_unpickled_shares_one(mongo_url
     assert pickle.loads(pickled).message.count("nobody") == 0
 
 
-def test_a_copy_of_a_client_is_the_client(mongo_url):
+def test_copying_a_client_returns_the_client(mongo_url):
     with MongoClient(mongo_url) as driver:
         for client in (ZepClient(mongo_url), ZepClient(client=driver)):
             assert copy.copy(client) is copy.deepcopy(client) is client
@@ -117,7 +117,7 @@ class Locked(Embeddings):
         return [1.0]
 
 
-def test_what_cannot_be_pickled_says_why(mongo_url, session_id):
+def test_unpicklable_arguments_raise_an_explaining_error(mongo_url, session_id):
     with MongoClient(mongo_url) as driver:
         passed_in = ZepClient(client=driver, async_client=AsyncIOMotorClient(mongo_url))
         for holder in (

@@ -64,9 +64,9 @@ CHANGES: dict[str, Callable[[Any, str], Operation[Any]]] = {
 }
 
 
-@pytest.mark.promise("a preview's count is exact, whatever races or is killed")
+@pytest.mark.promise("a preview's count is exact under races and kills")
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_change_between_any_steps_of_a_preview_leaves_no_wrong_count(
+def test_a_change_between_any_steps_of_a_preview_keeps_counts_correct(
     client: ZepClient, session_id: str, name: str
 ) -> None:
     store, pauses = store_of(client), 0
@@ -86,9 +86,9 @@ def test_a_change_between_any_steps_of_a_preview_leaves_no_wrong_count(
     assert pauses > 4
 
 
-@pytest.mark.promise("a preview's count is exact, whatever races or is killed")
+@pytest.mark.promise("a preview's count is exact under races and kills")
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_preview_between_any_steps_of_a_change_leaves_no_wrong_count(
+def test_a_preview_between_any_steps_of_a_change_keeps_counts_correct(
     client: ZepClient, session_id: str, name: str
 ) -> None:
     store, pauses = store_of(client), 0
@@ -109,7 +109,7 @@ def test_a_preview_between_any_steps_of_a_change_leaves_no_wrong_count(
     assert pauses > 1
 
 
-def test_an_undeletion_counts_anew(client: ZepClient, session_id: str) -> None:
+def test_an_undeletion_resets_the_count(client: ZepClient, session_id: str) -> None:
     begin(client, session_id)
     check(client, session_id)
     client.memory.delete_memory(session_id)
@@ -122,7 +122,9 @@ def test_an_undeletion_counts_anew(client: ZepClient, session_id: str) -> None:
     assert document(client, session_id)["counted"]["messages"] == 2 * LENGTH - 1
 
 
-def test_an_import_into_a_counted_session_counts_anew(client: ZepClient, session_id: str) -> None:
+def test_an_import_into_a_counted_session_resets_the_count(
+    client: ZepClient, session_id: str
+) -> None:
     begin(client, session_id)
     lines = list(client.export(session_id=session_id))
     client.memory.erase_session(session_id)
@@ -134,7 +136,7 @@ def test_an_import_into_a_counted_session_counts_anew(client: ZepClient, session
     assert document(client, session_id)["counted"]["messages"] == LENGTH - 1
 
 
-def test_a_count_goes_on_from_the_last_one(client: ZepClient, session_id: str) -> None:
+def test_a_count_continues_from_the_previous_one(client: ZepClient, session_id: str) -> None:
     for size in (9, 9, 9, 1000):
         client.memory.add_memory(
             session_id, Memory(messages=[Message(role="user", content="a") for _ in range(size)])
@@ -162,7 +164,7 @@ def test_short_sessions_are_counted_together(client: ZepClient, session_id: str)
         assert document(client, each)["counted"]["messages"] == LENGTH - 2
 
 
-def test_a_session_that_few_may_count_is_counted_by_each(
+def test_a_count_from_a_secondary_is_not_stored(
     client: ZepClient, session_id: str, mongo_url: str
 ) -> None:
     begin(client, session_id)

@@ -8,12 +8,14 @@ from tests.support.races import race
 
 
 @pytest.mark.promise("many hands that pause and die")
-def test_many_hands_that_pause_and_die_leave_every_session_sound(mongo_url: str) -> None:
+def test_concurrent_writers_that_pause_and_die_keep_every_session_consistent(
+    mongo_url: str,
+) -> None:
     assert race(mongo_url.replace("/?", "/races?"), rounds=12, seed="pytest") == 0
 
 
-@pytest.mark.promise("the race and its checker find what is broken")
-def test_the_race_finds_a_delete_that_does_not_fence(
+@pytest.mark.promise("the race program's checker finds seeded defects")
+def test_the_race_finds_a_delete_without_a_fence(
     mongo_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nothing(*_: object) -> Operation[None]:

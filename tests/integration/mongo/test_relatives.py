@@ -30,9 +30,7 @@ def fail(mongod: Mongod, command: str, mode: Any) -> None:
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 @pytest.mark.parametrize("command", ["insert", "findAndModify"])
-async def test_a_write_that_met_another_is_made_again(
-    command, asynchronous, conflicting, session_id
-):
+async def test_a_conflicting_write_is_retried(command, asynchronous, conflicting, session_id):
     async with ZepClient(conflicting.url, timeout=60) as client:
         history = client.chat_history(session_id)
         history.add_messages([HumanMessage("first")])
@@ -44,7 +42,7 @@ async def test_a_write_that_met_another_is_made_again(
         assert [message.content for message in history.messages] == ["first", "second"]
 
 
-def test_conflicts_without_end_are_an_unavailable_store(conflicting, session_id):
+def test_endless_write_conflicts_are_an_unavailable_store(conflicting, session_id):
     with ZepClient(conflicting.url, timeout=1) as client:
         client.chat_history(session_id).add_messages([HumanMessage("first")])
         fail(conflicting, "insert", "alwaysOn")

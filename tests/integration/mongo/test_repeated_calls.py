@@ -36,7 +36,9 @@ def own(mongo_url: str, database_name: str) -> Iterator[ZepClient]:
 
 @pytest.mark.promise("a repeated call stores nothing twice; a new message under a used id is kept")
 @pytest.mark.parametrize("call", CALLS)
-def test_two_writers_of_one_call_store_it_once_and_in_order(own: ZepClient, call: str) -> None:
+def test_concurrent_writers_of_one_call_store_it_once_and_in_order(
+    own: ZepClient, call: str
+) -> None:
     store = store_of(own)
     messages, added = CALLS[call]
 

@@ -24,10 +24,10 @@ ONE = ("one of 15 MB", 1, 15_000_000)
 FORTY = ("forty of 400 kB", 40, 400_000)
 
 
-@pytest.mark.promise("what a search indexes never decides what can be stored")
+@pytest.mark.promise("the search index never limits what can be stored")
 @pytest.mark.parametrize("searched", ["before", "after", "never"])
 @pytest.mark.parametrize(("number", "size"), [ONE[1:], FORTY[1:]], ids=[ONE[0], FORTY[0]])
-def test_big_texts_live_through_everything(embedded_url, database_name, number, size, searched):
+def test_large_texts_survive_every_operation(embedded_url, database_name, number, size, searched):
     same = "lake " * (3000 if number > 1 else 0)  # what is ranked of a text; the rest is indexed
     texts = [f"boat {same}{distinct_words(size)}" for _ in range(number)]
     messages = [

@@ -13,7 +13,7 @@ def found(client: ZepClient, text: str) -> list[str]:
 
 
 @pytest.mark.promise("languages")
-def test_words_match_in_the_forms_of_their_language(mongo_url, database_name) -> None:
+def test_words_are_stemmed_in_the_configured_language(mongo_url, database_name) -> None:
     def opened(language: str | None = None) -> ZepClient:
         return ZepClient(mongo_url, database=database_name, language=language)
 
@@ -38,7 +38,7 @@ def test_words_match_in_the_forms_of_their_language(mongo_url, database_name) ->
 
 
 @pytest.mark.promise("languages")
-def test_who_searches_on_goes_on_when_the_language_changes(mongo_url, database_name) -> None:
+def test_searches_keep_working_when_the_language_changes(mongo_url, database_name) -> None:
     with (
         ZepClient(mongo_url, database=database_name) as first,
         ZepClient(mongo_url, database=database_name, language="french") as second,
@@ -50,6 +50,6 @@ def test_who_searches_on_goes_on_when_the_language_changes(mongo_url, database_n
 
 
 @pytest.mark.parametrize("wrong", ["klingon", "", "English", 5, {"$ne": ""}])
-def test_a_language_must_be_one_that_mongodb_knows(mongo_url, wrong) -> None:
+def test_an_unknown_language_is_refused(mongo_url, wrong) -> None:
     with pytest.raises(BadRequestError, match="language"):
         ZepClient(mongo_url, language=wrong)

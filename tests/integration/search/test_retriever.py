@@ -69,7 +69,7 @@ def found(retriever: ZepRetriever, query: str, **options: Any) -> list[str]:
     "the search as a LangChain retriever passes LangChain's tests of one; a document shows "
     "the turns around"
 )
-def test_a_document_is_a_message_with_where_it_stands(lake: ZepClient) -> None:
+def test_a_document_is_a_message_with_its_session_and_position(lake: ZepClient) -> None:
     [document] = lake.as_retriever(session_id="lake").invoke("green")
     stored = lake.message.get_session_message("lake", "2")
     assert document.page_content == TEXTS[2]
@@ -89,7 +89,7 @@ def test_a_document_is_a_message_with_where_it_stands(lake: ZepClient) -> None:
     "the search as a LangChain retriever passes LangChain's tests of one; a document shows "
     "the turns around"
 )
-def test_k_and_top_k_are_one(lake: ZepClient) -> None:
+def test_k_and_top_k_are_aliases(lake: ZepClient) -> None:
     for retriever in (
         lake.as_retriever(session_id="lake", k=2),
         lake.as_retriever(session_id="lake", top_k=2),
@@ -104,7 +104,7 @@ def test_k_and_top_k_are_one(lake: ZepClient) -> None:
     "the search as a LangChain retriever passes LangChain's tests of one; a document shows "
     "the turns around"
 )
-def test_a_window_shows_the_turns_around(lake: ZepClient) -> None:
+def test_a_window_includes_surrounding_turns(lake: ZepClient) -> None:
     for window, turns in ((1, TEXTS[1:4]), (2, TEXTS), (100, TEXTS)):
         retriever = lake.as_retriever(session_id="lake", window=window)
         assert found(retriever, "green") == ["\n".join(f"user: {text}" for text in turns)]
@@ -114,7 +114,7 @@ def test_a_window_shows_the_turns_around(lake: ZepClient) -> None:
     assert found(first, "green") == [f"user: {TEXTS[0]}\nuser: {TEXTS[2]}\nuser: {TEXTS[3]}"]
 
 
-def test_a_user_is_searched_and_filters_narrow(lake: ZepClient) -> None:
+def test_a_users_sessions_are_searched_with_filters(lake: ZepClient) -> None:
     lake.user.add(CreateUserRequest(user_id="ada"))
     lake.memory.add_session(Session(session_id="ada's", user_id="ada"))
     old = Message(role="ai", content="a boat", created_at=datetime(2020, 1, 1, tzinfo=UTC))
@@ -126,7 +126,7 @@ def test_a_user_is_searched_and_filters_narrow(lake: ZepClient) -> None:
     assert found(lake.as_retriever(user_id="ada", end_date=since), "boat") == ["a boat"]
 
 
-def test_it_builds_from_a_url_without_asking_anything() -> None:
+def test_constructing_a_retriever_from_a_url_opens_no_connection() -> None:
     retriever = ZepRetriever(
         url="mongodb://user:secret@127.0.0.1:9/?connectTimeoutMS=200&serverSelectionTimeoutMS=200",
         user_id="u",
@@ -148,17 +148,17 @@ def test_it_builds_from_a_url_without_asking_anything() -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_a_retriever_is_refused(lake: ZepClient, options: dict[str, Any]) -> None:
+def test_invalid_retriever_arguments_are_refused(lake: ZepClient, options: dict[str, Any]) -> None:
     with pytest.raises(BadRequestError):
         ZepRetriever(client=lake, **options)
 
 
-def test_what_it_is_not_asked_with_is_refused(lake: ZepClient) -> None:
+def test_unknown_invoke_arguments_are_refused(lake: ZepClient) -> None:
     with pytest.raises(BadRequestError, match="k or top_k"):
         lake.as_retriever(session_id="lake").invoke("boat", limit=5)
 
 
-def test_who_does_not_use_it_does_not_import_it() -> None:
+def test_importing_the_package_does_not_import_retrievers() -> None:
     code = "import sys, langchain_zepstore; print('langchain_core.retrievers' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

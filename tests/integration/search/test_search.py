@@ -51,7 +51,7 @@ def examined(plan: Any) -> tuple[int, int]:
     return keys, documents
 
 
-def test_who_never_searches_pays_for_no_index(mongo_url, database_name) -> None:
+def test_token_indexes_are_created_by_the_first_search(mongo_url, database_name) -> None:
     with ZepClient(mongo_url, database=database_name) as client, MongoClient(mongo_url) as raw:
         messages = raw[database_name].messages
         client.memory.add_memory("s", said("a boat"))
@@ -66,7 +66,7 @@ def test_who_never_searches_pays_for_no_index(mongo_url, database_name) -> None:
         assert messages.count_documents({"tokens": None}) == 0
 
 
-def test_adding_makes_the_same_calls_whether_or_not_one_searches(mongo_url, database_name) -> None:
+def test_adding_sends_the_same_commands_before_and_after_a_search(mongo_url, database_name) -> None:
     commands = Commands(("insert", "update", "find", "findAndModify", "aggregate"))
     with MongoClient(mongo_url, event_listeners=[commands]) as raw:
         client = ZepClient(client=raw, database=database_name)
@@ -81,7 +81,7 @@ def test_adding_makes_the_same_calls_whether_or_not_one_searches(mongo_url, data
         assert len(calls[0]) == 2  # a number is reserved, the message inserted
 
 
-def test_what_an_older_process_writes_is_found_and_what_it_deletes_is_not(
+def test_writes_and_deletions_of_an_older_process_are_searched_correctly(
     mongo_url, database_name
 ) -> None:
     def found() -> list[str]:
@@ -105,7 +105,7 @@ def test_what_an_older_process_writes_is_found_and_what_it_deletes_is_not(
         assert found() == ["a boat", "their boat"]
 
 
-def test_what_is_deleted_has_no_tokens_and_is_found_when_it_is_back(
+def test_a_deleted_message_has_no_tokens_and_is_found_again_once_undeleted(
     mongo_url, database_name
 ) -> None:
     with ZepClient(mongo_url, database=database_name) as client, MongoClient(mongo_url) as raw:
@@ -125,7 +125,7 @@ def test_what_is_deleted_has_no_tokens_and_is_found_when_it_is_back(
             assert len(client.memory.search("boat", session_id="s")) == 1
 
 
-def test_many_first_searches_at_once_all_find(mongo_url, database_name) -> None:
+def test_concurrent_first_searches_all_return_results(mongo_url, database_name) -> None:
     with ZepClient(mongo_url, database=database_name) as client:
         client.memory.add_memory("s", said("a boat"))
         with ThreadPoolExecutor(8) as threads:
@@ -135,7 +135,9 @@ def test_many_first_searches_at_once_all_find(mongo_url, database_name) -> None:
         assert [len(each) for each in found] == [1] * 8
 
 
-async def test_many_first_searches_on_an_event_loop_all_find(mongo_url, database_name) -> None:
+async def test_concurrent_first_searches_on_an_event_loop_all_return_results(
+    mongo_url, database_name
+) -> None:
     async with ZepClient(mongo_url, database=database_name) as client:
         await client.memory.aadd_memory("s", said("a boat"))
         searches = [client.memory.asearch("boat", session_id="s") for _ in range(8)]
@@ -144,7 +146,9 @@ async def test_many_first_searches_on_an_event_loop_all_find(mongo_url, database
 
 @pytest.mark.promise("a search over a session, or over a user's sessions, finds live messages only")
 @pytest.mark.parametrize("sought", [{"user_id": "ada"}, {"session_id": "ada's 7"}])
-def test_a_search_reads_what_holds_its_words_in_its_scope(mongo_url, database_name, sought) -> None:
+def test_a_search_examines_only_matching_messages_in_its_scope(
+    mongo_url, database_name, sought
+) -> None:
     commands = Commands()
     with MongoClient(mongo_url, event_listeners=[commands]) as raw:
         client = ZepClient(client=raw, database=database_name)
@@ -174,7 +178,7 @@ def test_a_search_reads_what_holds_its_words_in_its_scope(mongo_url, database_na
             assert documents <= most, plan
 
 
-def test_as_many_as_are_asked_for_are_found(mongo_url, database_name) -> None:
+def test_a_search_returns_up_to_the_requested_limit(mongo_url, database_name) -> None:
     with ZepClient(mongo_url, database=database_name, timeout=60) as client:
         client.memory.add_memory("s", said(*["boat"] * 5_000))
         client.memory.index(session_id="s")
@@ -182,7 +186,7 @@ def test_as_many_as_are_asked_for_are_found(mongo_url, database_name) -> None:
         assert len({result.message.uuid for result in found}) == 5_000
 
 
-def test_common_words_fill_up_what_rare_ones_leave(mongo_url, database_name) -> None:
+def test_matches_of_common_words_fill_the_limit(mongo_url, database_name) -> None:
     with ZepClient(mongo_url, database=database_name, timeout=60) as client:
         client.memory.add_memory("s", said("a rare boat", *["boat"] * 2_500))
         client.memory.index(session_id="s")
@@ -191,7 +195,7 @@ def test_common_words_fill_up_what_rare_ones_leave(mongo_url, database_name) -> 
         assert found[0].message.content == "a rare boat"
 
 
-def test_indexes_of_earlier_versions_go_when_the_new_ones_are_made(
+def test_indexes_of_earlier_versions_are_dropped_when_new_ones_are_created(
     mongo_url, database_name
 ) -> None:
     with ZepClient(mongo_url, database=database_name) as client, MongoClient(mongo_url) as raw:
@@ -215,7 +219,7 @@ def test_indexes_of_earlier_versions_go_when_the_new_ones_are_made(
         assert {token_index("german"), unindexed_index("german")} <= names
 
 
-def test_what_was_replaced_while_its_tokens_were_made_gets_its_own(
+def test_a_message_replaced_during_tokenization_has_its_own_tokens(
     mongo_url, database_name, monkeypatch
 ) -> None:
     tokens_of = index.indexed_tokens
@@ -232,7 +236,7 @@ def test_what_was_replaced_while_its_tokens_were_made_gets_its_own(
         assert len(client.memory.search("lake", session_id="s")) == 1
 
 
-def test_a_search_answers_from_what_is_there_after_a_while(
+def test_a_search_with_a_large_backlog_returns_partial_results(
     mongo_url, database_name, monkeypatch, caplog
 ) -> None:
     monkeypatch.setattr(index, "BACKLOG_SECONDS", 0.0)

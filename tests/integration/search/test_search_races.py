@@ -41,7 +41,7 @@ def raw(mongo_url, database_name):
         yield client[database_name]
 
 
-def test_one_message_brought_back_is_summed_up(own):
+def test_an_undeleted_message_is_summarized(own):
     own.memory.add_memory("s", mem("one", "two"))
     last = own.memory.get_memory("s").messages[-1]
     own.memory.delete_memory("s")
@@ -50,20 +50,16 @@ def test_one_message_brought_back_is_summed_up(own):
     assert "two" in own.memory.summarize("s", model()).content
 
 
-@pytest.mark.promise(
-    "whatever died, came back or was purged in between, nothing is left out or lives on"
-)
-def test_a_deletion_whose_process_died_is_completed(own):
+@pytest.mark.promise("after crashes, undeletes and purges nothing is left out or survives")
+def test_summarize_completes_an_interrupted_deletion(own):
     own.memory.add_memory("s", mem("one"))
     Drive(store_of(own).deletion.delete_session("s")).step()
     with pytest.raises(NotFoundError):
         own.memory.summarize("s", model())
 
 
-@pytest.mark.promise(
-    "whatever died, came back or was purged in between, nothing is left out or lives on"
-)
-def test_a_summary_during_an_undeletion_holds_all(own, raw):
+@pytest.mark.promise("after crashes, undeletes and purges nothing is left out or survives")
+def test_a_summary_during_an_undeletion_covers_all_messages(own, raw):
     own.memory.add_memory("s", mem("first"))
     own.memory.delete_memory("s")
     own.memory.add_memory("s", mem("later"))
@@ -75,7 +71,7 @@ def test_a_summary_during_an_undeletion_holds_all(own, raw):
     assert "later" in said
 
 
-def test_what_comes_back_gets_into_the_next_summary(own):
+def test_undeleted_messages_are_in_the_next_summary(own):
     own.memory.add_memory("s", mem("first"))
     own.memory.delete_memory("s")
     own.memory.add_memory("s", mem("later"))
@@ -84,10 +80,8 @@ def test_what_comes_back_gets_into_the_next_summary(own):
     assert "first" in own.memory.summarize("s", model()).content
 
 
-@pytest.mark.promise(
-    "whatever died, came back or was purged in between, nothing is left out or lives on"
-)
-def test_no_summary_of_what_is_purged_comes_back(own, raw):
+@pytest.mark.promise("after crashes, undeletes and purges nothing is left out or survives")
+def test_a_summary_of_purged_messages_is_not_restored(own, raw):
     own.memory.add_memory("s", mem("secret"))
     own.memory.summarize("s", model())
     own.memory.delete_memory("s")
@@ -96,10 +90,8 @@ def test_no_summary_of_what_is_purged_comes_back(own, raw):
     assert own.memory.get_memory("s").summary is None
 
 
-@pytest.mark.promise(
-    "whatever died, came back or was purged in between, nothing is left out or lives on"
-)
-def test_purge_removes_the_summary_of_what_the_index_removed(own, raw):
+@pytest.mark.promise("after crashes, undeletes and purges nothing is left out or survives")
+def test_a_purge_removes_the_summary_of_expired_messages(own, raw):
     own.memory.add_memory("s", mem("secret"))
     own.memory.summarize("s", model())
     own.memory.delete_memory("s")
@@ -112,7 +104,7 @@ def test_purge_removes_the_summary_of_what_the_index_removed(own, raw):
 @pytest.mark.promise("a session that changes hands during a search shows nothing of its new user")
 @pytest.mark.parametrize("kind", ["text", "similarity", "mmr", "hybrid"])
 @pytest.mark.parametrize("steps", range(1, 4))
-def test_a_session_that_becomes_anothers_during_a_search(own, kind, steps):
+def test_a_session_reassigned_during_a_search_is_not_shown(own, kind, steps):
     for user in ("A", "B"):
         own.user.add(CreateUserRequest(user_id=user))
     own.memory.add_session(Session(session_id="s", user_id="A"))
@@ -125,7 +117,7 @@ def test_a_session_that_becomes_anothers_during_a_search(own, kind, steps):
     assert "the boat of B" not in [each.message.content for each in drive.finish()]
 
 
-def test_a_message_without_room_for_a_vector(mongo_url, database_name):
+def test_a_message_without_room_for_a_vector_is_skipped(mongo_url, database_name):
     embeddings = Subjects(dimension=3072)
     with ZepClient(mongo_url, database=database_name, embeddings=embeddings) as client:
         client.memory.add_memory("s", mem("boat", "a " * ((16 * 1024 * 1024 - 9 * 1024) // 2)))
@@ -134,12 +126,12 @@ def test_a_message_without_room_for_a_vector(mongo_url, database_name):
 
 
 @pytest.mark.parametrize("weight", [10**400, 1e308, float("inf"), float("nan")])
-def test_a_weight_that_cannot_be_counted_with(own, weight):
+def test_an_invalid_similarity_weight_is_refused(own, weight):
     with pytest.raises(BadRequestError):
         own.memory.search("x", session_id="s", search_type="hybrid", similarity_weight=weight)
 
 
-def test_two_change_the_language_at_once(mongo_url, database_name, raw):
+def test_concurrent_language_changes_keep_the_search_working(mongo_url, database_name, raw):
     with (
         ZepClient(mongo_url, database=database_name) as english,
         ZepClient(mongo_url, database=database_name, language="german") as german,
@@ -152,7 +144,7 @@ def test_two_change_the_language_at_once(mongo_url, database_name, raw):
         assert len(drive.finish()) == 1
 
 
-def test_embedding_all_without_the_index(own, raw):
+def test_embed_works_without_the_index(own, raw):
     own.memory.add_memory("s", mem("boat"))
     raw.messages.drop_index("live_by_number")
     assert own.memory.embed() == 1
@@ -169,10 +161,8 @@ def test_summaries_are_searched_in_the_language_of_the_index(mongo_url, database
         assert plain.memory.search("Katze", session_id="s", search_scope="summary")
 
 
-@pytest.mark.promise(
-    "whatever died, came back or was purged in between, nothing is left out or lives on"
-)
-def test_a_summary_of_what_was_deleted_and_said_anew_under_its_id_is_not_kept(own):
+@pytest.mark.promise("after crashes, undeletes and purges nothing is left out or survives")
+def test_a_summary_of_deleted_messages_with_reused_ids_is_not_stored(own):
     def deleted_and_said_anew(question):
         asked.append(str(question[-1].content))
         if len(asked) == 1:

@@ -27,8 +27,8 @@ def model(meanwhile: Callable[[], object]) -> RunnableLambda:
     return RunnableLambda(answer)
 
 
-@pytest.mark.promise("deleted and undeleted with its session, whatever happens meanwhile")
-def test_a_summary_that_a_deletion_overtakes_is_not_kept(client, session_id) -> None:
+@pytest.mark.promise("deleted and undeleted with its session, under races")
+def test_a_summary_racing_a_deletion_is_not_stored(client, session_id) -> None:
     client.memory.add_memory(session_id, said("old"))
     with pytest.raises(NotFoundError):
         client.memory.summarize(session_id, model(lambda: client.memory.delete_memory(session_id)))
@@ -36,10 +36,8 @@ def test_a_summary_that_a_deletion_overtakes_is_not_kept(client, session_id) -> 
     assert client.memory.get_memory(session_id).summary is None
 
 
-@pytest.mark.promise("deleted and undeleted with its session, whatever happens meanwhile")
-def test_a_summary_of_what_was_deleted_is_not_kept_by_the_session_that_lives_again(
-    client, session_id
-) -> None:
+@pytest.mark.promise("deleted and undeleted with its session, under races")
+def test_a_revived_session_does_not_keep_a_summary_of_deleted_messages(client, session_id) -> None:
     def deleted_and_revived() -> None:
         client.memory.delete_memory(session_id)
         client.memory.add_memory(session_id, said("new"))
@@ -50,7 +48,7 @@ def test_a_summary_of_what_was_deleted_is_not_kept_by_the_session_that_lives_aga
     assert client.memory.get_memory(session_id).summary == summary
 
 
-def test_a_summary_that_another_overtakes_gives_way(client, session_id) -> None:
+def test_a_summary_racing_a_newer_one_is_discarded(client, session_id) -> None:
     def summed_up_by_another() -> None:
         client.memory.summarize(session_id, RunnableLambda(lambda _: "another's"))
 
@@ -58,14 +56,14 @@ def test_a_summary_that_another_overtakes_gives_way(client, session_id) -> None:
     assert client.memory.summarize(session_id, model(summed_up_by_another)).content == "another's"
 
 
-def test_what_was_added_meanwhile_is_summed_up_too(client, session_id) -> None:
+def test_messages_added_during_a_summarize_call_are_included(client, session_id) -> None:
     client.memory.add_memory(session_id, said("old"))
     meanwhile = model(lambda: client.memory.add_memory(session_id, said("new")))
     assert client.memory.summarize(session_id, meanwhile).content == "summary 2 of user: new"
 
 
 @pytest.mark.promise("two at once agree; a model that fails leaves the last one")
-def test_a_model_that_fails_leaves_the_last_summary(client, session_id) -> None:
+def test_a_failing_model_keeps_the_previous_summary(client, session_id) -> None:
     client.memory.add_memory(session_id, said("old"))
     first = client.memory.summarize(session_id, RunnableLambda(lambda _: "first"))
     client.memory.add_memory(session_id, said("new"))
@@ -78,7 +76,7 @@ def test_a_model_that_fails_leaves_the_last_summary(client, session_id) -> None:
     assert client.memory.get_memory(session_id).summary == first
 
 
-def test_a_purge_takes_what_a_deletion_took_of_summaries(mongo_url, database_name) -> None:
+def test_a_purge_removes_deleted_summaries(mongo_url, database_name) -> None:
     with ZepClient(mongo_url, database=database_name) as client:
         client.memory.add_memory("s", said("old"))
         client.memory.summarize("s", RunnableLambda(lambda _: "a secret"))
@@ -95,7 +93,7 @@ def test_a_purge_takes_what_a_deletion_took_of_summaries(mongo_url, database_nam
             assert "a secret" not in str(mongo[database_name].sessions.find_one())
 
 
-async def test_summing_up_is_given_up_at_once(mongo_url, database_name) -> None:
+async def test_summarize_can_be_cancelled_immediately(mongo_url, database_name) -> None:
     import asyncio
 
     started = asyncio.Event()
@@ -116,7 +114,7 @@ async def test_summing_up_is_given_up_at_once(mongo_url, database_name) -> None:
         assert (await client.memory.aget_memory("s")).summary is None
 
 
-def test_without_a_server_the_model_is_not_asked(session_id) -> None:
+def test_the_model_is_not_called_without_a_server(session_id) -> None:
     asked = []
     with (
         ZepClient("mongodb://127.0.0.1:9/", timeout=0.2) as client,
@@ -127,9 +125,7 @@ def test_without_a_server_the_model_is_not_asked(session_id) -> None:
 
 
 @pytest.mark.promise("`search` and `zep_summary` of LangChain's class for Zep")
-def test_the_history_of_langchain_s_zep_class_has_its_summary_and_search(
-    client, session_id
-) -> None:
+def test_a_history_has_the_summary_and_search_of_langchains_zep_class(client, session_id) -> None:
     history = client.chat_history(session_id)
     assert history.zep_summary is None
     history.add_user_message("a boat on the lake")

@@ -53,7 +53,7 @@ def messages(mongo_url, database_name):
 
 
 @pytest.mark.promise("made when first needed or in advance, never on the path of a turn")
-def test_a_turn_asks_no_model_and_a_second_search_makes_nothing_anew(opened) -> None:
+def test_only_the_first_search_computes_vectors(opened) -> None:
     embeddings = Subjects()
     client = opened(embeddings)
     for number in range(100):
@@ -72,7 +72,7 @@ def test_a_turn_asks_no_model_and_a_second_search_makes_nothing_anew(opened) -> 
 @pytest.mark.promise(
     "vectors stand with the message, with model and dimension, and no read brings them"
 )
-def test_vectors_stand_with_the_message_and_no_read_brings_them(opened, messages) -> None:
+def test_vectors_are_stored_with_the_message_and_never_read_with_it(opened, messages) -> None:
     client = opened(Subjects())
     client.memory.add_memory("s", said("boat", uuid="one"))
     before = client.memory.get_memory("s")
@@ -89,7 +89,7 @@ def test_vectors_stand_with_the_message_and_no_read_brings_them(opened, messages
 
 
 @pytest.mark.promise("another model makes its own; mixed lengths never crash")
-def test_another_model_makes_its_own_vectors_also_of_another_length(opened, messages) -> None:
+def test_each_model_computes_its_own_vectors_of_any_dimension(opened, messages) -> None:
     opened(Subjects()).memory.add_memory("s", said("boat", "soup"))
     first, second, wide = Subjects(), Subjects("other"), Subjects("other", 32)
     for embeddings in (first, second, wide, first):
@@ -104,7 +104,7 @@ def test_another_model_makes_its_own_vectors_also_of_another_length(opened, mess
     assert texts_found(mixed.memory.search("pond", session_id="s"))[0] == "a lake"
 
 
-def test_a_message_that_is_added_again_keeps_its_vector_unless_it_says_something_else(
+def test_a_replaced_message_keeps_its_vector_unless_its_text_changed(
     opened,
 ) -> None:
     embeddings = Subjects()
@@ -121,7 +121,7 @@ def test_a_message_that_is_added_again_keeps_its_vector_unless_it_says_something
 
 
 @pytest.mark.promise("every change is seen by the next search; nothing deleted is found")
-def test_what_is_said_otherwise_meanwhile_keeps_no_old_vector(opened, messages) -> None:
+def test_a_message_replaced_during_embedding_keeps_no_old_vector(opened, messages) -> None:
     def meanwhile(_) -> None:
         if not embeddings.documents:
             other.memory.add_memory("s", said("soup", uuid="one"))
@@ -137,7 +137,7 @@ def test_what_is_said_otherwise_meanwhile_keeps_no_old_vector(opened, messages) 
     assert result.score > 0.8
 
 
-def test_blocks_are_embedded_by_their_text_and_names_of_speakers_with_it(opened) -> None:
+def test_embedded_text_includes_text_blocks_and_speaker_names(opened) -> None:
     embeddings = Subjects()
     client = opened(embeddings)
     from langchain_core.messages import HumanMessage
@@ -155,7 +155,7 @@ def test_blocks_are_embedded_by_their_text_and_names_of_speakers_with_it(opened)
     [None, [], [[]], [["a"]], [[1.0], [1.0]], 5, [[1.0, [2.0]]], [[[1.0]]]],
     ids=repr,
 )
-def test_what_is_no_vector_is_an_error_of_ours(opened, wrong) -> None:
+def test_an_invalid_vector_raises_our_error(opened, wrong) -> None:
     class Wrong(Subjects):
         def embed_documents(self, texts):
             return wrong
@@ -174,7 +174,7 @@ def test_what_is_no_vector_is_an_error_of_ours(opened, wrong) -> None:
             opened(WrongQuery()).memory.search("ship", session_id="s")
 
 
-def test_what_is_no_number_is_no_vector_and_the_others_are_found(opened) -> None:
+def test_a_message_with_a_nan_vector_is_skipped_and_others_are_found(opened) -> None:
     class Half(Subjects):
         def embed_documents(self, texts):
             vectors = super().embed_documents(texts)
@@ -189,7 +189,7 @@ def test_what_is_no_number_is_no_vector_and_the_others_are_found(opened) -> None
         assert texts_found(client.memory.search("ship", session_id="s")) == ["boat"]
 
 
-def test_a_model_that_fails_leaves_what_was_made_before(opened) -> None:
+def test_a_failing_model_keeps_the_vectors_computed_before(opened) -> None:
     def fail(_) -> None:
         if len(failing.documents) >= 128:
             raise ConnectionResetError("quota")
@@ -205,7 +205,7 @@ def test_a_model_that_fails_leaves_what_was_made_before(opened) -> None:
 
 
 @pytest.mark.promise("made when first needed or in advance, never on the path of a turn")
-def test_a_killed_embed_goes_on_where_it_was(mongo_url, database_name, opened) -> None:
+def test_a_killed_embed_resumes(mongo_url, database_name, opened) -> None:
     opened().memory.add_memory("s", said(*(f"boat {number}" for number in range(900))))
     program = """
         import sys, time
@@ -234,7 +234,7 @@ def test_a_killed_embed_goes_on_where_it_was(mongo_url, database_name, opened) -
     assert opened(Subjects()).memory.embed() == 0
 
 
-async def test_a_search_is_given_up_at_once_while_the_model_works(
+async def test_a_search_can_be_cancelled_while_the_model_works(
     mongo_url, database_name, opened
 ) -> None:
     started = asyncio.Event()
@@ -253,7 +253,7 @@ async def test_a_search_is_given_up_at_once_while_the_model_works(
             await asyncio.wait_for(task, 5)
 
 
-def test_many_threads_search_while_others_write(opened) -> None:
+def test_concurrent_threads_search_and_write(opened) -> None:
     client = opened(Subjects())
     client.memory.add_memory("s", said(*["boat"] * 50))
 
@@ -269,7 +269,7 @@ def test_many_threads_search_while_others_write(opened) -> None:
 
 
 @pytest.mark.promise("memory is bounded; a scope is read by an index, page by page")
-def test_more_than_a_page_is_searched_page_by_page(opened, monkeypatch) -> None:
+def test_more_than_a_page_of_vectors_is_searched(opened, monkeypatch) -> None:
     monkeypatch.setattr("langchain_zepstore.mongo.search.scope._SESSIONS", 2)
     monkeypatch.setattr(
         "langchain_zepstore.mongo.search.vector_reads._SPAN_BYTES", 7 * (4 * 16 + 128)
@@ -290,7 +290,7 @@ def test_more_than_a_page_is_searched_page_by_page(opened, monkeypatch) -> None:
 
 
 @pytest.mark.promise("memory is bounded; a scope is read by an index, page by page")
-def test_a_search_by_meaning_reads_its_scope_only_by_an_index(opened, messages) -> None:
+def test_a_vector_search_reads_only_its_scope_by_an_index(opened, messages) -> None:
     client = opened(Subjects())
     for user in ("mine", "other"):
         client.user.add(CreateUserRequest(user_id=user))
@@ -315,7 +315,7 @@ def test_a_search_by_meaning_reads_its_scope_only_by_an_index(opened, messages) 
     assert "SORT" not in str(plan["queryPlanner"]["winningPlan"])
 
 
-def test_any_of_langchain_s_embeddings_serves(opened) -> None:
+def test_any_langchain_embeddings_can_be_used(opened) -> None:
     client = opened(DeterministicFakeEmbedding(size=1536))
     client.memory.add_memory("s", said("boat", "lake"))
     [first, second] = client.memory.search("boat", session_id="s", search_type="similarity")
@@ -324,14 +324,14 @@ def test_any_of_langchain_s_embeddings_serves(opened) -> None:
     assert second.score < 0.5
 
 
-def test_embeddings_must_be_embeddings(mongo_url) -> None:
+def test_values_that_are_not_embeddings_are_refused(mongo_url) -> None:
     with pytest.raises(BadRequestError, match="Embeddings"):
         ZepClient(mongo_url, embeddings="text-embedding-3-small")
     with pytest.raises(BadRequestError, match="server"):
         ZepClient("http://127.0.0.1:1", embeddings=Subjects())
 
 
-def test_without_numpy_the_extra_is_named() -> None:
+def test_a_missing_numpy_names_the_extra() -> None:
     program = """
         import importlib.util as util, sys
         found = util.find_spec
@@ -351,7 +351,7 @@ def test_without_numpy_the_extra_is_named() -> None:
 
 
 @pytest.mark.promise("made when first needed or in advance, never on the path of a turn")
-def test_progress_is_shown_when_asked_for(opened, capsys) -> None:
+def test_progress_is_reported_when_requested(opened, capsys) -> None:
     client = opened(Subjects())
     client.memory.add_memory("s", said(*["boat"] * 200))
     assert client.memory.embed(progress=True) == 200

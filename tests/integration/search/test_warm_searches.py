@@ -114,7 +114,7 @@ def two(request, mongo_url, database_name):
 
 @pytest.mark.promise("every change is seen by the next search; nothing deleted is found")
 @pytest.mark.parametrize("two", range(6), indirect=True)
-def test_a_warm_client_finds_what_a_fresh_one_finds(two: Two) -> None:
+def test_warm_and_fresh_clients_find_the_same(two: Two) -> None:
     """Changes are made whole, or stop for good or for a while after a few calls."""
     paused: list[Drive] = []
     for _ in range(60):

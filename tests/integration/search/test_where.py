@@ -114,24 +114,24 @@ ANSWERS = [
 
 
 @pytest.fixture
-def several(mongo_url: str, database_name: str) -> Iterator[Collection[Any]]:
+def documents(mongo_url: str, database_name: str) -> Iterator[Collection[Any]]:
     with MongoClient(mongo_url) as client:
         yield client[database_name]["things"]
 
 
 @pytest.fixture
-def find(several: Collection[Any]) -> Find:
+def find(documents: Collection[Any]) -> Find:
     def find(where: Any) -> set[Any]:
         condition = parsed(where, "where")
         query = {"$expr": matching(condition, "metadata")}
-        return {found["_id"] for found in several.find(query, {"_id": 1})}
+        return {found["_id"] for found in documents.find(query, {"_id": 1})}
 
     return find
 
 
 @pytest.mark.promise("metadata, Zep's `where`, dates, and these alone")
-def test_filters_find_what_postgresql_finds(several, find) -> None:
-    several.insert_many(
+def test_filters_match_postgresqls_results(documents, find) -> None:
+    documents.insert_many(
         {"_id": name, "metadata": encoded_metadata(metadata, "metadata")}
         for name, metadata in METADATA.items()
     )
@@ -139,8 +139,8 @@ def test_filters_find_what_postgresql_finds(several, find) -> None:
     assert found == dict(ANSWERS)
 
 
-def test_filters_are_joined_by_and_and_or(several, find) -> None:
-    several.insert_many({"_id": n, "metadata": {"a": n, "b": n % 2}} for n in range(6))
+def test_filters_can_be_combined_with_and_and_or(documents, find) -> None:
+    documents.insert_many({"_id": n, "metadata": {"a": n, "b": n % 2}} for n in range(6))
     odd, large, zero = (
         {"jsonpath": f"$[*] ? (@.{text})"} for text in ("b == 1", "a > 2", "a == 0")
     )
@@ -149,9 +149,9 @@ def test_filters_are_joined_by_and_and_or(several, find) -> None:
     assert find({"or": [zero, {"and": [odd, large]}]}) == {0, 3, 5}
 
 
-def test_values_that_json_lacks_compare_with_null_only(several, find) -> None:
+def test_values_without_a_json_form_compare_only_with_null(documents, find) -> None:
     values = [datetime(2024, 1, 1, tzinfo=UTC), b"1", float("nan")]
-    several.insert_many(
+    documents.insert_many(
         {"_id": n, "metadata": {"a": value, "b": [value, 1]}} for n, value in enumerate(values)
     )
     every = set(range(len(values)))
@@ -166,14 +166,14 @@ def test_values_that_json_lacks_compare_with_null_only(several, find) -> None:
     assert find({"jsonpath": "$ ? (!(@.b == 2))"}) == set()
 
 
-def test_infinity_is_larger_than_all_numbers(several, find) -> None:
-    several.insert_one({"_id": 1, "metadata": {"a": float("inf")}})
+def test_infinity_is_greater_than_all_numbers(documents, find) -> None:
+    documents.insert_one({"_id": 1, "metadata": {"a": float("inf")}})
     assert find({"jsonpath": "$ ? (@.a > 1.7e308)"}) == {1}
     assert find({"jsonpath": "$ ? (!(@.a <= 9223372036854775807))"}) == {1}
 
 
-def test_metadata_that_is_no_map_meets_no_condition(several, find) -> None:
-    several.insert_many([{}, {"metadata": None}, {"metadata": [{"a": 1}]}, {"metadata": 1}])
+def test_metadata_that_is_not_a_map_matches_no_filter(documents, find) -> None:
+    documents.insert_many([{}, {"metadata": None}, {"metadata": [{"a": 1}]}, {"metadata": 1}])
     for text in ("$", "$[*]", "$.a", "$ ? (!(@.a == 2))"):
         assert find({"jsonpath": text}) == set()
 
@@ -192,14 +192,14 @@ def deep_test(levels: int, steps: int) -> str:
 
 
 @pytest.mark.parametrize("before", [0, 11, MAX_STEPS - 2])
-def test_the_deepest_filter_is_within_the_limits_of_the_database(several, find, before) -> None:
-    several.insert_one({"_id": 1, "metadata": nested(MAX_STEPS - 1, 1)})
+def test_the_deepest_filter_is_within_the_limits_of_the_database(documents, find, before) -> None:
+    documents.insert_one({"_id": 1, "metadata": nested(MAX_STEPS - 1, 1)})
     test = deep_test(MAX_NESTING - 1, MAX_STEPS - 1 - before)
     assert find({"jsonpath": "$" + ".a" * before + f" ? ({test})"}) == {1}
 
 
-def test_the_most_joined_filter_is_within_the_limits_of_the_database(several, find) -> None:
-    several.insert_one({"_id": 1, "metadata": nested(MAX_STEPS, 1)})
+def test_the_largest_filter_is_within_the_limits_of_the_database(documents, find) -> None:
+    documents.insert_one({"_id": 1, "metadata": nested(MAX_STEPS, 1)})
     where: Any = {"jsonpath": "$" + ".a" * MAX_STEPS}
     for level in range(MAX_NESTING):
         where = {"and" if level % 2 else "or": [where]}

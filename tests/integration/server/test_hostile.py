@@ -96,7 +96,7 @@ NO_OBJECT = [b"null", b"[]", b"[{}]", b"1", b"true", b'"text"', b"1e999", b"9" *
 
 @pytest.mark.promise("hostile input meets no error of the server")
 @pytest.mark.parametrize("content_type", ["application/json", "application/vnd.zepstore+json"])
-async def test_what_is_no_json_object_is_refused(app: Any, content_type: str) -> None:
+async def test_bodies_that_are_not_json_objects_are_refused(app: Any, content_type: str) -> None:
     headers = [("content-type", content_type)]
     for method, path in BODIES:
         for body in (*NO_JSON, *NO_OBJECT):
@@ -104,7 +104,7 @@ async def test_what_is_no_json_object_is_refused(app: Any, content_type: str) ->
             check(answer, (method, path, body[:50]), refused=True)
 
 
-async def test_no_content_type_makes_a_body_something_else(app: Any) -> None:
+async def test_a_body_is_parsed_as_json_for_any_content_type(app: Any) -> None:
     for kind in ("", "text/plain", "application/x-www-form-urlencoded", "a/b; charset=utf-16"):
         for number, encoding in enumerate(("gzip", "identity")):
             answer = await ask(
@@ -178,7 +178,7 @@ def objects(path: str) -> Iterator[bytes]:
 
 
 @pytest.mark.promise("hostile input meets no error of the server")
-async def test_wrong_values_in_every_field_are_taken_or_refused(
+async def test_wrong_values_in_every_field_are_accepted_or_refused(
     app: Any, long: bool, figure: Callable[[str], None]
 ) -> None:
     statuses: Counter[int] = Counter()
@@ -209,7 +209,7 @@ async def test_wrong_values_in_every_field_are_taken_or_refused(
 
 
 @pytest.mark.parametrize("operator", [{"$ne": ""}, {"$gt": ""}, {"$regex": ".*"}, {"$exists": 1}])
-async def test_an_operator_is_no_id_and_no_filter(app: Any, operator: Any) -> None:
+async def test_query_operators_are_not_ids_or_filters(app: Any, operator: Any) -> None:
     for method, path, body in (
         ("POST", "/api/v1/sessions", {"session_id": operator}),
         ("POST", "/api/v1/sessions", {"session_id": "x", "user_id": operator}),
@@ -251,7 +251,7 @@ async def test_an_operator_is_no_id_and_no_filter(app: Any, operator: Any) -> No
         *("0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-01:00"),
     ],
 )
-async def test_a_date_that_rfc_3339_does_not_know_is_refused(app: Any, moment: Any) -> None:
+async def test_a_date_outside_rfc_3339_is_refused(app: Any, moment: Any) -> None:
     said = {"role": "user", "content": "x", "created_at": moment}
     answer = await ask(app, "POST", "/api/v1/sessions/s/memory", {"messages": [said]})
     assert answer.status == 400
@@ -269,7 +269,7 @@ async def test_a_date_that_rfc_3339_does_not_know_is_refused(app: Any, moment: A
         ("1969-07-20T20:17:40.5-00:00", "1969-07-20T20:17:40.500000Z"),
     ],
 )
-async def test_a_date_of_rfc_3339_is_kept(app: Any, moment: str, kept: str) -> None:
+async def test_a_date_within_rfc_3339_is_kept(app: Any, moment: str, kept: str) -> None:
     said = {"role": "user", "content": "x", "uuid": "dated", "created_at": moment}
     answer = await ask(app, "POST", "/api/v1/sessions/s/memory", {"messages": [said]})
     assert answer.status == 200, answer
@@ -312,7 +312,7 @@ ROUTES = [
 ]
 
 
-async def test_no_id_in_a_path_breaks_anything(app: Any, long: bool) -> None:
+async def test_any_id_in_a_path_is_handled(app: Any, long: bool) -> None:
     for number, (method, path) in enumerate(ROUTES):
         for session_id in IDS if long else IDS[number % 2 :: 2]:
             for body in (None, {"messages": [{"role": "user", "content": "x"}]}):
@@ -340,7 +340,7 @@ NUMBERS = [
 ]
 
 
-async def test_no_limit_and_no_cursor_breaks_anything(app: Any) -> None:
+async def test_any_limit_and_cursor_is_handled(app: Any) -> None:
     for path, names in (
         ("sessions", ["limit", "cursor", "user_id", "metadata", "include_deleted"]),
         ("sessions/s", ["include_deleted"]),
@@ -365,7 +365,7 @@ async def test_no_limit_and_no_cursor_breaks_anything(app: Any) -> None:
         check(await ask(app, "POST", asked, {"text": "hello", "search_type": "text"}), asked)
 
 
-async def test_methods_that_are_not_known_are_refused(app: Any) -> None:
+async def test_unknown_methods_are_refused(app: Any) -> None:
     for method in ("PUT", "TRACE", "CONNECT", "HEAD", "OPTIONS", "BREW", "get", "X" * 1000):
         for path in ("/api/v1/sessions", "/api/v1/sessions/s/memory", "/healthz", "/nowhere", "*"):
             answer = await ask(app, method, path)
@@ -406,7 +406,7 @@ def served(mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield process
 
 
-def test_what_is_no_http_is_answered_400_and_the_connection_closed(served: Serve) -> None:
+def test_malformed_http_gets_a_400_and_the_connection_is_closed(served: Serve) -> None:
     found = {sent: [answer.status for answer in served.ask(sent)] for sent in MALFORMED}
     assert {sent: statuses for sent, statuses in found.items() if statuses != [400]} == {}
     assert served.ask(request("GET", "/healthz"))[0].body == b"."
@@ -421,7 +421,7 @@ def test_what_is_no_http_is_answered_400_and_the_connection_closed(served: Serve
         [("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
     ],
 )
-async def test_a_body_whose_end_is_ambiguous_is_refused(
+async def test_a_body_with_ambiguous_length_is_refused(
     app: Any, headers: list[tuple[str, str]]
 ) -> None:
     answer = await ask(app, "POST", "/api/v1/sessions", b"{}", headers=headers)
@@ -429,7 +429,7 @@ async def test_a_body_whose_end_is_ambiguous_is_refused(
     assert answer.headers["connection"] == "close"
 
 
-def test_a_request_to_upgrade_is_answered_as_if_it_were_none(served: Serve) -> None:
+def test_an_upgrade_request_is_handled_like_any_other(served: Serve) -> None:
     for upgrade in ("websocket", "h2c"):
         headers = ("Upgrade: " + upgrade, "Connection: Upgrade")
         body = json.dumps({"session_id": upgrade + random.choice(string.ascii_letters) * 9})
@@ -440,7 +440,7 @@ def test_a_request_to_upgrade_is_answered_as_if_it_were_none(served: Serve) -> N
 
 
 @pytest.mark.promise("hostile input meets no error of the server")
-def test_noise_on_the_wire_breaks_nothing(served: Serve) -> None:
+def test_corrupted_requests_are_handled(served: Serve) -> None:
     noise = random.Random(20)
     good = request("POST", "/api/v1/sessions/noise/memory", b'{"messages": []}')
     for _ in range(300):
@@ -559,7 +559,7 @@ async def test_ids_of_any_characters_work_end_to_end(
 
 
 @pytest.mark.promise("hostile input meets no error of the server")
-def test_generated_requests_meet_no_error_of_the_server(
+def test_generated_requests_cause_no_server_error(
     mongo_url: str, database_name: str, long: bool, figure: Callable[[str], None]
 ) -> None:
     statuses: Counter[int] = Counter()

@@ -119,7 +119,7 @@ def failure(status: int, text: str = "no", **headers: str) -> tuple[int, dict[st
 
 @pytest.mark.promise("errors are ours")
 @both
-async def test_nobody_there_is_told_with_what_to_do(asynchronous) -> None:
+async def test_an_unreachable_server_is_reported_with_advice(asynchronous) -> None:
     importlib.import_module("langchain_zepstore.http.backend")  # takes long on a busy machine
     async with connected(f"http://127.0.0.1:{free_port()}", asynchronous=asynchronous) as zep:
         start = time.monotonic()
@@ -129,7 +129,7 @@ async def test_nobody_there_is_told_with_what_to_do(asynchronous) -> None:
 
 
 @both
-async def test_a_server_that_does_not_answer_is_given_up_in_time(asynchronous, script) -> None:
+async def test_a_server_that_does_not_respond_times_out(asynchronous, script) -> None:
     server = script(then="hang")
     async with connected(server.url, asynchronous=asynchronous) as zep:
         start = time.monotonic()
@@ -139,9 +139,9 @@ async def test_a_server_that_does_not_answer_is_given_up_in_time(asynchronous, s
     assert len(server.asked) == 1
 
 
-@pytest.mark.promise("what is harmless to repeat is repeated, the rest is told")
+@pytest.mark.promise("harmless calls are retried, other failures raised")
 @both
-async def test_a_server_that_is_starting_is_waited_for(asynchronous, script) -> None:
+async def test_the_client_waits_for_a_starting_server(asynchronous, script) -> None:
     busy = failure(503, "starting")
     server = script(busy, busy, answer(EMPTY))
     async with connected(server.url, asynchronous=asynchronous) as zep:
@@ -149,9 +149,9 @@ async def test_a_server_that_is_starting_is_waited_for(asynchronous, script) -> 
     assert len(server.asked) == 3
 
 
-@pytest.mark.promise("what is harmless to repeat is repeated, the rest is told")
+@pytest.mark.promise("harmless calls are retried, other failures raised")
 @both
-async def test_a_lost_answer_to_an_add_is_asked_for_again_with_the_same_ids(
+async def test_an_add_with_a_lost_response_is_retried_with_the_same_ids(
     asynchronous, script
 ) -> None:
     server = script("cut", failure(502), then=(200, {}, b"OK"))
@@ -163,12 +163,10 @@ async def test_a_lost_answer_to_an_add_is_asked_for_again_with_the_same_ids(
     assert bodies[0]["messages"][0]["uuid"]
 
 
-@pytest.mark.promise("what is harmless to repeat is repeated, the rest is told")
+@pytest.mark.promise("harmless calls are retried, other failures raised")
 @both
 @pytest.mark.parametrize("lost", ["cut", failure(503)], ids=["lost", "busy"])
-async def test_what_cannot_be_told_from_its_repeat_is_not_repeated(
-    asynchronous, lost, script
-) -> None:
+async def test_requests_that_are_not_idempotent_are_not_retried(asynchronous, lost, script) -> None:
     calls = {
         "add_session": Session(session_id="s"),
         "delete_memory": "s",
@@ -183,7 +181,7 @@ async def test_what_cannot_be_told_from_its_repeat_is_not_repeated(
 
 
 @both
-async def test_repeats_end(asynchronous, script) -> None:
+async def test_retries_are_limited(asynchronous, script) -> None:
     server = script(then=failure(503, "busy"))
     async with connected(server.url, asynchronous=asynchronous) as zep:
         with pytest.raises(StoreUnavailableError, match="503: busy"):
@@ -210,7 +208,7 @@ FAILURES = [
 @pytest.mark.promise("errors are ours")
 @both
 @pytest.mark.parametrize(("said", "kind", "words"), FAILURES, ids=lambda value: str(value)[:40])
-async def test_a_status_becomes_an_error_of_ours(asynchronous, script, said, kind, words) -> None:
+async def test_a_status_code_becomes_our_error(asynchronous, script, said, kind, words) -> None:
     server = script(then=said)
     async with connected(server.url, asynchronous=asynchronous) as zep:
         with pytest.raises(kind, match=words) as caught:
@@ -232,14 +230,14 @@ NONSENSE = [
 @pytest.mark.promise("errors are ours")
 @both
 @pytest.mark.parametrize("said", NONSENSE, ids=lambda said: repr(said[2][:30]))
-async def test_nonsense_is_called_so(asynchronous, script, said) -> None:
+async def test_an_invalid_response_is_an_api_error(asynchronous, script, said) -> None:
     async with connected(script(then=said).url, asynchronous=asynchronous) as zep:
         with pytest.raises(APIError):
             await zep.memory.get_session("s")
 
 
 @both
-async def test_a_zep_server_is_understood(asynchronous, script) -> None:
+async def test_responses_of_a_zep_server_are_read(asynchronous, script) -> None:
     zero = "00000000-0000-0000-0000-000000000000"
     message = {
         "uuid": zero, "created_at": "2024-01-01T00:00:00.123456789Z", "updated_at": None,
@@ -269,7 +267,9 @@ ODD = [
 
 @both
 @pytest.mark.parametrize(("name", "options", "said"), ODD, ids=range(4))
-async def test_odd_values_are_nonsense_too(asynchronous, script, name, options, said) -> None:
+async def test_invalid_values_in_a_response_are_an_api_error(
+    asynchronous, script, name, options, said
+) -> None:
     async with connected(script(then=answer(said)).url, asynchronous=asynchronous) as zep:
         with pytest.raises(APIError):
             await getattr(zep.memory, name)(**options)
@@ -277,7 +277,7 @@ async def test_odd_values_are_nonsense_too(asynchronous, script, name, options, 
 
 @both
 @pytest.mark.parametrize("count", [-1, "5", None, True], ids=repr)
-async def test_a_count_that_is_none_is_nonsense(asynchronous, script, count) -> None:
+async def test_an_invalid_count_is_an_api_error(asynchronous, script, count) -> None:
     said = answer({"total_count": count, "messages": count, "sessions": 0, "users": 0})
     async with connected(script(then=said).url, asynchronous=asynchronous) as zep:
         for call in (zep.message.count("s"), zep.purge()):
@@ -285,14 +285,14 @@ async def test_a_count_that_is_none_is_nonsense(asynchronous, script, count) -> 
                 await call
 
 
-def test_a_client_that_was_closed_by_its_owner_says_so() -> None:
+def test_using_a_client_closed_by_its_owner_is_reported() -> None:
     with httpx.Client() as passed, ZepClient("http://h", client=passed) as client:
         passed.close()
         with pytest.raises(BadRequestError, match="any more"):
             client.memory.get_memory("s")
 
 
-async def test_an_asynchronous_client_that_was_closed_by_its_owner_says_so() -> None:
+async def test_using_an_async_client_closed_by_its_owner_is_reported() -> None:
     async with httpx.AsyncClient() as apassed:
         await apassed.aclose()
         async with ZepClient("http://h", async_client=apassed) as client:
@@ -301,7 +301,7 @@ async def test_an_asynchronous_client_that_was_closed_by_its_owner_says_so() -> 
 
 
 @pytest.mark.promise("ids with any characters work end to end")
-def test_the_key_and_the_ids_are_sent_as_they_must_be(script) -> None:
+def test_the_key_is_sent_and_ids_are_url_encoded(script) -> None:
     asked: list[httpx.Request] = []
 
     def transport(request: httpx.Request) -> httpx.Response:
@@ -337,20 +337,20 @@ def test_the_key_and_the_ids_are_sent_as_they_must_be(script) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_lead_to_a_server_is_refused(options, words) -> None:
+def test_invalid_urls_and_clients_are_refused(options, words) -> None:
     with pytest.raises(BadRequestError, match=words), ZepClient(**options) as client:
         client.memory.get_memory("s")
 
 
 @pytest.mark.promise("building one asks nothing; loops, threads and forks")
-def test_building_a_client_asks_nothing(script) -> None:
+def test_constructing_a_client_sends_no_request(script) -> None:
     server = script()
     ZepClient(server.url).close()
     ZepChatMessageHistory("s", client=ZepClient(server.url))
     assert server.asked == []
 
 
-def test_no_credentials_are_shown() -> None:
+def test_credentials_are_not_shown() -> None:
     url = f"http://user:secret@127.0.0.1:{free_port()}"
     with ZepClient(url, timeout=0.2) as client:
         assert "secret" not in repr(client)
@@ -360,7 +360,7 @@ def test_no_credentials_are_shown() -> None:
 
 
 @pytest.mark.promise("building one asks nothing; loops, threads and forks")
-def test_one_event_loop_after_another_and_threads_share_a_client(server_url, session_id) -> None:
+def test_successive_event_loops_and_threads_share_a_client(server_url, session_id) -> None:
     with ZepClient(f"{server_url}/loops") as client:
         for number in range(3):
             asyncio.run(client.memory.aadd_memory(session_id, SAID))
@@ -378,7 +378,7 @@ def test_one_event_loop_after_another_and_threads_share_a_client(server_url, ses
 
 
 @pytest.mark.promise("building one asks nothing; loops, threads and forks")
-def test_a_child_after_a_fork_opens_connections_of_its_own(server_url, session_id) -> None:
+def test_a_forked_child_opens_its_own_connections(server_url, session_id) -> None:
     with ZepClient(f"{server_url}/forks") as client:
         client.memory.add_memory(session_id, SAID)
         child = multiprocessing.get_context("fork").Process(
@@ -391,7 +391,7 @@ def test_a_child_after_a_fork_opens_connections_of_its_own(server_url, session_i
         assert client.message.count(session_id) == 3
 
 
-async def test_a_cancelled_add_has_landed_or_never_does(server_url, session_id) -> None:
+async def test_a_cancelled_add_is_stored_before_it_returns_or_never(server_url, session_id) -> None:
     async with ZepClient(f"{server_url}/cancelled") as client:
         await client.memory.aadd_memory(session_id, SAID)
         for _ in range(20):
@@ -416,7 +416,7 @@ async def test_a_long_history_is_read_page_by_page(asynchronous, server_url, ses
 
 
 @both
-async def test_a_closed_client_says_so(asynchronous, server_url) -> None:
+async def test_using_a_closed_client_is_refused(asynchronous, server_url) -> None:
     async with connected(server_url, asynchronous=asynchronous) as zep:
         pass
     with pytest.raises(BadRequestError, match="closed"):

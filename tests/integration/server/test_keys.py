@@ -208,7 +208,7 @@ def filled(path: str, session_id: str, message_id: str = "one") -> str:
     )
 
 
-async def test_all_routes_are_among_those_that_are_tried(scoped: Scoped) -> None:
+async def test_the_requests_cover_all_routes(scoped: Scoped) -> None:
     described = scoped.app.openapi()["paths"]
     routes = {
         (method.upper(), path)
@@ -224,7 +224,7 @@ async def test_all_routes_are_among_those_that_are_tried(scoped: Scoped) -> None
 
 
 @pytest.mark.promise("keys, from the environment or a file, kept as hashes; both schemes")
-async def test_without_a_key_nothing_but_health_and_documentation_is_open(scoped: Scoped) -> None:
+async def test_only_health_and_documentation_are_open_without_a_key(scoped: Scoped) -> None:
     for path in OPEN:
         assert (await ask(scoped.app, "GET", path)).status == 200, path
     before = scoped.raw
@@ -236,7 +236,7 @@ async def test_without_a_key_nothing_but_health_and_documentation_is_open(scoped
     assert scoped.raw == before
 
 
-async def test_what_only_looks_like_an_open_path_is_not(scoped: Scoped) -> None:
+async def test_a_path_that_resembles_an_open_one_needs_a_key(scoped: Scoped) -> None:
     for path in (
         *("/healthz/", "//healthz", "/%68ealthz", "/docs/../metrics"),
         *("/healthz/../api/v1/sessions", "/healthz%2F..%2Fmetrics", "/metrics?/healthz"),
@@ -245,7 +245,7 @@ async def test_what_only_looks_like_an_open_path_is_not(scoped: Scoped) -> None:
 
 
 @pytest.mark.promise("keys, from the environment or a file, kept as hashes; both schemes")
-async def test_a_key_opens_with_either_scheme_in_any_case(scoped: Scoped) -> None:
+async def test_a_key_is_accepted_with_either_scheme_in_any_case(scoped: Scoped) -> None:
     for scheme in ("Bearer", "bearer", "BEARER", "Api-Key", "api-key", "API-KEY"):
         for path in ("/api/v1/sessions", "/metrics"):
             headers = [("authorization", f"{scheme} {KEY}")]
@@ -253,7 +253,7 @@ async def test_a_key_opens_with_either_scheme_in_any_case(scoped: Scoped) -> Non
             assert answer.status == 200, (scheme, path)
 
 
-async def test_what_is_no_key_is_refused(scoped: Scoped) -> None:
+async def test_invalid_keys_are_refused(scoped: Scoped) -> None:
     for authorization in (
         "",
         "Bearer",
@@ -277,7 +277,7 @@ async def test_what_is_no_key_is_refused(scoped: Scoped) -> None:
         assert (answer.status, answer.text) == (401, "unauthorized\n"), authorization
 
 
-async def test_a_key_elsewhere_than_in_its_header_opens_nothing(scoped: Scoped) -> None:
+async def test_a_key_outside_its_header_is_ignored(scoped: Scoped) -> None:
     for path in (f"?api_key={KEY}", f"?authorization=Bearer%20{KEY}"):
         answer = await ask(
             scoped.app,
@@ -288,7 +288,7 @@ async def test_a_key_elsewhere_than_in_its_header_opens_nothing(scoped: Scoped) 
         assert answer.status == 401
 
 
-async def test_without_keys_everybody_is_let_in(mongo_url: str, database_name: str) -> None:
+async def test_a_server_without_keys_is_open(mongo_url: str, database_name: str) -> None:
     async with ZepClient(mongo_url, database=database_name) as client:
         app = create_app(client, api_keys=())
         assert (await ask(app, "GET", "/api/v1/sessions")).status == 200
@@ -296,7 +296,7 @@ async def test_without_keys_everybody_is_let_in(mongo_url: str, database_name: s
 
 
 @pytest.mark.promise("keys, from the environment or a file, kept as hashes; both schemes")
-def test_the_text_of_a_key_is_not_kept() -> None:
+def test_an_api_key_is_kept_only_as_a_digest() -> None:
     key = ApiKey("a-very-secret-key", user_id="alice", read_only=True)
     kept = [repr(key), str(key), *map(repr, vars(key).values()), *vars(key)]
     assert not [each for each in kept if "secret" in each]
@@ -307,7 +307,7 @@ def test_the_text_of_a_key_is_not_kept() -> None:
 @pytest.mark.parametrize(
     "key", ["", " ", " s3cret", "s3cret\n", "ß3cret", "s3cret\0", "sha256:3cret", b"3cret", None]
 )
-def test_what_cannot_be_a_key_is_refused_and_not_repeated(key: Any) -> None:
+def test_an_unusable_key_is_refused_and_not_shown(key: Any) -> None:
     with pytest.raises(BadRequestError) as caught:
         ApiKey(key)
     assert "3cret" not in str(caught.value)
@@ -318,7 +318,7 @@ def test_what_cannot_be_a_key_is_refused_and_not_repeated(key: Any) -> None:
 
 @pytest.mark.promise("a key for one user sees and changes that user's sessions only")
 @pytest.mark.parametrize("session_id", OTHERS)
-async def test_a_users_key_neither_sees_nor_changes_sessions_of_others(
+async def test_a_users_key_neither_reads_nor_changes_other_users_sessions(
     scoped: Scoped, session_id: str
 ) -> None:
     for message_ids in (["never"], ["one", "two"]):
@@ -338,7 +338,7 @@ async def test_a_users_key_neither_sees_nor_changes_sessions_of_others(
 
 @pytest.mark.promise("a key for one user sees and changes that user's sessions only")
 @pytest.mark.parametrize("session_id", OTHERS)
-async def test_a_users_key_cannot_take_over_the_id_of_anothers_session(
+async def test_a_users_key_cannot_take_over_another_users_session_id(
     scoped: Scoped, session_id: str
 ) -> None:
     await scoped.client.user.aadd(CreateUserRequest(user_id="alice"))
@@ -353,7 +353,7 @@ async def test_a_users_key_cannot_take_over_the_id_of_anothers_session(
 
 
 @pytest.mark.parametrize("exists", [True, False], ids=["a user", "no user yet"])
-async def test_what_a_users_key_adds_to_an_unknown_session_makes_it_the_users(
+async def test_an_add_with_a_users_key_creates_a_session_of_that_user(
     scoped: Scoped, exists: bool
 ) -> None:
     if exists:
@@ -371,7 +371,7 @@ async def test_what_a_users_key_adds_to_an_unknown_session_makes_it_the_users(
 
 
 @pytest.mark.promise("a key for one user sees and changes that user's sessions only")
-async def test_first_adds_at_once_of_two_users_leave_each_message_with_its_own(
+async def test_concurrent_first_adds_of_two_users_keep_messages_separate(
     scoped: Scoped,
 ) -> None:
     bob = ApiKey("bob-key", user_id="bob")
@@ -393,7 +393,7 @@ async def test_first_adds_at_once_of_two_users_leave_each_message_with_its_own(
     assert outcomes <= {"alice", "bob"}
 
 
-async def test_a_refused_add_of_a_users_key_leaves_no_session(scoped: Scoped) -> None:
+async def test_a_refused_add_with_a_users_key_creates_no_session(scoped: Scoped) -> None:
     before = json.loads(scoped.raw)["sessions"]
     for number, wrong in enumerate(
         (
@@ -408,7 +408,7 @@ async def test_a_refused_add_of_a_users_key_leaves_no_session(scoped: Scoped) ->
 
 
 @pytest.mark.promise("a key for one user sees and changes that user's sessions only")
-async def test_a_users_key_does_everything_with_its_own(scoped: Scoped) -> None:
+async def test_a_users_key_has_full_access_to_its_own_sessions(scoped: Scoped) -> None:
     body = {"session_id": "mine", "metadata": {"name": "mine"}}
     assert (await scoped.ask("POST", "/api/v1/sessions", body)).data["user_id"] == "alice"
     mine = "/api/v1/sessions/mine"
@@ -441,7 +441,7 @@ async def test_a_users_key_does_everything_with_its_own(scoped: Scoped) -> None:
     assert (await scoped.ask("GET", "/metrics")).status == 403
 
 
-async def test_a_users_key_cannot_give_its_session_away(scoped: Scoped) -> None:
+async def test_a_users_key_cannot_reassign_its_session(scoped: Scoped) -> None:
     await scoped.ask("POST", "/api/v1/sessions", {"session_id": "mine"})
     answer = await scoped.ask("PATCH", "/api/v1/sessions/mine", {"user_id": "bob"})
     assert answer.status == 400
@@ -461,7 +461,7 @@ async def as_user(scoped: Scoped, user: str, key: str = KEY, path: str = "sessio
 
 
 @pytest.mark.promise("X-Zepstore-User narrows a request to one user's sessions")
-async def test_a_request_names_the_user_that_it_is_about(scoped: Scoped) -> None:
+async def test_a_request_can_name_its_user_in_a_header(scoped: Scoped) -> None:
     answer = await as_user(scoped, "bob")
     assert {each["session_id"] for each in answer.data} == {"bob lives"}
     assert answer.headers["x-zepstore-user"] == "bob"
@@ -470,7 +470,7 @@ async def test_a_request_names_the_user_that_it_is_about(scoped: Scoped) -> None
     assert "x-zepstore-user" not in (await scoped.ask("GET", "/api/v1/sessions", key=KEY)).headers
 
 
-async def test_a_key_for_one_user_opens_no_others_view(scoped: Scoped) -> None:
+async def test_a_users_key_opens_no_other_users_view(scoped: Scoped) -> None:
     assert (await as_user(scoped, "alice", ALICE)).status == 200
     refused = await as_user(scoped, "bob", ALICE)
     assert (refused.status, refused.text) == (403, "this API key is for another user\n")
@@ -478,13 +478,13 @@ async def test_a_key_for_one_user_opens_no_others_view(scoped: Scoped) -> None:
 
 
 @pytest.mark.parametrize("user", ["", "%00", "x" * 2000, "\xff"])
-async def test_a_header_without_a_users_id_is_refused(scoped: Scoped, user: str) -> None:
+async def test_an_invalid_user_header_is_refused(scoped: Scoped, user: str) -> None:
     answer = await as_user(scoped, user)
     assert answer.status == 400
     assert "X-Zepstore-User" in answer.text
 
 
-async def test_a_request_names_one_user(scoped: Scoped) -> None:
+async def test_a_request_with_more_than_one_user_header_is_refused(scoped: Scoped) -> None:
     headers = [("authorization", f"Bearer {KEY}")]
     headers += [("x-zepstore-user", "alice"), ("x-zepstore-user", "bob")]
     answer = await ask(scoped.app, "GET", "/api/v1/sessions", headers=headers)
@@ -498,7 +498,7 @@ READING = {"/export", "/list-sessions", "/recent-sessions", "/search"}
 
 @pytest.mark.promise("a key for reading changes nothing")
 @pytest.mark.parametrize("key", [READER, ALICES_READER])
-async def test_a_key_for_reading_only_reads_everything_and_changes_nothing(
+async def test_a_read_only_key_reads_everything_and_changes_nothing(
     scoped: Scoped, key: str
 ) -> None:
     await scoped.client.memory.aindex()  # a search would do it
@@ -520,7 +520,7 @@ async def test_a_key_for_reading_only_reads_everything_and_changes_nothing(
 
 
 @pytest.mark.parametrize("path", ["/api/v1/sessions/search", "/api/v1/sessions/list-sessions"])
-async def test_a_session_named_like_a_search_is_still_closed_to_a_reader(
+async def test_a_session_named_search_is_not_writable_with_a_read_only_key(
     scoped: Scoped, path: str
 ) -> None:
     for method, end in (("PATCH", ""), ("POST", "/memory"), ("DELETE", "/memory")):
@@ -543,7 +543,7 @@ def ask_all(served: Serve, *keys: str) -> list[int]:
 
 
 @pytest.mark.promise("keys, from the environment or a file, kept as hashes; both schemes")
-def test_the_command_takes_keys_from_the_environment_and_logs_none_of_them(
+def test_the_command_reads_keys_from_the_environment_and_logs_none(
     mongo_url: str, database_name: str, tmp_path: Path
 ) -> None:
     digest = hashlib.sha256(b"hashed-key").hexdigest()
@@ -586,7 +586,7 @@ def test_the_command_takes_keys_from_the_environment_and_logs_none_of_them(
 
 
 @pytest.mark.promise("keys, from the environment or a file, kept as hashes; both schemes")
-def test_the_command_takes_keys_from_a_file(
+def test_the_command_reads_keys_from_a_file(
     mongo_url: str, database_name: str, tmp_path: Path
 ) -> None:
     digest = hashlib.sha256(b"hashed-key").hexdigest()
@@ -637,7 +637,7 @@ def refused(
         ("[]", "no API keys"),
     ],
 )
-def test_a_file_that_holds_no_keys_is_refused_and_not_repeated(
+def test_a_file_without_valid_keys_is_refused_and_not_shown(
     refused: Callable[..., str], mongo_url: str, tmp_path: Path, content: str | None, said: str
 ) -> None:
     file = tmp_path / "keys.json"
@@ -649,9 +649,9 @@ def test_a_file_that_holds_no_keys_is_refused_and_not_repeated(
     assert "Traceback" not in log
 
 
-@pytest.mark.promise("no address that others reach without keys, unless told so")
+@pytest.mark.promise("without keys it listens on loopback only, unless asked")
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_the_command_refuses_to_serve_everybody_without_keys(
+def test_the_command_refuses_a_public_address_without_keys(
     refused: Callable[..., str], mongo_url: str, host: str
 ) -> None:
     log = refused("--url", mongo_url, "--host", host)
@@ -660,12 +660,12 @@ def test_the_command_refuses_to_serve_everybody_without_keys(
         assert cure in log
 
 
-@pytest.mark.promise("no address that others reach without keys, unless told so")
+@pytest.mark.promise("without keys it listens on loopback only, unless asked")
 @pytest.mark.parametrize(
     ("options", "environment", "status"),
     [(["--insecure"], {}, 200), ([], {"ZEPSTORE_API_KEYS": "key"}, 401)],
 )
-def test_the_command_serves_everybody_when_told_to_or_with_keys(
+def test_the_command_serves_a_public_address_with_keys_or_insecure(
     mongo_url: str, tmp_path: Path, options: list[str], environment: dict[str, str], status: int
 ) -> None:
     arguments = ("--url", mongo_url, "--host", "0.0.0.0", *options)

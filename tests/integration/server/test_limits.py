@@ -132,7 +132,7 @@ MEMORY = "/api/v1/sessions/limits/memory"
 @pytest.mark.promise("bodies, heads and paths have limits")
 @pytest.mark.parametrize("form", ["with its length", "in chunks"])
 @pytest.mark.parametrize(("size", "status"), [(LIMIT, 200), (LIMIT + 1, 413), (16 * 2**20, 413)])
-def test_a_body_of_5_megabytes_is_taken_and_a_larger_one_answered_413(
+def test_a_body_of_5_megabytes_is_accepted_and_a_larger_one_gets_a_413(
     served: Serve, form: str, size: int, status: int
 ) -> None:
     body = add(size)
@@ -143,7 +143,7 @@ def test_a_body_of_5_megabytes_is_taken_and_a_larger_one_answered_413(
         assert answer.text == "the body is larger than 5,242,880 bytes\n"
 
 
-@pytest.mark.promise("what a document holds passes over HTTP; --max-body sets another limit")
+@pytest.mark.promise("bodies up to a document's size pass over HTTP; --max-body sets another limit")
 @pytest.mark.parametrize(
     ("size", "status"), [(LIMIT + 1, 200), (16 * 10**6, 200), (EXACT_LIMIT + 1, 413)]
 )
@@ -157,9 +157,9 @@ def test_a_body_in_our_media_type_may_have_17_megabytes(
         assert answer.text == "the body is larger than 17,825,792 bytes\n"
 
 
-@pytest.mark.promise("what a document holds passes over HTTP; --max-body sets another limit")
+@pytest.mark.promise("bodies up to a document's size pass over HTTP; --max-body sets another limit")
 @pytest.mark.parametrize("media_type", ["application/json", EXACT])
-async def test_the_limit_of_a_body_can_be_set(client: ZepClient, media_type: str) -> None:
+async def test_the_body_limit_can_be_configured(client: ZepClient, media_type: str) -> None:
     app = create_app(client, api_keys=(), max_body_bytes=1000)
     for size, status in ((1000, 200), (1001, 413)):
         headers = [("content-type", media_type)]
@@ -167,7 +167,7 @@ async def test_the_limit_of_a_body_can_be_set(client: ZepClient, media_type: str
         assert answer.status == status
 
 
-async def test_a_client_of_ours_learns_that_its_body_is_too_large(served: Serve) -> None:
+async def test_our_client_reports_that_its_body_is_too_large(served: Serve) -> None:
     async with ZepClient(served.url) as client:
         with pytest.raises(ZepStoreError, match="larger than"):
             await client.memory.aadd_memory(
@@ -175,7 +175,7 @@ async def test_a_client_of_ours_learns_that_its_body_is_too_large(served: Serve)
             )
 
 
-def test_a_length_beyond_all_bounds_is_answered_413_or_400(served: Serve) -> None:
+def test_an_enormous_content_length_is_refused(served: Serve) -> None:
     for length in ("99999999999999", "9" * 18, "9" * 20, "9" * 400):
         with served.connect() as connection:
             connection.sendall(
@@ -185,7 +185,7 @@ def test_a_length_beyond_all_bounds_is_answered_413_or_400(served: Serve) -> Non
             assert [each.status for each in answers(connection)][:1] in ([413], [400], [])
 
 
-def test_a_client_that_waits_for_leave_to_send_a_large_body_is_told_no_at_once(
+def test_a_large_body_with_expect_100_continue_gets_an_immediate_413(
     served: Serve,
 ) -> None:
     with served.connect() as connection:
@@ -197,8 +197,8 @@ def test_a_client_that_waits_for_leave_to_send_a_large_body_is_told_no_at_once(
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
-@pytest.mark.promise("slow clients are cut off, a thousand idle ones disturb nobody")
-def test_a_body_that_never_ends_is_answered_408(hasty: Serve) -> None:
+@pytest.mark.promise("slow clients are cut off; a thousand idle ones harm no others")
+def test_an_endless_body_gets_a_408(hasty: Serve) -> None:
     with hasty.connect() as connection, hasty.connect() as dripping:
         begun = time.monotonic()
         connection.sendall(
@@ -226,7 +226,7 @@ def test_a_body_that_never_ends_is_answered_408(hasty: Serve) -> None:
             thread.join()
 
 
-def test_a_client_that_goes_away_in_the_middle_of_its_body_leaves_no_trace(hasty: Serve) -> None:
+def test_a_client_that_disconnects_within_its_body_leaves_no_trace(hasty: Serve) -> None:
     for how in ("closed", "reset"):
         with hasty.connect() as connection:
             connection.sendall(
@@ -260,7 +260,7 @@ LARGE_HEADS = {
 
 @pytest.mark.promise("bodies, heads and paths have limits")
 @pytest.mark.parametrize("head", LARGE_HEADS.values(), ids=LARGE_HEADS)
-def test_a_head_over_32_kilobytes_is_refused(served: Serve, head: bytes) -> None:
+def test_headers_over_32_kilobytes_are_refused(served: Serve, head: bytes) -> None:
     for before in (b"", request("GET", "/healthz", close=False)):
         with served.connect() as connection:
             connection.sendall(before)
@@ -273,7 +273,7 @@ def test_a_head_over_32_kilobytes_is_refused(served: Serve, head: bytes) -> None
                 assert answer.status in {400, 431}
 
 
-def test_a_head_just_below_32_kilobytes_is_taken(served: Serve) -> None:
+def test_headers_just_below_32_kilobytes_are_accepted(served: Serve) -> None:
     head = HEAD + b"".join(b"X-%d: %s\r\n" % (n, b"y" * 3000) for n in range(10)) + b"\r\n"
     assert served.ask(head)[0].status == 200
     # A body that comes together with its head is none.
@@ -302,7 +302,7 @@ ENDLESS = {
 
 @pytest.mark.promise("bodies, heads and paths have limits")
 @pytest.mark.parametrize(("begin", "part"), ENDLESS.values(), ids=ENDLESS)
-def test_what_never_ends_is_cut_off_and_not_kept(
+def test_endless_requests_are_cut_off_and_not_buffered(
     hasty: Serve, begin: bytes, part: bytes, figure: Report, request: pytest.FixtureRequest
 ) -> None:
     before, most = hasty.megabytes, 0.0
@@ -321,8 +321,8 @@ def test_what_never_ends_is_cut_off_and_not_kept(
 # Readers.
 
 
-@pytest.mark.promise("slow clients are cut off, a thousand idle ones disturb nobody")
-def test_the_answer_to_a_reader_that_never_reads_is_given_up(hasty: Serve, figure: Report) -> None:
+@pytest.mark.promise("slow clients are cut off; a thousand idle ones harm no others")
+def test_a_response_that_is_never_read_is_abandoned(hasty: Serve, figure: Report) -> None:
     paths = ("messages.ndjson", "messages.ndjson?limit=400", "memory", "messages?limit=400")
     with contextlib.ExitStack() as opened:
         for path in paths:
@@ -336,7 +336,7 @@ def test_the_answer_to_a_reader_that_never_reads_is_given_up(hasty: Serve, figur
     figure(f"given up after {seconds:.1f} s")
 
 
-def test_a_reader_that_reads_slowly_gets_everything(hasty: Serve) -> None:
+def test_a_slow_reader_receives_everything(hasty: Serve) -> None:
     with hasty.connect() as connection:
         connection.sendall(get("/api/v1/sessions/large/messages.ndjson"))
         received, begun = bytearray(), time.monotonic()
@@ -351,10 +351,8 @@ def test_a_reader_that_reads_slowly_gets_everything(hasty: Serve) -> None:
 # Many.
 
 
-@pytest.mark.promise("slow clients are cut off, a thousand idle ones disturb nobody")
-def test_a_thousand_idle_connections_do_not_keep_others_from_working(
-    served: Serve, figure: Report
-) -> None:
+@pytest.mark.promise("slow clients are cut off; a thousand idle ones harm no others")
+def test_a_thousand_idle_connections_do_not_block_others(served: Serve, figure: Report) -> None:
     path = "/api/v1/sessions/limits/messages?limit=1"
     served.ask(get(path))
     before = served.megabytes
@@ -391,8 +389,8 @@ def test_a_thousand_idle_connections_do_not_keep_others_from_working(
 # A store that is gone.
 
 
-@pytest.mark.promise("no answer tells what went wrong inside")
-def test_when_mongod_is_gone_every_answer_is_503_and_tells_nothing(tmp_path: Path) -> None:
+@pytest.mark.promise("no response shows internal errors")
+def test_every_response_without_mongod_is_503_and_reveals_nothing(tmp_path: Path) -> None:
     mongod = Mongod(tmp_path, port=lasting_port()).start()
     options = ("--url", mongod.url, "--timeout", "1")
     try:
@@ -430,7 +428,7 @@ def test_when_mongod_is_gone_every_answer_is_503_and_tells_nothing(tmp_path: Pat
         mongod.stop()
 
 
-async def test_a_store_that_hangs_is_answered_503(mongo_url: str, tmp_path: Path) -> None:
+async def test_requests_to_an_unresponsive_store_get_a_503(mongo_url: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"mongodb://127.0.0.1:{silent.getsockname()[1]}"
         async with ZepClient(url, timeout=2) as client:
@@ -444,8 +442,8 @@ async def test_a_store_that_hangs_is_answered_503(mongo_url: str, tmp_path: Path
 # The end.
 
 
-@pytest.mark.promise("told to stop under load, it loses nothing acknowledged")
-def test_told_to_end_under_load_it_loses_no_acknowledged_add(
+@pytest.mark.promise("on SIGTERM under load it loses no acknowledged write")
+def test_a_shutdown_under_load_loses_no_acknowledged_add(
     mongo_url: str, database_name: str, tmp_path: Path, figure: Report
 ) -> None:
     acknowledged: list[str] = []
@@ -498,7 +496,7 @@ def test_told_to_end_under_load_it_loses_no_acknowledged_add(
     assert found <= set(acknowledged), broken
 
 
-def test_told_to_end_it_does_not_wait_for_ever_for_those_who_do_not_read_or_write(
+def test_a_shutdown_does_not_wait_forever_for_idle_clients(
     mongo_url: str, database_name: str, tmp_path: Path
 ) -> None:
     with ZepClient(mongo_url, database=database_name) as client:

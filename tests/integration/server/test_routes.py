@@ -44,7 +44,7 @@ def version(request: pytest.FixtureRequest) -> tuple[str, str]:
     return base, base + noun
 
 
-def told(response: httpx.Response, status: int, text: str = "") -> None:
+def check_error(response: httpx.Response, status: int, text: str = "") -> None:
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "text/plain; charset=utf-8"
     assert response.text.endswith("\n")
@@ -61,11 +61,13 @@ async def test_sessions_are_created_read_changed_and_listed(http, version) -> No
     assert set(created.json()) == S
     assert created.json()["deleted_at"] is None
     assert isinstance(created.json()["id"], int)
-    told(await http.post(f"{base}/sessions", json={"session_id": "s"}), 400, "exists")
-    told(await http.post(f"{base}/sessions", json={}), 400, "session_id")
-    told(await http.post(f"{base}/sessions", json={"session_id": "t", "user_id": "nobody"}), 400)
+    check_error(await http.post(f"{base}/sessions", json={"session_id": "s"}), 400, "exists")
+    check_error(await http.post(f"{base}/sessions", json={}), 400, "session_id")
+    check_error(
+        await http.post(f"{base}/sessions", json={"session_id": "t", "user_id": "nobody"}), 400
+    )
     assert (await http.get(f"{base}/sessions/s")).json() == created.json()
-    told(await http.get(f"{base}/sessions/none"), 404)
+    check_error(await http.get(f"{base}/sessions/none"), 404)
     changed = await http.patch(
         f"{base}/sessions/s", json={"session_id": "s", "metadata": {"b": {"c": None}}}
     )
@@ -73,12 +75,12 @@ async def test_sessions_are_created_read_changed_and_listed(http, version) -> No
     assert changed.json()["metadata"] == {"a": 1, "b": {"c": None}}
     unset = {"metadata": {}, "unset": [["a"], ["b", "c"]]}
     assert (await http.patch(f"{base}/sessions/s", json=unset)).json()["metadata"] == {"b": {}}
-    told(await http.patch(f"{base}/sessions/none", json={"metadata": {}}), 404)
+    check_error(await http.patch(f"{base}/sessions/none", json={"metadata": {}}), 404)
     listed = await http.get(f"{base}/sessions")
     assert listed.status_code == 200
     assert [session["session_id"] for session in listed.json()] == ["s"]
     for wrong in ("limit=x", "cursor=x", "limit=-1", "cursor=-1", "limit=1.5"):
-        told(await http.get(f"{base}/sessions?{wrong}"), 400)
+        check_error(await http.get(f"{base}/sessions?{wrong}"), 400)
     assert (await http.get(f"{base}/sessions?limit=&cursor=")).json() == listed.json()
     assert (await http.get(f"{base}/sessions?limit=0")).json() == listed.json()
 
@@ -100,11 +102,11 @@ async def test_a_memory_is_added_read_and_deleted(http, version) -> None:
     last = (await http.get(f"{base}/sessions/s/memory?lastn=1")).json()
     assert last["messages"] == memory["messages"][1:]
     for wrong in ("lastn=x", "lastn=-1"):
-        told(await http.get(f"{base}/sessions/s/memory?{wrong}"), 400)
+        check_error(await http.get(f"{base}/sessions/s/memory?{wrong}"), 400)
     deleted = await http.delete(f"{base}/sessions/s/memory")
     assert (deleted.status_code, deleted.text) == (200, "OK")
-    told(await http.delete(f"{base}/sessions/s/memory"), 404)
-    told(await http.get(f"{base}/sessions/s"), 404)
+    check_error(await http.delete(f"{base}/sessions/s/memory"), 404)
+    check_error(await http.get(f"{base}/sessions/s"), 404)
     assert (await http.get(f"{base}/sessions/s/memory")).json() == empty
 
 
@@ -124,12 +126,12 @@ async def test_messages_are_read_one_by_one_and_by_page(http, version) -> None:
     assert (await http.get(f"{base}/sessions/s/messages")).json()["row_count"] == 5
     one = (await http.get(f"{base}/sessions/s/messages/m1")).json()
     assert one["metadata"] == {"n": 1}
-    told(await http.get(f"{base}/sessions/s/messages/none"), 404)
+    check_error(await http.get(f"{base}/sessions/s/messages/none"), 404)
     patched = await http.patch(
         f"{base}/sessions/s/messages/m1", json={"metadata": {"m": 2}, "uuid": "ignored"}
     )
     assert patched.json() == {**one, "metadata": {"n": 1, "m": 2}}
-    told(await http.patch(f"{base}/sessions/s/messages/none", json={"metadata": {}}), 404)
+    check_error(await http.patch(f"{base}/sessions/s/messages/none", json={"metadata": {}}), 404)
     again = {**messages[0], "content": "upserted"}
     await http.post(f"{base}/sessions/s/memory", json={"messages": [again]})
     first = (await http.get(f"{base}/sessions/s/messages/m0")).json()
@@ -144,7 +146,7 @@ async def test_users_are_created_read_changed_listed_and_deleted(http, version) 
     created = await http.post(users, json={"user_id": "u", "email": "u@example.org"})
     assert created.status_code == 201
     assert set(created.json()) == U
-    told(await http.post(users, json={"user_id": "u"}), 400, "exists")
+    check_error(await http.post(users, json={"user_id": "u"}), 400, "exists")
     assert (await http.get(f"{users}/u")).json() == created.json()
     changed = await http.patch(f"{users}/u", json={"first_name": "Ada", "email": None})
     assert (changed.json()["first_name"], changed.json()["email"]) == ("Ada", None)
@@ -158,7 +160,7 @@ async def test_users_are_created_read_changed_listed_and_deleted(http, version) 
         await http.patch(f"{users}/u", json={}),
         await http.delete(f"{users}/u"),
     ):
-        told(answer, 404)
+        check_error(answer, 404)
 
 
 @pytest.mark.promise(
@@ -176,19 +178,19 @@ async def test_a_search_is_never_null(http, version) -> None:
     assert set(found["message"]) - {"metadata", "role_type"} == M
     assert found["message"]["content"] == "a boat"
     assert found["dist"] > 0
-    told(await http.post(f"{base}/sessions/s/search", json={}), 400)
+    check_error(await http.post(f"{base}/sessions/s/search", json={}), 400)
 
 
-@pytest.mark.promise("what Zep asks a language model for is refused as missing")
-async def test_what_needs_a_language_model_is_not_there(http, version) -> None:
+@pytest.mark.promise("features that need a language model are refused")
+async def test_routes_that_need_a_language_model_return_501(http, version) -> None:
     base, _ = version
-    told(await http.post(f"{base}/sessions/s/classify", json={}), 501)
-    told(await http.get(f"{base}/sessions/s/synthesize_question"), 501)
-    told(await http.get(f"{base}/collection/c"), 501)
+    check_error(await http.post(f"{base}/sessions/s/classify", json={}), 501)
+    check_error(await http.get(f"{base}/sessions/s/synthesize_question"), 501)
+    check_error(await http.get(f"{base}/collection/c"), 501)
 
 
 @pytest.mark.promise("undelete, deleting messages, recent sessions, filters, purge")
-async def test_what_we_add_is_there_under_v1(http) -> None:
+async def test_our_own_routes_are_under_v1(http) -> None:
     base = "/api/v1"
     for name in ("a", "b"):
         await http.post(f"{base}/sessions/{name}/memory", json=TWO)
@@ -200,15 +202,15 @@ async def test_what_we_add_is_there_under_v1(http) -> None:
     assert (await http.get(f"{base}/sessions/a?include_deleted=true")).json()["deleted_at"]
     assert len((await http.get(f"{base}/sessions?include_deleted=true")).json()) == 2
     assert (await http.post(f"{base}/sessions/a/undelete")).json()["session_id"] == "a"
-    told(await http.post(f"{base}/sessions/a/undelete"), 404)
+    check_error(await http.post(f"{base}/sessions/a/undelete"), 404)
     [first, _] = (await http.get(f"{base}/sessions/a/memory")).json()["messages"]
     where = f"{base}/sessions/a/messages/{first['uuid']}"
     assert (await http.delete(where)).text == "OK"
-    told(await http.delete(where), 404)
+    check_error(await http.delete(where), 404)
     assert (await http.post(f"{where}/undelete")).json() == first
     found = await http.get(f"{base}/sessions", params={"metadata": json.dumps({"x": 1})})
     assert found.json() == []
-    told(await http.get(f"{base}/sessions?metadata=5"), 400, "JSON object")
+    check_error(await http.get(f"{base}/sessions?metadata=5"), 400, "JSON object")
     await http.delete(where)
     purged = (await http.post(f"{base}/purge", json={"older_than": 0})).json()
     assert purged == {"messages": 1, "sessions": 0, "users": 0}
@@ -232,11 +234,11 @@ async def test_a_long_history_streams_line_by_line(http, store) -> None:
         cursor = page.headers.get("x-next-cursor")
     assert pages == lines
     assert (await http.get("/api/v1/sessions/none/messages.ndjson")).text == ""
-    told(await http.get(where, params={"after": "x"}), 400)
+    check_error(await http.get(where, params={"after": "x"}), 400)
 
 
 @pytest.mark.promise("long histories and listings are streamed")
-async def test_listings_without_a_limit_go_on_beyond_a_page(http, store) -> None:
+async def test_listings_without_a_limit_exceed_a_page(http, store) -> None:
     for number in range(1005):
         await store.memory.aadd_session(Session(session_id=f"s{number:04}"))
     listed = (await http.get("/api/v1/sessions")).json()
@@ -268,7 +270,7 @@ async def test_health_readiness_metrics_and_documentation(http, store) -> None:
 
 
 @pytest.mark.promise("the page of the documentation loads nothing from other hosts")
-async def test_the_page_of_the_documentation_loads_nothing_from_other_hosts(http) -> None:
+async def test_the_documentation_page_loads_nothing_from_other_hosts(http) -> None:
     pytest.importorskip("fastapi_offline")
     page = await http.get("/docs")
     assert page.status_code == 200
@@ -285,8 +287,8 @@ async def test_the_page_of_the_documentation_loads_nothing_from_other_hosts(http
     assert (await http.get("/docs/core.py")).status_code == 404
 
 
-@pytest.mark.promise("`/metrics` tells what is stored, and the use of the pool")
-async def test_metrics_tell_what_is_stored_and_the_use_of_the_pool(http, store) -> None:
+@pytest.mark.promise("`/metrics` counts documents and connections of the pool")
+async def test_metrics_report_stored_documents_and_pool_usage(http, store) -> None:
     for session_id in ("live", "gone"):
         await http.post(f"/api/v1/sessions/{session_id}/memory", json=TWO)
     await http.delete("/api/v1/sessions/gone/memory")
@@ -303,7 +305,7 @@ async def test_metrics_tell_what_is_stored_and_the_use_of_the_pool(http, store) 
     assert 'zepstore_sessions{state="live"} 1.0' in counted  # counted anew only after a while
 
 
-async def test_metrics_of_a_store_that_cannot_be_reached_come_all_the_same() -> None:
+async def test_metrics_are_served_when_the_store_is_unreachable() -> None:
     async with ZepClient("mongodb://127.0.0.1:9/", timeout=0.3) as nowhere:
         transport = httpx.ASGITransport(app=create_app(nowhere, api_keys=()))
         async with httpx.AsyncClient(transport=transport, base_url="http://h") as http:
@@ -313,16 +315,16 @@ async def test_metrics_of_a_store_that_cannot_be_reached_come_all_the_same() -> 
 
 
 @pytest.mark.promise("health, readiness, metrics, OpenAPI and its page")
-async def test_readiness_asks_the_database() -> None:
+async def test_readiness_checks_the_database() -> None:
     async with ZepClient("mongodb://127.0.0.1:9/", timeout=0.3) as nowhere:
         transport = httpx.ASGITransport(app=create_app(nowhere, api_keys=()))
         async with httpx.AsyncClient(transport=transport, base_url="http://h") as http:
-            told(await http.get("/readyz"), 503, "cannot be reached")
+            check_error(await http.get("/readyz"), 503, "cannot be reached")
             assert (await http.get("/healthz")).text == "."
 
 
-@pytest.mark.promise("web pages may not ask unless told so")
-async def test_web_pages_may_not_ask_unless_told_so(store) -> None:
+@pytest.mark.promise("cross-origin requests are refused unless allowed")
+async def test_cors_is_denied_unless_configured(store) -> None:
     page = "https://chat.example.org"
     asking = {"Origin": page, "Access-Control-Request-Method": "POST"}
     for origins, allowed in (((), None), ((page,), page)):
@@ -336,10 +338,10 @@ async def test_web_pages_may_not_ask_unless_told_so(store) -> None:
             assert answer.headers.get("access-control-allow-origin") == allowed
 
 
-async def test_unknown_paths_and_methods_are_told(http) -> None:
-    told(await http.get("/api/v1/nothing"), 404)
-    told(await http.get("/api/v3/sessions"), 404)
-    told(await http.put("/api/v1/sessions", json={}), 405)
+async def test_unknown_paths_and_methods_are_reported(http) -> None:
+    check_error(await http.get("/api/v1/nothing"), 404)
+    check_error(await http.get("/api/v3/sessions"), 404)
+    check_error(await http.put("/api/v1/sessions", json={}), 405)
 
 
 @pytest.mark.promise("a misspelt key in a body of our own routes is refused, not ignored")

@@ -24,7 +24,7 @@ def ask(served: Serve, method: str, path: str, host: str, *headers: str) -> Answ
 
 @pytest.mark.promise("without keys, other sites' pages are refused")
 @pytest.mark.parametrize("path", ["/api/v1/sessions", "/ui", "/metrics", "/healthz", "/docs"])
-def test_a_name_that_leads_here_is_not_answered(served: Serve, path: str) -> None:
+def test_a_request_with_a_foreign_host_is_refused(served: Serve, path: str) -> None:
     for host in ("evil.example", "localhost.evil.example:8000", "127.0.0.1.evil.example", "", "::"):
         assert ask(served, "GET", path, host).status == 403, host
     for host in ("localhost", "LOCALHOST:80", "127.0.0.1:1", "[::1]:1"):
@@ -32,7 +32,7 @@ def test_a_name_that_leads_here_is_not_answered(served: Serve, path: str) -> Non
 
 
 @pytest.mark.promise("without keys, other sites' pages are refused")
-def test_another_sites_form_changes_nothing(served: Serve) -> None:
+def test_a_form_of_another_site_changes_nothing(served: Serve) -> None:
     for origin in ("https://evil.example", "http://localhost:1", "null", "http://["):
         for kind in ("text/plain", "application/json"):
             sent = (f"Origin: {origin}", f"Content-Type: {kind}")

@@ -50,7 +50,7 @@ def say(store: ZepClient, session_id: str, *said: Any) -> None:
     store.chat_history(session_id).add_messages(said)
 
 
-async def test_a_conversation_has_its_facts_and_messages(browser: Browser, session_id) -> None:
+async def test_a_conversation_shows_its_details_and_messages(browser: Browser, session_id) -> None:
     page = await opened(browser, session_id)
     assert page.all("h1")[0].text == "News"
     assert messages(page) == ["What is new?", "A lot.", "Thanks"]
@@ -62,7 +62,7 @@ async def test_a_conversation_has_its_facts_and_messages(browser: Browser, sessi
     assert user.attributes["href"].startswith("/ui/users/user%2F")
 
 
-async def test_the_list_shows_it_first(browser: Browser, session_id) -> None:
+async def test_an_active_session_is_listed_first(browser: Browser, session_id) -> None:
     page = await browser.open("/ui", params={"tag": "daily"})
     first = page.all("li", class_="session")[0]
     assert first.all("a")[0].attributes["href"] == path(session_id)
@@ -73,7 +73,7 @@ async def test_the_list_shows_it_first(browser: Browser, session_id) -> None:
     ("label", "undo", "field", "changed"),
     [("Pin", "Unpin", "pinned", True), ("Archive", "Unarchive", "archived", True)],
 )
-async def test_marks_are_set_and_undone(
+async def test_pins_and_archiving_can_be_set_and_undone(
     browser: Browser, page_store, session_id, label, undo, field, changed
 ) -> None:
     page = await browser.press(await opened(browser, session_id), label)
@@ -85,7 +85,7 @@ async def test_marks_are_set_and_undone(
     assert page.button(label)
 
 
-async def test_it_is_renamed_and_tagged(browser: Browser, page_store, session_id) -> None:
+async def test_a_session_is_renamed_and_tagged(browser: Browser, page_store, session_id) -> None:
     page = await browser.press(await opened(browser, session_id), "Rename", title=" Old <b>news ")
     assert page.all("h1")[0].text == "Old <b>news"
     page = await browser.press(page, "Tag", tags="a, b,, c d ")
@@ -96,7 +96,7 @@ async def test_it_is_renamed_and_tagged(browser: Browser, page_store, session_id
     assert page.all("h1")[0].text == session_id
 
 
-async def test_a_deleted_session_is_undone_or_restored(
+async def test_a_session_deletion_is_undone_or_restored(
     browser: Browser, page_store, session_id
 ) -> None:
     page = await browser.press(await opened(browser, session_id), "Delete")
@@ -119,7 +119,9 @@ async def test_a_notice_is_shown_once(browser: Browser, session_id) -> None:
     assert not (await opened(browser, session_id)).all("div", class_="notice")
 
 
-async def test_to_erase_it_its_id_is_typed(browser: Browser, page_store, session_id) -> None:
+async def test_erasing_a_session_requires_typing_its_id(
+    browser: Browser, page_store, session_id
+) -> None:
     page = await opened(browser, session_id)
     refused = await browser.press(page, "Erase", confirmation="News")
     assert refused.status == 400
@@ -129,7 +131,7 @@ async def test_to_erase_it_its_id_is_typed(browser: Browser, page_store, session
     assert (await browser.open(path(session_id))).status == 404
 
 
-async def test_an_export_is_a_file(browser: Browser, page_store, session_id) -> None:
+async def test_an_export_is_downloaded_as_a_file(browser: Browser, page_store, session_id) -> None:
     answer = await browser.http.get(f"{path(session_id)}/export")
     assert answer.headers["content-disposition"] == 'attachment; filename="session.jsonl"'
     assert len(answer.text.splitlines()) == 6
@@ -183,7 +185,7 @@ async def test_branches_are_switched(browser: Browser, page_store, session_id) -
     assert messages(page) == ["What is new?", "A lot.", "Thanks"]
 
 
-async def test_tool_calls_hold_their_answers(browser: Browser, page_store, session_id) -> None:
+async def test_tool_calls_show_their_results(browser: Browser, page_store, session_id) -> None:
     calls = [{"name": "weather", "args": {"city": "Köln"}, "id": "1"}]
     calls.append({"name": "lost", "args": {}, "id": "2"})
     usage = {"input_tokens": 7, "output_tokens": 8, "total_tokens": 15}
@@ -205,7 +207,7 @@ async def test_tool_calls_hold_their_answers(browser: Browser, page_store, sessi
     assert '"total_tokens": 15' in page.all("details", class_="more-facts")[0].text
 
 
-async def test_pictures_are_of_types_that_cannot_run(
+async def test_only_images_of_safe_types_are_shown(
     browser: Browser, page_store, session_id
 ) -> None:
     urls = [f"data:image/png;base64,{PNG}", SVG, "https://example.org/cat.png", "javascript:x"]
@@ -234,7 +236,7 @@ def image(url: str) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": url}}
 
 
-async def test_what_came_since_is_asked_for(browser: Browser, page_store, session_id) -> None:
+async def test_new_messages_are_polled(browser: Browser, page_store, session_id) -> None:
     page = await opened(browser, session_id)
     live = page.all("li", class_="live")[0].attributes["hx-get"]
     assert (await browser.http.get(live)).status_code == 204

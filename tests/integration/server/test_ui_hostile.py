@@ -15,9 +15,7 @@ from tests.integration.server.test_ui_conversation import messages, opened, path
 from tests.support.pages import Browser, Shown, browser_of
 
 MEGABYTE = 2**20
-pytestmark = pytest.mark.promise(
-    "what is stored never runs on the page, and is cut where it is huge"
-)
+pytestmark = pytest.mark.promise("stored content never runs on the page, and huge content is cut")
 
 
 @pytest.fixture
@@ -53,7 +51,7 @@ HOSTILE = [
 ]
 
 
-async def test_what_is_stored_never_runs(browser: Browser, page_store, session_id) -> None:
+async def test_stored_content_is_never_executed(browser: Browser, page_store, session_id) -> None:
     user_id = f"<b>{uuid4()}\"'"
     history = page_store.chat_history(session_id, user_id=user_id)
     for text in HOSTILE:
@@ -80,7 +78,9 @@ async def test_what_is_stored_never_runs(browser: Browser, page_store, session_i
     assert_harmless(await browser.open("/ui/sessions/%3Cscript%3Ealert(1)%3C%2Fscript%3E"))
 
 
-async def test_controls_can_be_seen(browser: Browser, page_store, session_id) -> None:
+async def test_control_characters_are_made_visible(
+    browser: Browser, page_store, session_id
+) -> None:
     text = "ab\x07c\x1b[31md\u202eevil\u202c\u2066x\u2069\x85\r\nnext"
     page_store.chat_history(session_id).add_messages(
         [HumanMessage(text), AIMessage(f"`{text}`"), ToolMessage(text, tool_call_id="1")]
@@ -94,7 +94,9 @@ async def test_controls_can_be_seen(browser: Browser, page_store, session_id) ->
     assert all("dir" in each.attributes for each in page.all("div", class_="body"))
 
 
-async def test_a_language_that_is_known_is_named(browser: Browser, page_store, session_id) -> None:
+async def test_a_known_language_is_set_as_lang_attribute(
+    browser: Browser, page_store, session_id
+) -> None:
     said = [
         Message(role="human", content=tag, metadata={"language": tag}) for tag in ("de", "ar-EG")
     ]
@@ -117,7 +119,9 @@ async def assert_small(browser: Browser, where: str) -> Shown:
     return page
 
 
-async def test_a_message_of_15_megabytes_is_cut(browser: Browser, page_store, session_id) -> None:
+async def test_a_message_of_15_megabytes_is_truncated(
+    browser: Browser, page_store, session_id
+) -> None:
     say(page_store, session_id, HumanMessage("<&\"'ü" * 2_000_000, id="big"), AIMessage("Ok."))
     for where in (path(session_id), f"{path(session_id)}/messages/big"):
         page = await assert_small(browser, where)
@@ -189,7 +193,7 @@ async def test_pages_of_long_ids_tags_and_quotes_are_small(browser: Browser, pag
     await assert_small(browser, f"/ui/users/{user_id}")
 
 
-def test_only_the_beginning_of_large_metadata_is_written() -> None:
+def test_only_the_beginning_of_large_metadata_is_serialized() -> None:
     begun = time.process_time()
     text = as_json(["word"] * 10_000_000)
     assert text == ("[" + '\n  "word",' * 200)[:2000] + "…"
@@ -225,7 +229,7 @@ def numbers(page: Shown) -> list[int]:
 @pytest.mark.parametrize(
     "mark", ["[", "- a\n", "|a|b|\n|-|-|\n", "a\n", "[a][", "_a", "\\", "> -", "\u202e"]
 )
-async def test_marks_that_cost_much_to_read_are_shown_as_they_are(
+async def test_markdown_expensive_to_parse_is_shown_as_plain_text(
     browser: Browser, page_store, session_id, mark
 ) -> None:
     said = [Message(role="ai", content=mark * (11_000 // len(mark))) for _ in range(20)]
@@ -233,7 +237,9 @@ async def test_marks_that_cost_much_to_read_are_shown_as_they_are(
     await assert_small(browser, path(session_id))
 
 
-async def test_a_conversation_of_10_000_messages(browser: Browser, page_store, session_id) -> None:
+async def test_a_conversation_of_10_000_messages_is_paged(
+    browser: Browser, page_store, session_id
+) -> None:
     said = [Message(role="human", content=f"number {n}", uuid=f"m{n}") for n in range(10_000)]
     page_store.memory.add_memory(session_id, Memory(messages=said))
     for query, last in (("", "9999"), ("?around=m5000", "5019"), ("?before=m200", "199")):
@@ -242,7 +248,7 @@ async def test_a_conversation_of_10_000_messages(browser: Browser, page_store, s
     assert "10,000 messages" in page.text
 
 
-async def test_1000_calls_of_tools(browser: Browser, page_store, session_id) -> None:
+async def test_1000_tool_calls_are_limited_to_20(browser: Browser, page_store, session_id) -> None:
     calls: Any = [{"name": "f", "args": {"x": "y" * 500}, "id": str(n)} for n in range(1000)]
     answers = [ToolMessage("z" * 500, tool_call_id=str(n)) for n in range(1000)]
     say(page_store, session_id, AIMessage("", tool_calls=calls, id="calls"), *answers)

@@ -17,7 +17,7 @@ from langchain_zepstore.server.ui.routes.trash import CONFIRMATION
 from tests.support.pages import Browser, browser_of
 
 KEY, READER, ALICES = "whole-key", "reader-key", "alices-key"
-pytestmark = pytest.mark.promise("the page shows a key what the key may see, and no other site")
+pytestmark = pytest.mark.promise("the page shows a key its own data, and refuses other sites")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ async def sign_in(browser: Browser, key: str) -> None:
     assert shown.button("Sign out")
 
 
-async def test_the_root_leads_to_the_page(browser: Browser) -> None:
+async def test_the_root_redirects_to_the_ui(browser: Browser) -> None:
     page = await browser.open("/")
     assert (page.status, page.url.path) == (200, "/ui")
 
@@ -58,7 +58,7 @@ async def test_every_answer_has_the_headers(browser: Browser) -> None:
         assert headers["x-content-type-options"] == "nosniff"
 
 
-async def test_errors_outside_the_page_have_the_headers(page_store, monkeypatch) -> None:
+async def test_errors_outside_the_ui_have_the_headers(page_store, monkeypatch) -> None:
     app = create_app(page_store, ui=True, api_keys=(), max_body_bytes=1000)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
@@ -76,14 +76,14 @@ async def test_errors_outside_the_page_have_the_headers(page_store, monkeypatch)
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_pages_hold_nothing_that_the_policy_forbids(browser: Browser) -> None:
+async def test_pages_contain_nothing_the_policy_forbids(browser: Browser) -> None:
     page = await browser.open("/ui")
     assert not [each for each in page.all() if "style" in each.attributes or each.name == "style"]
     assert not [name for each in page.all() for name in each.attributes if name.startswith("on")]
     assert all(each.attributes["src"].startswith("/ui/") for each in page.all("script"))
 
 
-async def test_who_is_not_signed_in_is_led_back_afterwards(locked: Browser) -> None:
+async def test_a_sign_in_returns_to_the_requested_page(locked: Browser) -> None:
     page = await locked.open("/ui?user_id=alice")
     assert page.url.path == "/ui/login"
     shown = await locked.press(page, "Sign in", api_key=KEY)
@@ -91,13 +91,13 @@ async def test_who_is_not_signed_in_is_led_back_afterwards(locked: Browser) -> N
 
 
 @pytest.mark.parametrize("wanted", ["https://evil.example/", "//evil.example", "/ui\\@evil", "x"])
-async def test_a_sign_in_leads_to_no_other_site(locked: Browser, wanted) -> None:
+async def test_a_sign_in_never_redirects_to_another_site(locked: Browser, wanted) -> None:
     page = await locked.open("/ui/login", params={"next": wanted})
     shown = await locked.press(page, "Sign in", api_key=KEY)
     assert str(shown.url) == "http://localhost/ui"
 
 
-async def test_a_wrong_key_is_none(locked: Browser) -> None:
+async def test_a_wrong_key_is_refused(locked: Browser) -> None:
     page = await locked.open("/ui/login")
     shown = await locked.press(page, "Sign in", api_key="wrong")
     assert shown.status == 401
@@ -106,7 +106,7 @@ async def test_a_wrong_key_is_none(locked: Browser) -> None:
 
 
 @pytest.mark.parametrize(("base", "is_secure"), [("http://localhost", False), ("https://x", True)])
-async def test_the_cookie_is_for_the_browser_only_and_hides_the_key(
+async def test_the_cookie_is_http_only_and_does_not_contain_the_key(
     page_store, base, is_secure
 ) -> None:
     browser = browser_of(create_app(page_store, ui=True, api_keys=[KEY]), base)
@@ -123,7 +123,7 @@ async def test_the_cookie_is_for_the_browser_only_and_hides_the_key(
     assert security.ApiKey(KEY).digest.hex() not in cookie
 
 
-async def test_a_forged_or_ended_cookie_signs_nobody_in(locked: Browser, monkeypatch) -> None:
+async def test_forged_and_expired_cookies_are_refused(locked: Browser, monkeypatch) -> None:
     await sign_in(locked, KEY)
     cookie = locked.http.cookies[security.COOKIE]
     monkeypatch.setattr(security, "MAX_AGE", -1)
@@ -135,7 +135,7 @@ async def test_a_forged_or_ended_cookie_signs_nobody_in(locked: Browser, monkeyp
         assert (await locked.open("/ui")).url.path == "/ui/login", forged
 
 
-async def test_a_removed_key_ends_its_sign_ins(page_store: ZepClient, monkeypatch) -> None:
+async def test_removing_a_key_ends_its_sign_ins(page_store: ZepClient, monkeypatch) -> None:
     monkeypatch.setenv(security.SECRET_VARIABLE, "kept over restarts")
     first = browser_of(create_app(page_store, ui=True, api_keys=[KEY, READER]))
     await sign_in(first, KEY)
@@ -147,7 +147,7 @@ async def test_a_removed_key_ends_its_sign_ins(page_store: ZepClient, monkeypatc
 
 
 @pytest.mark.parametrize("key", [KEY, READER])
-async def test_signing_out_signs_out(locked: Browser, key) -> None:
+async def test_signing_out_ends_the_sign_in(locked: Browser, key) -> None:
     await sign_in(locked, key)
     page = await locked.press(await locked.open("/ui"), "Sign out")
     assert page.url.path == "/ui/login"
@@ -155,14 +155,14 @@ async def test_signing_out_signs_out(locked: Browser, key) -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "", "127.0.0.1.nip.io"])
-async def test_without_keys_a_foreign_name_is_refused(browser: Browser, host) -> None:
+async def test_a_foreign_host_is_refused_without_keys(browser: Browser, host) -> None:
     page = await browser.open("/ui", headers={"host": host})
     assert page.status == 403
     assert "at addresses only" in page.text
 
 
 @pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "10.0.0.1"])
-async def test_without_keys_addresses_are_not_refused(browser: Browser, host) -> None:
+async def test_ip_addresses_are_accepted_without_keys(browser: Browser, host) -> None:
     assert (await browser.open("/ui", headers={"host": host})).status == 200
 
 
@@ -199,7 +199,7 @@ async def test_a_form_of_another_sign_in_is_refused(locked: Browser) -> None:
     assert answer.status_code == 403
 
 
-async def test_a_key_of_one_user_shows_that_user(locked: Browser, page_store: ZepClient) -> None:
+async def test_a_users_key_shows_only_that_user(locked: Browser, page_store: ZepClient) -> None:
     own, other = f"own {uuid4()}", f"other {uuid4()}"
     said = Memory(messages=[Message(role="user", content="secret")])
     for session_id, user_id in ((own, "alice"), (other, "bob")):
@@ -225,7 +225,7 @@ def all_routes(app: FastAPI) -> list[tuple[str, str]]:
     ]
 
 
-async def test_no_route_lets_a_key_do_what_it_may_not(locked_app, page_store, locked) -> None:
+async def test_no_route_exceeds_the_rights_of_its_key(locked_app, page_store, locked) -> None:
     bob, live, deleted = (f"{name} {uuid4()}" for name in ("bob", "live", "deleted"))
     memory = page_store.for_user(bob).memory
     for session_id in (live, deleted):
@@ -276,13 +276,13 @@ async def test_a_notice_is_not_shown_to_another_sign_in(
     assert "moved to the trash" not in page.text
 
 
-async def test_the_api_still_wants_a_key(locked: Browser) -> None:
+async def test_the_api_still_requires_a_key(locked: Browser) -> None:
     await sign_in(locked, KEY)
     answer = await locked.http.get("/api/v1/sessions")
     assert answer.status_code == 401
 
 
-async def test_it_works_below_a_path(page_store: ZepClient) -> None:
+async def test_the_ui_works_below_a_root_path(page_store: ZepClient) -> None:
     app = create_app(page_store, ui=True, api_keys=[KEY])
     transport = httpx.ASGITransport(app=app, root_path="/deep")
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
@@ -299,7 +299,7 @@ async def test_it_works_below_a_path(page_store: ZepClient) -> None:
             assert (await http.get(url)).status_code == 200
 
 
-async def test_without_ui_there_is_no_page(page_store: ZepClient) -> None:
+async def test_the_ui_is_off_by_default(page_store: ZepClient) -> None:
     transport = httpx.ASGITransport(app=create_app(page_store, api_keys=()))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
         assert (await http.get("/ui")).status_code == 404

@@ -37,7 +37,7 @@ def titles(page: Shown) -> list[str]:
     return [each.all("h2")[0].text for each in page.all("li", class_="session")]
 
 
-async def test_the_last_active_is_first(browser: Browser, user_id) -> None:
+async def test_sessions_are_sorted_by_last_activity(browser: Browser, user_id) -> None:
     page = await browser.open("/ui", params={"user_id": user_id})
     assert titles(page) == ["third", "second", "first"]
     first = page.all("li", class_="session")[0]
@@ -64,7 +64,9 @@ async def test_the_last_active_is_first(browser: Browser, user_id) -> None:
         ({"q": "third", "tag": "first"}, []),
     ],
 )
-async def test_filters_leave_what_matches(browser: Browser, user_id, filters, expected) -> None:
+async def test_filters_show_only_matching_sessions(
+    browser: Browser, user_id, filters, expected
+) -> None:
     page = await browser.open("/ui", params={"user_id": user_id, **filters})
     assert titles(page) == expected
     form = page.form("Filter")
@@ -74,13 +76,13 @@ async def test_filters_leave_what_matches(browser: Browser, user_id, filters, ex
             assert shown[name] == value
 
 
-async def test_text_is_looked_for_in_everybodys_sessions(browser: Browser, user_id) -> None:
+async def test_a_query_searches_the_sessions_of_all_users(browser: Browser, user_id) -> None:
     page = await browser.open("/ui", params={"q": f'"of {user_id}"'})
     assert {"first", "second", "third"} >= set(titles(page)) > set()
 
 
 @pytest.mark.parametrize("metadata", ["{", "{1}", '{"a": NaN}', " {]"])
-async def test_bad_filters_are_refused(browser: Browser, metadata) -> None:
+async def test_invalid_filters_are_refused(browser: Browser, metadata) -> None:
     page = await browser.open("/ui", params={"metadata": metadata})
     assert page.status == 400
     assert "Metadata must be a JSON object" in page.text
@@ -88,7 +90,7 @@ async def test_bad_filters_are_refused(browser: Browser, metadata) -> None:
     assert (await browser.open("/ui", params={"cursor": "x"})).status == 400
 
 
-async def test_the_list_is_endless(browser: Browser, page_store) -> None:
+async def test_the_list_is_paged_by_scrolling(browser: Browser, page_store) -> None:
     user_id = f"endless {uuid4()}"
     ids = [f"{number} {user_id}" for number in range(65)]
     for session_id in ids:
@@ -105,13 +107,13 @@ async def test_the_list_is_endless(browser: Browser, page_store) -> None:
     assert seen == ids[::-1]
 
 
-async def test_an_empty_list_says_so(browser: Browser) -> None:
+async def test_an_empty_list_shows_a_message(browser: Browser) -> None:
     page = await browser.open("/ui", params={"user_id": f"nobody {uuid4()}"})
     assert "No session matches these filters." in page.text
     assert (await browser.open("/ui/")).url.path == "/ui"
 
 
-async def test_a_session_that_is_deleted_since_it_was_found_is_left_out(
+async def test_a_session_deleted_after_the_search_is_omitted(
     browser: Browser, page_store: ZepClient, user_id, monkeypatch
 ) -> None:
     search = Searches.asearch

@@ -9,7 +9,7 @@ from langchain_zepstore.server import ApiKey, create_app
 from langchain_zepstore.server.ui.charts import day_chart, size_label
 from tests.support.pages import Browser, Shown, browser_of
 
-pytestmark = pytest.mark.promise("the page shows users, the trash, what is searched, and numbers")
+pytestmark = pytest.mark.promise("the page shows users, the trash, searches and statistics")
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -68,7 +68,7 @@ async def test_an_unknown_user_is_not_found(browser: Browser) -> None:
     assert (await browser.open("/ui/users/unknown")).status == 404
 
 
-async def test_a_user_is_erased_after_the_id_was_typed(
+async def test_erasing_a_user_requires_typing_the_id(
     browser: Browser, page_store: ZepClient, user: str
 ) -> None:
     add(page_store, user, f"{user} 1", "a boat")
@@ -82,7 +82,7 @@ async def test_a_user_is_erased_after_the_id_was_typed(
     assert (await browser.open(f"/ui/users/{user}")).status == 404
 
 
-async def test_the_trash_says_when_each_goes_and_restores(
+async def test_the_trash_shows_expiry_dates_and_restores(
     browser: Browser, page_store: ZepClient, user: str
 ) -> None:
     add(page_store, user, user, "a boat")
@@ -96,7 +96,7 @@ async def test_the_trash_says_when_each_goes_and_restores(
     assert page_store.message.count(user) == 1
 
 
-async def test_the_trash_of_a_user_is_emptied_after_it_was_typed(
+async def test_emptying_a_users_trash_requires_typing_the_confirmation(
     browser: Browser, page_store: ZepClient, user: str
 ) -> None:
     for session_id in (f"{user} 1", f"{user} 2"):
@@ -109,7 +109,7 @@ async def test_the_trash_of_a_user_is_emptied_after_it_was_typed(
     assert page_store.message.count(f"{user} 2") == 1
 
 
-async def test_found_words_are_marked_and_lead_to_their_message(
+async def test_matches_are_highlighted_and_link_to_their_message(
     browser: Browser, page_store: ZepClient, user: str
 ) -> None:
     add(page_store, user, user, f"{HOSTILE} a green boat & more", "a lake")
@@ -134,7 +134,9 @@ async def test_summaries_and_titles_are_found(
     assert "Nothing was found" in (await browser.open("/ui/search", params=without)).text
 
 
-async def test_the_overview_counts(browser: Browser, page_store: ZepClient, user: str) -> None:
+async def test_the_overview_shows_counts(
+    browser: Browser, page_store: ZepClient, user: str
+) -> None:
     add(page_store, user, user, "a boat", "a lake")
     page = await browser.open("/ui/overview")
     captions = [each.text for each in page.all("caption")]
@@ -146,7 +148,7 @@ async def test_the_overview_counts(browser: Browser, page_store: ZepClient, user
     assert "messages" in page.text
 
 
-async def test_a_key_for_one_user_sees_that_user_alone(page_store: ZepClient, user: str) -> None:
+async def test_a_users_key_sees_only_that_user(page_store: ZepClient, user: str) -> None:
     add(page_store, user, user, "a boat")
     add_other = f"other of {user}"
     page_store.user.add(CreateUserRequest(user_id=add_other))
@@ -169,7 +171,7 @@ async def test_a_key_for_one_user_sees_that_user_alone(page_store: ZepClient, us
     await browser.http.aclose()
 
 
-async def test_a_key_for_reading_sees_no_buttons_and_is_refused(
+async def test_a_read_only_key_sees_no_buttons_and_is_refused(
     page_store: ZepClient, user: str
 ) -> None:
     add(page_store, user, user, "a boat")
@@ -188,7 +190,7 @@ async def test_a_key_for_reading_sees_no_buttons_and_is_refused(
     await browser.http.aclose()
 
 
-def test_days_without_messages_have_their_place_in_the_chart() -> None:
+def test_days_without_messages_are_gaps_in_the_chart() -> None:
     chart = day_chart({"2025-01-01": 5, "2026-01-01": 2, "2026-01-30": 4})
     assert chart is not None
     assert (f"{chart.first}", f"{chart.last}") == ("2026-01-01", "2026-01-30")
@@ -198,7 +200,7 @@ def test_days_without_messages_have_their_place_in_the_chart() -> None:
     assert day_chart({}) is None
 
 
-def test_sizes_have_names() -> None:
+def test_sizes_are_labelled() -> None:
     assert [size_label(size) for size in (256, 4096, 1 << 20, 1 << 24)] == [
         *("up to 256 bytes", "up to 4 kB", "up to 1 MB", "over 1 MB")
     ]

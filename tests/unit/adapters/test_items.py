@@ -32,9 +32,9 @@ def paths_of(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | i
     return [each for key, item in inner for each in paths_of(item, (*path, key))]
 
 
-@pytest.mark.promise("any JSON item comes back equal, its texts stored once")
+@pytest.mark.promise("any JSON item round-trips, its texts stored once")
 @given(JSON, st.data())
-def test_any_json_comes_back_equal_whichever_texts_are_told(item, data) -> None:
+def test_any_json_round_trips_with_any_text_paths(item, data) -> None:
     before = copy.deepcopy(item)
     known = paths_of(item)
     texts = data.draw(st.lists(st.sampled_from(known), unique=True)) if known else []
@@ -45,8 +45,8 @@ def test_any_json_comes_back_equal_whichever_texts_are_told(item, data) -> None:
     assert unpacked(message, "g") is None
 
 
-@pytest.mark.promise("any JSON item comes back equal, its texts stored once")
-def test_texts_are_the_content_a_line_each_and_stand_there_only() -> None:
+@pytest.mark.promise("any JSON item round-trips, its texts stored once")
+def test_texts_become_lines_of_the_content_and_are_stored_once() -> None:
     item = {"parts": [{"text": "one"}, {"url": "x"}, {"text": "two"}], "title": "three"}
     paths = [("title",), *(("parts", index, "text") for index in range(3))]
     message = packed("f", item, "user", paths)
@@ -79,11 +79,11 @@ def test_a_lone_surrogate_is_kept_in_the_item_and_replaced_in_the_content() -> N
         {"f": {"json": "[]"}},
     ],
 )
-def test_what_does_not_fit_the_message_is_no_item(metadata) -> None:
+def test_metadata_that_does_not_match_the_message_is_not_an_item(metadata) -> None:
     assert unpacked(Message(role="user", content="said", metadata=metadata), "f") is None
 
 
-def test_what_is_no_json_is_kept_in_its_nearest_form() -> None:
+def test_values_without_a_json_form_are_kept_in_their_nearest_form() -> None:
     loop: dict = {"b": b"\0"}
     loop["self"] = loop
     for item, kept in (({"a": {2, 1}}, {"a": [1, 2]}), ({(1, 2): 1}, {"[1, 2]": 1})):
@@ -91,7 +91,7 @@ def test_what_is_no_json_is_kept_in_its_nearest_form() -> None:
     assert unpacked(packed("f", loop, "user"), "f")["b"] == b"\0"
 
 
-def test_an_item_larger_than_a_document_is_cut_and_comes_back() -> None:
+def test_an_item_larger_than_a_document_is_truncated() -> None:
     item = {"role": "tool", "text": "x" * 17_000_000, "n": 1}
     message = packed("f", item, "tool", [("text",)])
     back = unpacked(message, "f")
@@ -100,7 +100,7 @@ def test_an_item_larger_than_a_document_is_cut_and_comes_back() -> None:
     assert 15_000_000 < len(back["text"]) < 16_000_000
 
 
-def test_calls_and_answers_are_langchains() -> None:
+def test_calls_and_results_become_langchain_messages() -> None:
     calls = [
         ("1", "f", '{"a": 1}'),
         ("2", "g", {}),

@@ -3,5 +3,5 @@
 from tests.support.command_help import PAGE, page
 
 
-def test_the_page_has_each_commands_help() -> None:
+def test_the_docs_show_the_help_of_each_command() -> None:
     assert PAGE.read_text() == page(), "run python -m tests.support.command_help"

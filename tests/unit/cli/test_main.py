@@ -61,25 +61,25 @@ def test_an_error_has_its_exit_code(error: Exception, code: int) -> None:
     ],
     ids=" ".join,
 )
-def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert "Traceback" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "d", "3", "3y", "-3d", "1.5h", "³d", "9999999d"])
-def test_what_is_no_period_is_refused(text: str) -> None:
+def test_invalid_periods_are_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter):
         period(text)
 
 
-def test_periods_are_read() -> None:
+def test_periods_are_parsed() -> None:
     assert period("30d") == timedelta(days=30)
     assert period("2w") == timedelta(weeks=2)
     assert period("45m") == timedelta(minutes=45)
 
 
 @pytest.mark.promise("zepstore --help needs no LangChain, no driver, no rich")
-def test_help_imports_nothing_that_takes_long() -> None:
+def test_help_imports_no_heavy_modules() -> None:
     code = (
         "import sys; from langchain_zepstore.cli.main import main; assert main(['--help']) == 0\n"
         "heavy = {'httpx', 'langchain_core', 'motor', 'pydantic', 'pymongo', 'rich', 'fastapi'}\n"

@@ -18,8 +18,8 @@ with whole_file(Path(sys.argv[1])) as file:
 """
 
 
-@pytest.mark.promise("an output file appears whole: an error or Ctrl-C leaves what was there")
-def test_an_error_or_an_interrupt_leaves_what_was_there(tmp_path: Path) -> None:
+@pytest.mark.promise("an output file appears whole: an error or Ctrl-C leaves the old one")
+def test_an_error_or_interrupt_keeps_the_existing_file(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.write_text("before")
     with pytest.raises(TypeError), whole_file(path) as file:

@@ -8,12 +8,12 @@ from uuid import UUID
 from langchain_zepstore.core.ids import new_id
 
 
-def several(count: int = 1000) -> list[str]:
+def many_ids(count: int = 1000) -> list[str]:
     return [new_id() for _ in range(count)]
 
 
 def put(queue: "SimpleQueue[list[str]]") -> None:
-    queue.put(several())
+    queue.put(many_ids())
 
 
 def test_an_id_is_a_random_uuid() -> None:
@@ -22,20 +22,20 @@ def test_an_id_is_a_random_uuid() -> None:
     assert made.variant == "specified in RFC 4122"
 
 
-def test_no_two_are_the_same_in_any_thread() -> None:
+def test_ids_are_unique_across_threads() -> None:
     with ThreadPoolExecutor(8) as threads:
-        made = [each for part in threads.map(several, [2000] * 8) for each in part]
+        made = [each for part in threads.map(many_ids, [2000] * 8) for each in part]
     assert len(set(made)) == 16_000
 
 
-def test_children_of_a_fork_make_ids_of_their_own() -> None:
+def test_forked_children_generate_different_ids() -> None:
     context = multiprocessing.get_context("fork")
     queue: SimpleQueue[list[str]] = context.SimpleQueue()
     new_id()
     children = [context.Process(target=put, args=(queue,)) for _ in range(3)]
     for child in children:
         child.start()
-    made = [each for _ in children for each in queue.get()] + several()
+    made = [each for _ in children for each in queue.get()] + many_ids()
     for child in children:
         child.join(10)
     assert len(set(made)) == 4000

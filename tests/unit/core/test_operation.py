@@ -38,7 +38,7 @@ def fail():
 @pytest.mark.promise(
     "one implementation of each operation, sync and async: a generator, and two loops that run it"
 )
-def test_the_results_of_calls_come_back_at_their_yields_and_the_return_value_at_the_end() -> None:
+def test_call_results_are_sent_to_their_yields_and_the_value_returned() -> None:
     def operation(call):
         first = yield call(lambda: 1)
         second = yield call(lambda: first + 1)
@@ -47,7 +47,7 @@ def test_the_results_of_calls_come_back_at_their_yields_and_the_return_value_at_
     assert played(operation) == [1, 2]
 
 
-def test_an_operation_without_calls_just_returns() -> None:
+def test_an_operation_without_calls_returns() -> None:
     def operation(call):
         return "nothing to do"
         yield
@@ -55,7 +55,7 @@ def test_an_operation_without_calls_just_returns() -> None:
     assert played(operation) == "nothing to do"
 
 
-def test_an_operation_can_be_made_of_operations() -> None:
+def test_operations_can_be_composed() -> None:
     def inner(call, value):
         return (yield call(lambda: value)) * 2
 
@@ -65,7 +65,7 @@ def test_an_operation_can_be_made_of_operations() -> None:
     assert played(operation) == 6
 
 
-def test_a_failed_call_raises_at_its_yield_where_the_operation_may_try_again() -> None:
+def test_a_failed_call_raises_at_its_yield_and_can_be_retried() -> None:
     def operation(call):
         attempts = []
         for action in (fail, fail, lambda: "landed"):
@@ -78,7 +78,7 @@ def test_a_failed_call_raises_at_its_yield_where_the_operation_may_try_again() -
     assert played(operation) == ["on the way", "on the way", "landed"]
 
 
-def test_a_failure_that_the_operation_does_not_catch_leaves_it() -> None:
+def test_an_uncaught_failure_propagates() -> None:
     def operation(call):
         yield call(fail)
 
@@ -88,7 +88,7 @@ def test_a_failure_that_the_operation_does_not_catch_leaves_it() -> None:
         asyncio.run(arun(operation(soon)))
 
 
-def test_an_operation_may_turn_a_failure_into_its_own() -> None:
+def test_an_operation_may_translate_a_failure() -> None:
     def operation(call):
         try:
             yield call(fail)
@@ -102,7 +102,7 @@ def test_an_operation_may_turn_a_failure_into_its_own() -> None:
 
 
 @pytest.mark.parametrize("value", [None, 0, [], {"a": 1}, StopIteration])
-async def test_arun_gives_back_at_once_what_is_not_awaitable(value) -> None:
+async def test_arun_returns_values_that_are_not_awaitable(value) -> None:
     def operation():
         return (yield value)
 
@@ -121,7 +121,7 @@ async def test_arun_awaits_any_awaitable() -> None:
     assert await arun(operation()) == ["coroutine", "future"]
 
 
-def test_the_clean_up_of_an_operation_runs_when_it_fails() -> None:
+def test_a_failed_operation_runs_its_cleanup() -> None:
     for loop, call in ((run, now), (lambda o: asyncio.run(arun(o)), soon)):
         cleaned = []
 
@@ -176,9 +176,7 @@ async def cancelled(task, times=1):
 
 @pytest.mark.promise("a cancelled call leaves no write behind")
 @pytest.mark.parametrize("times", [1, 2, 3])
-async def test_cancellation_waits_for_the_call_in_flight_and_then_reaches_the_operation(
-    complaints, times
-) -> None:
+async def test_cancellation_waits_for_the_call_in_flight(complaints, times) -> None:
     server = Server()
     seen = []
 
@@ -215,7 +213,7 @@ async def test_a_call_that_fails_after_the_cancellation_is_not_reported_as_lost(
     assert server.done == ["first"]
 
 
-async def test_a_cancelled_operation_may_still_make_a_call_to_clean_up(complaints) -> None:
+async def test_a_cancelled_operation_may_make_calls_in_its_cleanup(complaints) -> None:
     server = Server()
 
     def operation():
@@ -232,7 +230,7 @@ async def test_a_cancelled_operation_may_still_make_a_call_to_clean_up(complaint
     assert server.done == ["first", "clean up"]
 
 
-async def test_the_call_of_a_clean_up_is_not_abandoned_by_another_cancellation(complaints) -> None:
+async def test_a_second_cancellation_does_not_abandon_a_cleanup_call(complaints) -> None:
     server, cleaner = Server(), Server()
 
     def operation():
@@ -251,7 +249,7 @@ async def test_the_call_of_a_clean_up_is_not_abandoned_by_another_cancellation(c
     assert cleaner.done == ["clean up"]
 
 
-async def test_what_was_cancelled_can_be_tried_again(complaints) -> None:
+async def test_a_cancelled_operation_can_be_retried(complaints) -> None:
     server = Server()
 
     def operation(name):
@@ -266,7 +264,7 @@ async def test_what_was_cancelled_can_be_tried_again(complaints) -> None:
     assert await again == "again landed"
 
 
-async def test_a_timeout_lets_the_call_in_flight_end_too(complaints) -> None:
+async def test_a_timeout_waits_for_the_call_in_flight(complaints) -> None:
     server = Server()
 
     def operation():
@@ -279,7 +277,7 @@ async def test_a_timeout_lets_the_call_in_flight_end_too(complaints) -> None:
     assert server.done == ["first"]
 
 
-async def test_a_call_that_cancels_itself_reaches_the_operation_as_that(complaints) -> None:
+async def test_a_call_that_cancels_itself_raises_cancelled_error(complaints) -> None:
     async def cancel_itself():
         raise asyncio.CancelledError
 
@@ -295,11 +293,11 @@ async def test_a_call_that_cancels_itself_reaches_the_operation_as_that(complain
 BOOK = {None: Page([1, 2], "b"), "b": Page([], "c"), "c": Page([3], 0), 0: Page([4], None)}
 
 
-def test_pages_follow_the_cursors_to_the_last_page_and_leave_out_empty_ones() -> None:
+def test_pages_follow_cursors_and_skip_empty_pages() -> None:
     assert list(pages(BOOK.__getitem__)) == [[1, 2], [3], [4]]
 
 
-async def test_apages_yield_the_same() -> None:
+async def test_apages_yield_the_same_pages() -> None:
     assert [items async for items in apages(lambda cursor: soon(partial(BOOK.get, cursor)))] == [
         [1, 2],
         [3],
@@ -307,7 +305,7 @@ async def test_apages_yield_the_same() -> None:
     ]
 
 
-def test_a_page_is_fetched_only_when_it_is_wanted() -> None:
+def test_pages_are_fetched_lazily() -> None:
     fetched = []
     listing = pages(lambda cursor: fetched.append(cursor) or BOOK[cursor])
     assert fetched == []
@@ -315,7 +313,7 @@ def test_a_page_is_fetched_only_when_it_is_wanted() -> None:
     assert fetched == [None]
 
 
-async def test_an_async_page_is_fetched_only_when_it_is_wanted() -> None:
+async def test_async_pages_are_fetched_lazily() -> None:
     fetched = []
     listing = apages(lambda cursor: soon(lambda: fetched.append(cursor) or BOOK[cursor]))
     assert fetched == []

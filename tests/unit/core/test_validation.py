@@ -17,11 +17,11 @@ class Number(IntEnum):
 
 
 @pytest.mark.parametrize("value", ["a", " ", "a b/c", "ü€𝄞", "$ne", "a.b", "x" * 1024, "€" * 341])
-def test_any_text_of_up_to_a_kilobyte_is_an_id(value) -> None:
+def test_any_text_up_to_a_kilobyte_is_a_valid_id(value) -> None:
     assert checked_id(value, "session_id") == value
 
 
-def test_a_subclass_of_str_becomes_a_plain_str() -> None:
+def test_a_str_subclass_becomes_a_plain_str() -> None:
     assert type(checked_id(Name.ADA, "session_id")) is str
     assert checked_id(Name.ADA, "session_id") == "ada"
 
@@ -41,23 +41,23 @@ def test_a_subclass_of_str_becomes_a_plain_str() -> None:
         ("€" * 342, "has 1026 bytes; at most 1024"),
     ],
 )
-def test_anything_else_is_no_id(value, reason) -> None:
+def test_other_values_are_not_valid_ids(value, reason) -> None:
     with pytest.raises(BadRequestError, match=f"^session_id {reason}"):
         checked_id(value, "session_id")
 
 
 @pytest.mark.parametrize("value", [0, 1, 2**63 - 1])
-def test_an_int_of_63_bits_is_a_count(value) -> None:
+def test_an_int_of_63_bits_is_a_valid_count(value) -> None:
     assert checked_count(value, "lastn") == value
 
 
-def test_a_subclass_of_int_becomes_a_plain_int() -> None:
+def test_an_int_subclass_becomes_a_plain_int() -> None:
     assert type(checked_count(Number.SEVEN, "lastn")) is int
     assert checked_count(Number.SEVEN, "lastn") == 7
 
 
 @pytest.mark.parametrize("value", [None, True, False, 1.0, "1", [1], float("inf")])
-def test_what_is_no_int_is_no_count(value) -> None:
+def test_values_that_are_not_ints_are_not_valid_counts(value) -> None:
     with pytest.raises(BadRequestError, match=f"^lastn must be an int, not {type(value).__name__}"):
         checked_count(value, "lastn")
 

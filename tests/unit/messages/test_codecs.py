@@ -185,7 +185,7 @@ def with_id(message: BaseMessage, document: dict[str, Any]) -> BaseMessage:
 
 
 @pytest.mark.promise("generated messages and metadata go through the codecs and come back")
-def test_the_strategies_cover_every_class_that_langchain_core_can_read_back() -> None:
+def test_the_strategies_cover_every_class_langchain_core_can_load() -> None:
     known = set(lc_messages._CLASSES.values())
     assert set(STRATEGIES) == known
     assert {str(get_args(cls.model_fields["type"].annotation)[0]) for cls in known} == set(
@@ -193,10 +193,10 @@ def test_the_strategies_cover_every_class_that_langchain_core_can_read_back() ->
     )
 
 
-@pytest.mark.promise("every message class comes back equal, ids included")
+@pytest.mark.promise("every message class round-trips, ids included")
 @pytest.mark.promise("generated messages and metadata go through the codecs and come back")
 @given(st.one_of(STRATEGIES.values()))
-def test_a_message_comes_back_from_bson_equal(message: BaseMessage) -> None:
+def test_a_message_round_trips_through_bson(message: BaseMessage) -> None:
     document = stored(from_langchain(message))
     back = codecs.to_langchain(document)
     assert type(back) is type(message)
@@ -204,7 +204,7 @@ def test_a_message_comes_back_from_bson_equal(message: BaseMessage) -> None:
 
 
 @given(st.one_of(STRATEGIES.values()))
-def test_a_message_comes_back_equal_by_way_of_zeps_message(message: BaseMessage) -> None:
+def test_a_message_round_trips_through_zeps_message(message: BaseMessage) -> None:
     document = stored(from_langchain(message))
     back = lc_messages.to_langchain(codecs.to_message(document))
     assert type(back) is type(message)
@@ -212,7 +212,7 @@ def test_a_message_comes_back_equal_by_way_of_zeps_message(message: BaseMessage)
 
 
 @given(st.one_of(STRATEGIES.values()))
-def test_a_message_comes_back_equal_from_a_server(message: BaseMessage) -> None:
+def test_a_message_round_trips_through_a_server(message: BaseMessage) -> None:
     sent = to_json(parts_fields(from_langchain(message)))
     document = stored(from_zep(Message.model_validate(from_json(sent, is_exact=True))))
     back = codecs.to_langchain(document)
@@ -221,7 +221,7 @@ def test_a_message_comes_back_equal_from_a_server(message: BaseMessage) -> None:
 
 
 @given(st.one_of(STRATEGIES.values()))
-def test_a_message_that_was_read_can_be_stored_again_with_the_same_result(message) -> None:
+def test_storing_a_read_message_again_gives_the_same_document(message) -> None:
     document = stored(from_langchain(message))
     assert stored(from_zep(codecs.to_message(document))) == document
 
@@ -237,19 +237,19 @@ def test_a_message_that_was_read_can_be_stored_again_with_the_same_result(messag
         created_at=moments,
     )
 )
-def test_a_message_of_zeps_comes_back_equal(message: Message) -> None:
+def test_a_zep_message_round_trips(message: Message) -> None:
     assert codecs.to_message(stored(from_zep(message))) == message
 
 
 @pytest.mark.promise("generated messages and metadata go through the codecs and come back")
 @given(maps)
-def test_metadata_comes_back_equal(metadata: dict[str, Any]) -> None:
+def test_metadata_round_trips(metadata: dict[str, Any]) -> None:
     encoded = encoded_metadata(metadata, "metadata")
     assert decoded_metadata(through_bson({"metadata": encoded})["metadata"]) == metadata
 
 
 @given(maps)
-def test_what_is_stored_holds_no_map_that_a_driver_would_take_for_a_reference(metadata) -> None:
+def test_stored_values_contain_no_map_a_driver_reads_as_a_dbref(metadata) -> None:
     def maps_in(value):
         if isinstance(value, dict):
             yield value

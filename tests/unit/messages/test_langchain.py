@@ -154,12 +154,12 @@ def with_id(message, parts):
 every_message = pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES)
 
 
-def test_the_examples_are_of_all_thirteen_classes() -> None:
+def test_the_examples_cover_all_thirteen_classes() -> None:
     assert len({type(message) for message in MESSAGES.values()}) == 13
 
 
 @every_message
-def test_a_message_comes_back_equal(message) -> None:
+def test_a_message_round_trips(message) -> None:
     parts = from_langchain(message)
     back, expected = built(parts), with_id(message, parts)
     assert type(back) is type(message)
@@ -168,14 +168,14 @@ def test_a_message_comes_back_equal(message) -> None:
 
 
 @every_message
-def test_a_message_comes_back_equal_by_way_of_json_and_zeps_message(message) -> None:
+def test_a_message_round_trips_through_json_and_zeps_message(message) -> None:
     parts = from_langchain(message)
     sent = from_json(to_json(parts_fields(parts)), is_exact=True)
     assert to_langchain(Message.model_validate(sent)) == with_id(message, parts)
 
 
 @every_message
-def test_the_message_passed_in_is_not_touched(message) -> None:
+def test_the_given_message_is_not_changed(message) -> None:
     before = deepcopy(message)
     built(from_langchain(message))
     assert message == before
@@ -189,14 +189,14 @@ def test_the_id_is_the_uuid_and_tokens_are_counted(message) -> None:
 
 
 @given(st.sampled_from(["user", "human", "ai", "assistant", "system", "pirate", ""]), st.text())
-def test_tokens_of_others_messages_are_counted_as_langchain_core_counts_them(role, content) -> None:
+def test_tokens_of_zep_messages_are_counted_like_in_langchain_core(role, content) -> None:
     message = Message(role=role, content=content)
     assert approximate_tokens(message) == count_tokens_approximately([to_langchain(message)])
 
 
 @pytest.mark.parametrize("cls", [AIMessage, HumanMessage, SystemMessage])
 @pytest.mark.parametrize("content", ["", "a", "abcd", "abcde", "\u00e9\U0001f600" * 9, "x" * 1001])
-def test_tokens_are_counted_as_langchain_core_counts_them(cls, content) -> None:
+def test_tokens_are_counted_like_in_langchain_core(cls, content) -> None:
     message = cls(content)
     assert from_langchain(message).token_count == count_tokens_approximately([message])
 
@@ -216,7 +216,7 @@ def test_tokens_are_counted_as_langchain_core_counts_them(cls, content) -> None:
         (ChatMessageChunk("", role="the gallery"), "the gallery"),
     ],
 )
-def test_the_role_is_what_a_reader_of_zep_expects(message, role) -> None:
+def test_the_role_matches_zeps_roles(message, role) -> None:
     assert from_langchain(message).role == role
 
 
@@ -257,11 +257,11 @@ def test_the_content_of_a_multimodal_message_is_its_text() -> None:
         ("", ChatMessage("hello", role="", id="m1")),
     ],
 )
-def test_a_message_written_by_others_becomes_the_class_of_its_role(role, expected) -> None:
+def test_a_zep_message_becomes_the_message_class_of_its_role(role, expected) -> None:
     assert to_langchain(Message(role=role, content="hello", uuid="m1")) == expected
 
 
-def test_what_is_no_langchain_message_is_refused_by_place() -> None:
+def test_values_that_are_not_langchain_messages_are_refused_by_path() -> None:
     for thing in ("hello", None, {"type": "human"}, Message(role="human", content="")):
         with pytest.raises(BadRequestError, match=r"^messages\[3\] is a (str|NoneType|dict|Mess)"):
             from_langchain(thing, "messages[3]")
@@ -277,7 +277,7 @@ class Shout(AIMessage):
 
 
 @pytest.mark.promise("odd values: the nearest readable form, with one warning")
-def test_a_class_that_langchain_cannot_read_back_becomes_the_nearest_one() -> None:
+def test_a_class_langchain_cannot_load_becomes_the_nearest_one() -> None:
     whisper = built(from_langchain(Whisper("psst", id="1", volume=2)))
     kwargs = {"type": "whisper"}
     assert whisper == ChatMessage(
@@ -290,7 +290,7 @@ def test_a_class_that_langchain_cannot_read_back_becomes_the_nearest_one() -> No
 
 
 @pytest.mark.parametrize("block", [{"type": "text", "text": None}, {"type": ["odd"]}], ids=str)
-def test_a_block_that_cannot_be_counted_is_stored_all_the_same(block) -> None:
+def test_a_block_whose_tokens_cannot_be_counted_is_still_stored(block) -> None:
     message = HumanMessage([block])
     parts = from_langchain(message)
     assert built(parts) == with_id(message, parts)
@@ -315,12 +315,12 @@ def test_a_block_that_cannot_be_counted_is_stored_all_the_same(block) -> None:
     ],
     ids=str,
 )
-def test_a_broken_payload_is_an_answer_that_makes_no_sense(payload) -> None:
+def test_a_broken_payload_is_an_api_error(payload) -> None:
     with pytest.raises(APIError, match="'m1'"):
         to_langchain(Message(role="human", content="", uuid="m1", langchain=payload))
 
 
 @pytest.mark.promise("a planted constructor stays data")
-def test_a_planted_payload_makes_nothing_but_messages() -> None:
+def test_a_planted_payload_cannot_construct_other_classes() -> None:
     with pytest.raises(APIError):
         to_langchain(Message(role="human", content="", langchain=PLANTED))

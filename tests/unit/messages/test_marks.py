@@ -53,15 +53,15 @@ def same(one, other) -> bool:
     return one == other
 
 
-@pytest.mark.promise("every value comes back as it was")
+@pytest.mark.promise("every value round-trips")
 @given(values)
-def test_every_value_comes_back_from_json_as_it_was(value) -> None:
+def test_every_value_round_trips_through_json(value) -> None:
     assert same(from_json(to_json([JSON.mark(value)]), is_exact=True), [value])
 
 
-@pytest.mark.promise("every value comes back as it was")
+@pytest.mark.promise("every value round-trips")
 @given(values)
-def test_every_value_comes_back_from_bson_as_it_was(value) -> None:
+def test_every_value_round_trips_through_bson(value) -> None:
     needs = check_storable(value, "value", with_marks=True)
     document = {"value": encoded(value, needs), **encoding_fields(needs)}
     read = bson.decode(bson.encode(document), codec_options=CODEC)
@@ -69,7 +69,7 @@ def test_every_value_comes_back_from_bson_as_it_was(value) -> None:
 
 
 @given(values)
-def test_a_value_that_needs_nothing_is_json_and_bson_as_it_stands(value) -> None:
+def test_plain_values_are_stored_without_marks(value) -> None:
     if check_storable(value, "value", with_marks=True) == 0:
         assert JSON.mark(value) == value
         assert encoded(value, 0) is value
@@ -91,7 +91,7 @@ def test_subclasses_become_plain_values() -> None:
     assert [type(each) for each in (key, *items)] == [str, int, int, str]
 
 
-def test_documents_written_before_there_were_marks_are_read_as_they_were() -> None:
+def test_documents_older_than_marks_are_read_unchanged() -> None:
     assert decoded({"$int": "5"}, {}) == {"$int": "5"}
     assert decoded([{"$int": "5"}, {"$$ref": 1}], {"escaped": True}) == [{"$int": "5"}, {"$ref": 1}]
 

@@ -208,7 +208,9 @@ def test_any_message_is_stored_and_read_back(
 
 @pytest.mark.promise("odd values: exact where a store can say it")
 @given(EXACT, st.dictionaries(st.text(), EXACT, max_size=3))
-def test_what_is_exact_is_exact_without_a_warning(value: Any, args: dict[str, Any]) -> None:
+def test_exactly_storable_values_round_trip_without_a_warning(
+    value: Any, args: dict[str, Any]
+) -> None:
     call = {"name": "f", "args": args, "id": "c", "type": "tool_call"}
     tool = ToolMessage("ok", tool_call_id="c", artifact=value, id="1")
     answer = AIMessage([{"any": value}], id="2", tool_calls=[call])
@@ -222,7 +224,7 @@ def test_what_is_exact_is_exact_without_a_warning(value: Any, args: dict[str, An
 
 @settings(max_examples=25)
 @given(st.lists(GRAPHS, min_size=1, max_size=4))
-def test_a_call_logs_one_warning_at_most(graphs: list[Any]) -> None:
+def test_a_call_logs_at_most_one_warning(graphs: list[Any]) -> None:
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
     handler.emit = records.append  # type: ignore[method-assign]
@@ -237,20 +239,20 @@ def test_a_call_logs_one_warning_at_most(graphs: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_subclasses_with_odd_methods_are_what_they_hold(name: str) -> None:
+def test_subclasses_with_broken_methods_are_stored_as_their_values(name: str) -> None:
     [parts] = all_from_langchain([ToolMessage("x", tool_call_id="c", artifact=ODD[name])])
     assert through_bson(parts).artifact == PLAIN[name]  # type: ignore[attr-defined]
     assert type(parts.data["artifact"]) is type(PLAIN[name])
 
 
 @pytest.mark.parametrize("index", range(len(ANYTHING) + len(LARGE)))
-def test_anything_has_a_nearest_form(index: int) -> None:
+def test_every_value_has_a_nearest_form(index: int) -> None:
     form = Nearest().of({"given": [*ANYTHING, *LARGE][index]()})
     assert form.keys() == {"given"}
     encode(form)
 
 
-def test_an_int_of_thousands_of_digits_is_exact() -> None:
+def test_an_int_with_thousands_of_digits_round_trips() -> None:
     [parts] = all_from_langchain([ToolMessage("x", tool_call_id="c", artifact=10**9000)])
     for read in (through_bson(parts), through_json(parts)):
         assert read.artifact == 10**9000  # type: ignore[attr-defined]

@@ -53,7 +53,7 @@ def size_of(parts: MessageParts) -> int:
 
 @pytest.mark.promise("odd values: what is too large is cut, with a marker")
 @given(VALUES)
-def test_any_value_fits(value: Any) -> None:
+def test_any_value_can_be_shortened_to_fit(value: Any) -> None:
     kept = fitted(value, size_in_json, SMALL)
     assert size_in_json(kept) <= SMALL
     if kept != value:
@@ -61,7 +61,7 @@ def test_any_value_fits(value: Any) -> None:
 
 
 @given(TEXTS, st.lists(TEXTS | st.dictionaries(TEXTS, VALUES)) | TEXTS, VALUES, VALUES, VALUES)
-def test_any_message_fits_and_can_be_read_back(
+def test_any_message_can_be_shortened_to_fit_and_read(
     role: str, content: Any, artifact: Any, calls: Any, metadata: Any
 ) -> None:
     data = {"tool_call_id": "c", "artifact": artifact, "additional_kwargs": {"calls": calls}}
@@ -73,7 +73,7 @@ def test_any_message_fits_and_can_be_read_back(
         assert "left out]" in str(kept)
 
 
-def test_the_largest_are_cut_and_the_rest_stays() -> None:
+def test_the_largest_values_are_cut_and_the_rest_kept() -> None:
     value = {"a": "x" * 5000, "b": "short", "c": ["y" * 3000, 1]}
     kept = fitted(value, size_in_json, LIMIT)
     assert (kept["b"], kept["c"][1]) == ("short", 1)
@@ -82,38 +82,38 @@ def test_the_largest_are_cut_and_the_rest_stays() -> None:
     assert 1500 < len(kept["c"][0]) < 2500
 
 
-def test_a_text_of_wide_characters_is_cut_between_two() -> None:
+def test_wide_characters_are_not_split() -> None:
     kept = fitted("猫" * 5000, size_in_json, LIMIT)
     count = len(kept) - len(kept.lstrip("猫"))
     assert count > 1200
     assert kept[count:] == f"… [{5000 - count:,} of 5,000 characters left out]"
 
 
-def test_a_text_that_grows_in_json_is_cut_to_what_fits() -> None:
+def test_a_text_escaped_in_json_is_cut_to_fit() -> None:
     kept = fitted("\1" * 5000, size_in_json, LIMIT)
     assert size_in_json(kept) > LIMIT * 0.75
 
 
-def test_bytes_are_left_out_as_a_whole() -> None:
+def test_bytes_are_omitted_as_a_whole() -> None:
     kept = fitted({"picture": b"x" * 5000, "name": "cat"}, size_in_json, LIMIT)
     assert kept == {"picture": "[5,000 bytes left out]", "name": "cat"}
 
 
-def test_of_many_numbers_the_first_stay() -> None:
+def test_a_long_list_keeps_its_first_items() -> None:
     kept = fitted(list(range(10_000)), size_in_json, LIMIT)
     count = len(kept) - 1
     assert count > 200
     assert kept == [*range(count), f"[{10_000 - count:,} of 10,000 items left out]"]
 
 
-def test_of_many_entries_the_first_stay() -> None:
+def test_a_large_map_keeps_its_first_entries() -> None:
     kept = fitted({str(key): key for key in range(10_000)}, size_in_json, LIMIT)
     marker = kept.pop("…")
     assert list(kept.values()) == [*range(len(kept))]
     assert marker == f"[{10_000 - len(kept):,} of 10,000 items left out]"
 
 
-def test_what_is_nested_is_cut_inside() -> None:
+def test_nested_values_are_cut_inside() -> None:
     value: Any = ["x" * 10_000, "end"]
     for _ in range(30):
         value = {"inner": value}
@@ -124,12 +124,12 @@ def test_what_is_nested_is_cut_inside() -> None:
     assert kept[1] == "end"
 
 
-def test_a_long_key_is_left_out() -> None:
+def test_a_long_key_is_omitted() -> None:
     kept = fitted({"a": 1, "x" * 10_000: 2, "b": 3}, size_in_json, LIMIT)
     assert kept == {"a": 1, "b": 3, "…": "[1 of 3 items left out]"}
 
 
-def test_calls_that_langchain_could_not_read_back_do_not_cost_the_words() -> None:
+def test_content_is_kept_if_shortened_tool_calls_cannot_be_loaded() -> None:
     call = {"name": "f", "args": {}, "id": "c", "type": "tool_call"}
     data = {"tool_calls": [call] * 200}
     parts = MessageParts("ai", "said", "1", 1, "ai", data, needs=0)

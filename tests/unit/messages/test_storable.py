@@ -102,7 +102,7 @@ IN_METADATA = UNSTORABLE | {
 
 
 @pytest.mark.parametrize(("value", "reason"), UNSTORABLE.values(), ids=UNSTORABLE)
-def test_what_cannot_be_stored_is_named_by_message_and_path(value, reason) -> None:
+def test_unstorable_values_are_named_by_message_and_path(value, reason) -> None:
     wrong = message(artifact=[{"x": value}])
     path = r"^messages\[1\]\.langchain\['data'\]\['artifact'\]\[0\]\['x'\]: .*"
     with pytest.raises(BadRequestError, match=path + reason):
@@ -110,7 +110,7 @@ def test_what_cannot_be_stored_is_named_by_message_and_path(value, reason) -> No
 
 
 @pytest.mark.parametrize(("value", "reason"), IN_METADATA.values(), ids=IN_METADATA)
-def test_the_same_holds_for_metadata(value, reason) -> None:
+def test_unstorable_metadata_is_named_by_path(value, reason) -> None:
     wrong = Message.model_construct(role="user", content="", metadata={"a": [value]})
     path = r"^messages\[0\]\.metadata\['a'\]\[0\].*: .*"
     with pytest.raises(BadRequestError, match=path + reason):
@@ -128,7 +128,7 @@ def test_the_same_holds_for_metadata(value, reason) -> None:
     ],
     ids=repr,
 )
-def test_a_key_that_cannot_be_stored_is_named(key, reason) -> None:
+def test_an_unstorable_key_is_named(key, reason) -> None:
     wrong = message("human", additional_kwargs={"outer": {key: 1}})
     path = f"messages[0].langchain['data']['additional_kwargs']['outer'][{key!r}]: "
     with pytest.raises(BadRequestError, match="^" + re.escape(path) + reason) as caught:
@@ -155,23 +155,23 @@ def test_every_field_of_a_message_is_checked(wrong, path) -> None:
         all_from_zep([broken])
 
 
-def test_what_contains_itself_is_refused() -> None:
+def test_a_value_that_contains_itself_is_refused() -> None:
     with pytest.raises(BadRequestError, match=r"^messages\[0\]\.langchain.*deeper than 100"):
         all_from_zep([message(artifact=circle())])
 
 
-def test_a_hundred_levels_are_stored_and_one_more_is_refused() -> None:
+def test_values_may_nest_100_levels_but_not_101() -> None:
     assert check_storable(lists(100), "value") == 0
     with pytest.raises(BadRequestError, match=r"^value(\[0\]){100}: nested deeper than 100 levels"):
         check_storable(lists(101), "value")
 
 
-def test_nesting_beyond_pythons_own_limit_is_refused_wherever_it_is() -> None:
+def test_nesting_beyond_pythons_recursion_limit_is_refused() -> None:
     with pytest.raises(BadRequestError, match="deeper than 100"):
         all_from_zep([message(artifact=lists(50_000))])
 
 
-def test_metadata_may_nest_sixteen_maps_and_no_more() -> None:
+def test_metadata_may_nest_at_most_16_maps() -> None:
     metadata = {}
     for _ in range(15):
         metadata = {"in": [metadata]}  # lists between them do not count
@@ -181,7 +181,7 @@ def test_metadata_may_nest_sixteen_maps_and_no_more() -> None:
 
 
 @pytest.mark.parametrize("value", [[], "a", 5, ()])
-def test_metadata_is_a_dict(value) -> None:
+def test_metadata_must_be_a_dict(value) -> None:
     with pytest.raises(
         BadRequestError, match=rf"^metadata must be a dict, not {type(value).__name__}$"
     ):
@@ -211,7 +211,7 @@ def test_a_subclass_is_stored_as_the_plain_value(value, plain) -> None:
     assert bson.decode(bson.encode({"v": stored}), codec_options=CODEC)["v"] == plain
 
 
-def test_what_was_passed_in_is_not_changed() -> None:
+def test_given_values_are_not_changed() -> None:
     value = {"$ref": [{"$ref": Colour.RED}], "a": OrderedDict(b=1)}
     encoded(value, check_storable(value, "value"))
     assert value == {"$ref": [{"$ref": Colour.RED}], "a": OrderedDict(b=1)}
@@ -247,19 +247,19 @@ def test_a_message_over_16_mb_is_named_with_its_size() -> None:
         ("langchain", {"type": "ai", "data": {"tool_calls": 5}}),
     ],
 )
-def test_a_field_that_pydantic_did_not_check_is_refused_by_name(field, value) -> None:
+def test_an_invalid_field_unchecked_by_pydantic_is_named(field, value) -> None:
     wrong = Message.model_construct(**{"role": "user", "content": "", field: value})
     with pytest.raises(BadRequestError, match=rf"^messages\[0\]\.{field}\b"):
         all_from_zep([wrong])
 
 
 @pytest.mark.parametrize("thing", ["hello", None, {"role": "user"}, HumanMessage("")])
-def test_what_is_no_message_is_refused_by_place(thing) -> None:
+def test_values_that_are_not_messages_are_refused_by_path(thing) -> None:
     with pytest.raises(BadRequestError, match=r"^messages\[0\] is a \w+, not a Message$"):
         all_from_zep([thing])
 
 
-def test_of_an_id_that_comes_twice_the_last_wins_at_the_place_of_the_first() -> None:
+def test_a_duplicate_id_keeps_the_first_position_and_the_last_content() -> None:
     messages = [
         Message(role="user", content=content, uuid=uuid)
         for uuid, content in (("a", "1"), ("b", "2"), ("a", "3"))
@@ -278,7 +278,7 @@ def test_of_an_id_that_comes_twice_the_last_wins_at_the_place_of_the_first() -> 
         ),
     ],
 )
-def test_datetimes_are_utc_and_cut_to_milliseconds(moment, kept) -> None:
+def test_datetimes_are_utc_and_truncated_to_milliseconds(moment, kept) -> None:
     said = Message.model_construct(
         role="user", content="", created_at=moment, metadata={"at": moment}
     )

@@ -27,32 +27,32 @@ values = st.recursive(
 
 
 @given(values)
-def test_everybody_elses_json_is_strict_and_holds_no_marks(value) -> None:
+def test_plain_json_is_strict_and_has_no_marks(value) -> None:
     def refuse(constant: str) -> None:
         raise AssertionError(constant)
 
     json.loads(to_json(value), parse_constant=refuse)
 
 
-def test_others_get_base64_dates_and_null() -> None:
+def test_plain_json_has_base64_dates_and_nulls() -> None:
     value = [b"\xff", datetime(2026, 1, 31, 12, tzinfo=UTC), math.nan, math.inf]
     assert json.loads(to_json(value)) == ["_w==", "2026-01-31T12:00:00Z", None, None]
 
 
 @pytest.mark.parametrize("text", ["NaN", "[Infinity]", "", "{", "[1,]", '"\\ud800"'])
-def test_what_is_no_json_is_refused(text) -> None:
+def test_values_that_are_not_json_are_refused(text) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         from_json(text.encode())
 
 
 @pytest.mark.parametrize("key", ['"$bytes"', '"\\u0024bytes"'])
-def test_marks_are_read_however_their_dollar_is_written(key) -> None:
+def test_marks_with_an_escaped_dollar_are_read(key) -> None:
     sent = f'[{{{key}: "AA=="}}]'.encode()
     assert from_json(sent, is_exact=True) == [b"\0"]
     assert from_json(sent) == [{"$bytes": "AA=="}]
 
 
-def test_the_shapes_are_zeps() -> None:
+def test_json_fields_match_zeps() -> None:
     assert set(session_fields(Session(session_id="s"), is_exact=False)) == {
         "uuid", "id", "created_at", "updated_at", "deleted_at", "session_id", "metadata", "user_id",
     }  # fmt: skip

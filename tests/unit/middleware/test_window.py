@@ -48,7 +48,7 @@ def words(messages: list[BaseMessage]) -> int:
     return sum(len(str(message.content).split()) for message in messages)
 
 
-def test_a_whole_conversation_is_given_as_it_is() -> None:
+def test_a_whole_conversation_is_unchanged() -> None:
     messages = [ai("hello"), human("h"), ai("c", "1", "2"), tool("1"), tool("2"), ai("a")]
     assert window(messages, is_whole=True) == messages
 
@@ -63,15 +63,15 @@ def test_a_whole_conversation_is_given_as_it_is() -> None:
         ([], []),
     ],
 )
-def test_a_window_begins_with_a_human_message(messages, expected) -> None:
+def test_a_window_starts_with_a_human_message(messages, expected) -> None:
     assert shown(window(messages, is_whole=False)) == expected
 
 
-def test_an_answer_without_its_call_is_left_out_of_a_whole_conversation_too() -> None:
+def test_a_result_without_its_call_is_omitted_from_a_whole_conversation() -> None:
     assert shown(window([tool("0"), ai("a"), tool("1"), human("h")], is_whole=True)) == ["a", "h"]
 
 
-def test_a_call_without_its_answer_gets_one_that_says_so() -> None:
+def test_a_call_without_a_result_gets_a_placeholder_result() -> None:
     found = paired([human("h"), ai("c", "1", "2"), tool("2"), human("i")])
     assert shown(found) == ["h", "c", "?1", "=2", "i"]
     stand_in = found[2]
@@ -80,26 +80,26 @@ def test_a_call_without_its_answer_gets_one_that_says_so() -> None:
     assert "not completed" in str(stand_in.content)
 
 
-def test_a_call_that_was_no_json_gets_an_answer_too() -> None:
+def test_an_invalid_tool_call_gets_a_placeholder_result() -> None:
     assert shown(paired([ai("c", invalid=("1",)), human("h")])) == ["c", "?1", "h"]
 
 
-def test_what_other_turns_said_in_between_comes_behind_the_answer() -> None:
+def test_messages_between_a_call_and_its_result_follow_the_result() -> None:
     messages = [ai("a", "1"), human("i"), ai("b", "2"), tool("2"), tool("1"), ai("z")]
     assert shown(paired(messages)) == ["a", "=1", "i", "b", "=2", "z"]
 
 
-def test_an_answer_belongs_to_the_last_of_the_calls_with_its_id() -> None:
+def test_a_result_belongs_to_the_last_call_with_its_id() -> None:
     messages = [ai("a", "0"), human("h"), ai("b", "0"), tool("0"), ai("c", "0"), tool("0", "x")]
     assert shown(paired(messages)) == ["a", "?0", "h", "b", "=0", "c", "x"]
 
 
-def test_answers_come_in_the_order_of_the_calls_and_once() -> None:
+def test_results_are_in_call_order_without_duplicates() -> None:
     messages = [ai("a", "1", "2"), tool("2"), tool("1"), tool("1", "again")]
     assert shown(paired(messages)) == ["a", "=1", "=2"]
 
 
-def test_what_comes_next_may_answer_a_call() -> None:
+def test_an_input_message_may_answer_a_call() -> None:
     messages = [human("h"), ai("c", "1", "2"), tool("1")]
     assert shown(window(messages, [tool("2")], is_whole=True)) == ["h", "c", "=1", "=2"]
     then = [human("i"), tool("2"), tool("3")]
@@ -107,7 +107,7 @@ def test_what_comes_next_may_answer_a_call() -> None:
     assert shown(window(messages, [human("i")], is_whole=True)) == ["h", "c", "=1", "?2", "i"]
 
 
-def test_what_comes_next_is_there_whatever_was_said() -> None:
+def test_the_input_is_always_included() -> None:
     then = [SystemMessage("s"), tool("0")]
     assert window([], then, is_whole=True) == then
     assert window([ai("a")], then, is_whole=False) == then
@@ -115,7 +115,7 @@ def test_what_comes_next_is_there_whatever_was_said() -> None:
     assert shown(found) == ["i"]
 
 
-def test_system_messages_are_left_out() -> None:
+def test_system_messages_are_omitted() -> None:
     messages = [SystemMessage("s"), human("h"), SystemMessage("s"), ai("a")]
     assert shown(window(messages, is_whole=True)) == ["h", "a"]
 
@@ -137,13 +137,13 @@ def test_chunks_become_messages() -> None:
         (0, []),
     ],
 )
-def test_of_what_is_more_than_the_tokens_the_oldest_goes(max_tokens, expected) -> None:
+def test_the_oldest_messages_beyond_the_token_limit_are_dropped(max_tokens, expected) -> None:
     messages = [human("a b"), ai("c d"), human("e f"), ai("g h")]
     found = window(messages, is_whole=True, max_tokens=max_tokens, token_counter=words)
     assert shown(found) == expected
 
 
-def test_tokens_never_part_a_call_from_its_answer() -> None:
+def test_the_token_limit_never_separates_a_call_from_its_result() -> None:
     messages = [human("h"), ai("c c", "1"), tool("1", "t"), ai("d"), human("i"), ai("e")]
     for most in range(8):
         found = window(messages, is_whole=True, max_tokens=most, token_counter=words)
@@ -168,7 +168,7 @@ def conversations(draw: st.DrawFn) -> list[BaseMessage]:
 
 
 @given(conversations(), st.booleans(), st.none() | st.integers(0, 20))
-def test_every_window_is_acceptable(messages, is_whole, max_tokens) -> None:
+def test_every_window_is_valid_for_a_model(messages, is_whole, max_tokens) -> None:
     found = window(messages, is_whole=is_whole, max_tokens=max_tokens, token_counter=words)
     waiting: list[str] = []
     for message in found:

@@ -53,7 +53,7 @@ def numbers_in(ranges: list[tuple[int, int]]) -> list[int]:
 
 
 @given(FORKS)
-def test_a_path_is_that_of_the_tree(steps: list[tuple[int, int]]) -> None:
+def test_paths_match_a_tree_model(steps: list[tuple[int, int]]) -> None:
     tree, table = grown(steps)
     assert numbers_in(table.active()) == tree.path(tree.tips[-1])
     for number in tree.parents:
@@ -64,7 +64,7 @@ def test_a_path_is_that_of_the_tree(steps: list[tuple[int, int]]) -> None:
 
 
 @given(FORKS)
-def test_what_follows_a_number_are_its_children(steps: list[tuple[int, int]]) -> None:
+def test_following_returns_the_children_of_a_number(steps: list[tuple[int, int]]) -> None:
     tree, table = grown(steps)
     for number in (0, *tree.parents):
         children = [child for child, parent in tree.parents.items() if parent == number]
@@ -82,14 +82,16 @@ def test_the_branch_through_a_number_is_the_last_active_one(steps: list[tuple[in
 
 
 @given(FORKS)
-def test_leaves_are_what_nothing_follows_and_the_active_end(steps: list[tuple[int, int]]) -> None:
+def test_leaves_are_numbers_without_successors_and_the_active_end(
+    steps: list[tuple[int, int]],
+) -> None:
     tree, table = grown(steps)
     leaves = {number for number in tree.parents if number not in tree.parents.values()}
     assert table.leaves().keys() == leaves | {tree.tips[-1]}
 
 
 @given(FORKS, st.integers(1, 30), st.integers(0, 30))
-def test_a_clipped_path_has_the_numbers_between(
+def test_a_clipped_path_has_the_numbers_in_range(
     steps: list[tuple[int, int]], first: int, last: int
 ) -> None:
     _, table = grown(steps)

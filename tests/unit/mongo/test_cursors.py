@@ -23,12 +23,12 @@ def test_a_position_is_decoded_to_the_millisecond(moment, number, others) -> Non
     assert rest == [number, *others]
 
 
-def test_a_naive_time_is_utc() -> None:
+def test_a_naive_datetime_is_utc() -> None:
     naive = MOMENT.replace(tzinfo=None)
     assert encode_cursor(naive, 1) == encode_cursor(MOMENT, 1)
 
 
-def test_a_cursor_of_recent_sessions_of_an_earlier_version_is_read() -> None:
+def test_a_recent_sessions_cursor_of_an_earlier_version_is_decoded() -> None:
     assert decode_cursor("WzE3NjczMjMwNDU2NzgsIDQyXQ", "recent_sessions") == (MOMENT, 42)
 
 
@@ -58,6 +58,6 @@ def test_any_other_cursor_is_refused(cursor: str) -> None:
         decode_cursor(cursor, "recent_sessions")
 
 
-def test_a_cursor_of_recent_sessions_is_none_of_embed() -> None:
+def test_a_recent_sessions_cursor_is_not_an_embed_cursor() -> None:
     with pytest.raises(BadRequestError, match="embed"):
         decode_cursor(encode_cursor(MOMENT, 42), "embed", others=1)

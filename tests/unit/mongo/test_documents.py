@@ -46,12 +46,12 @@ def first_table_after(heading: str) -> str:
 
 @pytest.mark.promise("docs/mongodb.md shows every stored field and every index")
 @pytest.mark.parametrize("document", TYPES, ids=lambda each: each.__name__)
-def test_the_page_shows_the_fields_of_a_document(document: Any) -> None:
+def test_the_docs_list_the_fields_of_a_document(document: Any) -> None:
     shown = {row["field"] for row in ROW.finditer(first_table_after(SECTIONS[document.__name__]))}
     assert shown == set(document.__annotations__)
 
 
-def test_every_field_has_a_line_of_prose_in_the_code() -> None:
+def test_every_field_has_a_comment_in_the_code() -> None:
     source = Path(documents.__file__).read_text()
     fields = re.findall(r"(#: .*\n)?    (\w+): [^=\n]+\n", source)
     assert [name for prose, name in fields if not prose] == []
@@ -59,13 +59,13 @@ def test_every_field_has_a_line_of_prose_in_the_code() -> None:
 
 
 @pytest.mark.parametrize("collection", INDEXES)
-def test_the_page_shows_the_indexes_of_a_collection(collection: str) -> None:
+def test_the_docs_list_the_indexes_of_a_collection(collection: str) -> None:
     shown = set(re.findall(rf"^\| {collection} \| `(\w+)` ", PAGE, re.MULTILINE))
     assert shown == {index.document["name"] for index in INDEXES[collection]} | {"expiry"}
 
 
 @pytest.mark.parametrize("collection", INDEXES)
-def test_the_page_shows_the_keys_of_an_index(collection: str) -> None:
+def test_the_docs_list_the_keys_of_an_index(collection: str) -> None:
     for index in INDEXES[collection]:
         name = index.document["name"]
         (row,) = re.findall(rf"^\| {collection} \| `{name}` \| (.+?) \|", PAGE, re.MULTILINE)

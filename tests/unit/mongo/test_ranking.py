@@ -17,35 +17,35 @@ def order(query: str, candidates: list[Candidate]) -> list[int]:
     return [seq // 10 for (_, seq), _ in ranked(query, candidates)]
 
 
-@pytest.mark.promise("rare words, neighbours and the session's subject rank what was found")
-def test_a_rare_word_counts_more_than_a_common_one() -> None:
+@pytest.mark.promise("rare words, neighbours and the session's subject rank hits")
+def test_a_rare_word_scores_higher_than_a_common_one() -> None:
     texts = ["the boat was here", "the boat was there", "the boat was green", "a whale was here"]
     assert order("boat whale", found(*texts))[0] == 3
 
 
-def test_a_word_counts_in_any_form_of_its() -> None:
+def test_a_word_matches_in_any_inflected_form() -> None:
     assert order("painting boats", found("he has a cat", "he painted a boat"))[0] == 1
 
 
-def test_a_short_message_is_more_about_its_words_than_a_long_one() -> None:
+def test_a_short_message_scores_higher_than_a_long_one() -> None:
     assert order("boat", found("boat " + "river bank " * 30, "a boat"))[0] == 1
 
 
-def test_who_speaks_is_part_of_what_is_said_unless_it_is_a_role() -> None:
+def test_the_speaker_is_a_name_but_not_a_plain_role() -> None:
     document = {"_id": {"s": "s", "q": 1}, "seq": 1, "content": "I like boats", "score": 1.0}
     ada = candidate({**document, "role": "Ada"})
     assert (ada.text, ada.speaker) == ("I like boats", "Ada")
     assert candidate({**document, "role": "user"}).speaker == ""
 
 
-def test_what_the_speaker_says_whom_the_query_names_counts_more() -> None:
+def test_messages_of_a_speaker_named_in_the_query_score_higher() -> None:
     of_ada = Candidate(("s", 10), "I bought a boat", 1.0, "Ada Byron")
     to_ada = Candidate(("s", 20), "Ada, I bought a boat", 1.0, "Bob")
     about = [key for key, _ in ranked("Which boat did Ada buy?", [to_ada, of_ada])]
     assert about == [("s", 10), ("s", 20)]
 
 
-def test_a_speaker_whose_name_is_no_word_is_nobody() -> None:
+def test_a_speaker_name_without_tokens_is_ignored() -> None:
     several = [Candidate(("s", 10), "a boat", 1.0, "!"), Candidate(("s", 20), "a boat", 1.0, "")]
     [(_, one), (_, other)] = ranked("a boat!", several)
     assert one == other
@@ -57,8 +57,8 @@ def test_blocks_are_ranked_by_their_text() -> None:
     assert candidate(document).text == "a boat"
 
 
-@pytest.mark.promise("rare words, neighbours and the session's subject rank what was found")
-def test_the_turn_beside_a_match_gets_a_part_of_its_score() -> None:
+@pytest.mark.promise("rare words, neighbours and the session's subject rank hits")
+def test_a_neighbour_of_a_match_gets_part_of_its_score() -> None:
     question = Candidate(("s", 1), "I want to paint a boat.", 1.0)
     answer = Candidate(("s", 2), "The boat of my aunt.", 1.0)
     elsewhere = Candidate(("s", 9), "The boat of my aunt.", 1.0)
@@ -67,7 +67,7 @@ def test_the_turn_beside_a_match_gets_a_part_of_its_score() -> None:
 
 
 @pytest.mark.parametrize("asked", ["Which boat?", "Which boat? 🚣", "Boat\uff1f", "(the boat?)"])
-def test_the_turn_after_a_question_gets_more_than_the_one_before(asked) -> None:
+def test_the_turn_after_a_question_scores_higher_than_the_one_before(asked) -> None:
     before, after = (Candidate(("s", seq), "The boat of my aunt.", 1.0) for seq in (1, 3))
     elsewhere = [Candidate(("s", seq), "The boat of my aunt.", 1.0) for seq in (10, 20)]
     question = Candidate(("s", 2), asked, 1.0)
@@ -75,23 +75,23 @@ def test_the_turn_after_a_question_gets_more_than_the_one_before(asked) -> None:
     assert keys[0] == ("s", 3)
 
 
-def test_what_asks_is_less_of_an_answer_than_what_tells() -> None:
+def test_a_question_scores_lower_than_a_statement() -> None:
     assert order("boat", found("a boat?", "a boat")) == [1, 0]
 
 
-def test_a_session_about_the_words_lends_weight_to_its_messages() -> None:
+def test_a_session_with_many_matches_raises_the_scores_of_its_messages() -> None:
     about = [Candidate(("a", 10 * n), "boats and boats", 1.0) for n in range(3)]
     mentions = [Candidate(("b", 10), "a boat", 1.0), Candidate(("a", 100), "a boat", 1.0)]
     keys = [key for key, _ in ranked("boat", [*about, *mentions])]
     assert keys.index(("a", 100)) < keys.index(("b", 10))
 
 
-def test_what_only_stands_beside_is_no_result() -> None:
+def test_a_neighbour_without_a_match_is_not_a_result() -> None:
     beside = Candidate(("s", 1), "boat boat boat", None)
     assert [key for key, _ in ranked("boat", [beside, *found("a boat")])] == [("s", 0)]
 
 
-def test_what_answers_a_question_that_was_found_is_a_result_without_any_of_its_words() -> None:
+def test_the_answer_to_a_matching_question_is_a_result_without_matching_words() -> None:
     question = Candidate(("s", 1), "Which boat is yours?", 1.0)
     answer = Candidate(("s", 2), "The green one.", None)
     asked, looked_for = "Whose boat?", "boat"
@@ -102,7 +102,7 @@ def test_what_answers_a_question_that_was_found_is_a_result_without_any_of_its_w
     assert [key for key, _ in ranked(looked_for, [question, answer])] == [("s", 1)]
 
 
-def test_no_answers_are_looked_for_that_are_there_or_to_what_was_not_found() -> None:
+def test_answers_are_sought_only_for_matching_questions_without_one() -> None:
     several = [
         Candidate(("s", 1), "a boat?", 1.0),
         Candidate(("s", 2), "a lake?", None),
@@ -112,7 +112,7 @@ def test_no_answers_are_looked_for_that_are_there_or_to_what_was_not_found() -> 
     assert answers("a boat?", several) == [("t", 6)]
 
 
-def test_what_was_found_by_meaning_is_a_result_and_counts_more_the_nearer_it_is() -> None:
+def test_vector_hits_are_results_and_score_by_similarity() -> None:
     near = Candidate(("s", 10), "a schooner", None, similarity=0.9)
     far = Candidate(("s", 20), "a soup", None, similarity=0.2)
     assert [key for key, _ in ranked("boat", [far, near])] == [("s", 10), ("s", 20)]
@@ -122,19 +122,19 @@ def test_what_was_found_by_meaning_is_a_result_and_counts_more_the_nearer_it_is(
     assert ranked("boat", [far, near, word, both])[0][0] == ("s", 40)
 
 
-def test_one_found_by_meaning_alone_counts() -> None:
+def test_a_single_vector_hit_has_a_positive_score() -> None:
     [(_, score)] = ranked("boat", [Candidate(("s", 1), "a schooner", None, similarity=0.5)])
     assert score > 0
 
 
-def test_what_is_near_in_meaning_lends_weight_to_what_stands_beside() -> None:
+def test_vector_hits_raise_the_scores_of_their_neighbours() -> None:
     boats = [Candidate(("s", seq), "a boat", 1.0) for seq in (10, 21)]
     near = Candidate(("s", 20), "a schooner", None, similarity=0.9)
     far = Candidate(("s", 30), "a soup", None, similarity=0.2)
     assert ranked("boat", [*boats, near, far])[0][0] == ("s", 21)
 
 
-def test_words_are_those_of_the_language() -> None:
+def test_words_are_stemmed_in_the_language() -> None:
     several = found("ein Haus", "viele Häuser")
     [(_, one), (_, other)] = ranked("Häuser", several, language="german")
     assert one > 0
@@ -142,7 +142,7 @@ def test_words_are_those_of_the_language() -> None:
     assert [seq for (_, seq), _ in ranked("Häuser", several, language="none")] == [10, 0]
 
 
-def test_equals_keep_the_order_of_the_index_and_then_of_the_conversation() -> None:
+def test_ties_keep_the_order_of_the_index_then_of_the_conversation() -> None:
     several = [
         Candidate(("s", 30), "wal", 1.0),
         Candidate(("s", 10), "wal", 2.0),
@@ -151,7 +151,7 @@ def test_equals_keep_the_order_of_the_index_and_then_of_the_conversation() -> No
     assert [seq for (_, seq), _ in ranked("鯨", several)] == [10, 20, 30]
 
 
-def test_a_guess_without_any_word_that_begins_so_is_no_result() -> None:
+def test_a_prefix_guess_without_a_matching_word_is_not_a_result() -> None:
     several = [
         Candidate(("s", 10), "calibration", 0.0),
         Candidate(("s", 20), "calibre", 0.0),
@@ -172,7 +172,7 @@ def asks(text: str) -> bool:
 
 
 @given(words, st.lists(messages, max_size=20), st.sampled_from(["english", "turkish", "none"]))
-def test_any_text_is_ranked_once_each_and_best_first(query, texts, language) -> None:
+def test_any_texts_are_ranked_once_and_best_first(query, texts, language) -> None:
     several = [Candidate(("s", n), *message) for n, message in enumerate(texts)]
     result = ranked(query, several, language)
     keys = [key for key, _ in result]

@@ -32,7 +32,7 @@ def test_the_words_around_the_hit_are_shown(text: str, query: str, shown: str) -
     assert len(snippet) <= MAX_SNIPPET
 
 
-def test_what_is_left_out_is_marked_and_nothing_else() -> None:
+def test_only_omitted_text_is_marked_with_an_ellipsis() -> None:
     first = snippet_of(f"The boat. {FILLER * 20}", "boat", "english")
     middle = snippet_of(f"{FILLER * 20}a boat {FILLER * 20}", "boat", "english")
     last = snippet_of(f"{FILLER * 20}The boat", "boat", "english")
@@ -45,7 +45,7 @@ def test_what_is_left_out_is_marked_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("query", ["whale", "", "?"])
-def test_without_a_hit_the_beginning_is_shown(query: str) -> None:
+def test_the_beginning_is_shown_without_a_hit(query: str) -> None:
     assert snippet_of(FILLER * 20, query, "english").startswith("nothing of note")
 
 

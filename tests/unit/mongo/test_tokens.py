@@ -22,13 +22,13 @@ LANGUAGES = [
 ]  # fmt: skip
 
 
-def test_words_of_english_lose_their_endings_and_stop_words_stand_apart() -> None:
+def test_english_words_are_stemmed_and_stop_words_separated() -> None:
     words, stops = tokenize("What were the Boats, painting?", "english")
     assert words == ["boat", "paint"]
     assert stops == ["what", "were", "the"]
 
 
-def test_words_of_no_language_stay_as_they_are() -> None:
+def test_words_without_a_language_are_not_stemmed() -> None:
     assert tokenize("the Boats", "none") == (["the", "boats"], [])
 
 
@@ -47,7 +47,7 @@ def test_words_of_no_language_stay_as_they_are() -> None:
         ("none", "boat\0lake", "boat lake"),
     ],
 )
-def test_endings_accents_and_forms_of_letters_do_not_matter(language, one, other) -> None:
+def test_endings_accents_and_letter_forms_are_ignored(language, one, other) -> None:
     assert tokenize(one, language) == tokenize(other, language)
 
 
@@ -61,7 +61,7 @@ def test_endings_accents_and_forms_of_letters_do_not_matter(language, one, other
         ("a.b@c.d", {"a", "b", "c", "d", "a.b@c.d"}),
     ],
 )
-def test_a_compound_gives_its_parts_and_itself(compound, parts) -> None:
+def test_a_compound_is_tokenized_whole_and_in_parts(compound, parts) -> None:
     assert set(tokenize(compound, "none")[0]) == parts
 
 
@@ -69,27 +69,27 @@ def test_a_compound_gives_its_parts_and_itself(compound, parts) -> None:
     ("text", "pairs"),
     [("今天很好", ["今天", "天很", "很好"]), ("일본어", ["일본", "본어"]), ("ไทย", ["ไท", "ทย"])],
 )
-def test_scripts_without_spaces_give_pairs_of_letters(text, pairs) -> None:
+def test_scripts_without_spaces_are_tokenized_as_bigrams(text, pairs) -> None:
     assert terms_of(text, "english") == pairs
     assert tokenize(text, "english")[0] == [*pairs, text[-1]]
 
 
-def test_a_letter_that_stands_alone_is_asked_for() -> None:
+def test_a_single_letter_of_a_script_without_spaces_is_a_term() -> None:
     assert terms_of("猫 and dog", "english") == ["猫", "dog"]
     assert terms_of("tomcat猫", "english") == ["tomcat", "猫"]
 
 
-def test_an_emoji_is_a_word() -> None:
+def test_an_emoji_is_a_token() -> None:
     assert terms_of("🚣🏽 boats👍", "english") == ["🚣", "boat", "👍"]
 
 
-def test_stop_words_are_asked_for_only_where_nothing_else_is() -> None:
+def test_stop_words_are_terms_only_without_other_words() -> None:
     assert terms_of("who are you", "english") == ["who", "are", "you"]
     assert terms_of("who are the boats", "english") == ["boat"]
     assert indexed_tokens("who are the boats", "english") == ["boat", "who", "are", "the"]
 
 
-def test_tokens_are_bounded_and_never_none() -> None:
+def test_tokens_are_limited_and_never_empty() -> None:
     numbers = " ".join(f"w{number}" for number in range(5000))
     assert len(indexed_tokens(numbers, "english")) == MAX_TOKENS
     assert [len(token) for token in indexed_tokens("x" * 1_000_000, "english")] == [40]
@@ -97,7 +97,7 @@ def test_tokens_are_bounded_and_never_none() -> None:
     assert len(terms_of(numbers, "english")) == 50
 
 
-def test_what_is_too_long_for_a_word_is_cut_and_not_cached() -> None:
+def test_overlong_words_are_truncated_and_not_cached() -> None:
     assert tokenize("boats" * 100, "english")[0] == [("boats" * 8)]
     _stem.cache_clear()
     tokenize(secrets.token_hex(1000), "english")

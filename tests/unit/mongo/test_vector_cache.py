@@ -34,7 +34,7 @@ def test_small_arrays_are_put_together_and_large_ones_stay() -> None:
 
 
 @pytest.mark.promise("memory is bounded; a scope is read by an index, page by page")
-def test_it_takes_no_more_than_it_may_and_keeps_what_the_last_search_used() -> None:
+def test_its_size_is_bounded_and_the_last_search_keeps_its_vectors() -> None:
     size = vectors(1).nbytes
     cache = VectorCache(2, most_bytes=3 * size)
     search = cache.begin()

@@ -24,7 +24,7 @@ PARENTS: dict[str, str | None] = {"m1": None, "m2": "m1", "m3": "m1", "m4": "m3"
 STORY = Story(acknowledged=[["m1", "m2"], ["m3", "m4"]], edits=[("m2", ["m3", "m4"])])
 
 
-def test_a_sound_session_with_branches_has_no_violations() -> None:
+def test_a_consistent_branched_session_has_no_violations() -> None:
     assert violations(SESSION, DOCUMENTS, VISIBLE, STORY, PARENTS) == []
 
 
@@ -49,7 +49,7 @@ def test_a_rewound_session_has_no_violations() -> None:
         ({"parents": {**PARENTS, "m3": "m2"}}, "the tree is"),
     ],
 )
-def test_what_is_broken_is_found(changes: dict[str, Any], found: str) -> None:
+def test_inconsistencies_are_found(changes: dict[str, Any], found: str) -> None:
     given = {"forks": FORKS, "documents": DOCUMENTS, "visible": VISIBLE, "parents": PARENTS}
     given |= changes
     session = {**SESSION, "forks": given["forks"]}

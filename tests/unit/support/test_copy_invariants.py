@@ -30,7 +30,7 @@ def found_in(
     )
 
 
-def test_sound_copies_have_no_violations() -> None:
+def test_consistent_copies_have_no_violations() -> None:
     assert found_in() == []
     assert found_in(Copy("copy", "m2", 10, 11), copied=("m1", "m2")) == []
     assert found_in(Copy("copy", None, 10, 11, is_missing=True), None, ()) == []
@@ -58,6 +58,6 @@ def test_sound_copies_have_no_violations() -> None:
         ),
     ],
 )
-def test_what_is_broken_is_found(changes: dict[str, Any], found: str) -> None:
+def test_inconsistencies_are_found(changes: dict[str, Any], found: str) -> None:
     wrong = found_in(**changes)
     assert any(found in violation for violation in wrong), wrong

@@ -30,23 +30,23 @@ LIVE = {"_id": "s", "uuid": "u", "seq": 4}
 DELETED = {**LIVE, "deleted_at": NOW, "deletion": {"id": 1, "seq": 4, "settled": True}, "fenced": 4}
 
 
-def test_a_sound_live_session_has_no_violations() -> None:
+def test_a_consistent_live_session_has_no_violations() -> None:
     story = Story(acknowledged=[["m1", "m2"], ["m3"]], abandoned=[["m9"]])
     assert violations(LIVE, [message(1), message(2), message(3)], ["m1", "m2", "m3"], story) == []
 
 
-def test_a_sound_deleted_session_has_no_violations() -> None:
+def test_a_consistent_deleted_session_has_no_violations() -> None:
     story = Story(acknowledged=[["m1", "m2"], ["m3"]], deletions=[("u", 1, 4)])
     documents = [deleted(1), deleted(2), deleted(3), placeholder(4)]
     assert violations(DELETED, documents, [], story) == []
 
 
-def test_a_sound_restored_session_has_no_violations() -> None:
+def test_a_consistent_restored_session_has_no_violations() -> None:
     story = Story(acknowledged=[["m1"]], deletions=[("u", 1, 1)], taken_back={("u", 1)})
     assert violations(LIVE, [message(1, restored=1)], ["m1"], story) == []
 
 
-def test_what_a_deletion_took_and_a_purge_removed_is_no_loss() -> None:
+def test_purged_messages_of_a_deletion_are_not_lost() -> None:
     story = Story(
         acknowledged=[["m1", "m2"], ["m3"]],
         opened={("u", 1, 2)},
@@ -57,17 +57,17 @@ def test_what_a_deletion_took_and_a_purge_removed_is_no_loss() -> None:
     assert violations(None, [purged(1), purged(2), deleted(3)], [], story) == []
 
 
-def test_what_was_deleted_alone_and_purged_is_no_loss() -> None:
+def test_purged_individually_deleted_messages_are_not_lost() -> None:
     story = Story(acknowledged=[["m1", "m2"]], touched={"m1"}, purged=True)
     assert violations(LIVE, [purged(1), message(2)], ["m2"], story) == []
 
 
-def test_what_a_deletion_took_that_nobody_could_tell_of_is_no_loss() -> None:
+def test_purged_messages_of_an_unrecorded_deletion_are_not_lost() -> None:
     story = Story(acknowledged=[["m1"]], untold=True, purged=True)
     assert violations(LIVE, [purged(1)], [], story) == []
 
 
-def test_a_session_that_began_anew_is_sound() -> None:
+def test_a_recreated_session_is_consistent() -> None:
     story = Story(
         acknowledged=[["m1"], ["m2"]],
         followed=[("m1", "m2")],
@@ -80,12 +80,12 @@ def test_a_session_that_began_anew_is_sound() -> None:
     assert violations(DELETED | {"fenced": 1}, documents, [], story) == []
 
 
-def test_what_gave_way_to_one_whose_writer_died_may_be_purged() -> None:
+def test_a_message_superseded_by_an_interrupted_writer_may_be_purged() -> None:
     story = Story(acknowledged=[["m1"]], touched={"m1"}, unsure={"m1"}, purged=True)
     assert violations(LIVE, [purged(1, superseded=1)], [], story) == []
 
 
-def test_a_deleted_message_that_gave_way_is_no_double() -> None:
+def test_a_superseded_deleted_message_is_not_a_duplicate() -> None:
     documents = [deleted(1, uuid="m2", superseded=1), message(2)]
     assert violations(LIVE, documents, ["m2"], Story(acknowledged=[["m2"]], touched={"m2"})) == []
 
@@ -276,9 +276,9 @@ BROKEN = {
 }
 
 
-@pytest.mark.promise("the race and its checker find what is broken")
+@pytest.mark.promise("the race program's checker finds seeded defects")
 @pytest.mark.parametrize("name", BROKEN)
-def test_broken_data_is_found(name: str) -> None:
+def test_inconsistencies_are_found(name: str) -> None:
     session, documents, visible, story, words = BROKEN[name]
     found = violations(session, documents, visible, story)
     assert any(words in violation for violation in found), found
