@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from langchain_zepstore.core.arguments import RecentQuery
+from langchain_zepstore.core.batches import batches
 from langchain_zepstore.core.operation import Operation, Page
 from langchain_zepstore.errors import ZepStoreError
 from langchain_zepstore.models import Message, Session
@@ -186,8 +187,8 @@ def _counted_together(
         if not session.get("forks") and session["seq"] - _kept(session)["seq"] <= MAX_MESSAGE_COUNT
     ]
     counts: dict[str, Counted] = {}
-    for start in range(0, len(short), _COUNTED_AT_ONCE):
-        some = {session["uuid"]: session for session in short[start : start + _COUNTED_AT_ONCE]}
+    for batch in batches(short, _COUNTED_AT_ONCE):
+        some = {session["uuid"]: session for session in batch}
         these = [
             numbers_between(session, _kept(session)["seq"], session["seq"])
             for session in some.values()

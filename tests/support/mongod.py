@@ -254,3 +254,10 @@ def _until(condition: Callable[[], T], what: str, seconds: float = 120) -> T:
         assert time.monotonic() < deadline, f"{what} did not come about"
         time.sleep(0.05)
     return result
+
+
+def with_database(url: str, name: str) -> str:
+    """Return the URL of a database of a server."""
+    base, question, query = url.partition("?")
+    scheme, _, hosts = base.rstrip("/").partition("://")
+    return f"{scheme}://{hosts}/{name}{question}{query}"

@@ -129,7 +129,10 @@ class Collection(Generic[D]):
             if not cursor["id"]:
                 return cursor["firstBatch"]  # type: ignore[no-any-return]
             # One answer holds 16 MB: a cursor of the driver's reads what has more.
-            yield from self._command({"killCursors": self.name, "cursors": [cursor["id"]]})
+            yield from self._command(
+                {"killCursors": self.name, "cursors": [cursor["id"]]},
+                read_preference=self._raw.read_preference,
+            )
         options: Query = {"batch_size": limit or _BATCH_SIZE, "limit": limit}
         if hint is not None:
             options["hint"] = hint

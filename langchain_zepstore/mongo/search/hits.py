@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import bson
 
+from langchain_zepstore.core.batches import batches
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo.documents import MessageDocument, Query
 from langchain_zepstore.mongo.driver.collection import CODEC
@@ -74,8 +75,7 @@ def live_at(
     """
     found: list[MessageDocument] = []
     keys = list(sessions)
-    for start in range(0, len(keys), _MOST):
-        part = keys[start : start + _MOST]
+    for part in batches(keys, _MOST):
         query = {**(conditions or {}), **at(part, (sessions[key] for key in part))}
         found += yield from database.messages.find(query, fields=fields)
     return found

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from langchain_zepstore.core.batches import batches
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.results import EmbeddingPage
 from langchain_zepstore.core.search_query import SearchQuery
@@ -115,8 +116,8 @@ class Search:
         query: Query = {"deleted_at": None}
         if scope.owner and scope.owner.startswith("u:"):
             query["user_id"] = scope.owner.removeprefix("u:")
-        for start in range(0, len(session_ids), _PAGE):
-            query["_id"] = {"$in": session_ids[start : start + _PAGE]}
+        for some in batches(session_ids, _PAGE):
+            query["_id"] = {"$in": some}
             sessions = yield from self._database.sessions.find(
                 query, fields={"title": 1, "metadata.title": 1}
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from langchain_zepstore.core.batches import batches
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.search_query import SearchQuery
 from langchain_zepstore.models import MemorySearchResult
@@ -23,7 +24,7 @@ from langchain_zepstore.mongo.search.ranking import Candidate, MessageKey, ranke
 from langchain_zepstore.mongo.search.scope import filter_of
 from langchain_zepstore.mongo.search.snippets import excerpt_of
 from langchain_zepstore.mongo.search.vector_codec import embedding_of, fits, unit, vector_in
-from langchain_zepstore.mongo.search.vector_reads import MADE, in_parts
+from langchain_zepstore.mongo.search.vector_reads import MADE
 from langchain_zepstore.mongo.summaries import covering_summary
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class SummarySearch:
             for each in sessions
             if not fits(embeddings[each["_id"]], embedder.model, dimension)
         ]
-        for batch in in_parts(lacking, MADE):
+        for batch in batches(lacking, MADE):
             texts = [each["summary"]["content"] for each in batch]
             made = yield from embedder.documents(texts)
             updates: list[tuple[Query, Update]] = []

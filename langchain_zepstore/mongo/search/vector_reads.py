@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
+from langchain_zepstore.core.batches import batches
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo.codecs import MAX_DOCUMENT_BYTES
 from langchain_zepstore.mongo.documents import (
@@ -31,8 +32,6 @@ from langchain_zepstore.mongo.search.vector_codec import (
 
 if TYPE_CHECKING:
     from langchain_zepstore.core.embedder import Embedder, Vectors
-
-T = TypeVar("T")
 
 MADE = 64
 """How many vectors are made at once, and stored in one write."""
@@ -111,13 +110,13 @@ class VectorReads:
         query: Query = {"session_id": {"$in": sorted(set(ids.values()))}, "deleted_at": None}
         if len(spans) == 1:
             query["seq"] = {"$gt": spans[0].after, "$lte": spans[0].last}
-        batches = yield from self._messages.find_raw(
+        read = yield from self._messages.find_raw(
             query, sort={"session_id": 1, "seq": 1}, batch_size=_BATCH, fields=READ_FIELDS
         )
         found = Found()
         last = {span.session["uuid"]: span.last for span in spans}
         others: list[MessageDocument] = []
-        for batch in batches:
+        for batch in read:
             for each in read_rows(batch, self._embedder.model, self._dimension):
                 if not isinstance(each, tuple):
                     if each["_id"]["q"] <= last.get(each["_id"]["s"], 0):
@@ -135,7 +134,7 @@ class VectorReads:
             ids: The sessions' ids by incarnation.
         """
         found = Found()
-        for part in in_parts(keys, _KEYS):
+        for part in batches(keys, _KEYS):
             query: Query = {
                 "_id": {"$in": [{"s": incarnation, "q": number} for incarnation, number in part]}
             }
@@ -185,7 +184,7 @@ class VectorReads:
             lacking: The keys, each with the session's id.
         """
         made = {}
-        for keys in in_parts(list(lacking), MADE):
+        for keys in batches(list(lacking), MADE):
             these = at(keys, (lacking[key] for key in keys))
             said = yield from self._messages.find(these, fields=_SAID)
             vectors = yield from self._embedder.documents(
@@ -203,9 +202,3 @@ class VectorReads:
             if updates:
                 yield from self._messages.update_each(updates)
         return made
-
-
-def in_parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Yield items in sequences of up to ``size``."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

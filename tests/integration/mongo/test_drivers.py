@@ -24,6 +24,7 @@ from langchain_zepstore import (
 )
 from tests.support.facade import Facade
 from tests.support.messages import contents_in, said
+from tests.support.mongod import with_database
 
 MANY = 64
 CLOSED = "closed"
@@ -292,12 +293,6 @@ def test_closing_in_another_event_loop_gives_no_warning(driver, mongo_url, datab
     assert "Traceback" not in done.stderr, done.stderr
 
 
-def with_database(url: str, name: str) -> str:
-    base, question, query = url.partition("?")
-    scheme, _, hosts = base.rstrip("/").partition("://")
-    return f"{scheme}://{hosts}/{name}{question}{query}"
-
-
 # Threads and tasks
 
 
@@ -361,78 +356,6 @@ def test_event_loops_in_different_threads_share_one_client(driver, mongo_url, se
     assert sorted(contents_in(client, session_id), key=int) == [str(n) for n in range(16)]
     asyncio.run(client.aclose())
     gc.collect()
-
-
-# Forks
-
-FORKING = """
-import asyncio, multiprocessing, os, sys, traceback
-from langchain_core.messages import HumanMessage
-from langchain_zepstore import Memory, Message, ZepChatMessageHistory, ZepClient
-
-url, driver, way = sys.argv[1:]
-client = ZepClient(url, async_driver=driver)
-session_id = "forked"
-
-def said(content):
-    return Memory(messages=[Message(role="user", content=content)])
-
-async def turn(content):
-    await client.memory.aadd_memory(session_id, said(content))
-    return [message.content for message in (await client.memory.aget_memory(session_id)).messages]
-
-def history():
-    return ZepChatMessageHistory(session_id, url)
-
-def child():
-    assert [m.content for m in client.memory.get_memory(session_id).messages] == ["a", "b", "c"]
-    client.memory.add_memory(session_id, said("d"))
-    assert asyncio.run(turn("e")) == ["a", "b", "c", "d", "e"]
-    history().add_messages([HumanMessage("f")])
-    client.close()
-
-client.memory.add_memory(session_id, said("a"))
-asyncio.run(turn("b"))
-history().add_messages([HumanMessage("c")])
-if way == "os.fork":
-    pid = os.fork()
-    if not pid:
-        try:
-            child()
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-else:
-    process = multiprocessing.get_context("fork").Process(target=child)
-    process.start()
-    process.join()
-    assert process.exitcode == 0
-client.memory.add_memory(session_id, said("g"))
-print(*asyncio.run(turn("h")))
-print(*[message.content for message in history().messages])
-asyncio.run(client.aclose())
-"""
-
-
-@pytest.mark.promise("one event loop after another, many threads, a fork")
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
-@pytest.mark.parametrize("driver", ASYNC_DRIVERS)
-@pytest.mark.parametrize("way", ["os.fork", "multiprocessing"])
-def test_parent_and_child_both_work_after_a_fork(way, driver, mongo_url, database_name):
-    url = with_database(mongo_url, database_name)
-    # Python's own advice against forking a process with threads is not what is tested here.
-    warnings = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
-    done = subprocess.run(
-        [sys.executable, *warnings, "-c", FORKING, url, driver, way],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.stdout == "a b c d e f g h\n" * 2, done.stderr
-    assert "Warning" not in done.stderr, done.stderr
 
 
 # Closing
