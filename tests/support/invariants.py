@@ -223,15 +223,19 @@ def _of_deletions(
 ) -> Iterator[str]:
     for document in documents:
         incarnation, number = _position(document)
-        deletion = document.get("deletion")
+        uuid, deletion = document["uuid"], document.get("deletion")
+        mark = incarnation, deletion
         is_pending = session and session["uuid"] == incarnation and session.get("undeletion")
-        if (incarnation, deletion) in story.taken_back and not is_pending:
-            yield f"{document['uuid']} still carries deletion {deletion}, which was taken back"
+        if mark in story.taken_back and not is_pending:
+            yield f"{uuid} still carries deletion {deletion}, which was taken back"
+        ends = [last for where, count, last in story.opened if (where, count) == mark]
+        if ends and number > max(ends):
+            yield f"{uuid} carries deletion {deletion}, which took all up to {max(ends)}"
         if "deleted_at" in document:
             continue
         for where, count, last in story.deletions:
             if incarnation == where and number <= last and document.get("restored", 0) < count:
-                yield f"{document['uuid']} outlived deletion {count}, which took all up to {last}"
+                yield f"{uuid} outlived deletion {count}, which took all up to {last}"
 
 
 def _of_numbers(session: Document | None, documents: list[Document], story: Story) -> Iterator[str]:

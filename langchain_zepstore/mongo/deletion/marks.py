@@ -57,7 +57,8 @@ class Marking:
     def settle(self, session: SessionDocument) -> Operation[None]:
         """Finish a session's deletion."""
         deletion = session["deletion"]
-        fenced, last = session.get("fenced") or 0, deletion["seq"]
+        last = deletion["seq"]
+        fenced = min(session.get("fenced") or 0, last)  # a first edit may have fenced more since
         unmarked: Query = {
             "session_id": session["_id"],
             "_id.s": session["uuid"],

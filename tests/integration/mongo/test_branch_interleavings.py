@@ -277,6 +277,15 @@ def test_a_late_switch_includes_messages_added_since(actor: Actor) -> None:
     assert actor.read() == "q1 a1 q2 a2 q3"
 
 
+def test_a_deletion_completed_after_the_first_edit_takes_nothing_added_since(actor: Actor) -> None:
+    Drive(actor.store.deletion.delete_session(actor.session_id)).step()  # dies once it is open
+    actor.add("later")
+    actor.add("edit", before="later")  # fences more numbers than the deletion takes
+    actor.client.message.delete_message(actor.session_id, "edit")
+    actor.client.purge(session_id=actor.session_id)
+    assert actor.read(branch="later") == "later"
+
+
 def test_an_edit_does_not_take_over_messages_of_the_same_edit(actor: Actor) -> None:
     actor.add("q0", before="q1")  # the session has branched
     editing = actor.adding("q2b", "a2b", before="q2").step(3)  # its numbers are reserved

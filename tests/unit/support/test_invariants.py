@@ -54,7 +54,7 @@ def test_purged_messages_of_a_deletion_are_not_lost() -> None:
         purged=True,
     )
     assert violations(LIVE, [purged(1), purged(2), message(3)], ["m3"], story) == []
-    assert violations(None, [purged(1), purged(2), deleted(3)], [], story) == []
+    assert violations(None, [purged(1), purged(2), deleted(3, deletion=2)], [], story) == []
 
 
 def test_purged_individually_deleted_messages_are_not_lost() -> None:
@@ -165,6 +165,13 @@ BROKEN = {
         [],
         Story(taken_back={("u", 1)}),
         "which was taken back",
+    ),
+    "a mark of a deletion that ended before the message": (
+        LIVE,
+        [deleted(1), deleted(2)],
+        [],
+        Story(opened={("u", 1, 1)}),
+        "m2 carries deletion 1, which took all up to 1",
     ),
     "a mark of nothing": (LIVE, [message(1, deleted_at=None)], [], Story(), "marked with nothing"),
     "a live placeholder": (
