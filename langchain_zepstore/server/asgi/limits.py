@@ -17,6 +17,7 @@ MAX_HEAD_BYTES = 32 * 1024
 MAX_BODY_BYTES = 5 * 2**20
 
 _MAX_DISCARDED = 20  # times the size of a body
+_LINGER_SECONDS = 2.0
 
 
 class TooLargeError(Exception):
@@ -69,10 +70,12 @@ class Limits:
                 raise
             if exchange.has_begun:
                 return  # the server closes the connection
-            late = (503, "the answer took too long")
-            if not exchange.is_complete:
-                late = (408, "the body is too slow")
-            await text_response(*late, _CLOSE)(scope, receive, send)
+            if exchange.is_complete:
+                late = text_response(503, "the answer took too long", _CLOSE)
+                await late(scope, receive, send)
+                return
+            late = text_response(408, "the body is too slow", _CLOSE)
+            await late(scope, receive, _lingering(receive, send, max_body))
 
     def _max_body_of(self, headers: Headers) -> int:
         if self._max_body is not None:
@@ -84,18 +87,41 @@ class Limits:
         self, scope: Scope, receive: Receive, send: Send, max_body: int, *, more: bool
     ) -> None:
         # A client that is still sending reads the answer only after its body.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._seconds):
-                left = _MAX_DISCARDED * max_body
-                while more and left > 0:
-                    message = await receive()
-                    left -= len(message.get("body", b""))
-                    more = message.get("more_body", False)
+        if more:
+            await _discard(receive, _MAX_DISCARDED * max_body, self._seconds)
         text = f"the body is larger than {max_body:,} bytes"
         await text_response(413, text, _CLOSE)(scope, receive, send)
 
 
 _CLOSE = {"Connection": "close"}
+
+
+def _lingering(receive: Receive, send: Send, max_body: int) -> Send:
+    """Return a ``send`` that ends an answer only when the client is done, or has had the time.
+
+    The end closes the connection. If the client were still sending, its system would answer that
+    with a reset, and could drop what the client has not read yet.
+    """
+
+    async def lingering(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await send({**message, "more_body": True})
+            await _discard(receive, max_body, _LINGER_SECONDS)
+            message = {"type": "http.response.body"}
+        await send(message)
+
+    return lingering
+
+
+async def _discard(receive: Receive, size: int, seconds: float) -> None:
+    """Receive the rest of a body, as far as it comes in this size and time."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            more = True
+            while more and size > 0:
+                message = await receive()
+                size -= len(message.get("body", b""))
+                more = message.get("more_body", False)
 
 
 def _head_bytes(scope: Scope) -> int:

@@ -3,6 +3,7 @@
 The server ``hasty`` has a time limit of two seconds instead of thirty.
 """
 
+import asyncio
 import contextlib
 import re
 import socket
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from http.client import HTTPResponse
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,6 +24,7 @@ from pymongo import MongoClient
 from langchain_zepstore import Memory, Message, ZepClient, ZepStoreError
 from langchain_zepstore.messages.wire import EXACT
 from langchain_zepstore.server import create_app
+from langchain_zepstore.server.asgi.limits import Limits
 from tests.support.mongod import Mongod, lasting_port
 from tests.support.raw_http import Pouring, Serve, answers, ask, note, request, serve, to_json
 
@@ -218,12 +221,43 @@ def test_an_endless_body_gets_a_408(hasty: Serve) -> None:
         thread.start()
         try:
             for each in (connection, dripping):
-                (answer,) = answers(each)
-                assert (answer.status, answer.text) == (408, "the body is too slow\n")
+                answer = HTTPResponse(each)
+                answer.begin()
+                assert (answer.status, answer.read()) == (408, b"the body is too slow\n")
                 assert TIMEOUT * 0.8 < time.monotonic() - begun < SLOW
         finally:
             stop.set()
             thread.join()
+
+
+async def test_a_408_ends_after_the_body_of_its_client() -> None:
+    sent: list[dict] = []
+
+    async def app(_scope: dict, receive: Callable, _send: Callable) -> None:
+        while True:
+            await receive()
+
+    async def receive() -> dict:
+        if not sent:
+            await asyncio.sleep(0.001)
+            return {"type": "http.request", "more_body": True}
+        sent.append({"received": "the end"})
+        return {"type": "http.request"}
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "path": "/",
+        "query_string": b"",
+        "headers": [(b"content-length", b"9")],
+    }
+    await Limits(app, max_body=None, seconds=0.01)(scope, receive, send)
+    start, *others = sent
+    assert (start["type"], start["status"]) == ("http.response.start", 408)
+    answer = {"type": "http.response.body", "body": b"the body is too slow\n", "more_body": True}
+    assert others == [answer, {"received": "the end"}, {"type": "http.response.body"}]
 
 
 def test_a_client_that_disconnects_within_its_body_leaves_no_trace(hasty: Serve) -> None:
