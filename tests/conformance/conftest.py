@@ -2,19 +2,18 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from uuid import uuid4
+from zlib import crc32
 
 import httpx
 import pytest
 
 from langchain_zepstore import ZepClient
 from langchain_zepstore.server import create_app
+from tests.support import databases
 from tests.support.embeddings import Subjects
 from tests.support.facade import Facade
 from tests.support.serving import MEANING
 
-HERE = Path(__file__).parent
 BACKENDS = {
     "mongodb-sync": ("mongo_url", False, {}),
     "mongodb-motor": ("mongo_url", True, {"async_driver": "motor"}),
@@ -37,53 +36,45 @@ LACKING = {
 """What a test may need that a backend has not, and why."""
 
 
-WHOLE = ("mongodb-sync", "http-async")
-"""Backends on which every test runs."""
-ALIKE = (
-    ("mongodb-motor", "mongodb-pymongo-async"),
-    ("embedded-sync", "embedded-motor"),
-    ("replica-set-sync", "replica-set-motor"),
-    ("http-sync", "asgi"),
-)
-"""The others differ from these in how they are opened and awaited: of two that are alike each
-promise is shown on one, in turns, and with ``--long`` every test runs on both."""
-TURN = {backend: turn for pair in ALIKE for turn, backend in enumerate(pair)}
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test on two backends, on all with ``--long``, or on those that are asked for.
+
+    A backend is asked for by its name, with ``-k`` or as part of a test's id.
+    """
+    if fixtures := [name for name in metafunc.fixturenames if name in ("zep", "meaning", "own")]:
+        config = metafunc.config
+        asked = " ".join([config.getoption("keyword"), *config.args])
+        whole = config.getoption("long") or any(name in asked for name in BACKENDS)
+        backends = tuple(BACKENDS) if whole else _in_turn(metafunc.definition)
+        values = [(backend,) * len(fixtures) for backend in backends]
+        metafunc.parametrize(fixtures, values, indirect=True, ids=backends)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what shows nothing new on a backend; skip what a backend lacks, and say so."""
-    if not config.getoption("long"):
-        left_out = _showing_nothing_new(items)
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=list(left_out))
+def _in_turn(test: pytest.Item) -> tuple[str, ...]:
+    """Return a backend that runs operations itself and one over HTTP.
+
+    The test's name decides, so that each backend has its share, and the same one every time.
+    """
+    needs = {marker.args[0] for marker in test.iter_markers("needs")}
+    for marker in test.iter_markers("parametrize"):
+        marks = (mark for value in marker.args[1] for mark in getattr(value, "marks", ()))
+        needs |= {mark.args[0] for mark in marks if mark.name == "needs"}
+    lacking = {backend for need in needs for backend in LACKING[need][0]}
+    number = crc32(test.nodeid.encode())
+    local = [backend for backend in BACKENDS if backend not in {*REMOTE, *lacking}]
+    remote = [backend for backend in REMOTE if backend not in lacking]
+    return tuple(each[number % len(each)] for each in (local, remote) if each)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what a backend lacks, and say so."""
     for item in items:
         for marker in item.iter_markers("needs"):
             backends, reason = LACKING[marker.args[0]]
-            callspec = getattr(item, "callspec", None)
-            lacks = (
-                [name for name in backends if name in callspec.params.values()] if callspec else []
-            )
+            params = item.callspec.params if isinstance(item, pytest.Function) else {}
+            lacks = [backend for backend in backends if backend in params.values()]
             for backend in lacks:
                 item.add_marker(pytest.mark.skip(reason=f"{backend} lacks this: {reason}"))
-
-
-def _showing_nothing_new(items: list[pytest.Item]) -> set[pytest.Item]:
-    numbers: dict[str, int] = {}
-    shown: set[tuple[str, str]] = set()
-    left_out = set()
-    for item in items:
-        backend = next((name for name in BACKENDS if f"[{name}" in item.name), None)
-        if not backend or backend in WHOLE or item.path.parent != HERE:
-            continue
-        its_turn = {
-            (backend, promise)
-            for promise in (marker.args[0] for marker in item.iter_markers("promise"))
-            if numbers.setdefault(promise, len(numbers)) % 2 == TURN[backend]
-        }
-        if its_turn <= shown:
-            left_out.add(item)
-        shown |= its_turn
-    return left_out
 
 
 @asynccontextmanager
@@ -108,22 +99,29 @@ async def _opened(request: pytest.FixtureRequest, database: str) -> AsyncIterato
     await client.aclose()
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture
 async def zep(request: pytest.FixtureRequest) -> AsyncIterator[Facade]:
     """A client of each backend, in the database that the suite shares."""
     async with _opened(request, "conformance") as facade:
         yield facade
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture
 async def meaning(request: pytest.FixtureRequest) -> AsyncIterator[Facade]:
     """A client of each backend whose store has embeddings."""
     async with _opened(request, MEANING) as facade:
         yield facade
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture
 async def own(request: pytest.FixtureRequest) -> AsyncIterator[Facade]:
     """A client of each backend, in a database of the test's own, for what looks at all of it."""
-    async with _opened(request, f"own_{uuid4().hex}") as facade:
+    fixture = "replica_set_url" if request.param.startswith("replica-set") else "mongo_url"
+    if request.param.startswith("embedded"):
+        fixture = "embedded_url"
+    url = request.getfixturevalue(fixture)
+    name = databases.take(url)
+    async with _opened(request, name) as facade:
         yield facade
+    if fixture != "embedded_url":
+        databases.give_back(url, name)

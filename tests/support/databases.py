@@ -1,0 +1,43 @@
+"""Databases that tests use one after another: to empty one is far quicker than to make one."""
+
+from collections import defaultdict
+from functools import cache
+from typing import Any
+from uuid import uuid4
+
+from pymongo import MongoClient
+
+from langchain_zepstore import Memory, Message, ZepClient
+
+_free: dict[str, list[str]] = defaultdict(list)
+
+
+def take(url: str) -> str:
+    """Return the name of an empty database of a server, one given back if there is one."""
+    return _free[url].pop() if _free[url] else f"test_{uuid4().hex}"
+
+
+def give_back(url: str, name: str) -> None:
+    """Empty a database for the next test; drop it if a test gave it indexes of its own."""
+    usual = _usual_indexes(url)
+    with MongoClient(url, tz_aware=True) as client:
+        database = client[name]
+        if {each: database[each].index_information() for each in usual} == usual:
+            for each in database.list_collection_names():
+                database[each].delete_many({})
+            _free[url].append(name)
+        else:
+            client.drop_database(name)
+
+
+@cache
+def _usual_indexes(url: str) -> dict[str, Any]:
+    name = f"test_{uuid4().hex}"
+    with ZepClient(url, database=name) as zep, MongoClient(url) as client:
+        zep.memory.add_memory("s", Memory(messages=[Message(role="user", content="hello")]))
+        usual = {
+            each: client[name][each].index_information()
+            for each in client[name].list_collection_names()
+        }
+        client.drop_database(name)
+    return usual
