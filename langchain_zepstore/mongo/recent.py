@@ -28,6 +28,7 @@ from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.encoding import encoded_metadata
 from langchain_zepstore.mongo.excerpts import excerpt_fields, metadata_fields
 from langchain_zepstore.mongo.expressions import contains
+from langchain_zepstore.mongo.indexes import recent_index
 
 MAX_MESSAGE_COUNT = 1000
 """Where the count of a preview ends."""
@@ -48,6 +49,8 @@ def recent_sessions(database: Database, asked: RecentQuery) -> Operation[Page[Se
         moment, number = decode_cursor(asked.cursor, "recent_sessions")
         earlier = {"$or": [{order: {"$lt": moment}}, {"id": {"$lt": number}}]}
         query["$and"] = [{order: {"$lte": moment}}, earlier]
+    index = recent_index(query, asked.user_id or database.viewer)
+    yield from database.indexes.ensure(database.sessions, index)
     fields: Mapping[str, Any] = _PREVIEW_FIELDS if asked.preview else codecs.SESSION_FIELDS
     if asked.content_limit is not None:
         fields = {**fields, "metadata": 0}

@@ -19,6 +19,7 @@ from langchain_zepstore.mongo.documents import Metadata, Query, SessionDocument,
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.encoding import encoded_metadata, mergeable
 from langchain_zepstore.mongo.expressions import contains, literal, merged, without
+from langchain_zepstore.mongo.indexes import listing_index
 from langchain_zepstore.mongo.ownership import (
     ensure_user,
     require_free,
@@ -174,6 +175,10 @@ class Sessions:
         if listing.metadata:
             wanted = encoded_metadata(listing.metadata, "metadata")
             query["$expr"] = {"$and": contains("$metadata", wanted)}
+        index = listing_index(
+            listing.user_id or self._database.viewer, is_live=not listing.include_deleted
+        )
+        yield from self._database.indexes.ensure(self._sessions, index)
         found = yield from self._sessions.find(
             query, sort={"id": 1}, limit=limit, fields=codecs.SESSION_FIELDS
         )

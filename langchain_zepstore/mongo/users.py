@@ -15,6 +15,7 @@ from langchain_zepstore.mongo.documents import SessionDocument, Stage
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.encoding import encoded_metadata, mergeable
 from langchain_zepstore.mongo.expressions import literal, merged
+from langchain_zepstore.mongo.indexes import BY_USER, LIVE_BY_ID
 from langchain_zepstore.mongo.ownership import upsert_user
 
 _TEXTS = ("email", "first_name", "last_name")
@@ -72,6 +73,7 @@ class Users:
 
     def delete(self, user_id: str) -> Operation[None]:
         """Soft-delete a user, then the sessions one by one; repeated, it goes on where it was."""
+        yield from self._database.indexes.ensure(self._sessions, BY_USER)
         token = ObjectId()
         user = yield from self._users.find_one_and_update(
             {"_id": user_id, "$or": [{"deleted_at": None}, {"deleting": {"$ne": None}}]},
@@ -112,6 +114,7 @@ class Users:
 
     def listed(self, limit: int, cursor: int) -> Operation[list[User]]:
         """Return live users with ids above the cursor, by id; all of them with limit 0."""
+        yield from self._database.indexes.ensure(self._users, LIVE_BY_ID)
         found = yield from self._users.find(
             {"deleted_at": None, "id": {"$gt": cursor}}, sort={"id": 1}, limit=limit
         )
@@ -124,6 +127,7 @@ class Users:
 
     def sessions(self, user_id: str) -> Operation[list[Session]]:
         """Return the live sessions of a user, by id."""
+        yield from self._database.indexes.ensure(self._sessions, BY_USER)
         found = yield from self._sessions.find(
             {"user_id": user_id, "deleted_at": None, "id": {"$gt": 0}},
             sort={"id": 1},

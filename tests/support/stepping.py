@@ -5,6 +5,7 @@ from typing import Any
 from langchain_zepstore import ZepClient
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo.driver.durability import LastWriter
+from langchain_zepstore.mongo.indexes import MESSAGE_INDEXES, SESSION_INDEXES
 
 
 class Drive:
@@ -43,11 +44,18 @@ class Unknown(LastWriter):
 def store_of(client: ZepClient) -> Any:
     """Return the store of a client for synchronous calls.
 
-    Its operations take the same steps however long one waits between two of them.
+    Its operations take the same steps however long one waits between two of them, and whichever
+    come first: they make no index.
     """
 
     def itself(store: Any) -> Operation[Any]:
-        store.messages._database.last_writer = Unknown()
+        database = store.messages._database
+        database.last_writer = Unknown()
+        for collection, indexes in (
+            (database.messages, MESSAGE_INDEXES),
+            (database.sessions, SESSION_INDEXES),
+        ):
+            database.indexes.note(collection, (each.document["name"] for each in indexes))
         return store
         yield
 

@@ -48,6 +48,7 @@ OUTSIDE = {
         "mongo/driver/database",
         "mongo/driver/retry",
         "mongo/driver/errors",
+        "mongo/driver/index_maker",
         "mongo/indexes",
         "mongo/backend",
         "migration/readers/mongodb",

@@ -27,6 +27,7 @@ from langchain_zepstore.mongo.documents import (
 )
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.expressions import literal
+from langchain_zepstore.mongo.indexes import BY_USER, DELETED_BY_SCOPE, ERASED, ERASING_BY_USER
 from langchain_zepstore.mongo.ownership import ensure_user
 
 _STEP_SECONDS = 2.0  # so that a request of a step never reaches a timeout
@@ -61,6 +62,7 @@ class Erasure:
         if self._viewer not in (None, user_id):
             return step.page(None)
         owner: Query = {} if user_id is None else {"user_id": user_id}
+        yield from self._database.indexes.ensure(self._messages, ERASED)
         if cursor is None:
             yield from self._begin({**with_id(session_id), **owner})
         is_complete = (yield from self._complete(session_id, user_id, step)) and (
@@ -80,6 +82,8 @@ class Erasure:
         step = _Step()
         if self._viewer not in (None, user_id):
             return step.page(None)
+        yield from self._database.indexes.ensure(self._messages, ERASED, DELETED_BY_SCOPE)
+        yield from self._database.indexes.ensure(self._sessions, BY_USER, ERASING_BY_USER)
         if cursor is None:
             counter = yield from self._database.counters.find_one({"_id": "sessions"})
             cursor = str(counter["last"] if counter else 0)
@@ -279,6 +283,8 @@ class Erasure:
         if self._viewer not in (None, user_id):
             return step.page(None)
         step.counts["users"] = yield from self._database.users.count({"_id": user_id})
+        yield from self._database.indexes.ensure(self._messages, DELETED_BY_SCOPE)
+        yield from self._database.indexes.ensure(self._sessions, BY_USER)
         ours: Query = {"user_id": user_id, **_IS_NEW}
         fields = {"_id": 1, "id": 1}
         while found := (

@@ -10,6 +10,7 @@ from langchain_zepstore.mongo.deletion.marks import Marking, this_session
 from langchain_zepstore.mongo.documents import Query
 from langchain_zepstore.mongo.driver.collection import Collection
 from langchain_zepstore.mongo.driver.database import Database
+from langchain_zepstore.mongo.indexes import BY_SUMMARY_TAKEN, BY_USER, DELETED_BY_SCOPE
 
 _CHUNK_SIZE = 1000
 _NO_PLACEHOLDER = {"placeholder": None}
@@ -48,6 +49,7 @@ class Purging:
         }
         recent: Query = {"deleted_at": {"$lte": until}, **of_messages, **_NO_PLACEHOLDER}
         messages = self._database.messages
+        yield from self._ensure_indexes(user_id or self._database.viewer, session_id)
 
         def forget(query: Query) -> Operation[int]:
             return messages.update(query, codecs.FORGETTING, many=True, hint=_BY_ID)
@@ -79,6 +81,14 @@ class Purging:
             query: Query = {**gone, **of_users, "deleting": None}
             users = yield from _remove(self._database.users, query)
         return {"messages": removed, "sessions": sessions, "users": users}
+
+    def _ensure_indexes(self, user_id: str | None, session_id: str | None) -> Operation[None]:
+        indexes, sessions = self._database.indexes, self._database.sessions
+        if session_id is None and user_id is None:
+            yield from indexes.ensure(sessions, BY_SUMMARY_TAKEN)
+        elif session_id is None:
+            yield from indexes.ensure(sessions, BY_USER)
+            yield from indexes.ensure(self._database.messages, DELETED_BY_SCOPE)
 
     def _each(
         self,

@@ -7,7 +7,7 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.models import Activity
 from langchain_zepstore.mongo.documents import Query, SessionDocument, Stage
 from langchain_zepstore.mongo.driver.database import Database
-from langchain_zepstore.mongo.indexes import EXPIRY, LIVE
+from langchain_zepstore.mongo.indexes import EXPIRY, LIVE, recent_index
 
 MAX_SESSIONS = 2000
 """The sessions that are looked at."""
@@ -44,6 +44,8 @@ def activity(database: Database, user_id: str | None) -> Operation[Activity]:
         user_id: Only this user's sessions.
     """
     query: Query = LIVE if user_id is None else {**LIVE, "user_id": user_id}
+    index = recent_index(query, user_id or database.viewer)
+    yield from database.indexes.ensure(database.sessions, index)
     found: list[SessionDocument] = yield from database.sessions.find(
         query,
         sort={"active_at": -1, "id": -1},

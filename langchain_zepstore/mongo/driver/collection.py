@@ -297,11 +297,11 @@ class Collection(Generic[D]):
             options["limit"] = limit
         return self._deployment.call(lambda: self._raw.count_documents(query, **options))
 
-    def create_indexes(self, models: Sequence[Any]) -> Operation[list[str]]:
+    def create_indexes(self, models: Sequence[Any], **options: Any) -> Operation[list[str]]:
         """Make sure that the indexes exist and return their names."""
         # A server that is told the usual limit would give up a build, each time anew.
         return self._deployment.call(
-            lambda: self._raw.create_indexes(models), seconds=_BUILD_SECONDS
+            lambda: self._raw.create_indexes(models, **options), seconds=_BUILD_SECONDS
         )
 
     def drop_index(self, name: str) -> Operation[None]:

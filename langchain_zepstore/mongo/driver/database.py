@@ -1,12 +1,13 @@
 """The package's collections in one database."""
 
+from collections.abc import Mapping
 from copy import copy
 from typing import Any
 
-from pymongo import IndexModel, WriteConcern
+from pymongo import WriteConcern
 
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.errors import AuthError, BadRequestError
+from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.mongo.codecs import user_scope
 from langchain_zepstore.mongo.documents import (
     CounterDocument,
@@ -16,7 +17,7 @@ from langchain_zepstore.mongo.documents import (
 )
 from langchain_zepstore.mongo.driver.collection import CODEC, Collection
 from langchain_zepstore.mongo.driver.durability import LastWriter
-from langchain_zepstore.mongo.driver.errors import UNAUTHORIZED
+from langchain_zepstore.mongo.driver.index_maker import IndexMaker
 from langchain_zepstore.mongo.driver.retry import Deployment
 
 
@@ -29,6 +30,7 @@ class Database:
         users: One document per user.
         counters: The last small int handed out, one per collection.
         last_writer: Who wrote last.
+        indexes: Makes those indexes that not everyone needs.
         language: The language of searches by words; ``None``: as the database has it.
         search_language: The language that the database has, once that is known.
         branched_sessions: Ids of sessions that were seen to have branches: hints, for speed.
@@ -50,13 +52,13 @@ class Database:
         self.users: Collection[UserDocument] = collection("users")
         self.counters: Collection[CounterDocument] = collection("counters")
         self.last_writer = LastWriter()
+        self.indexes = IndexMaker(self._hello)
         self.language = language
         self.search_language: str | None = None
         self.branched_sessions: dict[str, None] = {}
-        self._ensured: set[str] = set()
         self._raw = raw
         self._deployment = deployment
-        self._is_sharded: bool | None = None
+        self._server: Mapping[str, Any] | None = None
         self.viewer: str | None = None
         self.whole = self
 
@@ -83,10 +85,12 @@ class Database:
 
     def is_sharded(self) -> Operation[bool]:
         """Whether the database is behind a router."""
-        if self._is_sharded is None:
-            hello = yield from self.command("hello")
-            self._is_sharded = hello.get("msg") == "isdbgrid"
-        return self._is_sharded
+        return (yield from self._hello()).get("msg") == "isdbgrid"
+
+    def _hello(self) -> Operation[Mapping[str, Any]]:
+        if self._server is None:
+            self._server = yield from self.command("hello")
+        return self._server
 
     def for_user(self, user_id: str) -> "Database":
         """Return a view in which every query finds only this user's documents."""
@@ -127,16 +131,3 @@ class Database:
         """
         self.owner(user_id)
         return user_id if self.viewer is None else None
-
-    def ensure(self, collection: Collection[Any], index: IndexModel) -> Operation[None]:
-        """Make sure, once, that an index is there that not everyone needs."""
-        name = index.document["name"]
-        if name in self._ensured:
-            return
-        if name not in (yield from collection.index_information()):
-            try:
-                yield from collection.create_indexes([index])
-            except AuthError as error:  # without it, it takes longer
-                if getattr(error.__cause__, "code", None) != UNAUTHORIZED:
-                    raise
-        self._ensured.add(name)

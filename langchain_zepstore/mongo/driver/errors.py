@@ -40,16 +40,20 @@ class MissingIndexError(StoreUnavailableError):
     """The index that a query needs is not there, or not ready yet."""
 
 
+class CannotWriteError(StoreUnavailableError):
+    """The database only serves reads: its disk is full, or it is read-only."""
+
+
 _NO_INDEX = (
     MissingIndexError,
     "{name} has no index to search by yet ({reason}); while it is being built, try again",
 )
 _FULL = (
-    StoreUnavailableError,
+    CannotWriteError,
     "{name} cannot write: its disk is full ({reason}); make room, then try again",
 )
 _READ_ONLY = (
-    StoreUnavailableError,
+    CannotWriteError,
     "{name} is read-only at the moment ({reason}); what writes has to be tried again later",
 )
 # Some codes mean many things: the words tell which.
@@ -134,6 +138,12 @@ _LOST = (StoreUnavailableError, "lost the connection to {name} ({reason}); try a
 
 
 _UNKNOWN = (APIError, "{name} answered: {reason}")
+
+
+def is_forbidden(error: AuthError) -> bool:
+    """Return whether the user lacks a right, and did not just fail to log in."""
+    cause = error.__cause__
+    return getattr(cause, "code", None) == UNAUTHORIZED and "authentication" not in str(cause)
 
 
 def is_lost_connection(error: BaseException) -> bool:

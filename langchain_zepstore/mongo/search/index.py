@@ -93,7 +93,7 @@ def _ensured(database: Database) -> Operation[str]:
     current = language_in(there)
     language = database.language or current or DEFAULT_LANGUAGE
     if not {token_index(language), unindexed_index(language)} <= there.keys():
-        yield from messages.create_indexes(word_indexes(language))
+        yield from database.indexes.create(messages, word_indexes(language))
     unused = {*OLD_WORD_INDEXES}
     if current not in (None, language):
         unused |= {token_index(current), unindexed_index(current)}

@@ -16,7 +16,7 @@ from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.driver.errors import MissingIndexError
 from langchain_zepstore.mongo.encoding import encoded_metadata
 from langchain_zepstore.mongo.expressions import contains
-from langchain_zepstore.mongo.indexes import SCOPE_INDEX
+from langchain_zepstore.mongo.indexes import SCOPE_INDEX, listing_index
 from langchain_zepstore.mongo.ownership import check_owner
 from langchain_zepstore.mongo.reassignment import complete_reassignment
 from langchain_zepstore.mongo.search.filters import matching
@@ -94,6 +94,8 @@ class SearchScope:
         query: Query = {"deleted_at": None, "id": {"$gt": after or 0}}
         if self.owner is not None:
             query["user_id"] = self.owner.removeprefix("u:")
+        index = listing_index(self.owner or database.viewer)
+        yield from database.indexes.ensure(database.sessions, index)
         found = yield from database.sessions.find(
             query, sort={"id": 1}, limit=_SESSIONS, fields=_SESSION_FIELDS
         )
@@ -136,7 +138,7 @@ class SearchScope:
 
     def _prepare(self, database: Database) -> Operation[None]:
         if self.session_id is None and self.owner is not None:
-            yield from database.ensure(database.messages, SCOPE_INDEX)
+            yield from database.indexes.ensure(database.messages, SCOPE_INDEX)
 
     def _listed(self) -> Query:
         where: Query = {}

@@ -10,6 +10,7 @@ from langchain_zepstore.models import MemorySearchResult
 from langchain_zepstore.mongo import codecs
 from langchain_zepstore.mongo.documents import Query, SessionDocument
 from langchain_zepstore.mongo.driver.database import Database
+from langchain_zepstore.mongo.indexes import recent_index
 from langchain_zepstore.mongo.ownership import check_owner
 from langchain_zepstore.mongo.search.index import language_of
 from langchain_zepstore.mongo.search.ranking import MAX_RANKED, Candidate, ranked
@@ -48,6 +49,9 @@ class SessionSearch:
             query["_id"] = sought.session_id
         if sought.user_id is not None:
             query["user_id"] = sought.user_id
+        if sought.session_id is None:
+            index = recent_index(query, sought.user_id or self._database.viewer)
+            yield from self._database.indexes.ensure(self._database.sessions, index)
         recent = yield from self._database.sessions.find(
             query, fields=_FIELDS, sort={"active_at": -1, "id": -1}, limit=MAX_SESSIONS
         )

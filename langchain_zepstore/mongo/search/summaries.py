@@ -16,6 +16,7 @@ from langchain_zepstore.mongo.documents import (
     Update,
 )
 from langchain_zepstore.mongo.driver.database import Database
+from langchain_zepstore.mongo.indexes import BY_USER
 from langchain_zepstore.mongo.ownership import check_owner
 from langchain_zepstore.mongo.search.hits import Hit, VectorHit
 from langchain_zepstore.mongo.search.index import known_language, language_of
@@ -54,6 +55,7 @@ class SummarySearch:
             query["_id"] = sought.session_id
         if sought.user_id is not None:
             query["user_id"] = sought.user_id
+            yield from self._database.indexes.ensure(self._sessions, BY_USER)
         query |= filter_of(sought, "summary.created_at", "summary.metadata")
         needed = {
             name: 1 for name in _SUMMARY if search_type != "text" or name != "summary.embedding"

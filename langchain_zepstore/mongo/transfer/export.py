@@ -26,6 +26,7 @@ from langchain_zepstore.mongo.documents import (
 )
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.encoding import decoded_metadata
+from langchain_zepstore.mongo.indexes import DELETED_BY_SCOPE, listing_index
 from langchain_zepstore.mongo.reassignment import complete_reassignment
 
 _PAGE_SIZE = 500
@@ -107,6 +108,9 @@ class Export:
         return [_user_record(user) for user in users], 0, following
 
     def _of_session(self, part: _Part, position: _Position, _: int) -> Operation[_Step]:
+        if part.session_id is None:
+            index = listing_index(part.user_id or self._database.viewer, is_live=False)
+            yield from self._database.indexes.ensure(self._sessions, index)
         while True:
             found = yield from self._sessions.find(
                 {**part.sessions(), "id": {"$gt": position.number}}, sort={"id": 1}, limit=1
@@ -134,6 +138,7 @@ class Export:
         user_id = self._database.viewer if part.user_id is None else part.user_id
         said: list[MessageDocument] = []
         if user_id is not None and part.session_id is None:
+            yield from self._database.indexes.ensure(self._messages, DELETED_BY_SCOPE)
             said = yield from self._messages.find(
                 {
                     "scope": codecs.user_scope(user_id),

@@ -133,6 +133,41 @@ async def test_sync_and_async_calls_of_one_client_create_the_indexes_once(mongo_
     assert (commands.count("listIndexes"), commands.count("createIndexes")) == (3, 0)
 
 
+def test_an_index_that_not_everyone_needs_is_made_by_the_first_call_that_does(
+    mongo_url, database_name
+):
+    commands = Commands()
+    with MongoClient(mongo_url, event_listeners=[commands]) as passed:
+        indexes = passed[database_name].sessions.index_information
+        client = ZepClient(client=passed, database=database_name)
+        client.memory.add_memory("a session", said("hello"))
+        assert set(indexes()) == {"_id_", "expiry"}
+        client.memory.recent_sessions(pinned=True, user_id="a user")
+        assert set(indexes()) == {"_id_", "expiry", "pinned_by_user_and_time"}
+        commands.sent.clear()
+        client.memory.recent_sessions(pinned=True, user_id="a user")
+        assert commands.count("createIndexes") + commands.count("listIndexes") == 0
+        other = ZepClient(client=passed, database=database_name)
+        other.message.count("a session")
+        commands.sent.clear()
+        other.memory.recent_sessions(pinned=True, user_id="a user")
+        assert [name for name, _ in commands.sent] == ["find"]
+
+
+def test_concurrent_clients_may_need_the_same_index_first(mongo_url, database_name):
+    together = Barrier(8)
+    opened(mongo_url, database_name)
+
+    def work(number: int) -> None:
+        with ZepClient(mongo_url, database=database_name, timeout=60) as client:
+            client.memory.add_memory(f"session {number}", said("hello"))
+            together.wait()
+            assert client.memory.recent_sessions().sessions
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(8)))
+
+
 # Retention
 
 
@@ -231,12 +266,12 @@ def poor_database(guarded: Mongod) -> str:
     return name
 
 
-def exercise(client: ZepClient) -> None:
-    client.user.add(CreateUserRequest(user_id="a user"))
-    client.memory.add_session(Session(session_id="a session", user_id="a user"))
+def exercise(client: ZepClient, user_id: str = "a user") -> None:
+    client.user.add(CreateUserRequest(user_id=user_id))
+    client.memory.add_session(Session(session_id="a session", user_id=user_id))
     client.memory.add_memory("a session", said("one", "two"))
     assert [m.content for m in client.memory.get_memory("a session", 1).messages] == ["two"]
-    assert [s.session_id for s in client.memory.list_sessions(user_id="a user")] == ["a session"]
+    assert [s.session_id for s in client.memory.list_sessions(user_id=user_id)] == ["a session"]
     assert len(client.memory.recent_sessions().sessions) == 1
     client.memory.delete_memory("a session")
     client.memory.undelete_session("a session")
@@ -311,12 +346,18 @@ def test_existing_indexes_give_no_warning_without_the_privilege(guarded, poor_da
             ],
         )
     opened(url_of(guarded, "root"), poor_database)
+    with ZepClient(url_of(guarded, poor_database), database=poor_database) as client:
+        with pytest.warns(UserWarning, match=r"may not create an index \(by_user\)") as caught:
+            exercise(client)
+        assert len(caught) == 1
+    with ZepClient(url_of(guarded, "root"), database=poor_database) as client:
+        exercise(client, "the administrator")
     with (
         ZepClient(url_of(guarded, poor_database), database=poor_database) as client,
         warnings.catch_warnings(record=True) as caught,
     ):
         warnings.simplefilter("always")
-        exercise(client)
+        exercise(client, "another user")
     assert [str(warning.message) for warning in caught] == []
 
 
