@@ -174,7 +174,7 @@ def _indexes(name: str, there: Indexes, wanted: list[str]) -> Finding:
         message = f"missing: {', '.join(missing)}"
         return Finding(name=name, level="fault", message=message, cure=MEND)
     number = len(there.keys() - {"_id_"})
-    message = f"{number} are there; others are made when they are first needed"
+    message = f"{number} are there, others come when needed"
     return Finding(name=name, level="ok", message=message)
 
 
