@@ -2,11 +2,12 @@
 
 import os
 import random
+import time
 
-_VERSION_4 = 0x4000_8000_0000_0000_0000
-_RANDOM = ~0xF000_C000_0000_0000_0000
+_VARIANT = 1 << 63
+_MILLISECOND = 1_000_000  # nanoseconds
 
-# Not uuid4: asking the system for randomness lets go of the GIL, and among a driver's threads it
+# Not from the system: asking it for randomness lets go of the GIL, and among a driver's threads it
 # takes an event loop as long to get it back as all the rest of an add. These ids are no secrets.
 _chance = random.Random()  # noqa: S311 - see above; seeded by the system
 
@@ -15,7 +16,11 @@ if hasattr(os, "register_at_fork"):
 
 
 def new_id() -> str:
-    """Return a random UUID (version 4), which no other process will make."""
-    # As str(UUID(int=…, version=4)), in a quarter of its time.
-    digits = f"{_chance.getrandbits(128) & _RANDOM | _VERSION_4:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    """Return a UUID (version 7), which no other process will make.
+
+    Later ones sort behind earlier ones: an index takes them in less time than random ones.
+    """
+    # 48 bits of milliseconds and 12 of their fraction; then the variant, and what is random.
+    moment = f"{(time.time_ns() << 12) // _MILLISECOND:015x}"
+    rest = f"{_VARIANT | _chance.getrandbits(62):016x}"
+    return f"{moment[:8]}-{moment[8:12]}-7{moment[12:]}-{rest[:4]}-{rest[4:]}"
