@@ -4,6 +4,7 @@ import asyncio
 import atexit
 import os
 import pickle
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from types import TracebackType
@@ -256,15 +257,25 @@ class StoreClient(Administration):
         return _unpickled, (type(self), arguments)
 
 
+_MONGO = "langchain_zepstore.mongo.backend"
+
+
 def _backend(settings: Settings) -> Backend:
     # Imported here: drivers cost more to import than everything else, and not everyone needs them.
     if is_http(settings.url):
         from langchain_zepstore.http.backend import HttpBackend  # noqa: PLC0415
 
         return HttpBackend(settings)
+    embedded = None
+    if settings.url is not None and is_embedded(settings.url):
+        from langchain_zepstore.embedded.server import EmbeddedServer  # noqa: PLC0415
+
+        embedded = EmbeddedServer(embedded_directory(settings.url))
+        if _MONGO not in sys.modules:  # it starts while the drivers are imported
+            embedded.open_soon()
     from langchain_zepstore.mongo.backend import MongoBackend  # noqa: PLC0415
 
-    return MongoBackend(settings)
+    return MongoBackend(settings, embedded)
 
 
 _C = TypeVar("_C", bound=StoreClient)

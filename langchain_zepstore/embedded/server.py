@@ -61,7 +61,22 @@ class EmbeddedServer:
         self._mutex = threading.Lock()
         self._users: locks.LockFile | None = None
         self._uri: str | None = None
+        self._is_awaited = False
+        self._failure: StoreUnavailableError | None = None
         _instances.add(self)
+
+    def open_soon(self) -> None:
+        """Begin with ``open`` in a thread; the next call of ``open`` waits for it."""
+        self._is_awaited = True
+        threading.Thread(target=self._open_first, daemon=True).start()
+
+    def _open_first(self) -> None:
+        with self._mutex:
+            if self._is_awaited:  # ``open`` was not faster
+                try:
+                    self._open()
+                except StoreUnavailableError as error:
+                    self._failure = error
 
     def open(self) -> str:
         """Become a user of the server, and start it if it does not run.
@@ -74,14 +89,21 @@ class EmbeddedServer:
             StoreUnavailableError: The server cannot be started, or the directory cannot be used.
         """
         with self._mutex:
-            users = self._users
-            if self._uri is None or users is None or not users.is_at(self._run / "users.lock"):
-                try:
-                    self._uri = self._ensure()
-                except BaseException:
-                    self._leave()
-                    raise
-            return self._uri
+            self._is_awaited = False
+            failure, self._failure = self._failure, None
+            if failure:
+                raise failure
+            return self._open()
+
+    def _open(self) -> str:
+        users = self._users
+        if self._uri is None or users is None or not users.is_at(self._run / "users.lock"):
+            try:
+                self._uri = self._ensure()
+            except BaseException:
+                self._leave()
+                raise
+        return self._uri
 
     def ensure(self) -> str:
         """Start the server again if it is gone, after a lost connection.

@@ -8,6 +8,7 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.per_loop import Loop, PerLoop
 from langchain_zepstore.core.results import Connections
 from langchain_zepstore.core.settings import Settings
+from langchain_zepstore.embedded.server import EmbeddedServer
 from langchain_zepstore.mongo.branches.operations import Branches
 from langchain_zepstore.mongo.deletion.operations import Deletion
 from langchain_zepstore.mongo.diagnosis.operations import Diagnosis
@@ -68,15 +69,16 @@ class MongoBackend:
 
     Args:
         settings: How to reach the database.
+        embedded: The embedded server, if it is there.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, embedded: EmbeddedServer | None = None) -> None:
         self._retention = settings.retention
         self._opened = PerLoop(self._open, self._close)
         self._unprepared = PerLoop(
             self._connect, self._close
         )  # for who looks before any other call
-        self._connector = Connector(settings, self._forget)
+        self._connector = Connector(settings, embedded, self._forget)
         self._embedder: Embedder | None = None
         self._async_embedder: Embedder | None = None
         if settings.embeddings is not None:

@@ -21,7 +21,7 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.per_loop import Loop
 from langchain_zepstore.core.results import Connections
 from langchain_zepstore.core.settings import Settings
-from langchain_zepstore.core.urls import embedded_directory, is_embedded, without_credentials
+from langchain_zepstore.core.urls import is_embedded, without_credentials
 from langchain_zepstore.embedded.server import EmbeddedServer
 from langchain_zepstore.errors import BadRequestError, StoreUnavailableError, ZepStoreError
 from langchain_zepstore.mongo.driver.database import Database
@@ -53,17 +53,18 @@ class Connector:
 
     Args:
         settings: How to reach the database.
+        embedded: The embedded server, if it is there.
         forget: Called when the embedded server was started again at another address, where the
             open connections lead nowhere.
     """
 
-    def __init__(self, settings: Settings, forget: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: Settings, embedded: EmbeddedServer | None, forget: Callable[[], None]
+    ) -> None:
         check_passed(settings.client, settings.async_client)
         self._settings = settings
         self._forget = forget
-        self._embedded: EmbeddedServer | None = None
-        if settings.url is not None and is_embedded(settings.url):
-            self._embedded = EmbeddedServer(embedded_directory(settings.url))
+        self._embedded = embedded
         self._name = display_name(settings.url, self._embedded)
 
     def open(self, loop: Loop | None) -> Operation[Connection]:

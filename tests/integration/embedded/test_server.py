@@ -61,8 +61,20 @@ with pymongo.MongoClient(server.open(), w=1, journal=True) as client:
     server.close()
 
 
+def test_a_start_ahead_that_fails_is_reported_by_the_next_call_alone(home):
+    home.write_text("a file")
+    server = EmbeddedServer(home)
+    server.open_soon()
+    with pytest.raises(StoreUnavailableError, match="is a file"):
+        server.open()
+    home.unlink()
+    assert server.open() == server.ensure()
+    server.close()
+
+
 def test_eight_threads_opening_one_server_share_it(home):
     server = EmbeddedServer(home)
+    server.open_soon()
     with ThreadPoolExecutor(8) as threads:
         uris = set(threads.map(lambda _: server.open(), range(8)))
     assert uris == {server.ensure()}
