@@ -28,7 +28,7 @@ from benchmarks.minilm import MISSING, MiniLM, is_installed
 from benchmarks.recall import recall, recall_among
 from benchmarks.search_footprint import DIMENSION, Anything, grown
 from langchain_zepstore import CreateUserRequest, Memory, Message, Session, ZepClient
-from langchain_zepstore.mongo.search.vector_cache import MOST_BYTES
+from langchain_zepstore.mongo.search.session_cache import MOST_BYTES
 
 _SIZES = (1000, 10_000, 100_000)
 _FEW = 10  # of a user who is searched first, for connections and imports

@@ -17,7 +17,7 @@ from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.indexes import ensure_indexes
 from langchain_zepstore.mongo.messages import Messages
 from langchain_zepstore.mongo.search.search import Search
-from langchain_zepstore.mongo.search.vector_cache import VectorCache
+from langchain_zepstore.mongo.search.session_cache import SessionCache
 from langchain_zepstore.mongo.sessions import Sessions
 from langchain_zepstore.mongo.summaries import Summaries
 from langchain_zepstore.mongo.transfer import Transfer
@@ -30,12 +30,10 @@ class MongoStore:
     Args:
         database: The database.
         embedder: Makes the vectors of texts; ``None`` where there are no embeddings.
-        caches: The client's caches of vectors.
+        cache: What the client knows of sessions, for its searches.
     """
 
-    def __init__(
-        self, database: Database, embedder: Embedder | None, caches: dict[int, VectorCache]
-    ) -> None:
+    def __init__(self, database: Database, embedder: Embedder | None, cache: SessionCache) -> None:
         self.span_attributes: dict[str, str | int] = {
             "db.system.name": "mongodb",
             "db.namespace": database.name,
@@ -43,10 +41,10 @@ class MongoStore:
         self.branches = Branches(database)
         self._database = database
         self._embedder = embedder
-        self._caches = caches
+        self._cache = cache
         self.deletion = Deletion(database)
         self.messages = Messages(database)
-        self.search = Search(database, embedder, caches)
+        self.search = Search(database, embedder, cache)
         self.sessions = Sessions(database)
         self.summaries = Summaries(database)
         self.diagnosis = Diagnosis(database, embedder.model if embedder else None)
@@ -55,7 +53,7 @@ class MongoStore:
 
     def for_user(self, user_id: str) -> "MongoStore":
         """Return the operations on one user's data."""
-        return MongoStore(self._database.for_user(user_id), self._embedder, self._caches)
+        return MongoStore(self._database.for_user(user_id), self._embedder, self._cache)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ class MongoBackend:
         self._async_embedder: Embedder | None = None
         if settings.embeddings is not None:
             self._embedder, self._async_embedder = embedders(settings.embeddings)
-        self._caches: dict[int, VectorCache] = {}
+        self._cache = SessionCache()
         self._has_indexes = False
 
     def open(self, *, prepare: bool = True) -> MongoStore:
@@ -110,7 +108,7 @@ class MongoBackend:
     def _connect(self, loop: Loop | None) -> Operation[_Opened]:
         connection = yield from self._connector.open(loop)
         embedder = self._embedder if loop is None else self._async_embedder
-        return _Opened(connection, MongoStore(connection.database, embedder, self._caches))
+        return _Opened(connection, MongoStore(connection.database, embedder, self._cache))
 
     def _forget(self) -> None:
         self._unprepared.forget()

@@ -8,8 +8,8 @@ only where nothing was pending, and only if the stamp is still the one from befo
 counted. So a count may be missing, and is never wrong. What a killed process left pending is
 ignored after an hour.
 
-The vectors that a client keeps of a session are valid in the same way: but for what was added, they
-are those of its live messages as long as the stamp is the same, if nothing was pending.
+The vectors and words that a client keeps of a session are valid in the same way: but for what was
+added, they are those of its live messages as long as the stamp is the same, if nothing was pending.
 """
 
 from collections.abc import Iterable

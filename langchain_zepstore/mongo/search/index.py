@@ -159,16 +159,30 @@ def index_backlog(
                 return indexed, False
 
 
-def index_for_search(
-    database: Database, language: str, query: Query, hint: str | None
-) -> Operation[None]:
-    """Give messages the tokens that they lack, as long as a search may wait for it."""
-    _, is_all = yield from index_backlog(database, language, query, hint, BACKLOG_SECONDS)
-    if not is_all:
-        _log.warning(
-            "a search answers from the messages indexed so far; the next goes on with it, and "
-            "client.memory.index(…) completes it"
-        )
+class Backlog:
+    """The messages without tokens that a search meets.
+
+    Args:
+        database: Where they are.
+        language: Of the indexes.
+        query: Which messages.
+        hint: See ``index_backlog``.
+    """
+
+    def __init__(self, database: Database, language: str, query: Query, hint: str | None) -> None:
+        self._asked = database, language, query, hint
+        self._is_all: bool | None = None
+
+    def index(self) -> Operation[bool]:
+        """Give them tokens, once and as long as a search may wait; return whether all have some."""
+        if self._is_all is None:
+            _, self._is_all = yield from index_backlog(*self._asked, BACKLOG_SECONDS)
+            if not self._is_all:
+                _log.warning(
+                    "a search answers from the messages indexed so far; the next goes on with it, "
+                    "and client.memory.index(…) completes it"
+                )
+        return self._is_all
 
 
 def _commands(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from langchain_zepstore.mongo.documents import SessionDocument
 from langchain_zepstore.mongo.search.hits import Hit, VectorHit
 from langchain_zepstore.mongo.search.ranking import MessageKey
-from langchain_zepstore.mongo.search.vector_cache import Rows
+from langchain_zepstore.mongo.search.vector_codec import VectorRows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +38,7 @@ class Nearest:
     def offer(
         self,
         session: SessionDocument,
-        rows: Rows,
+        rows: VectorRows,
         allowed: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         """Take what is near enough of a session's messages.

@@ -18,10 +18,12 @@ similarity is for about the 200 messages nearest in meaning, embedded with their
 
 import math
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import nlargest
 from itertools import chain
-from typing import NamedTuple, cast
+from typing import NamedTuple, Protocol, cast
 
 from langchain_zepstore.messages.langchain import text_of
 from langchain_zepstore.mongo.documents import MessageDocument
@@ -53,12 +55,92 @@ MessageKey = tuple[str, int]
 """A session's incarnation, and a number in it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The words that a query asks for.
+
+    Attributes:
+        text: The query.
+        language: The language of the index.
+        terms: Its distinct tokens.
+        is_of_stops: Whether it has nothing but stop words.
+    """
+
+    text: str
+    language: str
+    terms: dict[str, None]
+    is_of_stops: bool
+
+
+def asked_in(text: str, language: str) -> Asked:
+    """Return the words that a query asks for."""
+    terms = dict.fromkeys(terms_of(text, language))
+    is_of_stops = terms.keys().isdisjoint(words_of(text, language))
+    return Asked(text, language, terms, is_of_stops)
+
+
+class Beginning(NamedTuple):
+    """A term that no candidate holds, sought at the beginning of words.
+
+    Attributes:
+        term: The term.
+        letters: How it is written without case and accents.
+        pattern: Finds where it begins a word of a text without case and accents.
+    """
+
+    term: str
+    letters: str
+    pattern: re.Pattern[str]
+
+
+class Said(Protocol):
+    """The words of a message."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether it ends with a question mark."""
+
+    def counted(self, asked: Asked, /) -> tuple[dict[str, int], int]:
+        """Return how often each term is there that is, and the number of all tokens."""
+
+    def counted_beginnings(self, terms: tuple[Beginning, ...]) -> dict[str, int]:
+        """Return how many words begin with each term, where one does."""
+
+
+class Text(str):
+    """A message's text."""
+
+    __slots__ = ()
+
+    @property
+    def asks(self) -> bool:
+        """Whether it ends with a question mark."""
+        return _ASKS.search(self[-_END:]) is not None
+
+    def counted(self, asked: Asked) -> tuple[dict[str, int], int]:
+        """Return how often each term is there that is, and the number of all tokens."""
+        words = words_of(self[:MAX_RANKED], asked.language)
+        if asked.is_of_stops:
+            words += tokenize(self[:MAX_RANKED], asked.language)[1]
+        held = [word for word in words if word in asked.terms]
+        return {term: held.count(term) for term in held}, len(words)
+
+    def counted_beginnings(self, terms: tuple[Beginning, ...]) -> dict[str, int]:
+        """Return how many words begin with each term, where one does."""
+        text = folded(self[:MAX_RANKED])
+        return {
+            term: number
+            for term, letters, pattern in terms
+            if letters in text and (number := len(pattern.findall(text)))
+        }
+
+
 class Candidate(NamedTuple):
     """A message that may be a result, or stands beside one.
 
     Attributes:
         key: Where it stands.
-        text: What it says.
+        said: Its words.
         found: What the index gave it; 0 if it guesses that a word may begin so; ``None`` if it did
             not find it.
         speaker: The speaker's name; empty if the role is none.
@@ -66,7 +148,7 @@ class Candidate(NamedTuple):
     """
 
     key: MessageKey
-    text: str
+    said: Said
     found: float | None
     speaker: str = ""
     similarity: float | None = None
@@ -74,22 +156,22 @@ class Candidate(NamedTuple):
 
 def text_with_speaker(document: MessageDocument) -> str:
     """Return a message's text, after the speaker's name if the role is one."""
-    speaker, text = _speaker(document), text_of(document["content"])
+    speaker, text = speaker_of(document), text_of(document["content"])
     return f"{speaker}: {text}" if speaker and text.strip() else text
 
 
-def candidate(document: MessageDocument, similarity: float | None = None) -> Candidate:
+def candidate(document: MessageDocument) -> Candidate:
     """Return the candidate that a message's document is."""
     return Candidate(
         key=(document["_id"]["s"], document["_id"]["q"]),
-        text=text_of(document.get("content", "")),
+        said=Text(text_of(document.get("content", ""))),
         found=cast("float | None", document.get("score")),
-        speaker=_speaker(document),
-        similarity=similarity,
+        speaker=speaker_of(document),
     )
 
 
-def _speaker(document: MessageDocument) -> str:
+def speaker_of(document: MessageDocument) -> str:
+    """Return the speaker's name; empty if the role is none."""
     role: str = document.get("role", "")
     return "" if role.lower() in _COMMON_ROLES else role
 
@@ -104,137 +186,123 @@ def answers(query: str, candidates: Iterable[Candidate]) -> list[MessageKey]:
 
 
 def ranked(
-    query: str,
-    candidates: Sequence[Candidate],
-    language: str = "english",
-    of_similarity: float | None = None,
+    asked: Asked, candidates: Sequence[Candidate], of_similarity: float | None = None
 ) -> list[tuple[MessageKey, float]]:
     """Return the keys of the messages found, and of answers to them, with their scores, best first.
 
     Args:
-        query: What was looked for.
+        asked: What was looked for.
         candidates: The messages that were found, and what answers them.
-        language: The index's; see ``words``.
         of_similarity: What the best similarity is worth, of the best score by words; as measured,
             if not given.
     """
     weight = _OF_SIMILARITY if of_similarity is None else of_similarity
-    own = _with_similarity(_by_words(query, candidates, language), candidates, weight)
-    asking = {each.key for each in candidates if _asks(each.text)}
-    best = _best_of_sessions(own)
+    own = _with_similarity(_by_words(asked, candidates), candidates, weight)
+    sessions: dict[str, dict[int, float]] = defaultdict(dict)
+    asking: dict[str, set[int]] = defaultdict(set)
+    for each, score in zip(candidates, own, strict=True):
+        session, seq = each.key
+        sessions[session][seq] = score
+        if each.said.asks:
+            asking[session].add(seq)
+    best = {session: _best_of(scores.values()) for session, scores in sessions.items()}
 
-    def total(key: MessageKey) -> float:
-        session, seq = key
-        score = own[key] + _OF_SESSION * best[session]
+    def total(session: str, seq: int) -> float:
+        scores, questions = sessions[session], asking[session]
+        score = scores[seq] + _OF_SESSION * best[session]
         for step, part in _BESIDE:
-            score += part * own.get((session, seq + step), 0.0)
-        if (session, seq - 1) in asking:
-            score += _OF_QUESTION * own[session, seq - 1]
-        return score * _ASKING if key in asking else score
+            score += part * scores.get(seq + step, 0.0)
+        if seq - 1 in questions:
+            score += _OF_QUESTION * scores[seq - 1]
+        return score * _ASKING if seq in questions else score
 
-    def is_found(each: Candidate) -> bool:
-        # A score of 0 is a guess at words that begin so; none does.
-        by_words = each.found is not None and (each.found > 0 or own[each.key] > 0)
-        return by_words or each.similarity is not None
-
-    results = _answers(query, candidates)
+    results = _answers(asked.text, candidates)
     order = [
-        (-total(each.key), -(each.found or 0.0), each.key)
-        for each in candidates
-        if is_found(each) or each.key in results
+        (-total(*each.key), -(each.found or 0.0), each.key)
+        for each, score in zip(candidates, own, strict=True)
+        # What the index gave 0 is a guess at words that begin so; none does if it has no score.
+        if (each.found is not None and (each.found > 0 or score > 0))
+        or each.similarity is not None
+        or each.key in results
     ]
     return [(key, -lost) for lost, _, key in sorted(order)]
 
 
-def _asks(text: str) -> bool:
-    return _ASKS.search(text[-_END:]) is not None
-
-
 def _answers(query: str, candidates: Sequence[Candidate]) -> set[MessageKey]:
-    if not _asks(query):
+    if not Text(query).asks:
         return set()
     found = (each for each in candidates if each.found is not None)
-    return {(each.key[0], each.key[1] + 1) for each in found if _asks(each.text)}
+    return {(each.key[0], each.key[1] + 1) for each in found if each.said.asks}
 
 
-def _best_of_sessions(own: dict[MessageKey, float]) -> dict[str, float]:
-    """Return the mean of the best scores of each session."""
-    by_session: dict[str, list[float]] = {}
-    for (session, _), score in own.items():
-        by_session.setdefault(session, []).append(score)
-    return {
-        session: sum(sorted(scores, reverse=True)[:_BEST]) / _BEST
-        for session, scores in by_session.items()
-    }
+def _best_of(scores: Iterable[float]) -> float:
+    """Return the mean of the best scores."""
+    return sum(nlargest(_BEST, scores)) / _BEST
 
 
 def _with_similarity(
-    own: dict[MessageKey, float], candidates: Sequence[Candidate], of_similarity: float
-) -> dict[MessageKey, float]:
-    near = {each.key: each.similarity for each in candidates if each.similarity is not None}
+    own: list[float], candidates: Sequence[Candidate], of_similarity: float
+) -> list[float]:
+    near = [each.similarity for each in candidates if each.similarity is not None]
     if not near:
         return own
-    lowest, span = min(near.values()), max(near.values()) - min(near.values())
-    most = of_similarity * (max(own.values()) or 1.0)
-    gained = {key: most * ((value - lowest) / span if span else 1.0) for key, value in near.items()}
-    return {key: score + gained.get(key, 0.0) for key, score in own.items()}
+    lowest, span = min(near), max(near) - min(near)
+    most = of_similarity * (max(own) or 1.0)
+
+    def gained(similarity: float | None) -> float:
+        if similarity is None:
+            return 0.0
+        return most * ((similarity - lowest) / span if span else 1.0)
+
+    return [score + gained(each.similarity) for score, each in zip(own, candidates, strict=True)]
 
 
-def _by_words(
-    query: str, candidates: Sequence[Candidate], language: str
-) -> dict[MessageKey, float]:
+def _by_words(asked: Asked, candidates: Sequence[Candidate]) -> list[float]:
     """Return the scores by BM25, where statistics are those of the candidates."""
-    wanted = frozenset(terms_of(query, language))
-    asks_stops = wanted.isdisjoint(words_of(query, language))
-
-    def tokens(text: str) -> list[str]:
-        if not asks_stops:
-            return words_of(text[:MAX_RANKED], language)
-        words, stops = tokenize(text[:MAX_RANKED], language)
-        return words + stops
-
-    names = {name: tokens(name) for name in {each.speaker for each in candidates}}
-    named = {name for name, said in names.items() if not wanted.isdisjoint(said)}
-    counts: dict[MessageKey, dict[str, int]] = {}
-    lengths: dict[MessageKey, int] = {}
+    names = {name: Text(name).counted(asked) for name in {each.speaker for each in candidates}}
+    counts: list[dict[str, int]] = []
+    lengths: list[int] = []
     for each in candidates:
-        said = names[each.speaker] + tokens(each.text)
-        held = [token for token in said if token in wanted]
-        counts[each.key] = {token: held.count(token) for token in held}
-        lengths[each.key] = len(said)
-    whole = set(chain.from_iterable(counts.values()))
-    _count_beginnings(wanted - whole, candidates, counts)
-    holding = Counter(chain.from_iterable(counts.values()))
-    number = len(lengths)
-    gains = {
-        token: math.log1p((number - held_by + 0.5) / (held_by + 0.5)) * (_SATURATION + 1)
-        for token, held_by in holding.items()
-    }
-    mean = sum(lengths.values()) / max(number, 1) or 1.0
-    scores: dict[MessageKey, float] = {}
-    for each in candidates:
-        norm = _SATURATION * (1 - _LENGTH + _LENGTH * lengths[each.key] / mean)
+        held, length = each.said.counted(asked)
+        of_name, length_of_name = names[each.speaker]
+        for term, times in of_name.items():
+            held[term] = held.get(term, 0) + times
+        counts.append(held)
+        lengths.append(length + length_of_name)
+    whole = set(chain.from_iterable(counts))
+    if begun := _beginnings(term for term in asked.terms if term not in whole):
+        for each, held in zip(candidates, counts, strict=True):
+            held.update(each.said.counted_beginnings(begun))
+    gains = _gains(asked, counts)
+    mean = sum(lengths) / max(len(lengths), 1) or 1.0
+    scores = []
+    for each, held, length in zip(candidates, counts, lengths, strict=True):
         score = 0.0
-        for token, times in counts[each.key].items():
-            score += gains[token] * times / (times + norm)
-        scores[each.key] = score * _NAMED if each.speaker in named else score
+        if held:
+            norm = _SATURATION * (1 - _LENGTH + _LENGTH * length / mean)
+            for term, gain in gains.items():  # in this order, on which the last digits depend
+                if term in held:
+                    score += gain * held[term] / (held[term] + norm)
+        scores.append(score * _NAMED if names[each.speaker][0] else score)
     return scores
 
 
-def _count_beginnings(
-    terms: Iterable[str],
-    candidates: Sequence[Candidate],
-    counts: dict[MessageKey, dict[str, int]],
-) -> None:
-    """Count the words that begin with terms."""
+def _gains(asked: Asked, counts: Sequence[Mapping[str, int]]) -> dict[str, float]:
+    """Return what each term is worth that is held; the rarer, the more."""
+    holding = Counter(chain.from_iterable(counts))
+    number = len(counts)
+    return {
+        term: math.log1p((number - held_by + 0.5) / (held_by + 0.5)) * (_SATURATION + 1)
+        for term in asked.terms
+        if (held_by := holding[term])
+    }
+
+
+def _beginnings(terms: Iterable[str]) -> tuple[Beginning, ...]:
     begun = []
     for term in terms:
         if is_beginning(term) or len(term) >= _LEAST_BEGINNING:
             letters = folded(term)
             start = "" if is_beginning(term) else r"(?<![^\W_])"
-            begun.append((term, letters, re.compile(start + re.escape(letters))))
-    for each in candidates if begun else ():
-        text = folded(each.text[:MAX_RANKED])
-        for term, letters, pattern in begun:
-            if letters in text and (number := len(pattern.findall(text))):
-                counts[each.key][term] = number
+            begun.append(Beginning(term, letters, re.compile(start + re.escape(letters))))
+    return tuple(begun)

@@ -31,15 +31,16 @@ from langchain_zepstore.mongo.search.scope import (
     filter_of,
     resolve_scope,
 )
+from langchain_zepstore.mongo.search.session_cache import SessionCache
 from langchain_zepstore.mongo.search.sessions import SessionSearch
 from langchain_zepstore.mongo.search.snippets import excerpt_of
 from langchain_zepstore.mongo.search.summaries import SummarySearch
 from langchain_zepstore.mongo.search.text import TextSearch
 from langchain_zepstore.mongo.search.vectors import VectorSearch
+from langchain_zepstore.mongo.search.walk import SessionPages
 
 if TYPE_CHECKING:
     from langchain_zepstore.core.embedder import Embedder
-    from langchain_zepstore.mongo.search.vector_cache import VectorCache
 
 _NEAREST = 200  # that a hybrid search ranks with what it finds by words
 _PAGE = 1000
@@ -51,15 +52,13 @@ class Search:
     Args:
         database: Where they are.
         embedder: What makes vectors, if there is anything.
-        caches: The client's caches of vectors.
+        cache: What the client knows of sessions.
     """
 
-    def __init__(
-        self, database: Database, embedder: Embedder | None, caches: dict[int, VectorCache]
-    ) -> None:
+    def __init__(self, database: Database, embedder: Embedder | None, cache: SessionCache) -> None:
         self._database = database
-        self._words = TextSearch(database)
-        self._vectors = VectorSearch(database, embedder, caches) if embedder else None
+        self._words = TextSearch(database, cache)
+        self._vectors = VectorSearch(database, embedder, cache) if embedder else None
         self._summaries = SummarySearch(database, embedder)
         self._sessions = SessionSearch(database)
 
@@ -125,17 +124,18 @@ class Search:
         return titles
 
     def _found(self, sought: SearchQuery, search_type: str, scope: SearchScope) -> Operation[Found]:
+        pages = SessionPages(self._database, scope)
         if not sought.text.strip():
             hits = yield from self._newest(scope, sought.limit)
         elif search_type == "text":
-            hits = yield from self._words.best(scope, sought)
+            hits = yield from self._words.best(pages, sought)
         elif search_type == "hybrid":
-            near = yield from self._near(scope, sought, max(sought.limit, _NEAREST))
-            hits = yield from self._words.best(scope, sought, near)
+            near = yield from self._near(pages, sought, max(sought.limit, _NEAREST))
+            hits = yield from self._words.best(pages, sought, near)
         elif search_type == "mmr":
-            hits = yield from self._varied(scope, sought)
+            hits = yield from self._varied(pages, sought)
         else:
-            hits = yield from self._near(scope, sought, sought.limit)
+            hits = yield from self._near(pages, sought, sought.limit)
         sessions = {hit.key: hit.session_id for hit in hits}
         documents = yield from live_at(self._database, sessions, codecs.MESSAGE_FIELDS)
         owner = scope.owner or ""
@@ -184,11 +184,11 @@ class Search:
             if after is None or len(found) == limit:
                 return found
 
-    def _near(self, scope: SearchScope, sought: SearchQuery, limit: int) -> Operation[list[Hit]]:
-        near = yield from self._needed_vectors("similarity").nearest(scope, sought.text, limit)
+    def _near(self, pages: SessionPages, sought: SearchQuery, limit: int) -> Operation[list[Hit]]:
+        near = yield from self._needed_vectors("similarity").nearest(pages, sought.text, limit)
         return [each.found for each in near]
 
-    def _varied(self, scope: SearchScope, sought: SearchQuery) -> Operation[list[Hit]]:
+    def _varied(self, pages: SessionPages, sought: SearchQuery) -> Operation[list[Hit]]:
         vectors = self._needed_vectors("mmr")
-        near = yield from vectors.nearest(scope, sought.text, fetch_k(sought.limit))
+        near = yield from vectors.nearest(pages, sought.text, fetch_k(sought.limit))
         return [each.found for each in select_mmr(near, sought.mmr_lambda, sought.limit)]

@@ -13,7 +13,7 @@ from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.indexes import recent_index
 from langchain_zepstore.mongo.ownership import check_owner
 from langchain_zepstore.mongo.search.index import language_of
-from langchain_zepstore.mongo.search.ranking import MAX_RANKED, Candidate, ranked
+from langchain_zepstore.mongo.search.ranking import MAX_RANKED, Candidate, Text, asked_in, ranked
 from langchain_zepstore.mongo.search.scope import filter_of
 from langchain_zepstore.mongo.search.snippets import excerpt_of
 from langchain_zepstore.mongo.search.text_query import TextQuery, parse_text
@@ -81,11 +81,11 @@ def _scores(
     texts = {session_id: _text(session) for session_id, session in sessions.items()}
     without = {term for word in query.words_without for term in terms_of(word, language)}
     candidates = [
-        Candidate((session_id, 0), text, found=0.0)
+        Candidate((session_id, 0), Text(text), found=0.0)
         for session_id, text in texts.items()
         if query.allows(text) and without.isdisjoint(words_of(text, language))
     ]
-    best = ranked(query.text, candidates, language)
+    best = ranked(asked_in(query.text, language), candidates)
     return {key[0]: round(score, _DIGITS) for key, score in best if score > 0}
 
 

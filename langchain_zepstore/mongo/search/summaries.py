@@ -21,7 +21,7 @@ from langchain_zepstore.mongo.ownership import check_owner
 from langchain_zepstore.mongo.search.hits import Hit, VectorHit
 from langchain_zepstore.mongo.search.index import known_language, language_of
 from langchain_zepstore.mongo.search.mmr import fetch_k, select_mmr
-from langchain_zepstore.mongo.search.ranking import Candidate, MessageKey, ranked
+from langchain_zepstore.mongo.search.ranking import Candidate, MessageKey, Text, asked_in, ranked
 from langchain_zepstore.mongo.search.scope import filter_of
 from langchain_zepstore.mongo.search.snippets import excerpt_of
 from langchain_zepstore.mongo.search.vector_codec import embedding_of, fits, unit, vector_in
@@ -116,14 +116,14 @@ class SummarySearch:
         candidates = [
             Candidate(
                 key,
-                session["summary"]["content"],
+                Text(session["summary"]["content"]),
                 found=0.0,
                 similarity=near[key].score if near else None,
             )
             for key, session in by_key.items()
         ]
         language = yield from language_of(self._database)
-        scores = ranked(sought.text, candidates, language, sought.similarity_weight)
+        scores = ranked(asked_in(sought.text, language), candidates, sought.similarity_weight)
         return [_hit(by_key[key], score) for key, score in scores if score > 0 or near]
 
     def _vectors(

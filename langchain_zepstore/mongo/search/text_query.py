@@ -22,6 +22,11 @@ class TextQuery:
     phrases: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is words, and nothing else."""
+        return not (self.phrases or self.without)
+
     def allows(self, text: str) -> bool:
         """Whether a text has all phrases, and none that must not be there."""
         if not self.phrases and not any(map(_is_phrase, self.without)):

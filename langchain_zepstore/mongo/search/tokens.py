@@ -69,12 +69,12 @@ def tokenize(text: str, language: str) -> Tokens:
         text: The text.
         language: A language that ``snowballstemmer`` has, by its English name, or "none".
     """
-    return words_of(text, language), _all(_caches(language)[1], _chunks(text))
+    return words_of(text, language), _all(_caches(language)[1], chunks_of(text))
 
 
 def words_of(text: str, language: str) -> list[str]:
     """Return the tokens of a text in their order, without its stop words."""
-    return _all(_caches(language)[0], _chunks(text))
+    return _all(_caches(language)[0], chunks_of(text))
 
 
 def indexed_tokens(text: str, language: str) -> list[str]:
@@ -84,7 +84,7 @@ def indexed_tokens(text: str, language: str) -> list[str]:
     """
     words: dict[str, None] = {}
     stops: dict[str, None] = {}
-    chunks = _chunks(text[:MAX_INDEXED])
+    chunks = chunks_of(text[:MAX_INDEXED])
     word_cache, stop_cache = _caches(language)
     for start in range(0, len(chunks), MAX_TOKENS):
         some = chunks[start : start + MAX_TOKENS]
@@ -134,7 +134,8 @@ def _stands_alone(letter: str, text: str) -> bool:
     return re.search(f"(?<![{_UNSPACED}]){letter}(?![{_UNSPACED}])", normal) is not None
 
 
-def _chunks(text: str) -> list[str]:
+def chunks_of(text: str) -> list[str]:
+    """Return the parts of a text between spaces; its tokens are those of its chunks."""
     return text.replace("\0", " ").split()
 
 

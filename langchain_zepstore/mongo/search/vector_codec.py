@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,13 @@ from bson.binary import Binary
 from langchain_zepstore.errors import APIError
 from langchain_zepstore.mongo.documents import Embedding, MessageDocument
 from langchain_zepstore.mongo.search.hits import decoded
-from langchain_zepstore.mongo.search.vector_cache import Rows
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from langchain_zepstore.core.embedder import Vectors
+    from langchain_zepstore.mongo.search.session_cache import Numbers
 
     Bytes = npt.NDArray[np.uint8]
 
@@ -35,6 +35,44 @@ _TO_STAMP, _STAMP, _END = len(b"\x07stamp\x00"), 12, 2
 
 READ_FIELDS = dict.fromkeys(_SHAPE[0], 1)
 """The projection of documents that ``read_rows`` reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorRows:
+    """Messages of a session, with their vectors in one array.
+
+    Attributes:
+        numbers: Their sequence numbers.
+        created: When they were said, in milliseconds.
+        vectors: Their unit vectors, a row each.
+    """
+
+    numbers: Numbers
+    created: Numbers
+    vectors: Vectors
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that they take."""
+        return self.vectors.nbytes + self.numbers.nbytes + self.created.nbytes
+
+    @classmethod
+    def together(cls, parts: Sequence[VectorRows]) -> VectorRows:
+        """Return rows in one."""
+        import numpy as np  # noqa: PLC0415 - an extra
+
+        return cls(
+            np.concatenate([each.numbers for each in parts]),
+            np.concatenate([each.created for each in parts]),
+            np.concatenate([each.vectors for each in parts]),
+        )
+
+    def up_to(self, last: int) -> VectorRows:
+        """Return those up to a number; they are in their order."""
+        if not len(self.numbers) or self.numbers[-1] <= last:
+            return self
+        end = int(self.numbers.searchsorted(last, side="right"))
+        return VectorRows(self.numbers[:end], self.created[:end], self.vectors[:end])
 
 
 def embedding_of(model: str, vector: Vectors | None) -> Embedding:
@@ -77,7 +115,7 @@ def vector_in(embedding: Embedding | None, dimension: int) -> Vectors | None:
 
 def read_rows(
     batch: bytes, model: str, dimension: int
-) -> Iterator[tuple[str, Rows] | MessageDocument]:
+) -> Iterator[tuple[str, VectorRows] | MessageDocument]:
     """Yield what a batch of documents holds: by incarnation the rows of its messages.
 
     Documents of one shape, as most are, are read together. Others are yielded decoded.
@@ -127,7 +165,7 @@ class _Layout:
         fits: npt.NDArray[np.bool_] = (table[:, same] == table[0, same]).all(axis=1)
         return fits
 
-    def rows(self, table: Bytes) -> Iterator[tuple[str, Rows]]:
+    def rows(self, table: Bytes) -> Iterator[tuple[str, VectorRows]]:
         """Yield the rows of each incarnation's documents, which stand together."""
         import numpy as np  # noqa: PLC0415 - an extra
 
@@ -143,7 +181,7 @@ class _Layout:
         for start, end in pairwise(bounds):
             part = slice(start, end)
             incarnation = bytes(incarnations[start]).decode()
-            yield incarnation, Rows(numbers[part], created[part].copy(), unit(vectors[part]))
+            yield incarnation, VectorRows(numbers[part], created[part].copy(), unit(vectors[part]))
 
 
 def _layout(document: bytes, model: str, dimension: int) -> _Layout | None:

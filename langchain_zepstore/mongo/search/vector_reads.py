@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from langchain_zepstore.core.batches import batches
 from langchain_zepstore.core.operation import Operation
@@ -14,21 +13,21 @@ from langchain_zepstore.mongo.documents import (
     Embedding,
     MessageDocument,
     Query,
-    SessionDocument,
     Update,
 )
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.search.hits import at, key_of
 from langchain_zepstore.mongo.search.ranking import MessageKey, text_with_speaker
-from langchain_zepstore.mongo.search.vector_cache import Rows
 from langchain_zepstore.mongo.search.vector_codec import (
     READ_FIELDS,
+    VectorRows,
     embedding_of,
     fits,
     read_rows,
     unit,
     vector_in,
 )
+from langchain_zepstore.mongo.search.walk import Found, Span, span_query
 
 if TYPE_CHECKING:
     from langchain_zepstore.core.embedder import Embedder, Vectors
@@ -44,33 +43,6 @@ _HEADROOM = 1024  # in a message, for what stands beside its vector
 _SAID = {"session_id": 1, "seq": 1, "role": 1, "content": 1, "size": {"$bsonSize": "$$ROOT"}}
 
 
-class Span(NamedTuple):
-    """Consecutive numbers of a session.
-
-    Attributes:
-        session: The session.
-        after: The number before the first.
-        last: The last number.
-    """
-
-    session: SessionDocument
-    after: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Live messages that were read, by their sessions' incarnations.
-
-    Attributes:
-        rows: Those with a vector.
-        empty: The numbers of those without, such as one without words.
-    """
-
-    rows: dict[str, list[Rows]] = field(default_factory=lambda: defaultdict(list))
-    empty: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-
-
 class VectorReads:
     """Reads the vectors of one model and one length.
 
@@ -83,57 +55,46 @@ class VectorReads:
     def __init__(self, database: Database, embedder: Embedder, dimension: int) -> None:
         self._messages = database.messages
         self._embedder = embedder
-        self._dimension = dimension
+        self.payload = dimension
+        self.most = max(_SPAN_BYTES // (4 * dimension + _BESIDE), 1)
 
-    def spans(self, sessions: Sequence[SessionDocument]) -> Iterator[list[Span]]:
-        """Yield spans that cover sessions, as many together as one read takes."""
-        most = max(_SPAN_BYTES // (4 * self._dimension + _BESIDE), 1)
-        together: list[Span] = []
-        room = most
-        for session in sessions:
-            last = session["seq"]
-            if last > room and together:
-                yield together
-                together, room = [], most
-            if last > most:
-                for after in range(0, last, most):
-                    yield [Span(session, after, min(after + most, last))]
-            else:
-                together.append(Span(session, 0, last))
-                room -= last
-        if together:
-            yield together
+    def prepare(self) -> Operation[bool]:
+        """Return that vectors can always be read."""
+        return True
+        yield
 
-    def read(self, spans: Sequence[Span]) -> Operation[Found]:
+    def read(self, spans: Sequence[Span]) -> Operation[Found[VectorRows]]:
         """Return the live messages in spans."""
-        ids = {span.session["uuid"]: span.session["_id"] for span in spans}
-        query: Query = {"session_id": {"$in": sorted(set(ids.values()))}, "deleted_at": None}
-        if len(spans) == 1:
-            query["seq"] = {"$gt": spans[0].after, "$lte": spans[0].last}
         read = yield from self._messages.find_raw(
-            query, sort={"session_id": 1, "seq": 1}, batch_size=_BATCH, fields=READ_FIELDS
+            span_query(spans),
+            sort={"session_id": 1, "seq": 1},
+            batch_size=_BATCH,
+            fields=READ_FIELDS,
         )
-        found = Found()
+        found: Found[VectorRows] = Found()
         last = {span.session["uuid"]: span.last for span in spans}
         others: list[MessageDocument] = []
         for batch in read:
-            for each in read_rows(batch, self._embedder.model, self._dimension):
+            for each in read_rows(batch, self._embedder.model, self.payload):
                 if not isinstance(each, tuple):
                     if each["_id"]["q"] <= last.get(each["_id"]["s"], 0):
                         others.append(each)
                 elif each[0] in last:
                     found.rows[each[0]].append(each[1].up_to(last[each[0]]))
+        ids = {span.session["uuid"]: span.session["_id"] for span in spans}
         yield from self._take(others, ids, found)
         return found
 
-    def read_at(self, keys: Sequence[MessageKey], ids: Mapping[str, str]) -> Operation[Found]:
+    def read_at(
+        self, keys: Sequence[MessageKey], ids: Mapping[str, str]
+    ) -> Operation[Found[VectorRows]]:
         """Return the live messages at keys; the numbers of deleted ones count as ``empty``.
 
         Args:
             keys: Where they stand.
             ids: The sessions' ids by incarnation.
         """
-        found = Found()
+        found: Found[VectorRows] = Found()
         for part in batches(keys, _KEYS):
             query: Query = {
                 "_id": {"$in": [{"s": incarnation, "q": number} for incarnation, number in part]}
@@ -148,7 +109,7 @@ class VectorReads:
         return found
 
     def _take(
-        self, documents: Sequence[MessageDocument], ids: Mapping[str, str], found: Found
+        self, documents: Sequence[MessageDocument], ids: Mapping[str, str], found: Found[VectorRows]
     ) -> Operation[None]:
         """Add live messages to what was found; make the vectors that they lack."""
         import numpy as np  # noqa: PLC0415 - an extra
@@ -158,13 +119,13 @@ class VectorReads:
         lacking = {
             key: ids[key[0]]
             for key in times
-            if not fits(stored[key], self._embedder.model, self._dimension)
+            if not fits(stored[key], self._embedder.model, self.payload)
         }
         stored |= dict.fromkeys(lacking) | (yield from self.make(lacking))
         vectors: dict[str, list[Vectors]] = defaultdict(list)
         keys: dict[str, list[MessageKey]] = defaultdict(list)
         for key in times:
-            vector = vector_in(stored[key], self._dimension)
+            vector = vector_in(stored[key], self.payload)
             if vector is None:
                 found.empty[key[0]].append(key[1])
             else:
@@ -174,7 +135,7 @@ class VectorReads:
             numbers = np.array([number for _, number in some], dtype=np.int64)
             created = [round(times[key].timestamp() * 1000) for key in some]
             found.rows[incarnation].append(
-                Rows(numbers, np.array(created), unit(np.stack(vectors[incarnation])))
+                VectorRows(numbers, np.array(created), unit(np.stack(vectors[incarnation])))
             )
 
     def make(self, lacking: Mapping[MessageKey, str]) -> Operation[dict[MessageKey, Embedding]]:

@@ -11,7 +11,7 @@ from pymongo import MongoClient, monitoring
 
 from langchain_zepstore import CreateUserRequest, Session, ZepClient
 from langchain_zepstore.mongo.indexes import OLD_WORD_INDEXES, token_index, unindexed_index
-from langchain_zepstore.mongo.search import index
+from langchain_zepstore.mongo.search import index, known_words
 from tests.support.messages import said
 
 
@@ -147,8 +147,9 @@ async def test_concurrent_first_searches_on_an_event_loop_all_return_results(
 @pytest.mark.promise("a search over a session, or over a user's sessions, finds live messages only")
 @pytest.mark.parametrize("sought", [{"user_id": "ada"}, {"session_id": "ada's 7"}])
 def test_a_search_examines_only_matching_messages_in_its_scope(
-    mongo_url, database_name, sought
+    mongo_url, database_name, sought, monkeypatch
 ) -> None:
+    monkeypatch.setattr(known_words, "LOAD_SECONDS", 60)
     commands = Commands()
     with MongoClient(mongo_url, event_listeners=[commands]) as raw:
         client = ZepClient(client=raw, database=database_name)
@@ -158,10 +159,9 @@ def test_a_search_examines_only_matching_messages_in_its_scope(
                 session_id = f"{user}'s {number}"
                 client.memory.add_session(Session(session_id=session_id, user_id=user))
                 client.memory.add_memory(session_id, said(*["the lake"] * 19, "one boat"))
-        client.memory.search("boat", **sought)
         client.memory.search("boat", user_id="ada")
         commands.seen.clear()
-        client.memory.search("boat", **sought)
+        found = ZepClient(client=raw, database=database_name).memory.search("boat", **sought)
         most = 20 + 1  # the boats of the user, or the messages of the session
         # What lacks tokens, the counts if it is not a short session, candidates, results.
         assert len(commands.seen) == (3 if "session_id" in sought else 4)
@@ -176,6 +176,11 @@ def test_a_search_examines_only_matching_messages_in_its_scope(
             keys, documents = examined(plan)
             assert keys <= most, plan
             assert documents <= most, plan
+        for _ in range(2):
+            client.memory.search("boat", **sought)
+        commands.seen.clear()
+        assert client.memory.search("boat", **sought) == found
+        assert len(commands.seen) == 1  # the results; the words of all messages are known
 
 
 def test_a_search_returns_up_to_the_requested_limit(mongo_url, database_name) -> None:

@@ -274,7 +274,7 @@ def test_more_than_a_page_of_vectors_is_searched(opened, monkeypatch) -> None:
     monkeypatch.setattr(
         "langchain_zepstore.mongo.search.vector_reads._SPAN_BYTES", 7 * (4 * 16 + 128)
     )
-    monkeypatch.setattr("langchain_zepstore.mongo.search.vectors._PAGE", 7)
+    monkeypatch.setattr("langchain_zepstore.mongo.search.walk._PAGE", 7)
     client = opened(Subjects())
     client.user.add(CreateUserRequest(user_id="u"))
     for name in "abc":

@@ -6,11 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_zepstore.mongo.search.ranking import Candidate, answers, candidate, ranked
+from langchain_zepstore.mongo.search.ranking import Candidate, Text, answers, asked_in, candidate
+from langchain_zepstore.mongo.search.ranking import ranked as _ranked
+
+
+def said(key, text, *others, **more) -> Candidate:
+    return Candidate(key, Text(text), *others, **more)
+
+
+def ranked(query, candidates, language="english"):
+    return _ranked(asked_in(query, language), candidates)
 
 
 def found(*texts: str, session: str = "s", score: float = 1.0) -> list[Candidate]:
-    return [Candidate((session, 10 * n), text, score) for n, text in enumerate(texts)]
+    return [said((session, 10 * n), text, score) for n, text in enumerate(texts)]
 
 
 def order(query: str, candidates: list[Candidate]) -> list[int]:
@@ -34,19 +43,19 @@ def test_a_short_message_scores_higher_than_a_long_one() -> None:
 def test_the_speaker_is_a_name_but_not_a_plain_role() -> None:
     document = {"_id": {"s": "s", "q": 1}, "seq": 1, "content": "I like boats", "score": 1.0}
     ada = candidate({**document, "role": "Ada"})
-    assert (ada.text, ada.speaker) == ("I like boats", "Ada")
+    assert (ada.said, ada.speaker) == ("I like boats", "Ada")
     assert candidate({**document, "role": "user"}).speaker == ""
 
 
 def test_messages_of_a_speaker_named_in_the_query_score_higher() -> None:
-    of_ada = Candidate(("s", 10), "I bought a boat", 1.0, "Ada Byron")
-    to_ada = Candidate(("s", 20), "Ada, I bought a boat", 1.0, "Bob")
+    of_ada = said(("s", 10), "I bought a boat", 1.0, "Ada Byron")
+    to_ada = said(("s", 20), "Ada, I bought a boat", 1.0, "Bob")
     about = [key for key, _ in ranked("Which boat did Ada buy?", [to_ada, of_ada])]
     assert about == [("s", 10), ("s", 20)]
 
 
 def test_a_speaker_name_without_tokens_is_ignored() -> None:
-    several = [Candidate(("s", 10), "a boat", 1.0, "!"), Candidate(("s", 20), "a boat", 1.0, "")]
+    several = [said(("s", 10), "a boat", 1.0, "!"), said(("s", 20), "a boat", 1.0, "")]
     [(_, one), (_, other)] = ranked("a boat!", several)
     assert one == other
 
@@ -54,23 +63,23 @@ def test_a_speaker_name_without_tokens_is_ignored() -> None:
 def test_blocks_are_ranked_by_their_text() -> None:
     content = [{"type": "text", "text": "a boat"}, {"type": "image_url", "image_url": "data:"}]
     document = {"_id": {"s": "s", "q": 1}, "seq": 1, "role": "user", "content": content}
-    assert candidate(document).text == "a boat"
+    assert candidate(document).said == "a boat"
 
 
 @pytest.mark.promise("rare words, neighbours and the session's subject rank hits")
 def test_a_neighbour_of_a_match_gets_part_of_its_score() -> None:
-    question = Candidate(("s", 1), "I want to paint a boat.", 1.0)
-    answer = Candidate(("s", 2), "The boat of my aunt.", 1.0)
-    elsewhere = Candidate(("s", 9), "The boat of my aunt.", 1.0)
+    question = said(("s", 1), "I want to paint a boat.", 1.0)
+    answer = said(("s", 2), "The boat of my aunt.", 1.0)
+    elsewhere = said(("s", 9), "The boat of my aunt.", 1.0)
     keys = [key for key, _ in ranked("paint boat", [question, answer, elsewhere])]
     assert keys == [("s", 1), ("s", 2), ("s", 9)]
 
 
 @pytest.mark.parametrize("asked", ["Which boat?", "Which boat? 🚣", "Boat\uff1f", "(the boat?)"])
 def test_the_turn_after_a_question_scores_higher_than_the_one_before(asked) -> None:
-    before, after = (Candidate(("s", seq), "The boat of my aunt.", 1.0) for seq in (1, 3))
-    elsewhere = [Candidate(("s", seq), "The boat of my aunt.", 1.0) for seq in (10, 20)]
-    question = Candidate(("s", 2), asked, 1.0)
+    before, after = (said(("s", seq), "The boat of my aunt.", 1.0) for seq in (1, 3))
+    elsewhere = [said(("s", seq), "The boat of my aunt.", 1.0) for seq in (10, 20)]
+    question = said(("s", 2), asked, 1.0)
     keys = [key for key, _ in ranked("boat", [before, question, after, *elsewhere])]
     assert keys[0] == ("s", 3)
 
@@ -80,20 +89,20 @@ def test_a_question_scores_lower_than_a_statement() -> None:
 
 
 def test_a_session_with_many_matches_raises_the_scores_of_its_messages() -> None:
-    about = [Candidate(("a", 10 * n), "boats and boats", 1.0) for n in range(3)]
-    mentions = [Candidate(("b", 10), "a boat", 1.0), Candidate(("a", 100), "a boat", 1.0)]
+    about = [said(("a", 10 * n), "boats and boats", 1.0) for n in range(3)]
+    mentions = [said(("b", 10), "a boat", 1.0), said(("a", 100), "a boat", 1.0)]
     keys = [key for key, _ in ranked("boat", [*about, *mentions])]
     assert keys.index(("a", 100)) < keys.index(("b", 10))
 
 
 def test_a_neighbour_without_a_match_is_not_a_result() -> None:
-    beside = Candidate(("s", 1), "boat boat boat", None)
+    beside = said(("s", 1), "boat boat boat", None)
     assert [key for key, _ in ranked("boat", [beside, *found("a boat")])] == [("s", 0)]
 
 
 def test_the_answer_to_a_matching_question_is_a_result_without_matching_words() -> None:
-    question = Candidate(("s", 1), "Which boat is yours?", 1.0)
-    answer = Candidate(("s", 2), "The green one.", None)
+    question = said(("s", 1), "Which boat is yours?", 1.0)
+    answer = said(("s", 2), "The green one.", None)
     asked, looked_for = "Whose boat?", "boat"
     assert answers(asked, [question]) == [("s", 2)]
     keys = sorted(key for key, _ in ranked(asked, [question, answer]))
@@ -104,33 +113,33 @@ def test_the_answer_to_a_matching_question_is_a_result_without_matching_words() 
 
 def test_answers_are_sought_only_for_matching_questions_without_one() -> None:
     several = [
-        Candidate(("s", 1), "a boat?", 1.0),
-        Candidate(("s", 2), "a lake?", None),
-        Candidate(("s", 5), "a boat", 1.0),
-        Candidate(("t", 5), "a boat?", 1.0),
+        said(("s", 1), "a boat?", 1.0),
+        said(("s", 2), "a lake?", None),
+        said(("s", 5), "a boat", 1.0),
+        said(("t", 5), "a boat?", 1.0),
     ]
     assert answers("a boat?", several) == [("t", 6)]
 
 
 def test_vector_hits_are_results_and_score_by_similarity() -> None:
-    near = Candidate(("s", 10), "a schooner", None, similarity=0.9)
-    far = Candidate(("s", 20), "a soup", None, similarity=0.2)
+    near = said(("s", 10), "a schooner", None, similarity=0.9)
+    far = said(("s", 20), "a soup", None, similarity=0.2)
     assert [key for key, _ in ranked("boat", [far, near])] == [("s", 10), ("s", 20)]
-    word = Candidate(("s", 30), "a boat", 1.0)
+    word = said(("s", 30), "a boat", 1.0)
     assert ranked("boat", [far, near, word])[0][0] == ("s", 30)
-    both = Candidate(("s", 40), "a boat", 1.0, similarity=0.9)
+    both = said(("s", 40), "a boat", 1.0, similarity=0.9)
     assert ranked("boat", [far, near, word, both])[0][0] == ("s", 40)
 
 
 def test_a_single_vector_hit_has_a_positive_score() -> None:
-    [(_, score)] = ranked("boat", [Candidate(("s", 1), "a schooner", None, similarity=0.5)])
+    [(_, score)] = ranked("boat", [said(("s", 1), "a schooner", None, similarity=0.5)])
     assert score > 0
 
 
 def test_vector_hits_raise_the_scores_of_their_neighbours() -> None:
-    boats = [Candidate(("s", seq), "a boat", 1.0) for seq in (10, 21)]
-    near = Candidate(("s", 20), "a schooner", None, similarity=0.9)
-    far = Candidate(("s", 30), "a soup", None, similarity=0.2)
+    boats = [said(("s", seq), "a boat", 1.0) for seq in (10, 21)]
+    near = said(("s", 20), "a schooner", None, similarity=0.9)
+    far = said(("s", 30), "a soup", None, similarity=0.2)
     assert ranked("boat", [*boats, near, far])[0][0] == ("s", 21)
 
 
@@ -144,18 +153,18 @@ def test_words_are_stemmed_in_the_language() -> None:
 
 def test_ties_keep_the_order_of_the_index_then_of_the_conversation() -> None:
     several = [
-        Candidate(("s", 30), "wal", 1.0),
-        Candidate(("s", 10), "wal", 2.0),
-        Candidate(("s", 20), "wal", 1.0),
+        said(("s", 30), "wal", 1.0),
+        said(("s", 10), "wal", 2.0),
+        said(("s", 20), "wal", 1.0),
     ]
     assert [seq for (_, seq), _ in ranked("鯨", several)] == [10, 20, 30]
 
 
 def test_a_prefix_guess_without_a_matching_word_is_not_a_result() -> None:
     several = [
-        Candidate(("s", 10), "calibration", 0.0),
-        Candidate(("s", 20), "calibre", 0.0),
-        Candidate(("s", 30), "a calm", 0.0),
+        said(("s", 10), "calibration", 0.0),
+        said(("s", 20), "calibre", 0.0),
+        said(("s", 30), "a calm", 0.0),
     ]
     assert [seq for (_, seq), _ in ranked("calibrat", several)] == [10]
 
@@ -173,7 +182,7 @@ def asks(text: str) -> bool:
 
 @given(words, st.lists(messages, max_size=20), st.sampled_from(["english", "turkish", "none"]))
 def test_any_texts_are_ranked_once_and_best_first(query, texts, language) -> None:
-    several = [Candidate(("s", n), *message) for n, message in enumerate(texts)]
+    several = [said(("s", n), *message) for n, message in enumerate(texts)]
     result = ranked(query, several, language)
     keys = [key for key, _ in result]
     assert len(set(keys)) == len(keys)
@@ -181,7 +190,7 @@ def test_any_texts_are_ranked_once_and_best_first(query, texts, language) -> Non
     answering = {
         after.key
         for before, after in pairwise(several)
-        if asks(query) and before.found is not None and asks(before.text)
+        if asks(query) and before.found is not None and asks(before.said)
     }
     assert set(keys) == results | answering
     given_scores = [score for _, score in result]

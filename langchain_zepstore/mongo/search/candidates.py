@@ -1,0 +1,198 @@
+"""Candidates of a search by words, from the index of tokens."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from bson import Regex
+
+from langchain_zepstore.core.operation import Operation
+from langchain_zepstore.mongo.documents import MessageDocument, Query, Stage
+from langchain_zepstore.mongo.driver.database import Database
+from langchain_zepstore.mongo.indexes import token_index, tokens_field
+from langchain_zepstore.mongo.search.hits import live_at
+from langchain_zepstore.mongo.search.ranking import (
+    MAX_RANKED,
+    Candidate,
+    MessageKey,
+    candidate,
+)
+from langchain_zepstore.mongo.search.scope import SearchScope
+from langchain_zepstore.mongo.search.text_query import TextQuery
+from langchain_zepstore.mongo.search.tokens import is_beginning, terms_of
+
+MOST_CANDIDATES = 500
+"""How many candidates are ranked at least; fewer lose some of what is looked for."""
+
+MAX_HELD = 2000
+"""How many messages hold the terms by which they are read; the rarest is always one."""
+
+MAX_WHOLE = 16_384
+"""Bytes of a message that is read as it is."""
+
+SIZE = {"$bsonSize": "$$ROOT"}
+
+_MAX_BLOCKS = 100_000  # bytes of a message of blocks that is ranked by what it says
+RANKED = {
+    "session_id": 1,
+    "role": 1,
+    "content": {
+        "$switch": {
+            "branches": [
+                {"case": {"$lt": [SIZE, MAX_WHOLE]}, "then": "$content"},
+                {
+                    "case": {"$eq": [{"$type": "$content"}, "string"]},
+                    "then": {"$substrCP": ["$content", 0, MAX_RANKED]},
+                },
+                {"case": {"$lt": [SIZE, _MAX_BLOCKS]}, "then": "$content"},
+            ],
+            "default": "",
+        }
+    },
+}
+"""The projection of what is ranked."""
+
+
+class Pattern(NamedTuple):
+    """Tokens that are looked for.
+
+    Attributes:
+        text: A token, or how tokens begin.
+        begins: Which of these.
+    """
+
+    text: str
+    begins: bool = False
+
+
+def pattern_of(term: str) -> Pattern:
+    """Return the tokens that a term finds."""
+    return Pattern(term, is_beginning(term))
+
+
+class Match(NamedTuple):
+    """A message that may be a result.
+
+    Attributes:
+        candidate: The message.
+        session_id: The session that it is in.
+        held: The terms that it holds; only of a short session's.
+    """
+
+    candidate: Candidate
+    session_id: str
+    held: Collection[str] = ()
+
+
+class Source(Protocol):
+    """What candidates are taken from."""
+
+    def counts(self) -> Operation[dict[str, int]]:
+        """Return how many messages hold each term, counted up to a number; none that none holds."""
+
+    def read(
+        self, patterns: Sequence[Pattern], weights: Mapping[str, float], most: int, limit: int
+    ) -> Operation[list[Match]]:
+        """Return the best messages that hold one of some tokens.
+
+        Args:
+            patterns: The tokens.
+            weights: What each term is worth.
+            most: How many messages to choose from at least.
+            limit: How many at most, if they are more than the candidates of any search.
+        """
+
+    def at(self, keys: Mapping[MessageKey, str], *, filtered: bool) -> Operation[list[Match]]:
+        """Return the live messages at keys.
+
+        Args:
+            keys: Where they stand, with the ids of their sessions.
+            filtered: Only those that the scope has.
+        """
+
+
+class IndexSource:
+    """The index of tokens.
+
+    Args:
+        database: Where the messages are.
+        scope: What to choose from.
+        query: The text of the search.
+        language: The index's.
+    """
+
+    def __init__(
+        self, database: Database, scope: SearchScope, query: TextQuery, language: str
+    ) -> None:
+        self._database = database
+        self._scope = scope
+        self._field = tokens_field(language)
+        self._language = language
+        self._terms = terms_of(query.text, language)
+        self._conditions: list[Query] = []
+        for phrase in query.phrases:
+            if held := terms_of(phrase, language):
+                self._conditions.append({self._field: {"$all": held}})
+        if without := [term for word in query.words_without for term in terms_of(word, language)]:
+            self._conditions.append({self._field: {"$nin": without}})
+
+    def counts(self) -> Operation[dict[str, int]]:
+        """Return how many messages hold each term; see ``Source``."""
+        pipelines: list[list[Stage]] = [
+            [
+                {"$match": {"scope": self._scope.owner, self._field: _token(pattern_of(term))}},
+                {"$limit": MAX_HELD + 1},
+                {"$count": "number"},
+                {"$set": {"term": {"$literal": term}}},
+            ]
+            for term in self._terms
+        ]
+        name = self._database.messages.name
+        unions = [{"$unionWith": {"coll": name, "pipeline": each}} for each in pipelines[1:]]
+        counted = yield from self._database.messages.aggregate(
+            [*pipelines[0], *unions], hint=token_index(self._language)
+        )
+        numbers = {each["term"]: each["number"] for each in counted}
+        return {term: numbers[term] for term in self._terms if term in numbers}
+
+    def read(
+        self, patterns: Sequence[Pattern], weights: Mapping[str, float], most: int, limit: int
+    ) -> Operation[list[Match]]:
+        """Return the best of the first messages that hold one of some tokens; see ``Source``."""
+        held = f"${self._field}"
+        score = [
+            {"$cond": [{"$in": [{"$literal": term}, held]}, weight, 0]}
+            for term, weight in weights.items()
+        ]
+        fields = {**RANKED, "score": {"$sum": score}}
+        if self._scope.hint:
+            fields["held"] = {"$setIntersection": [{"$literal": self._terms}, held]}
+        asked = [{self._field: {"$in": [*map(_token, patterns)]}}, *self._conditions]
+        found = yield from self._database.messages.aggregate(
+            [
+                {"$match": {**self._scope.query(), "$and": asked}},
+                {"$limit": most},
+                {"$project": fields},
+                {"$sort": {"score": -1, "_id": 1}},
+                {"$limit": max(limit, MOST_CANDIDATES)},
+            ],
+            hint=self._scope.hint or token_index(self._language),
+        )
+        return _matches(found)
+
+    def at(self, keys: Mapping[MessageKey, str], *, filtered: bool) -> Operation[list[Match]]:
+        """Return the live messages at keys; see ``Source``."""
+        conditions = self._scope.filter() if filtered else None
+        return _matches((yield from live_at(self._database, keys, RANKED, conditions)))
+
+
+def _matches(documents: Sequence[MessageDocument]) -> list[Match]:
+    return [
+        Match(candidate(each), each["session_id"], each.get("held", ()))  # type: ignore[arg-type]
+        for each in documents
+    ]
+
+
+def _token(pattern: Pattern) -> Any:
+    # Not re.compile: its flag for Unicode makes the server read the whole index.
+    return Regex(f"^{re.escape(pattern.text)}") if pattern.begins else pattern.text
