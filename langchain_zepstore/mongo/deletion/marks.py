@@ -54,8 +54,11 @@ class Marking:
         if current:
             yield from self.settle_pending(current)
 
-    def settle(self, session: SessionDocument) -> Operation[None]:
-        """Finish a session's deletion."""
+    def settle(self, session: SessionDocument, *, is_new: bool = False) -> Operation[None]:
+        """Finish a session's deletion; a new one takes messages above the last number along.
+
+        A killed writer may have left these, if the server lost the reservation too.
+        """
         deletion = session["deletion"]
         last = deletion["seq"]
         fenced = min(session.get("fenced") or 0, last)  # a first edit may have fenced more since
@@ -70,7 +73,18 @@ class Marking:
             "$unset": {"tokens": 1},
         }
         yield from self.update_in_spans(unmarked, mark, fenced)
-        marked = yield from self.update_in_spans(unmarked, mark, last, after=fenced)
+        above: Query = {
+            **{name: unmarked[name] for name in ("session_id", "_id.s", "deleted_at")},
+            "seq": {"$gt": session["seq"]},
+        }
+        marked, is_more = yield from self.update_in_spans(
+            unmarked, mark, last, after=fenced, other=above if is_new else None
+        )
+        if is_new and (is_more or last == fenced):
+            widened = yield from self._widened(session, above)
+            if widened:
+                yield from self.settle(widened)
+                return
         if marked < last - fenced:  # not each of the numbers was a live message's
             yield from self.fence(session, last, deletion["at"])
             yield from self.update_in_spans(unmarked, mark, last, after=fenced)
@@ -90,6 +104,23 @@ class Marking:
                     }
                 }
             ],
+        )
+
+    def _widened(self, session: SessionDocument, above: Query) -> Operation[SessionDocument | None]:
+        """Extend an open deletion to messages above the last number; ``None`` if it need not be."""
+        top = yield from self._messages.find(above, sort={"seq": -1}, limit=1, fields={"seq": 1})
+        if not top:
+            return None
+        return (
+            yield from self._sessions.find_one_and_update(
+                {
+                    **this_session(session),
+                    "seq": session["seq"],  # no number was reserved since
+                    "deletion.id": session["deletion"]["id"],
+                    "deletion.open": True,
+                },
+                {"$set": {"seq": top[0]["seq"], "deletion.seq": top[0]["seq"]}},
+            )
         )
 
     def fence(self, session: SessionDocument, last: int, now: datetime) -> Operation[None]:
@@ -158,24 +189,42 @@ class Marking:
         yield from self._messages.update(query, codecs.FORGETTING, many=True)
 
     def update_in_spans(
-        self, query: Query, update: Update, last: int, *, after: int = 0
-    ) -> Operation[int]:
+        self,
+        query: Query,
+        update: Update,
+        last: int,
+        *,
+        after: int = 0,
+        other: Query | None = None,
+    ) -> Operation[tuple[int, bool]]:
         """Update a session's messages up to a number, in commands that are short.
 
         Each waits for the disk, so a command that was quick is followed by one of twice the size.
 
+        Args:
+            query: Which messages.
+            update: Changes each of them.
+            last: The last number.
+            after: The number before the first.
+            other: The last command looks for a message that matches this as well.
+
         Returns:
-            How many matched.
+            How many matched, and whether there was another.
         """
-        matched, size = 0, _MARKING_SPAN
+        matched, is_other, size = 0, False, _MARKING_SPAN
         while after < last:
             begun_at = time.monotonic()
             span = {"$gt": after, "$lte": min(after + size, last)}
-            matched += yield from self._messages.update({**query, "seq": span}, update, many=True)
+            these = {**query, "seq": span}
+            if other is not None and after + size >= last:
+                count, is_other = yield from self._messages.update_and_look(these, update, other)
+            else:
+                count = yield from self._messages.update(these, update, many=True)
+            matched += count
             after += size
             if time.monotonic() - begun_at < _QUICK_SECONDS:
                 size *= 2
-        return matched
+        return matched, is_other
 
 
 def with_id(session_id: str) -> Query:

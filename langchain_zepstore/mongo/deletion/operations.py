@@ -44,7 +44,7 @@ class Deletion:
         while True:
             begun = yield from self._begin(session_id, user_id)
             if begun:
-                yield from self._marking.settle((yield from self._widened(begun)))
+                yield from self._marking.settle(begun, is_new=True)
                 return
             session = yield from self._present(session_id)
             check_owner(session, user_id)
@@ -99,27 +99,6 @@ class Deletion:
                 *uncounting(),
             ],
         )
-
-    def _widened(self, session: SessionDocument) -> Operation[SessionDocument]:
-        """Extend a new deletion to a message above the session's last number.
-
-        A killed writer may have left one, if the server lost the reservation too.
-        """
-        live = {"session_id": session["_id"], "deleted_at": None}
-        top = yield from self._messages.find(live, sort={"seq": -1}, limit=1, fields={"_id": 1})
-        stray = top[0]["_id"] if top else None
-        if not stray or stray["s"] != session["uuid"] or stray["q"] <= session["seq"]:
-            return session
-        widened = yield from self._sessions.find_one_and_update(
-            {
-                **this_session(session),
-                "seq": session["seq"],  # no number was reserved since
-                "deletion.id": session["deletion"]["id"],
-                "deletion.open": True,
-            },
-            {"$set": {"seq": stray["q"], "deletion.seq": stray["q"]}},
-        )
-        return widened or session
 
     def undelete_session(self, session_id: str) -> Operation[Session]:
         """Bring back a session and the messages that its last deletion took.

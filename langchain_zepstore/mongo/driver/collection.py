@@ -12,7 +12,7 @@ from inspect import iscoroutine
 from typing import Any, Generic, NoReturn, Self, TypeVar
 
 from bson.codec_options import CodecOptions
-from pymongo import ReadPreference, UpdateOne, WriteConcern
+from pymongo import ReadPreference, UpdateMany, UpdateOne, WriteConcern
 from pymongo.errors import DuplicateKeyError, WriteConcernError
 
 from langchain_zepstore.core.operation import Operation
@@ -256,6 +256,23 @@ class Collection(Generic[D]):
         ]
         result = yield from self._deployment.call(lambda: raw.bulk_write(requests, ordered=False))
         return int(result.modified_count)
+
+    def update_and_look(
+        self, query: Query, update: Update, other: Query
+    ) -> Operation[tuple[int, bool]]:
+        """Update all that match, each of which changes, and look for what matches another query.
+
+        Returns:
+            How many changed, and whether there is another.
+        """
+        # One command: what matches without a change can only be the other.
+        requests = [
+            UpdateMany(self._own(query), update),
+            UpdateOne(self._own(other), {"$unset": {"nothing": 1}}),
+        ]
+        result = yield from self._deployment.call(lambda: self._raw.bulk_write(requests))
+        changed = int(result.modified_count)
+        return changed, result.matched_count > changed
 
     def insert(self, documents: Sequence[D], *, ordered: bool = False) -> Operation[Inserted]:
         """Insert documents in one command: those that can be, or if ordered, up to a conflict."""

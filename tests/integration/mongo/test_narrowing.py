@@ -18,6 +18,12 @@ from tests.support.stepping import Drive, store_of
 
 ADAS, BOBS = "what ada said", "what bob said"
 
+
+def either(operation: Operation[tuple[int, bool]]) -> Operation[bool]:
+    """Whether an operation changes or sees anything."""
+    return any((yield from operation))
+
+
 # How each method of a collection is called to meet another user's session.
 CALLS: dict[str, Callable[[Any, Any], Any]] = {
     "aggregate": lambda sessions, query: sessions.aggregate([{"$match": query}]),
@@ -33,6 +39,9 @@ CALLS: dict[str, Callable[[Any, Any], Any]] = {
     ),
     "replace": lambda sessions, query: sessions.replace(query, {"x": 1}),
     "update": lambda sessions, query: sessions.update(query, {"$set": {"x": 1}}, many=True),
+    "update_and_look": lambda sessions, query: either(
+        sessions.update_and_look(query, {"$set": {"x": 1}}, query)
+    ),
     "update_each": lambda sessions, query: sessions.update_each([(query, {"$set": {"x": 1}})]),
 }
 WITHOUT_QUERY = {
