@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from pymongo import MongoClient
 
 from langchain_zepstore import ZepClient
+from tests.support import databases
 from tests.support.mongod import Mongod
 from tests.support.serving import Served
 
@@ -141,7 +142,15 @@ def user_id() -> str:
 
 @pytest.fixture
 def database_name(mongo_url: str) -> Iterator[str]:
-    """A database of the test's own, on the standalone mongod."""
+    """An empty database of the test's own, on the standalone mongod; it may have its indexes."""
+    name = databases.take(mongo_url)
+    yield name
+    databases.give_back(mongo_url, name)
+
+
+@pytest.fixture
+def new_database(mongo_url: str) -> Iterator[str]:
+    """The name of a database that there has never been, on the standalone mongod."""
     name = f"test_{uuid4().hex}"
     yield name
     with MongoClient(mongo_url) as client:

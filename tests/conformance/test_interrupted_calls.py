@@ -209,7 +209,7 @@ async def test_a_delete_between_any_two_steps_of_an_add_precedes_the_whole_add(
 def test_many_sessions_are_listed_in_constant_memory_and_time_per_page(
     mongo_url: str, database_name: str, long: bool
 ) -> None:
-    many = 100_000 if long else 20_000
+    many = 100_000 if long else 8_000
     with ZepClient(mongo_url, database=database_name) as client, MongoClient(mongo_url) as raw:
         client.memory.add_session(Session(session_id="0"))
         sessions = raw[database_name].sessions

@@ -9,6 +9,8 @@ from pymongo import MongoClient
 
 from langchain_zepstore import Memory, Message, ZepClient
 
+MUCH = 1_000  # documents
+
 _free: dict[str, list[str]] = defaultdict(list)
 
 
@@ -18,11 +20,12 @@ def take(url: str) -> str:
 
 
 def give_back(url: str, name: str) -> None:
-    """Empty a database for the next test; drop it if a test gave it indexes of its own."""
+    """Empty a database for the next test; drop one that holds much or has indexes of its own."""
     usual = _usual_indexes(url)
     with MongoClient(url, tz_aware=True) as client:
         database = client[name]
-        if {each: database[each].index_information() for each in usual} == usual:
+        is_small = database["messages"].estimated_document_count() < MUCH
+        if is_small and {each: database[each].index_information() for each in usual} == usual:
             for each in database.list_collection_names():
                 database[each].delete_many({})
             _free[url].append(name)

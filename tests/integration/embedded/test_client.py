@@ -15,6 +15,8 @@ from langchain_zepstore import Memory, Message, ZepClient
 from tests.support.embedded import mongod
 from tests.support.facade import Facade
 
+pytestmark = pytest.mark.turns("zep")
+
 VICTIMS = {"sync": "mongod", "motor": "supervisor", "pymongo": "both"}
 
 

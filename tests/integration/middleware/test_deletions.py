@@ -20,6 +20,8 @@ from tests.support.agents import (
     stored,
 )
 
+pytestmark = pytest.mark.turns("call")
+
 
 @pytest.mark.promise("deleted messages stay deleted, though the agent's state holds them")
 @both_ways

@@ -24,6 +24,8 @@ from tests.support.agents import (
     types_and_texts,
 )
 
+pytestmark = pytest.mark.turns("call")
+
 EDITS = pytest.mark.promise("an input whose id is known and whose words differ is an edit")
 each_mode = pytest.mark.parametrize(
     ("mode", "has_checkpointer"), [("memory", False), ("memory", True), ("archive", True)]

@@ -13,6 +13,8 @@ from langchain_zepstore import ZepClient
 from langchain_zepstore.middleware import ChatHistoryMiddleware
 from tests.support.agents import Call, Scripted, both_ways, of, said, stored
 
+pytestmark = pytest.mark.turns("call", "is_first")
+
 SECRET = "write to ada@example.org"
 
 

@@ -22,6 +22,8 @@ from tests.support.agents import (
     weather,
 )
 
+pytestmark = pytest.mark.turns("mode")
+
 
 @pytest.fixture(scope="module")
 def forkserver() -> ForkServerContext:

@@ -14,6 +14,8 @@ from langchain_zepstore import BadRequestError, StoreUnavailableError, ZepClient
 from langchain_zepstore.middleware import ChatHistoryMiddleware
 from tests.support.agents import Scripted, both_ways, of, said, stored
 
+pytestmark = pytest.mark.turns("call")
+
 
 @tool(response_format="content_and_artifact")
 def look(place: str) -> tuple[str, list[Document]]:

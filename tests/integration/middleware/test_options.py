@@ -20,6 +20,8 @@ from tests.support.agents import (
     stored,
 )
 
+pytestmark = pytest.mark.turns("call")
+
 
 @both_ways
 async def test_a_window_is_counted_in_messages(

@@ -26,6 +26,8 @@ from tests.support.agents import (
     weather,
 )
 
+pytestmark = pytest.mark.turns("call")
+
 both_modes = pytest.mark.parametrize("mode", ["memory", "archive"])
 
 
@@ -101,6 +103,7 @@ DECISIONS: dict[str, tuple[Any, str]] = {
 }
 
 
+@pytest.mark.turns("last")
 @pytest.mark.promise("archive: with a checkpointer, everything said is recorded")
 @both_ways
 @both_modes

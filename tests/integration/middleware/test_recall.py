@@ -11,6 +11,8 @@ from langchain_zepstore import BadRequestError, ZepClient
 from langchain_zepstore.middleware import ChatHistoryMiddleware, search_past_conversations
 from tests.support.agents import Call, Scripted, both_ways, of, said
 
+pytestmark = pytest.mark.turns("call")
+
 TOOL = "search_past_conversations"
 
 

@@ -20,6 +20,8 @@ from tests.support.agents import (
     stored,
 )
 
+pytestmark = pytest.mark.turns("call")
+
 
 @dataclass
 class Context:

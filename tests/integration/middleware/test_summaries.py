@@ -20,6 +20,8 @@ from tests.support.agents import (
     weather,
 )
 
+pytestmark = pytest.mark.turns("call", "last")
+
 TURNS = 4
 
 

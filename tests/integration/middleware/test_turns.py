@@ -24,6 +24,8 @@ from tests.support.agents import (
     types_and_texts,
 )
 
+pytestmark = pytest.mark.turns("call", "driver")
+
 both_modes = pytest.mark.parametrize("mode", ["memory", "archive"])
 
 

@@ -146,7 +146,7 @@ def test_random_branch_operations_match_a_tree_model(mongo_url: str, long: bool)
     with ZepClient(mongo_url, database="branch_lives") as client:
 
         @settings(
-            max_examples=200 if long else 20,
+            max_examples=200 if long else 10,
         )
         @given(steps=STEPS)
         def live(steps: list[tuple[str, int, int]]) -> None:

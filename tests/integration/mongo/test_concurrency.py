@@ -20,6 +20,8 @@ from tests.support.facade import Facade
 from tests.support.messages import contents, said, with_ids
 from tests.support.proxy import LossyProxy
 
+pytestmark = pytest.mark.turns("zep", "proxy", "url_fixture")
+
 DRIVERS = {
     "sync": (False, {}),
     "motor": (True, {"async_driver": "motor"}),

@@ -76,13 +76,14 @@ def test_a_missing_index_is_a_fault_until_repaired(
 
 @pytest.mark.promise(PROMISE)
 def test_diagnose_creates_no_indexes_but_the_first_use_does(
-    mongo_url: str, database_name: str, raw: Any
+    mongo_url: str, new_database: str
 ) -> None:
-    with ZepClient(mongo_url, database=database_name) as client:
+    with ZepClient(mongo_url, database=new_database) as client, MongoClient(mongo_url) as server:
+        raw = server[new_database]
         assert {each.level for each in client.diagnose() if each.name != "disk"} == {"ok"}
         assert raw.list_collection_names() == []
         client.message.count("nobody")
-    assert "by_uuid" in raw.messages.index_information()
+        assert "by_uuid" in raw.messages.index_information()
 
 
 @pytest.mark.promise(PROMISE)

@@ -16,6 +16,8 @@ from langchain_zepstore.core.results import ErasurePage
 from tests.support.messages import parts_of
 from tests.support.stepping import Drive, store_of
 
+pytestmark = pytest.mark.turns("zep")
+
 USER, SESSION = "ada-lovelace", "diary-of-ada"
 WORDS = ("analytical", "bernoulli", "punch-cards")
 SECRETS = (USER, SESSION, *WORDS)
@@ -108,6 +110,7 @@ def test_raw_documents_keep_no_content_or_id_of_an_erased_user(zep: ZepClient) -
     assert {document["_id"]["s"] for document in left} == {session_uuid}
 
 
+@pytest.mark.turns("is_view")
 @pytest.mark.promise("a killed erasure is completed by its repeat")
 @pytest.mark.parametrize("is_view", [False, True], ids=["by a client", "by a view"])
 @pytest.mark.parametrize("which", ["user", "session"])
@@ -155,6 +158,7 @@ def test_a_retry_completes_the_erasure_of_a_killed_process(
         assert found(zep) == []
 
 
+@pytest.mark.turns("is_view")
 @pytest.mark.parametrize("is_view", [False, True], ids=["by a client", "by a view"])
 def test_an_add_paused_at_any_step_is_whole_in_the_new_session(
     zep: ZepClient, begin: Callable[[], None], is_view: bool
@@ -179,6 +183,7 @@ def test_an_add_paused_at_any_step_is_whole_in_the_new_session(
     assert pauses > 1
 
 
+@pytest.mark.turns("is_view")
 @pytest.mark.parametrize("is_view", [False, True], ids=["by a client", "by a view"])
 def test_an_erasure_paused_at_any_step_keeps_messages_added_since(
     zep: ZepClient, begin: Callable[[], None], is_view: bool

@@ -15,6 +15,8 @@ from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_zepstore import Memory, Message, ZepClient
 
+pytestmark = pytest.mark.turns("driver", "client")
+
 BACKENDS = {
     "motor": ("mongo_url", "motor"),
     "pymongo-async": ("mongo_url", "pymongo"),

@@ -9,7 +9,6 @@ import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from urllib.parse import quote_plus
 
 import pytest
@@ -26,7 +25,7 @@ from langchain_zepstore import (
 from tests.support.cancelling import pymongo_leaves_sockets
 from tests.support.facade import Facade
 from tests.support.messages import contents, said
-from tests.support.mongod import Mongod, free_port
+from tests.support.mongod import Mongod, free_port, lasting_port
 
 DRIVERS = {
     "sync": (False, {}),
@@ -44,14 +43,14 @@ def driver(request) -> str:
     return request.param
 
 
-pytestmark = pymongo_leaves_sockets
+pytestmark = [pymongo_leaves_sockets, pytest.mark.turns("driver")]
 
 
 @pytest.fixture(autouse=True)
 def collected(request: pytest.FixtureRequest) -> Iterator[None]:
     """What pymongo leaves is collected here, and not by a later test."""
     yield
-    if "pymongo-async" in request.node.name:
+    if "pymongo-async" in request.node.name and "url_is" not in request.node.name:
         gc.collect()
 
 
@@ -80,11 +79,17 @@ async def calls(zep: Facade, session_id: str) -> list:
     return [zep.memory.get_memory(session_id), zep.memory.add_memory(session_id, said("hello"))]
 
 
-@pytest.fixture
-def mongod(tmp_path: Path) -> Iterator[Mongod]:
-    mongod = Mongod(tmp_path).start()
+@pytest.fixture(scope="module")
+def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mongod]:
+    mongod = Mongod(tmp_path_factory.mktemp("mortal"), port=lasting_port())
     yield mongod
     mongod.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def mongod(mortal: Mongod) -> Mongod:
+    """A mongod to be killed; it runs again for the next test."""
+    return mortal if mortal.process else mortal.start()
 
 
 # Nobody there
@@ -225,64 +230,66 @@ async def test_right_credentials_work(driver, guarded, session_id):
 
 
 @pytest.mark.promise("no driver's exception leaves the package; each message says what to do")
-async def test_a_frozen_server_times_out_and_works_when_resumed(driver, mongod):
+async def test_a_frozen_server_times_out_and_works_when_resumed(driver, mongod, session_id):
     async with zep_on(mongod.url, driver, TIMEOUT) as zep:
-        await zep.memory.add_memory("a session", said("before"))
+        await zep.memory.add_memory(session_id, said("before"))
         with mongod.frozen():
-            for call in await calls(zep, "a session"):
+            for call in await calls(zep, session_id):
                 start = time.monotonic()
                 with pytest.raises(StoreUnavailableError) as caught:
                     await call
                 assert time.monotonic() - start < 2 * TIMEOUT + MARGIN
                 check(caught.value)
-        await zep.memory.add_memory("a session", said("after"))
-        found = await contents(zep, "a session")
+        await zep.memory.add_memory(session_id, said("after"))
+        found = await contents(zep, session_id)
         assert (found[0], found[-1]) == ("before", "after")
 
 
-async def test_a_server_restart_between_calls_raises_no_error(driver, mongod):
+async def test_a_server_restart_between_calls_raises_no_error(driver, mongod, session_id):
     async with zep_on(mongod.url, driver) as zep:
         for number in range(3):
-            await zep.memory.add_memory("a session", said(str(number)))
+            await zep.memory.add_memory(session_id, said(str(number)))
             mongod.stop(signal.SIGKILL)
             mongod.start()
-        assert await contents(zep, "a session") == ["0", "1", "2"]
+        assert await contents(zep, session_id) == ["0", "1", "2"]
 
 
-async def test_a_killed_server_is_an_unreachable_store_until_restarted(driver, mongod):
+async def test_a_killed_server_is_an_unreachable_store_until_restarted(driver, mongod, session_id):
     async with zep_on(mongod.url, driver, TIMEOUT) as zep:
-        await zep.memory.add_memory("a session", said("before"))
+        await zep.memory.add_memory(session_id, said("before"))
         mongod.stop(signal.SIGKILL)
-        for call in await calls(zep, "a session"):
+        for call in await calls(zep, session_id):
             start = time.monotonic()
             with pytest.raises(StoreUnavailableError) as caught:
                 await call
             assert time.monotonic() - start < 2 * TIMEOUT + MARGIN
             check(caught.value)
         mongod.start()
-        await zep.memory.add_memory("a session", said("after"))
-        assert await contents(zep, "a session") == ["before", "after"]
+        await zep.memory.add_memory(session_id, said("after"))
+        assert await contents(zep, session_id) == ["before", "after"]
 
 
-async def test_a_client_constructed_before_its_server_starts_works_afterwards(driver, tmp_path):
+async def test_a_client_constructed_before_its_server_starts_works_afterwards(
+    driver, tmp_path, session_id
+):
     mongod = Mongod(tmp_path)
     try:
         async with zep_on(mongod.url, driver, TIMEOUT) as zep:
             with pytest.raises(StoreUnavailableError):
-                await zep.message.count("a session")
+                await zep.message.count(session_id)
             mongod.start()
-            await zep.memory.add_memory("a session", said("hello"))
-            assert await contents(zep, "a session") == ["hello"]
+            await zep.memory.add_memory(session_id, said("hello"))
+            assert await contents(zep, session_id) == ["hello"]
     finally:
         mongod.stop(signal.SIGKILL)
 
 
-async def test_closing_does_not_wait_for_an_unreachable_server(driver, mongod):
+async def test_closing_does_not_wait_for_an_unreachable_server(driver, mongod, session_id):
     async with zep_on(mongod.url, driver, TIMEOUT) as zep:
-        await zep.memory.add_memory("a session", said("hello"))
+        await zep.memory.add_memory(session_id, said("hello"))
         mongod.stop(signal.SIGKILL)
         with pytest.raises(StoreUnavailableError):
-            await contents(zep, "a session")
+            await contents(zep, session_id)
         start = time.monotonic()
     assert time.monotonic() - start < TIMEOUT + MARGIN
 

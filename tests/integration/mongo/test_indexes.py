@@ -53,6 +53,11 @@ def opened(mongo_url: str, database_name: str, retention: timedelta | None = Non
         client.message.count("nobody")
 
 
+@pytest.fixture
+def database_name(new_database: str) -> str:
+    return new_database
+
+
 # Made once
 
 

@@ -232,7 +232,7 @@ def test_random_session_operations_match_the_model(
     run_state_machine_as_test(
         Lives,
         settings=settings(
-            max_examples=100 if long else 4,
+            max_examples=100 if long else 2,
             stateful_step_count=20,
         ),
     )

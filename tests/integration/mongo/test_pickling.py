@@ -47,11 +47,10 @@ def add_in_child(history: ZepChatMessageHistory, *, asynchronous: bool) -> list[
     ("start", "how", "asynchronous"),
     [
         *product(["fork"], HOLDERS, [False, True]),
-        # A process that starts from nothing imports everything: each value once.
-        *zip(["spawn"] * 2, HOLDERS, [False, True], strict=True),
+        ("spawn", HOLDERS[1], False),
         *(
-            pytest.param(*case, marks=pytest.mark.long("it imports everything again"))
-            for case in zip(["spawn"] * 2, HOLDERS, [True, False], strict=True)
+            pytest.param("spawn", *case, marks=pytest.mark.long("it imports everything again"))
+            for case in ((HOLDERS[0], False), (HOLDERS[0], True), (HOLDERS[1], True))
         ),
     ],
 )

@@ -7,6 +7,8 @@ import pytest
 
 from tests.support.mongod import with_database
 
+pytestmark = pytest.mark.turns("driver")
+
 FORKING = """
 import asyncio, multiprocessing, os, sys, traceback
 from langchain_core.messages import HumanMessage

@@ -22,6 +22,8 @@ from langchain_zepstore import (
     ZepRetriever,
 )
 
+pytestmark = pytest.mark.turns("lake")
+
 TEXTS = ["Hello.", "We have a boat.", "Is the boat green?", "No, a boat is blue.", "Boats are fun."]
 
 

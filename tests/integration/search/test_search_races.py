@@ -101,6 +101,7 @@ def test_a_purge_removes_the_summary_of_expired_messages(own, raw):
     assert "secret" not in str(raw.sessions.find_one({"_id": "s"}))
 
 
+@pytest.mark.turns("steps")
 @pytest.mark.promise("a session that changes hands during a search shows nothing of its new user")
 @pytest.mark.parametrize("kind", ["text", "similarity", "mmr", "hybrid"])
 @pytest.mark.parametrize("steps", range(1, 4))

@@ -124,6 +124,7 @@ def two(request, mongo_url, database_name):
 
 
 @pytest.mark.promise("every change is seen by the next search; nothing deleted is found")
+@pytest.mark.turns("two")
 @pytest.mark.parametrize("two", range(6), indirect=True)
 def test_warm_and_fresh_clients_find_the_same(two: Two) -> None:
     """Changes are made whole, or stop for good or for a while after a few calls."""

@@ -393,7 +393,7 @@ def test_generated_requests_cause_no_server_error(
     statuses: Counter[int] = Counter()
     wrong: list[str] = []
     settings = hypothesis.settings(
-        max_examples=500 if long else 4,
+        max_examples=500 if long else 6,
         deadline=None,
         database=None,
         derandomize=True,
@@ -402,7 +402,7 @@ def test_generated_requests_cause_no_server_error(
     with ZepClient(mongo_url, database=database_name) as client:
         schema = schemathesis.openapi.from_asgi("/openapi.json", create_app(client, api_keys=()))
         cases = product(schema.get_all_operations(), schemathesis.GenerationMode)
-        for result, mode in islice(cases, 0, None, 1 if long else 5):
+        for result, mode in islice(cases, 0, None, 1 if long else 9):
 
             @settings
             @hypothesis.given(case=result.ok().as_strategy(generation_mode=mode))

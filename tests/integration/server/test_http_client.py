@@ -106,6 +106,7 @@ async def connected(url: str, *, asynchronous: bool, **options: Any):
         yield Facade(client, asynchronous=asynchronous)
 
 
+pytestmark = pytest.mark.turns("asynchronous")
 both = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 
 

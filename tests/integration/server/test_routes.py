@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pymongo import MongoClient
 
 from langchain_zepstore import Memory, Message, Session, ZepClient
 from langchain_zepstore.server import create_app
@@ -238,9 +239,15 @@ async def test_a_long_history_streams_line_by_line(http, store) -> None:
 
 
 @pytest.mark.promise("long histories and listings are streamed")
-async def test_listings_without_a_limit_exceed_a_page(http, store) -> None:
-    for number in range(1005):
-        await store.memory.aadd_session(Session(session_id=f"s{number:04}"))
+async def test_listings_without_a_limit_exceed_a_page(
+    http, store, mongo_url, database_name
+) -> None:
+    await store.memory.aadd_session(Session(session_id="s0000"))
+    with MongoClient(mongo_url) as raw:
+        sessions = raw[database_name].sessions
+        model = sessions.find_one({})
+        more = [{"_id": f"s{n:04}", "id": model["id"] + n} for n in range(1, 1005)]
+        sessions.insert_many(model | each for each in more)
     listed = (await http.get("/api/v1/sessions")).json()
     assert [session["session_id"] for session in listed] == [f"s{n:04}" for n in range(1005)]
 
