@@ -44,48 +44,82 @@ class Part(NamedTuple):
     allowed: Allowed | None
 
 
+class Together:
+    """The messages of a scope in one, in the order of their keys.
+
+    Attributes:
+        rows: The messages.
+        allowed: Which of them may be found.
+        ids: The incarnation and the id of the session of each part.
+        part_of: The part that each message is of.
+        row_of: The message that each chunk is of.
+        spans: Where the messages of each incarnation stand.
+
+    Args:
+        parts: The messages.
+        none: No messages.
+    """
+
+    def __init__(self, parts: Sequence[Part], none: WordRows) -> None:
+        import numpy as np  # noqa: PLC0415 - an extra
+
+        self._parts = parts
+        parts = sorted(parts, key=lambda part: part.session["uuid"])
+        rows = WordRows.together([none, *(part.rows for part in parts)])
+        allowed = np.ones(len(rows.numbers), dtype=np.bool_)
+        ends = np.cumsum([0, *(len(part.rows.numbers) for part in parts)])
+        self.part_of = np.repeat(np.arange(len(parts)), np.diff(ends))
+        self.ids: list[tuple[str, str]] = []
+        self.spans: dict[str, slice] = {}
+        for part, (start, end) in zip(parts, pairwise(ends.tolist()), strict=True):
+            incarnation = part.session["uuid"]
+            before = self.spans.get(incarnation, slice(start, start))
+            self.spans[incarnation] = slice(before.start, end)
+            self.ids.append((incarnation, part.session["_id"]))
+            if part.allowed is not None:
+                allowed[start:end] = part.allowed
+        firsts = {span.start for span in self.spans.values()}
+        turns = np.flatnonzero(np.diff(rows.numbers) <= 0) + 1
+        if not firsts.issuperset(turns.tolist()):  # messages that had been missing came later
+            lengths = [span.stop - span.start for span in self.spans.values()]
+            session_of = np.repeat(np.arange(len(lengths)), lengths)
+            order = np.lexsort((rows.numbers, session_of))
+            rows, allowed = rows.taken(order), allowed[order]
+        self.rows, self.allowed = rows, allowed
+        self.row_of = np.repeat(np.arange(len(allowed), dtype=np.int32), rows.sizes)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that it takes beside its parts, about."""
+        return self.rows.nbytes + self.part_of.nbytes + self.row_of.nbytes
+
+    def is_of(self, parts: Sequence[Part]) -> bool:
+        """Whether it is of the same messages, all of which may be found."""
+        return len(parts) == len(self._parts) and all(
+            part.rows is mine.rows and part.allowed is None and mine.allowed is None
+            for part, mine in zip(parts, self._parts, strict=True)
+        )
+
+
 class KnownSource:
     """The words of all messages of a scope.
 
     Args:
         asked: The words that are looked for.
         vocabulary: What the numbers of chunks stand for.
-        parts: The messages.
+        known: The messages.
         is_short: Whether it is a short session; see ``Match.held``.
     """
 
     def __init__(
-        self, asked: Asked, vocabulary: Vocabulary, parts: Sequence[Part], *, is_short: bool
+        self, asked: Asked, vocabulary: Vocabulary, known: Together, *, is_short: bool
     ) -> None:
-        import numpy as np  # noqa: PLC0415 - an extra
-
         self._asked = asked
         self._is_short = is_short
         self._vocabulary = vocabulary
         self._size = len(vocabulary)
-        parts = sorted(parts, key=lambda part: part.session["uuid"])
-        rows = WordRows.together([vocabulary.rows([]), *(part.rows for part in parts)])
-        allowed = np.ones(len(rows.numbers), dtype=np.bool_)
-        ends = np.cumsum([0, *(len(part.rows.numbers) for part in parts)])
-        part_of = np.repeat(np.arange(len(parts)), np.diff(ends))
-        self._ids: list[tuple[str, str]] = []
-        self._spans: dict[str, slice] = {}
-        for part, (start, end) in zip(parts, pairwise(ends.tolist()), strict=True):
-            incarnation = part.session["uuid"]
-            before = self._spans.get(incarnation, slice(start, start))
-            self._spans[incarnation] = slice(before.start, end)
-            self._ids.append((incarnation, part.session["_id"]))
-            if part.allowed is not None:
-                allowed[start:end] = part.allowed
-        firsts = {span.start for span in self._spans.values()}
-        turns = np.flatnonzero(np.diff(rows.numbers) <= 0) + 1
-        if not firsts.issuperset(turns.tolist()):  # messages that had been missing came later
-            lengths = [span.stop - span.start for span in self._spans.values()]
-            session_of = np.repeat(np.arange(len(lengths)), lengths)
-            order = np.lexsort((rows.numbers, session_of))
-            rows, allowed = rows.taken(order), allowed[order]
-        self._rows, self._allowed, self._part_of = rows, allowed, part_of
-        self._row_of = np.repeat(np.arange(len(allowed), dtype=np.int32), rows.sizes)
+        self._known = known
+        self._rows = known.rows
         self._begun: dict[tuple[Beginning, ...], list[tuple[str, Counts]]] = {}
         self._match()
 
@@ -102,7 +136,7 @@ class KnownSource:
         is_first = _is_first(rows)
         at = np.cumsum(is_first) - 1
         # The last row is that of no message, and stands for all that hold no term.
-        self._matched = np.append(rows[is_first], len(self._allowed))
+        self._matched = np.append(rows[is_first], len(self._known.allowed))
         self._held = np.zeros((len(self._matched), len(terms)), dtype=np.bool_)
         self._counts = np.zeros((len(self._matched), len(terms)), dtype=np.int32)
         for column in range(len(terms)):
@@ -131,7 +165,7 @@ class KnownSource:
         else:
             is_hit = (self._weighted(wanted) > 0).take(self._rows.chunks)
         at = np.flatnonzero(is_hit)
-        return self._row_of[at], self._rows.chunks[at]
+        return self._known.row_of[at], self._rows.chunks[at]
 
     def counts(self) -> Operation[dict[str, int]]:
         """Return how many messages hold each term; see ``Source``."""
@@ -159,7 +193,7 @@ class KnownSource:
         else:
             hits, _ = self._hits({*chain.from_iterable(map(self._found, patterns))})
             rows = hits[_is_first(hits)]
-        rows = rows[self._allowed[rows]]
+        rows = rows[self._known.allowed[rows]]
         at = self._places(rows)
         scores = np.zeros(len(rows))
         for column, term in enumerate(self._asked.terms):
@@ -174,13 +208,13 @@ class KnownSource:
 
         found = []
         for incarnation, number in keys:
-            span = self._spans.get(incarnation, slice(0, 0))
+            span = self._known.spans.get(incarnation, slice(0, 0))
             row = span.start + int(self._rows.numbers[span].searchsorted(number))
             if row < span.stop and self._rows.numbers[row] == number:
                 found.append(row)
         rows = np.array(found, dtype=np.int64)
         if filtered:
-            rows = rows[self._allowed[rows]]
+            rows = rows[self._known.allowed[rows]]
         return self._matches(rows, [None] * len(rows))
         yield
 
@@ -199,17 +233,17 @@ class KnownSource:
         return [
             Match(
                 Candidate(
-                    (self._ids[part][0], number),
+                    (self._known.ids[part][0], number),
                     _KnownText(self, row, asks, counts, length),
                     score,
                     self._vocabulary.speakers[speaker],
                 ),
-                self._ids[part][1],
+                self._known.ids[part][1],
                 held,
             )
             for row, part, number, length, speaker, asks, counts, held, score in zip(  # noqa: B905 - one may be endless
                 rows.tolist(),
-                self._part_of[rows].tolist(),
+                self._known.part_of[rows].tolist(),
                 self._rows.numbers[rows].tolist(),
                 lengths.tolist(),
                 speakers.tolist(),
@@ -242,7 +276,9 @@ class KnownSource:
                 numbers = self._vocabulary.begun(term)
                 rows, chunks = self._hits(set(numbers))
                 if len(rows):
-                    times = np.bincount(rows, self._weighted(numbers)[chunks], len(self._allowed))
+                    times = np.bincount(
+                        rows, self._weighted(numbers)[chunks], len(self._known.allowed)
+                    )
                     self._begun[terms].append((term.term, times))
         return self._begun[terms]
 

@@ -22,7 +22,7 @@ from langchain_zepstore.mongo.indexes import tokens_field
 from langchain_zepstore.mongo.search.candidates import MAX_WHOLE, RANKED, SIZE
 from langchain_zepstore.mongo.search.hits import key_of
 from langchain_zepstore.mongo.search.index import Backlog
-from langchain_zepstore.mongo.search.known_source import KnownSource, Part
+from langchain_zepstore.mongo.search.known_source import KnownSource, Part, Together
 from langchain_zepstore.mongo.search.ranking import MAX_RANKED, Asked, MessageKey, Text, speaker_of
 from langchain_zepstore.mongo.search.session_cache import SessionCache
 from langchain_zepstore.mongo.search.text_query import TextQuery
@@ -33,6 +33,7 @@ LOAD_SECONDS = 0.25
 """The time for which a search reads what later ones need."""
 
 _KEYS = 1000  # in one query
+_MAX_LAST = 32 * 1024 * 1024  # bytes that are kept of the last search
 
 
 class KnownWords:
@@ -46,6 +47,7 @@ class KnownWords:
     def __init__(self, database: Database, cache: SessionCache) -> None:
         self._database = database
         self._cache = cache
+        self._last: Together | None = None
 
     def source(
         self, pages: SessionPages, query: TextQuery, asked: Asked, backlog: Backlog
@@ -80,7 +82,16 @@ class KnownWords:
             self._cache.give_up(sought)
         if not is_whole:
             return None
-        return KnownSource(asked, vocabulary, parts, is_short=scope.hint is not None)
+        known = self._together(vocabulary, parts)
+        return KnownSource(asked, vocabulary, known, is_short=scope.hint is not None)
+
+    def _together(self, vocabulary: Vocabulary, parts: Sequence[Part]) -> Together:
+        """Return the messages in one; those of the last search, if they are the same."""
+        known = self._last
+        if known is None or not known.is_of(parts):
+            known = Together(parts, vocabulary.rows([]))
+            self._last = known if known.nbytes <= _MAX_LAST else None
+        return known
 
 
 @cache
