@@ -229,7 +229,7 @@ def memory(users: Users) -> str:
         figures = [grown(users.url, users.few, user, search_type) for search_type in search_types]
         figures.append(size * DIMENSION * 4 / 2**20)
         rows.append(f"| {size:,} | " + " | ".join(f"{figure:.0f}" for figure in figures) + " |")
-    return "\n".join(rows) + f"\n\nA client keeps {MOST_BYTES >> 20} MB of vectors and words at most.\n"
+    return "\n".join(rows) + f"\n\nA client keeps {MOST_BYTES >> 20} MB at most.\n"
 
 
 if __name__ == "__main__":
