@@ -98,7 +98,10 @@ def described(what: str, counts: Counter[str], wrong: list[str]) -> str:
 @pytest.mark.parametrize(
     ("url_fixture", "drivers"),
     [
-        ("mongo_url", ("pymongo", "pymongo")),
+        pytest.param(
+            *("mongo_url", ("pymongo", "pymongo")),
+            marks=pytest.mark.long("threads are shown with tasks as well"),
+        ),
         ("mongo_url", ("pymongo", "motor")),
         ("replica_set_url", ("pymongo", "motor")),
     ],
@@ -114,7 +117,7 @@ def test_two_processes_on_one_session_keep_it_consistent(
     report: Callable[[str], None],
 ) -> None:
     url = in_database(request.getfixturevalue(url_fixture), "processes")
-    seconds = 30 if long else 1
+    seconds = 30 if long else 0.5
     workers = [
         Worker(url, session_id, logs, name, seconds, driver)
         for name, driver in zip("pq", drivers, strict=True)
