@@ -92,7 +92,9 @@ class Cuts:
         return cut
 
 
-SHORT = [Cuts(onward=onward, first=first, every=2) for onward in (False, True) for first in (0, 1)]
+SHORT = [
+    Cuts(onward=onward, first=first, every=3) for onward in (False, True) for first in (0, 1, 2)
+]
 LONG = [
     *(Cuts(onward=onward, shift=shift) for onward in (False, True) for shift in range(4)),
     *(Cuts(onward=onward, reset=True) for onward in (False, True)),
