@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Begin with the rooms whose files take long, so that the workers end together."""
     if not config.getoption("long"):
         left_out = [item for item in items if item.get_closest_marker("long")]
-        items[:] = [item for item in items if item not in left_out]
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
         config.hook.pytest_deselected(items=left_out)
     order = {room: number for number, room in enumerate(ROOMS_BY_LENGTH)}
     items.sort(key=lambda item: order.get(item.nodeid.split("/")[1], 0))
