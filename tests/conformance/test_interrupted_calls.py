@@ -144,6 +144,8 @@ async def test_a_retry_completes_a_user_delete_interrupted_after_any_step(
             await zep.memory.add_session(session)
             await speak(zep, session.session_id, "a")
 
+    await prepare(first := f"first {uuid4()}")
+    await zep.user.delete(first)  # which may make an index before
     async for name in deaths(zep, lambda store, n: store.users.delete(n), prepare):
         with pytest.raises(NotFoundError):
             await zep.user.get(name)
@@ -177,7 +179,7 @@ async def test_an_add_between_any_two_steps_of_a_delete_keeps_the_session_alive(
         assert await is_live(zep, name)
         await zep.memory.undelete_session(name)
         assert await contents(zep, name) == ["a", "b", "late"]
-    assert after > 3
+    assert after > 2
 
 
 @pytest.mark.promise(
