@@ -18,6 +18,7 @@ import pytest
 from langchain_zepstore import Memory, Message, Session, ZepClient
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+INTERRUPTED_ELSEWHERE = pytest.mark.long("a test interrupts this example at later moments")
 needs_signals = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 
 
@@ -161,7 +162,14 @@ def test_an_interrupted_quickstart_ends_quietly_and_can_be_rerun(
 
 
 @needs_signals
-@pytest.mark.parametrize("example", ["quickstart.py", "server_and_clients.py", "sessions.py"])
+@pytest.mark.parametrize(
+    "example",
+    [
+        pytest.param("quickstart.py", marks=INTERRUPTED_ELSEWHERE),
+        pytest.param("server_and_clients.py", marks=INTERRUPTED_ELSEWHERE),
+        "sessions.py",
+    ],
+)
 def test_ctrl_c_exits_an_example_with_code_130(environment: dict[str, str], example: str) -> None:
     process = start(environment, example)
     assert process.stdout

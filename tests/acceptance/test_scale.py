@@ -70,6 +70,7 @@ def test_the_benchmark_runs_on_its_own_server_and_leaves_nothing_behind(tmp_path
     assert re.findall("SORT|COLLSCAN", done.stdout) == []
 
 
+@pytest.mark.long("it fills a store; the tests of its plan are quick")
 def test_the_benchmark_leaves_nothing_on_a_given_server(mongo_url: str) -> None:
     def left(client: MongoClient) -> list[str]:
         return [name for name in client.list_database_names() if name.startswith("scale_")]
