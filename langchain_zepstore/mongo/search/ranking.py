@@ -301,8 +301,8 @@ def _gains(asked: Asked, counts: Sequence[Mapping[str, int]]) -> dict[str, float
 def _beginnings(terms: Iterable[str]) -> tuple[Beginning, ...]:
     begun = []
     for term in terms:
-        if is_beginning(term) or len(term) >= _LEAST_BEGINNING:
-            letters = folded(term)
+        letters = folded(term)  # none of a lone mark
+        if letters and (is_beginning(term) or len(term) >= _LEAST_BEGINNING):
             start = "" if is_beginning(term) else r"(?<![^\W_])"
             begun.append(Beginning(term, letters, re.compile(start + re.escape(letters))))
     return tuple(begun)

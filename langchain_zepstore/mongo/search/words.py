@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Counts = npt.NDArray[np.int32]
 
-_OVERHEAD = 500  # bytes of a chunk's objects
+_CHUNK_BYTES, _TOKEN_BYTES = 250, 350  # of what stands for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +156,21 @@ class Vocabulary:
     def _added(self, words: Sequence[str], stops: Sequence[str], text: str) -> int:
         for token in dict.fromkeys(chain(words, stops)):
             if token not in self._of_words and token not in self._of_stops:
-                self._tokens.add(token)
+                self._add_token(token)
         self._folded.add(text)
         self._words.append(len(words))
         self._stops.append(len(stops))
-        self.nbytes += 4 * len(text) + _OVERHEAD
+        self.nbytes += _CHUNK_BYTES + 8 * len(text) + 10 * (len(words) + len(stops))
         return len(self._words) - 1
+
+    def _add_token(self, token: str) -> None:
+        self._tokens.add(token)
+        self.nbytes += _TOKEN_BYTES
 
     def _indexed_number(self, token: str) -> int:
         """Return the number of no chunk of a text, but of a token that the index has beside it."""
         if token not in self._indexed:
-            self._tokens.add(token)
+            self._add_token(token)
             self._indexed[token].append(self._added((), (), ""))
         return self._indexed[token][0]
 

@@ -195,3 +195,9 @@ def test_any_texts_are_ranked_once_and_best_first(query, texts, language) -> Non
     assert set(keys) == results | answering
     given_scores = [score for _, score in result]
     assert given_scores == sorted(given_scores, reverse=True)
+
+
+def test_a_mark_without_a_letter_begins_no_word() -> None:
+    candidates = found("dog", "dog dog")
+    scores = [ranked(f"dog {mark}", candidates) for mark in ("", "\u3099", "\u0f71")]
+    assert scores[0] == scores[1] == scores[2]
