@@ -35,24 +35,31 @@ class ThreadedClient(StoreClient):
         """
         if self._whole is not None:
             return await self._whole.arun(self._narrowed(call), prepare=prepare)
+        if self._closed:
+            self._opened()  # raises that it is
         is_cancelled = threading.Event()
 
         def work() -> T:
             return run(self._operation(call, prepare=prepare), is_cancelled.is_set)
 
-        loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._threads, copy_context().run, work)
+        working = self._threads.submit(copy_context().run, work)
+        future = asyncio.wrap_future(working)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             is_cancelled.set()
-            await _wait(future, self._settings.timeout)
+            if not working.cancel():  # it has begun
+                await _wait(future, self._settings.timeout)
             raise
 
     async def aclose(self) -> None:
-        """Close the connections, when the operations in flight have ended."""
+        """Close the connections, when the operations in flight have ended. May be called twice.
+
+        Those that wait for a thread raise that the client is closed.
+        """
         if self._whole is None:
-            await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
+            self._closed = True
+            await asyncio.to_thread(self._threads.shutdown)
         await super().aclose()
 
 
