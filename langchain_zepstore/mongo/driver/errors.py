@@ -19,6 +19,8 @@ from langchain_zepstore.errors import (
 DRIVER_ERRORS = (errors.PyMongoError, BSONError, OverflowError)
 
 UNAUTHORIZED = 13
+INDEX_CONFLICTS = frozenset({85, 86})
+"""There is an index of that name with other options, or one with the same keys."""
 _WRITE_CONFLICT = 112
 # A server that stops, or stops being the primary, in the middle of a write says so in its answer.
 _LEAVING = {91, 189, 10058, 10107, 11600, 11602, 13435, 13436}

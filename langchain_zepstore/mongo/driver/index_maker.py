@@ -7,9 +7,9 @@ from typing import Any
 from pymongo import IndexModel
 
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.errors import AuthError
+from langchain_zepstore.errors import APIError, AuthError
 from langchain_zepstore.mongo.driver.collection import Collection
-from langchain_zepstore.mongo.driver.errors import CannotWriteError, is_forbidden
+from langchain_zepstore.mongo.driver.errors import INDEX_CONFLICTS, CannotWriteError, is_forbidden
 
 _SLOW = (
     "these credentials may not create an index ({}), without which this takes longer; let an "
@@ -46,8 +46,9 @@ class IndexMaker:
             if collection.name not in self._known:
                 self.note(collection, (yield from collection.index_information()))
             there = self._known[collection.name]
-            if missing := [each for each in indexes if each.document["name"] not in there]:
-                yield from self.create(collection, missing)
+            for index in indexes:
+                if index.document["name"] not in there:
+                    yield from self._create_one(collection, index)
         except AuthError as error:
             if not is_forbidden(error):
                 raise
@@ -63,6 +64,15 @@ class IndexMaker:
         options = {"commitQuorum": "majority"} if is_set else {}
         yield from collection.create_indexes(indexes, **options)
         self.note(collection, (index.document["name"] for index in indexes))
+
+    def _create_one(self, collection: Collection[Any], index: IndexModel) -> Operation[None]:
+        try:
+            yield from self.create(collection, [index])
+        except APIError as error:
+            # One with its keys has another name, or one of its name other keys.
+            if getattr(error.__cause__, "code", None) not in INDEX_CONFLICTS:
+                raise
+            self.note(collection, [index.document["name"]])
 
     def warn(self, text: str) -> None:
         """Warn that the credentials may not create indexes, unless there was a warning."""

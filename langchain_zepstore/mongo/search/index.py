@@ -19,7 +19,7 @@ from langchain_zepstore.mongo.documents import (
     Update,
 )
 from langchain_zepstore.mongo.driver.database import Database
-from langchain_zepstore.mongo.driver.errors import UNAUTHORIZED
+from langchain_zepstore.mongo.driver.errors import INDEX_CONFLICTS, UNAUTHORIZED
 from langchain_zepstore.mongo.expressions import Expression, literal
 from langchain_zepstore.mongo.indexes import (
     OLD_WORD_INDEXES,
@@ -45,7 +45,7 @@ _NOT_ALLOWED = (
 _log = logging.getLogger(__name__)
 _ATTEMPTS = 3
 # Another was faster to drop it; or an index of that name is there with other options.
-_CONFLICTS = {27, 85, 86}
+_CONFLICTS = {27, *INDEX_CONFLICTS}
 PAGE_SIZE = 1000
 _MAX_KEYS = 50_000  # that one command writes: the server's cache must hold them
 _MAX_GUARD = 1024 * 1024  # bytes of a message that an update repeats to be sure of it

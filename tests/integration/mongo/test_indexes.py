@@ -159,6 +159,18 @@ def test_an_index_that_not_everyone_needs_is_made_by_the_first_call_that_does(
         assert [name for name, _ in commands.sent] == ["find"]
 
 
+def test_an_index_of_the_same_keys_serves_under_another_name(mongo_url, database_name):
+    """An administrator may have made it."""
+    with MongoClient(mongo_url) as passed:
+        sessions = passed[database_name].sessions
+        sessions.create_index([("id", 1)], name="mine")
+        client = ZepClient(client=passed, database=database_name)
+        client.memory.add_memory("a session", said("hello"))
+        for _ in range(2):
+            assert len(client.memory.list_sessions(include_deleted=True)) == 1
+        assert set(sessions.index_information()) == {"_id_", "expiry", "mine"}
+
+
 def test_concurrent_clients_may_need_the_same_index_first(mongo_url, database_name):
     together = Barrier(8)
     opened(mongo_url, database_name)
