@@ -1,13 +1,13 @@
 """Candidates of a search by words, from the index of tokens."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from bson import Regex
 
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.mongo.documents import MessageDocument, Query, Stage
+from langchain_zepstore.mongo.documents import Query, Stage
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.indexes import token_index, tokens_field
 from langchain_zepstore.mongo.search.hits import live_at
@@ -70,20 +70,6 @@ def pattern_of(term: str) -> Pattern:
     return Pattern(term, is_beginning(term))
 
 
-class Match(NamedTuple):
-    """A message that may be a result.
-
-    Attributes:
-        candidate: The message.
-        session_id: The session that it is in.
-        held: The terms that it holds; only of a short session's.
-    """
-
-    candidate: Candidate
-    session_id: str
-    held: Collection[str] = ()
-
-
 class Source(Protocol):
     """What candidates are taken from."""
 
@@ -92,7 +78,7 @@ class Source(Protocol):
 
     def read(
         self, patterns: Sequence[Pattern], weights: Mapping[str, float], most: int, limit: int
-    ) -> Operation[list[Match]]:
+    ) -> Operation[list[Candidate]]:
         """Return the best messages that hold one of some tokens.
 
         Args:
@@ -102,7 +88,7 @@ class Source(Protocol):
             limit: How many at most, if they are more than the candidates of any search.
         """
 
-    def at(self, keys: Mapping[MessageKey, str], *, filtered: bool) -> Operation[list[Match]]:
+    def at(self, keys: Mapping[MessageKey, str], *, filtered: bool) -> Operation[list[Candidate]]:
         """Return the live messages at keys.
 
         Args:
@@ -157,7 +143,7 @@ class IndexSource:
 
     def read(
         self, patterns: Sequence[Pattern], weights: Mapping[str, float], most: int, limit: int
-    ) -> Operation[list[Match]]:
+    ) -> Operation[list[Candidate]]:
         """Return the best of the first messages that hold one of some tokens; see ``Source``."""
         held = f"${self._field}"
         score = [
@@ -178,19 +164,13 @@ class IndexSource:
             ],
             hint=self._scope.hint or token_index(self._language),
         )
-        return _matches(found)
+        return [*map(candidate, found)]
 
-    def at(self, keys: Mapping[MessageKey, str], *, filtered: bool) -> Operation[list[Match]]:
+    def at(self, keys: Mapping[MessageKey, str], *, filtered: bool) -> Operation[list[Candidate]]:
         """Return the live messages at keys; see ``Source``."""
         conditions = self._scope.filter() if filtered else None
-        return _matches((yield from live_at(self._database, keys, RANKED, conditions)))
-
-
-def _matches(documents: Sequence[MessageDocument]) -> list[Match]:
-    return [
-        Match(candidate(each), each["session_id"], each.get("held", ()))  # type: ignore[arg-type]
-        for each in documents
-    ]
+        found = yield from live_at(self._database, keys, RANKED, conditions)
+        return [*map(candidate, found)]
 
 
 def _token(pattern: Pattern) -> Any:

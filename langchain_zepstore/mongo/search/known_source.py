@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import chain, pairwise, repeat
+from itertools import chain, compress, pairwise, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_zepstore.core.operation import Operation
@@ -11,7 +12,6 @@ from langchain_zepstore.mongo.documents import SessionDocument
 from langchain_zepstore.mongo.search.candidates import (
     MAX_HELD,
     MOST_CANDIDATES,
-    Match,
     Pattern,
     pattern_of,
 )
@@ -108,7 +108,7 @@ class KnownSource:
         asked: The words that are looked for.
         vocabulary: What the numbers of chunks stand for.
         known: The messages.
-        is_short: Whether it is a short session; see ``Match.held``.
+        is_short: Whether it is a short session; see ``Candidate.held``.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class KnownSource:
         weights: Mapping[str, float],
         most: int,  # noqa: ARG002 - all are chosen from
         limit: int,
-    ) -> Operation[list[Match]]:
+    ) -> Operation[list[Candidate]]:
         """Return the best of all messages that hold one of some tokens; see ``Source``."""
         import numpy as np  # noqa: PLC0415 - an extra
 
@@ -199,23 +199,27 @@ class KnownSource:
         for column, term in enumerate(self._asked.terms):
             scores += self._held[at, column] * weights.get(term, 0.0)
         best = _best(scores, max(limit, MOST_CANDIDATES))
-        return self._matches(rows[best], scores[best].tolist())
+        return self._candidates(rows[best], scores[best].tolist())
         yield
 
-    def at(self, keys: Mapping[MessageKey, str], *, filtered: bool) -> Operation[list[Match]]:
+    def at(self, keys: Mapping[MessageKey, str], *, filtered: bool) -> Operation[list[Candidate]]:
         """Return the live messages at keys; see ``Source``."""
         import numpy as np  # noqa: PLC0415 - an extra
 
-        found = []
+        sessions: dict[str, list[int]] = defaultdict(list)
         for incarnation, number in keys:
+            sessions[incarnation].append(number)
+        found = [np.zeros(0, dtype=np.int64)]
+        for incarnation, wanted in sessions.items():
             span = self._known.spans.get(incarnation, slice(0, 0))
-            row = span.start + int(self._rows.numbers[span].searchsorted(number))
-            if row < span.stop and self._rows.numbers[row] == number:
-                found.append(row)
-        rows = np.array(found, dtype=np.int64)
+            numbers = self._rows.numbers[span]
+            at = numbers.searchsorted(wanted)
+            at = at[at < len(numbers)]
+            found.append(span.start + at[np.isin(numbers[at], wanted)])
+        rows = np.concatenate(found)
         if filtered:
             rows = rows[self._known.allowed[rows]]
-        return self._matches(rows, [None] * len(rows))
+        return self._candidates(rows, [None] * len(rows))
         yield
 
     def _places(self, rows: Numbers) -> Numbers:
@@ -225,46 +229,39 @@ class KnownSource:
         at = np.searchsorted(self._matched[:-1], rows)
         return np.where(self._matched[at] == rows, at, len(self._matched) - 1)
 
-    def _matches(self, rows: Numbers, scores: Sequence[float | None]) -> list[Match]:
+    def _candidates(self, rows: Numbers, scores: Sequence[float | None]) -> list[Candidate]:
         """Return the messages of rows, with what the search gives them."""
         at = self._places(rows)
         _, words, stops, speakers, asks = self._rows.figures[rows].T
         lengths = words + stops if self._asked.is_of_stops else words
+        said = map(
+            _KnownText,
+            repeat(self),
+            rows.tolist(),
+            (asks > 0).tolist(),
+            self._counts[at].tolist(),
+            lengths.tolist(),
+        )
+        ids = [self._known.ids[part] for part in self._known.part_of[rows].tolist()]
+        held: Iterable[Collection[str]] = repeat(())
+        if self._is_short:
+            held = [[*compress(self._asked.terms, each)] for each in self._held[at].tolist()]
         return [
-            Match(
-                Candidate(
-                    (self._known.ids[part][0], number),
-                    _KnownText(self, row, asks, counts, length),
-                    score,
-                    self._vocabulary.speakers[speaker],
+            *map(
+                Candidate,
+                zip(
+                    (incarnation for incarnation, _ in ids),
+                    self._rows.numbers[rows].tolist(),
+                    strict=True,
                 ),
-                self._known.ids[part][1],
+                said,
+                scores,
+                map(self._vocabulary.speakers.__getitem__, speakers.tolist()),
+                repeat(None),
+                (session_id for _, session_id in ids),
                 held,
             )
-            for row, part, number, length, speaker, asks, counts, held, score in zip(  # noqa: B905 - one may be endless
-                rows.tolist(),
-                self._known.part_of[rows].tolist(),
-                self._rows.numbers[rows].tolist(),
-                lengths.tolist(),
-                speakers.tolist(),
-                (asks > 0).tolist(),
-                self._by_term(self._counts[at]),
-                self._by_term(self._held[at]) if self._is_short else repeat(()),
-                scores,
-            )
         ]
-
-    def _by_term(self, table: Counts | Allowed) -> list[dict[str, int]]:
-        """Return the values of each row that are not 0, by their terms."""
-        import numpy as np  # noqa: PLC0415 - an extra
-
-        terms = list(self._asked.terms)
-        rows: list[dict[str, int]] = [{} for _ in table]
-        at, columns = np.nonzero(table)
-        values = table[at, columns].tolist()
-        for row, column, value in zip(at.tolist(), columns.tolist(), values, strict=True):
-            rows[row][terms[column]] = value
-        return rows
 
     def begun(self, terms: tuple[Beginning, ...]) -> list[tuple[str, Counts]]:
         """Return how many words of each message begin with terms, where any does."""
@@ -289,11 +286,11 @@ class _KnownText(NamedTuple):
     source: KnownSource
     row: int
     asks: bool
-    held: dict[str, int]
+    counts: list[int]
     length: int
 
-    def counted(self, _: Asked) -> tuple[dict[str, int], int]:
-        return self.held, self.length
+    def counted(self, _: Asked) -> tuple[list[int], int]:
+        return self.counts, self.length
 
     def counted_beginnings(self, terms: tuple[Beginning, ...]) -> dict[str, int]:
         begun = self.source.begun(terms)

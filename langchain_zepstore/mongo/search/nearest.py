@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_zepstore.mongo.documents import SessionDocument
 from langchain_zepstore.mongo.search.hits import Hit, VectorHit
-from langchain_zepstore.mongo.search.ranking import MessageKey
 from langchain_zepstore.mongo.search.vector_codec import VectorRows
 
 if TYPE_CHECKING:
@@ -14,9 +14,20 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from langchain_zepstore.core.embedder import Vectors
+    from langchain_zepstore.mongo.search.session_cache import Numbers
 
 _DIGITS = 6  # of a score: the last ones depend on the size of the matrix
 _LEAST = -2.0  # below any score
+
+
+class _Near(NamedTuple):
+    """Messages, with the incarnation and the id of the session of each."""
+
+    scores: Vectors
+    created: Numbers
+    numbers: Numbers
+    vectors: Vectors
+    ids: list[tuple[str, str]]
 
 
 class Nearest:
@@ -33,7 +44,8 @@ class Nearest:
         self._limit = limit
         self._by_time = by_time
         self._least = _LEAST
-        self._found: list[tuple[float, int, MessageKey, str, Vectors]] = []
+        self._found: list[_Near] = []
+        self._number = 0
 
     def offer(
         self,
@@ -61,26 +73,42 @@ class Nearest:
         [near] = np.nonzero(scores >= least)
         numbers, created = rows.numbers[near], rows.created[near] * self._by_time
         order = np.lexsort((numbers, created, scores[near]))[-self._limit :]
-        for index in order.tolist():
-            row = near[index]
-            key = session["uuid"], int(numbers[index])
-            vector: Vectors = rows.vectors[row].copy()
-            self._found.append(
-                (float(scores[row]), int(created[index]), key, session["_id"], vector)
-            )
-        if len(self._found) >= self._limit:
+        at = near[order]
+        ids = session["uuid"], session["_id"]
+        self._found.append(
+            _Near(scores[at], created[order], numbers[order], rows.vectors[at], [ids] * len(at))
+        )
+        self._number += len(at)
+        if self._number >= self._limit * (1 if self._least == _LEAST else 2):
             self._prune()
 
     def _prune(self) -> None:
-        self._found.sort(key=lambda each: each[:3], reverse=True)
-        del self._found[self._limit :]
-        if len(self._found) == self._limit:
-            self._least = self._found[-1][0]
+        """Keep the nearest, in their order."""
+        import numpy as np  # noqa: PLC0415 - an extra
+
+        parts = self._found
+        scores, created, numbers = (
+            np.concatenate([each[column] for each in parts]) for column in range(3)
+        )
+        ids = [*chain.from_iterable(each.ids for each in parts)]
+        order = np.lexsort((numbers, np.array([each for each, _ in ids]), created, scores))
+        order = order[::-1][: self._limit]
+        vectors = np.concatenate([each.vectors for each in parts])[order]
+        ids = [ids[index] for index in order.tolist()]
+        self._found = [_Near(scores[order], created[order], numbers[order], vectors, ids)]
+        self._number = len(ids)
+        if self._number == self._limit:
+            self._least = float(scores[order[-1]])
 
     def hits(self) -> list[VectorHit]:
         """Return them, the nearest first."""
+        if not self._found:
+            return []
         self._prune()
+        [near] = self._found
         return [
-            VectorHit(Hit(key, session_id, score), vector)
-            for score, _, key, session_id, vector in self._found
+            VectorHit(Hit((incarnation, number), session_id, score), vector)
+            for score, number, vector, (incarnation, session_id) in zip(
+                near.scores.tolist(), near.numbers.tolist(), near.vectors, near.ids, strict=True
+            )
         ]

@@ -18,11 +18,11 @@ similarity is for about the 200 messages nearest in meaning, embedded with their
 
 import math
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
-from itertools import chain
+from operator import add
 from typing import NamedTuple, Protocol, cast
 
 from langchain_zepstore.messages.langchain import text_of
@@ -100,8 +100,8 @@ class Said(Protocol):
     def asks(self) -> bool:
         """Whether it ends with a question mark."""
 
-    def counted(self, asked: Asked, /) -> tuple[dict[str, int], int]:
-        """Return how often each term is there that is, and the number of all tokens."""
+    def counted(self, asked: Asked, /) -> tuple[list[int], int]:
+        """Return how often each term is there, and the number of all tokens."""
 
     def counted_beginnings(self, terms: tuple[Beginning, ...]) -> dict[str, int]:
         """Return how many words begin with each term, where one does."""
@@ -117,13 +117,13 @@ class Text(str):
         """Whether it ends with a question mark."""
         return _ASKS.search(self[-_END:]) is not None
 
-    def counted(self, asked: Asked) -> tuple[dict[str, int], int]:
-        """Return how often each term is there that is, and the number of all tokens."""
+    def counted(self, asked: Asked) -> tuple[list[int], int]:
+        """Return how often each term is there, and the number of all tokens."""
         words = words_of(self[:MAX_RANKED], asked.language)
         if asked.is_of_stops:
             words += tokenize(self[:MAX_RANKED], asked.language)[1]
         held = [word for word in words if word in asked.terms]
-        return {term: held.count(term) for term in held}, len(words)
+        return [*map(held.count, asked.terms)] if held else [0] * len(asked.terms), len(words)
 
     def counted_beginnings(self, terms: tuple[Beginning, ...]) -> dict[str, int]:
         """Return how many words begin with each term, where one does."""
@@ -145,6 +145,8 @@ class Candidate(NamedTuple):
             not find it.
         speaker: The speaker's name; empty if the role is none.
         similarity: How near its meaning is to the query's; ``None`` if it was not found by meaning.
+        session_id: The session that it is in.
+        held: The terms that it holds; only of a short session's.
     """
 
     key: MessageKey
@@ -152,6 +154,8 @@ class Candidate(NamedTuple):
     found: float | None
     speaker: str = ""
     similarity: float | None = None
+    session_id: str = ""
+    held: Collection[str] = ()
 
 
 def text_with_speaker(document: MessageDocument) -> str:
@@ -167,6 +171,8 @@ def candidate(document: MessageDocument) -> Candidate:
         said=Text(text_of(document.get("content", ""))),
         found=cast("float | None", document.get("score")),
         speaker=speaker_of(document),
+        session_id=document.get("session_id", ""),
+        held=cast("Collection[str]", document.get("held", ())),
     )
 
 
@@ -206,25 +212,24 @@ def ranked(
         if each.said.asks:
             asking[session].add(seq)
     best = {session: _best_of(scores.values()) for session, scores in sessions.items()}
-
-    def total(session: str, seq: int) -> float:
-        scores, questions = sessions[session], asking[session]
-        score = scores[seq] + _OF_SESSION * best[session]
-        for step, part in _BESIDE:
-            score += part * scores.get(seq + step, 0.0)
-        if seq - 1 in questions:
-            score += _OF_QUESTION * scores[seq - 1]
-        return score * _ASKING if seq in questions else score
-
     results = _answers(asked.text, candidates)
-    order = [
-        (-total(*each.key), -(each.found or 0.0), each.key)
-        for each, score in zip(candidates, own, strict=True)
+    order: list[tuple[float, float, MessageKey]] = []
+    for (key, _, found, _, similarity, *_), score in zip(candidates, own, strict=True):
         # What the index gave 0 is a guess at words that begin so; none does if it has no score.
-        if (each.found is not None and (each.found > 0 or score > 0))
-        or each.similarity is not None
-        or each.key in results
-    ]
+        is_found = found is not None and (found > 0 or score > 0)
+        if not is_found and similarity is None and key not in results:
+            continue
+        session, seq = key
+        scores, questions = sessions[session], asking[session]
+        total = score + _OF_SESSION * best[session]
+        for step, part in _BESIDE:
+            if seq + step in scores:
+                total += part * scores[seq + step]
+        if seq - 1 in questions:
+            total += _OF_QUESTION * scores[seq - 1]
+        if seq in questions:
+            total *= _ASKING
+        order.append((-total, -(found or 0.0), key))
     return [(key, -lost) for lost, _, key in sorted(order)]
 
 
@@ -260,42 +265,38 @@ def _with_similarity(
 def _by_words(asked: Asked, candidates: Sequence[Candidate]) -> list[float]:
     """Return the scores by BM25, where statistics are those of the candidates."""
     names = {name: Text(name).counted(asked) for name in {each.speaker for each in candidates}}
-    counts: list[dict[str, int]] = []
+    named = {name: any(of_name) for name, (of_name, _) in names.items()}
+    counts: list[list[int]] = []
     lengths: list[int] = []
     for each in candidates:
         held, length = each.said.counted(asked)
         of_name, length_of_name = names[each.speaker]
-        for term, times in of_name.items():
-            held[term] = held.get(term, 0) + times
-        counts.append(held)
+        counts.append([*map(add, held, of_name)] if named[each.speaker] else held)
         lengths.append(length + length_of_name)
-    whole = set(chain.from_iterable(counts))
-    if begun := _beginnings(term for term in asked.terms if term not in whole):
+    holding = [sum(map(bool, column)) for column in zip(*counts, strict=True)]
+    absent = [term for term, number in zip(asked.terms, holding, strict=False) if not number]
+    if begun := _beginnings(absent):
+        columns = {term: column for column, term in enumerate(asked.terms)}
         for each, held in zip(candidates, counts, strict=True):
-            held.update(each.said.counted_beginnings(begun))
-    gains = _gains(asked, counts)
+            for term, number in each.said.counted_beginnings(begun).items():
+                held[columns[term]] = number
+        holding = [sum(map(bool, column)) for column in zip(*counts, strict=True)]
+    gains = [_gain(number, len(counts)) for number in holding]
     mean = sum(lengths) / max(len(lengths), 1) or 1.0
     scores = []
     for each, held, length in zip(candidates, counts, lengths, strict=True):
         score = 0.0
-        if held:
-            norm = _SATURATION * (1 - _LENGTH + _LENGTH * length / mean)
-            for term, gain in gains.items():  # in this order, on which the last digits depend
-                if term in held:
-                    score += gain * held[term] / (held[term] + norm)
-        scores.append(score * _NAMED if names[each.speaker][0] else score)
+        norm = _SATURATION * (1 - _LENGTH + _LENGTH * length / mean)
+        for number, gain in zip(held, gains, strict=True):
+            if number:
+                score += gain * number / (number + norm)
+        scores.append(score * _NAMED if named[each.speaker] else score)
     return scores
 
 
-def _gains(asked: Asked, counts: Sequence[Mapping[str, int]]) -> dict[str, float]:
-    """Return what each term is worth that is held; the rarer, the more."""
-    holding = Counter(chain.from_iterable(counts))
-    number = len(counts)
-    return {
-        term: math.log1p((number - held_by + 0.5) / (held_by + 0.5)) * (_SATURATION + 1)
-        for term in asked.terms
-        if (held_by := holding[term])
-    }
+def _gain(held_by: int, number: int) -> float:
+    """Return what a term is worth that some of the candidates hold; the rarer, the more."""
+    return math.log1p((number - held_by + 0.5) / (held_by + 0.5)) * (_SATURATION + 1)
 
 
 def _beginnings(terms: Iterable[str]) -> tuple[Beginning, ...]:

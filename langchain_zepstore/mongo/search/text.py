@@ -17,7 +17,6 @@ from langchain_zepstore.mongo.search.candidates import (
     MAX_HELD,
     MOST_CANDIDATES,
     IndexSource,
-    Match,
     Pattern,
     Source,
     pattern_of,
@@ -25,7 +24,7 @@ from langchain_zepstore.mongo.search.candidates import (
 from langchain_zepstore.mongo.search.hits import Hit
 from langchain_zepstore.mongo.search.index import Backlog, ensure_word_indexes
 from langchain_zepstore.mongo.search.known_words import KnownWords
-from langchain_zepstore.mongo.search.ranking import Asked, answers, asked_in, ranked
+from langchain_zepstore.mongo.search.ranking import Asked, Candidate, answers, asked_in, ranked
 from langchain_zepstore.mongo.search.session_cache import SessionCache
 from langchain_zepstore.mongo.search.text_query import TextQuery, parse_text
 from langchain_zepstore.mongo.search.tokens import is_beginning
@@ -62,29 +61,26 @@ class TextSearch:
         query = parse_text(sought.text, syntax=sought.syntax)
         asked, source, found = yield from self._found(pages, query, sought.limit)
         similarity = {hit.key: hit.score for hit in near}
-        keys = {each.candidate.key for each in found}
+        keys = {each.key for each in found}
         others = {hit.key: hit.session_id for hit in near if hit.key not in keys}
         found += yield from source.at(others, filtered=False)
-        candidates = [
-            each.candidate
-            for each in found
-            if query.is_plain or query.allows(str(each.candidate.said))
-        ]
+        candidates = found
+        if not query.is_plain:
+            candidates = [each for each in found if query.allows(str(each.said))]
         if near:
             candidates = [
                 each._replace(similarity=similarity[each.key]) if each.key in similarity else each
                 for each in candidates
             ]
-        sessions = {each.candidate.key[0]: each.session_id for each in found}
+        sessions = {each.key[0]: each.session_id for each in found}
         after_questions = {key: sessions[key[0]] for key in answers(query.text, candidates)}
         after = yield from source.at(after_questions, filtered=True)
-        candidates += [each.candidate for each in after]
-        best = ranked(asked, candidates, sought.similarity_weight)[: sought.limit]
+        best = ranked(asked, [*candidates, *after], sought.similarity_weight)[: sought.limit]
         return [Hit(key, sessions[key[0]], round(score, _DIGITS)) for key, score in best]
 
     def _found(
         self, pages: SessionPages, query: TextQuery, limit: int
-    ) -> Operation[tuple[Asked, Source, list[Match]]]:
+    ) -> Operation[tuple[Asked, Source, list[Candidate]]]:
         """Return the messages found, and where."""
         try:
             return (yield from self._searched(pages, query, limit))
@@ -94,7 +90,7 @@ class TextSearch:
 
     def _searched(
         self, pages: SessionPages, query: TextQuery, limit: int
-    ) -> Operation[tuple[Asked, Source, list[Match]]]:
+    ) -> Operation[tuple[Asked, Source, list[Candidate]]]:
         scope = pages.scope
         language = yield from ensure_word_indexes(self._database)
         asked = asked_in(query.text, language)
@@ -107,7 +103,9 @@ class TextSearch:
         return asked, source, found
 
 
-def _find(source: Source, asked: Asked, limit: int, *, is_short: bool) -> Operation[list[Match]]:
+def _find(
+    source: Source, asked: Asked, limit: int, *, is_short: bool
+) -> Operation[list[Candidate]]:
     """Return the candidates of a search, but for those after questions.
 
     Args:
@@ -124,7 +122,7 @@ def _find(source: Source, asked: Asked, limit: int, *, is_short: bool) -> Operat
         counts = yield from source.counts()
     chosen = _rarest(counts)
     weights = _weights(counts)
-    found: list[Match] = []
+    found: list[Candidate] = []
     if chosen:
         patterns = [pattern_of(term) for term in chosen]
         found = yield from source.read(patterns, weights, max(limit, _MAX_READ), limit)
@@ -137,7 +135,7 @@ def _find(source: Source, asked: Asked, limit: int, *, is_short: bool) -> Operat
         rest = [pattern_of(term) for term in counts if term not in chosen]
         most = max(limit, MOST_CANDIDATES)
         found += yield from source.read(rest, weights, most, limit)
-    return list({each.candidate.key: each for each in found}.values())
+    return list({each.key: each for each in found}.values())
 
 
 def _rarest(counts: Mapping[str, int]) -> list[str]:
