@@ -74,6 +74,7 @@ class Load:
         writers: How many.
         sessions: Where they write, each of them in all; may be changed meanwhile.
         ids: Whether the messages get ids.
+        pause: Seconds that a writer rests after each turn.
 
     Attributes:
         acknowledged: The turns whose call returned, each writer's in that order.
@@ -84,7 +85,14 @@ class Load:
     """
 
     def __init__(
-        self, zep: Facade, name: str, writers: int, sessions: list[str], *, ids: bool = True
+        self,
+        zep: Facade,
+        name: str,
+        writers: int,
+        sessions: list[str],
+        *,
+        ids: bool = True,
+        pause: float = 0,
     ) -> None:
         self.zep = zep
         self.name = name
@@ -95,6 +103,7 @@ class Load:
         self.failures: list[str] = []
         self.moments: list[float] = []
         self._ids = ids
+        self._pause = pause
         self._done = threading.Event()
         self._counts = {f"{name} {number}": 0 for number in range(writers)}
         self._hands: list[asyncio.Future[None]] = []
@@ -187,6 +196,7 @@ class Load:
             session_id = self.sessions[number % len(self.sessions)]
             turn = Turn(writer, session_id, (f"{writer}.{number}?", f"{writer}.{number}!"))
             self._counts[writer] += await self.add(turn)
+            await asyncio.sleep(self._pause)
 
     async def contents(self, session_id: str) -> list[str]:
         """Return what the client shows of a session, page by page."""

@@ -22,6 +22,7 @@ from tests.support.mongod import Mongod, ReplicaSet
 THREADS = 4
 TASKS = 32
 ENDS = (signal.SIGKILL, signal.SIGTERM)
+PAUSE = 0.02  # seconds between a writer's turns, in the short form
 CALM = ("one", "two", "three")  # sessions that nobody deletes
 
 
@@ -168,7 +169,8 @@ def held(member: Mongod) -> dict[str, list[dict]]:
 async def test_a_failover_loses_duplicates_and_tears_nothing(driver, members, long, report):
     bystanders = Bystanders()
     async with zep_on(members.url, driver) as zep:
-        load = Load(zep, driver, THREADS if driver == "sync" else TASKS, [*CALM, "storm"])
+        writers = THREADS if driver == "sync" else TASKS
+        load = Load(zep, driver, writers, [*CALM, "storm"], pause=0 if long else PAUSE)
         others = (bystanders.alone, bystanders.storm, bystanders.watch)
         async with load.running(*others):
             moments = await ended_in_turns(load, members, 5 if long else 1)

@@ -19,6 +19,7 @@ from tests.support.mongod import Mongod, lasting_port
 
 # Threads, and tasks: so few that a call takes its second only where the server is away.
 WRITERS = {"sync": 2, "motor": 8, "pymongo-async": 8}
+PAUSE = 0.02  # seconds between a writer's turns, in the short form
 WITH_IDS = [(driver, True) for driver in WRITERS]
 WITHOUT_IDS = [(driver, False) for driver in WRITERS]
 
@@ -84,7 +85,8 @@ async def test_a_killed_server_loses_duplicates_and_tears_nothing(kinds, mongod,
         for driver, ids in kinds:
             zep = await stack.enter_async_context(zep_on(mongod.url, driver))
             sessions = ["one", "two", "three"]
-            loads.append(Load(zep, named((driver, ids)), WRITERS[driver], sessions, ids=ids))
+            name, pause = named((driver, ids)), 0 if long else PAUSE
+            loads.append(Load(zep, name, WRITERS[driver], sessions, ids=ids, pause=pause))
         async with AsyncExitStack() as working:
             for load in loads:
                 await working.enter_async_context(load.running())
@@ -99,7 +101,8 @@ async def test_a_killed_server_loses_duplicates_and_tears_nothing(kinds, mongod,
 
 async def test_a_killed_embedded_server_loses_and_duplicates_nothing(home, long, report):
     async with zep_on(f"embedded://{home}", "sync") as zep:
-        load = Load(zep, "embedded", WRITERS["sync"], ["one", "two", "three"])
+        pause = 0 if long else PAUSE
+        load = Load(zep, "embedded", WRITERS["sync"], ["one", "two", "three"], pause=pause)
         kills = []
         async with load.running():
             for _ in range(20 if long else 2):
