@@ -41,13 +41,25 @@ VIEWS = {
 }
 
 # Others of their sort are looked at every day.
-RARELY = ("filtered sessions", "deleted session", "message", "user", "search without a user")
+RARELY = ("filtered sessions", "deleted session", "search without a user")
 LOOKED_AT = [
     pytest.param(view, marks=pytest.mark.long("views like it are looked at"))
     if view in RARELY
     else view
     for view in VIEWS
 ]
+
+
+# A form that works without JavaScript in one test works so in others: a filter, an action on a
+# session, on a message, a download, a phrase that is typed, and the sign-in are tried every day.
+MAINLY_WITH_JAVASCRIPT = pytest.mark.parametrize(
+    "watched",
+    [
+        pytest.param(True, id="with JavaScript"),
+        pytest.param(False, id="without", marks=pytest.mark.long("a form like it is tried")),
+    ],
+    indirect=True,
+)
 
 
 def fill(store: ZepClient) -> None:
@@ -234,6 +246,7 @@ def test_filters_are_in_the_url_and_work_with_back_and_forward(watched: Watched)
     assert page.url.endswith("/ui/sessions/kyoto")
 
 
+@MAINLY_WITH_JAVASCRIPT
 def test_tool_calls_are_folded_and_images_shown(watched: Watched) -> None:
     page = watched.open("/ui/sessions/kyoto")
     answer = page.get_by_text("Kinkaku-ji, Ginkaku-ji")
@@ -255,6 +268,7 @@ def test_new_messages_appear_in_an_open_conversation(site: Site, session_id: str
     site.watched().open("about:blank")
 
 
+@MAINLY_WITH_JAVASCRIPT
 def test_a_branch_can_be_switched(site: Site, watched: Watched, session_id: str) -> None:
     site.store.chat_history(session_id).edit("m1", [AIMessage("It is far.", id="far")])
     page = opened(watched, session_id)
@@ -283,6 +297,7 @@ def test_a_session_is_organized(site: Site, watched: Watched, session_id: str) -
     assert (found.pinned, found.archived) == (False, False)
 
 
+@MAINLY_WITH_JAVASCRIPT
 def test_a_session_is_deleted_and_restored(site: Site, watched: Watched, session_id: str) -> None:
     press(opened(watched, session_id), "Delete")
     page = watched.page
@@ -330,6 +345,7 @@ def test_a_message_is_edited_rated_deleted_and_restored(
     assert site.store.message.count(session_id) == 2
 
 
+@MAINLY_WITH_JAVASCRIPT
 def test_a_search_result_links_to_its_message(
     site: Site, watched: Watched, session_id: str
 ) -> None:
@@ -349,6 +365,7 @@ def test_a_search_result_links_to_its_message(
     assert page.locator(".message").count() < 91
 
 
+@MAINLY_WITH_JAVASCRIPT
 def test_a_user_is_exported_and_erased(site: Site, watched: Watched, session_id: str) -> None:
     site.store.user.add(CreateUserRequest(user_id=session_id))
     say(site.store, f"of {session_id}", "Hello", user_id=session_id)
@@ -365,6 +382,7 @@ def test_a_user_is_exported_and_erased(site: Site, watched: Watched, session_id:
     assert site.store.message.count(f"of {session_id}") == 0
 
 
+@MAINLY_WITH_JAVASCRIPT
 def test_the_trash_is_emptied(site: Site, watched: Watched, session_id: str) -> None:
     site.store.user.add(CreateUserRequest(user_id=session_id))
     say(site.store, f"of {session_id}", "Hello", user_id=session_id)
