@@ -1,4 +1,4 @@
-"""The examples, as a user runs them: programs of their own, on data directories of their own."""
+"""The examples, as a user runs them: programs that store in a data directory."""
 
 import json
 import os
@@ -9,28 +9,66 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
+from pymongo import MongoClient
 
 from langchain_zepstore import Memory, Message, Session, ZepClient
+from langchain_zepstore.embedded.server import EmbeddedServer
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 INTERRUPTED_ELSEWHERE = pytest.mark.long("a test interrupts this example at later moments")
 needs_signals = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """An environment in which the examples store in a directory of the test's own."""
+def storing_in(directory: Path) -> dict[str, str]:
+    """An environment in which the examples store in a directory."""
     return {
         **os.environ,
-        "ZEPSTORE_URL": f"embedded://{quote(str(tmp_path / 'store'))}",
+        "ZEPSTORE_URL": f"embedded://{quote(str(directory))}",
         "COLUMNS": "200",
         "PYTHONIOENCODING": "utf-8",
     }
+
+
+def directory_of(environment: dict[str, str]) -> Path:
+    return Path(unquote(environment["ZEPSTORE_URL"].removeprefix("embedded://")))
+
+
+@pytest.fixture(scope="module")
+def held_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """An environment in which the examples find their server running."""
+    directory = tmp_path_factory.mktemp("examples") / "store"
+    server = EmbeddedServer(directory)
+    server.open()
+    yield storing_in(directory)
+    server.close()
+
+
+def empty(environment: dict[str, str]) -> None:
+    """Drop the examples' databases."""
+    server = EmbeddedServer(directory_of(environment))
+    with MongoClient(server.open()) as client:
+        for database in client.list_database_names():
+            if database.startswith("zepstore_"):
+                client.drop_database(database)
+    server.close()
+
+
+@pytest.fixture
+def environment(held_environment: dict[str, str]) -> dict[str, str]:
+    """An environment in which the examples find their server running, and their stores empty."""
+    empty(held_environment)
+    return dict(held_environment)
+
+
+@pytest.fixture
+def new_environment(tmp_path: Path) -> dict[str, str]:
+    """An environment in which the examples store in a directory of the test's own."""
+    return storing_in(tmp_path / "store")
 
 
 def start(
@@ -65,6 +103,78 @@ def fail(environment: dict[str, str], example: str, *arguments: str | Path) -> s
     return err
 
 
+# Runs examples one after the other, each as a program of its own, and says how each ended. A text
+# to exit with is written to stderr, and the exit code is 1.
+RUNNER = """
+import contextlib, io, json, os, runpy, sys
+ends = []
+for path, url in json.load(sys.stdin):
+    os.environ["ZEPSTORE_URL"] = url
+    code, out, err = 0, io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            runpy.run_path(path, run_name="__main__")
+        except SystemExit as ended:
+            code = ended.code
+    ends.append((code, out.getvalue(), err.getvalue()))
+print(json.dumps(ends))
+"""
+End = tuple[object, str, str]  # the exit code or text, stdout and stderr
+
+
+def run_all(environment: dict[str, str], examples: list[tuple[str, str]]) -> list[End]:
+    """Run examples, each with its URL, in one process, which imports the libraries once."""
+    done = subprocess.run(
+        [sys.executable, "-c", RUNNER],
+        input=json.dumps([(str(EXAMPLES / example), url) for example, url in examples]),
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=240,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return [(code, out, err) for code, out, err in json.loads(done.stdout)]
+
+
+# Those that need no process of their own, and a store that cannot be used, for each sort of it.
+TOGETHER = ("chain_memory.py", "agent_with_memory.py", "sessions.py")
+UNUSABLE = [
+    ("quickstart.py", "ftp://nowhere"),
+    ("quickstart.py", "embedded:///dev/null"),
+    ("chain_memory.py", "ftp://nowhere"),
+    ("agent_with_memory.py", "embedded:///dev/null"),
+    ("server_and_clients.py", "ftp://nowhere"),
+    ("sessions.py", "embedded:///dev/null"),
+]
+
+
+@pytest.fixture(scope="module")
+def ends(held_environment: dict[str, str]) -> dict[tuple[str, str], list[End]]:
+    """How examples ended: on their store twice, in two processes, and on one that is unusable."""
+    empty(held_environment)
+    usable = [(example, held_environment["ZEPSTORE_URL"]) for example in TOGETHER]
+    ends: dict[tuple[str, str], list[End]] = {}
+    for examples in (usable + UNUSABLE, usable):
+        for example, end in zip(examples, run_all(held_environment, examples), strict=True):
+            ends.setdefault(example, []).append(end)
+    return ends
+
+
+@pytest.fixture
+def outputs(
+    ends: dict[tuple[str, str], list[End]], held_environment: dict[str, str]
+) -> Callable[[str], list[str]]:
+    """Return what the two runs of an example have printed; both must have succeeded."""
+
+    def of(example: str) -> list[str]:
+        runs = ends[example, held_environment["ZEPSTORE_URL"]]
+        assert [(code, err) for code, _, err in runs] == [(0, "")] * 2, runs
+        return [out for _, out, _ in runs]
+
+    return of
+
+
 QUICKSTART, CONVERSATIONS = "zepstore_quickstart", "zepstore_conversations"
 
 
@@ -79,10 +189,10 @@ def elsewhere(environment: dict[str, str], database: str) -> ZepClient:
 @pytest.mark.promise("a conversation continued by another run; where the data is")
 @pytest.mark.promise("the quickstart names, lists, deletes and undeletes")
 def test_the_quickstart_continues_after_a_deletion(
-    environment: dict[str, str], tmp_path: Path
+    environment: dict[str, str],
 ) -> None:
     first = succeed(environment, "quickstart.py")
-    assert str(tmp_path / "store") in first
+    assert str(directory_of(environment)) in first
     assert "2 messages" in first
     assert "this is visit 1" in first
     assert "1. quickstart: {'title': 'My first conversation', 'visits': 1}" in first
@@ -142,10 +252,10 @@ def interrupted(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 @needs_signals
 def test_an_interrupted_quickstart_ends_quietly_and_can_be_rerun(
-    environment: dict[str, str],
+    new_environment: dict[str, str],
 ) -> None:
     for lines, seconds in ((0, 0.3), (1, 0), (3, 0), (15, 0)):
-        process = interruptible(environment, "quickstart.py")
+        process = interruptible(new_environment, "quickstart.py")
         assert process.stdout
         for _ in range(lines):
             process.stdout.readline()
@@ -154,7 +264,7 @@ def test_an_interrupted_quickstart_ends_quietly_and_can_be_rerun(
         # 0: it was faster; -SIGINT: Python was shutting down, and had taken its handler away.
         assert code in {130, 0, -signal.SIGINT}
         assert err == ""
-    out = succeed(environment, "quickstart.py")
+    out = succeed(new_environment, "quickstart.py")
     found = re.search(r"(\d+) messages", out)
     assert found, out
     assert int(found[1]) % 2 == 0, "half a turn was left"
@@ -170,8 +280,10 @@ def test_an_interrupted_quickstart_ends_quietly_and_can_be_rerun(
         "sessions.py",
     ],
 )
-def test_ctrl_c_exits_an_example_with_code_130(environment: dict[str, str], example: str) -> None:
-    process = start(environment, example)
+def test_ctrl_c_exits_an_example_with_code_130(
+    new_environment: dict[str, str], example: str
+) -> None:
+    process = start(new_environment, example)
     assert process.stdout
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
@@ -179,48 +291,12 @@ def test_ctrl_c_exits_an_example_with_code_130(environment: dict[str, str], exam
     assert (process.returncode, err) == (130, "")
 
 
-UNUSABLE = [
-    ("quickstart.py", "ftp://nowhere"),
-    ("quickstart.py", "embedded:///dev/null"),
-    ("chain_memory.py", "ftp://nowhere"),
-    ("agent_with_memory.py", "embedded:///dev/null"),
-    ("server_and_clients.py", "ftp://nowhere"),
-    ("sessions.py", "embedded:///dev/null"),
-]
-# A text to exit with is written to stderr, and the exit code is 1.
-ENDING = """
-import json, os, runpy, sys
-ends = []
-for path, url in json.load(sys.stdin):
-    os.environ["ZEPSTORE_URL"] = url
-    try:
-        runpy.run_path(path, run_name="__main__")
-        ends.append(None)
-    except SystemExit as ended:
-        ends.append(ended.code)
-print(json.dumps(ends))
-"""
-
-
-@pytest.fixture(scope="module")
-def ends() -> list[object]:
-    """What each example exits with whose store cannot be used, all in one process."""
-    done = subprocess.run(
-        [sys.executable, "-c", ENDING],
-        input=json.dumps([(str(EXAMPLES / example), url) for example, url in UNUSABLE]),
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    found: list[object] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
-@pytest.mark.parametrize("number", range(len(UNUSABLE)), ids=map("-".join, UNUSABLE))
-def test_an_error_prints_one_line_and_exits_with_1(ends: list[object], number: int) -> None:
-    said = ends[number]
+@pytest.mark.parametrize("unusable", UNUSABLE, ids="-".join)
+def test_an_error_prints_one_line_and_exits_with_1(
+    ends: dict[tuple[str, str], list[End]], unusable: tuple[str, str]
+) -> None:
+    [(said, _, err)] = ends[unusable]
+    assert err == ""
     assert isinstance(said, str)
     assert said.startswith("error: ")
     assert "\n" not in said
@@ -236,11 +312,10 @@ def test_an_error_goes_to_stderr(environment: dict[str, str]) -> None:
 
 
 @pytest.mark.promise("a chain with memory")
-def test_a_chain_remembers_within_and_across_runs(environment: dict[str, str]) -> None:
-    first = succeed(environment, "chain_memory.py")
+def test_a_chain_remembers_within_and_across_runs(outputs: Callable[[str], list[str]]) -> None:
+    first, second = outputs("chain_memory.py")
     assert re.findall(r"given (\d+) messages", first) == ["2", "4", "6"]
     assert "6 messages are stored" in first
-    second = succeed(environment, "chain_memory.py")
     assert re.findall(r"given (\d+) messages", second) == ["8", "10", "12"]
     assert "12 messages are stored" in second
 
@@ -248,8 +323,8 @@ def test_a_chain_remembers_within_and_across_runs(environment: dict[str, str]) -
 # agent_with_memory.py
 
 
-def test_an_agent_remembers_within_and_across_runs(environment: dict[str, str]) -> None:
-    first = succeed(environment, "agent_with_memory.py")
+def test_an_agent_remembers_within_and_across_runs(outputs: Callable[[str], list[str]]) -> None:
+    first, second = outputs("agent_with_memory.py")
     assert re.findall(r"remembers (\d+) messages", first) == ["0", "4", "0"]
     assert "   tool: The Hikari to Kyoto, at 9.\n" in first
     assert "UTC] human: Which trains go to Kyoto?" in first  # found in the other session
@@ -257,7 +332,6 @@ def test_an_agent_remembers_within_and_across_runs(environment: dict[str, str]) 
     assert "'Which trains go to Kyoto?': 6 messages" in first
     assert "  human: Which trains go to Osaka?\n     ai: The Nozomi, at 10.\n" in first
     assert "['Which trains go to Kyoto?', 'Which trains go to Osaka?']" in first
-    second = succeed(environment, "agent_with_memory.py")
     assert re.findall(r"remembers (\d+) messages", second) == ["6", "10", "4"]
     assert "'Which trains go to Kyoto?': 12 messages" in second
 
@@ -460,10 +534,9 @@ def test_a_directory_without_conversations_is_an_error(
 
 @pytest.mark.promise("the calls of Zep's documentation run, sync and async on one client")
 def test_the_sessions_example_can_be_run_repeatedly(
-    environment: dict[str, str],
+    outputs: Callable[[str], list[str]],
 ) -> None:
-    for _ in range(2):
-        out = succeed(environment, "sessions.py")
+    for out in outputs("sessions.py"):
         assert "created:   {'lang': 'en', 'ui': {'theme': 'dark'}}" in out
         assert "{'lang': 'en', 'ui': {'theme': 'dark', 'font': 'large'}, 'title': 'Trains'}" in out
         assert "unset:     {'ui': {'font': 'large'}, 'title': 'Trains'}" in out
@@ -482,8 +555,23 @@ def test_the_sessions_example_can_be_run_repeatedly(
 # server_and_clients.py
 
 
-def test_the_server_example_runs_with_every_client_and_stops(environment: dict[str, str]) -> None:
-    out = succeed(environment, "server_and_clients.py")
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> tuple[End, str]:
+    """An interrupted run of the server example, and the output of a whole one after it."""
+    environment = storing_in(tmp_path_factory.mktemp("served") / "store")
+    process = start(environment, "server_and_clients.py")
+    assert process.stdout
+    said = process.stdout.readline() + process.stdout.readline()  # now it listens
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert is_closed(said)
+    return (process.returncode, said, err), succeed(environment, "server_and_clients.py")
+
+
+@needs_signals
+def test_the_server_example_runs_with_every_client_and_stops(served: tuple[End, str]) -> None:
+    _, out = served
     assert "  Which trains go to Kyoto?\n" in out
     assert "the history: ['human', 'human', 'ai']" in out
     assert "sidebar:   ['poems', 'travel']" in out
@@ -497,19 +585,12 @@ def test_the_server_example_runs_with_every_client_and_stops(environment: dict[s
 
 @needs_signals
 def test_an_interrupted_server_example_leaves_no_server_and_can_be_rerun(
-    environment: dict[str, str],
+    served: tuple[End, str],
 ) -> None:
-    process = start(environment, "server_and_clients.py")
-    assert process.stdout
-    said = process.stdout.readline() + process.stdout.readline()  # now it listens
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    (code, _, err), out = served
     # As of the quickstart, above.
-    assert process.returncode in {130, 0, -signal.SIGINT}
-    assert err == "" or process.returncode != 130
-    assert is_closed(said)
-    out = succeed(environment, "server_and_clients.py")
+    assert code in {130, 0, -signal.SIGINT}
+    assert err == "" or code != 130
     assert "undeleted: 3 messages" in out
 
 
