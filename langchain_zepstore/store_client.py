@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from langchain_zepstore.core.forking import no_forks
-from langchain_zepstore.core.operation import Operation, arun, run
+from langchain_zepstore.core.operation import arun, run
 from langchain_zepstore.core.settings import Settings
 from langchain_zepstore.core.store import Backend, Call
 from langchain_zepstore.core.telemetry import traced
@@ -145,7 +145,10 @@ class StoreClient(Administration):
         """Run an operation of the store. For the package's own managers and adapters."""
         if self._whole is not None:
             return self._whole.run(self._narrowed(call), prepare=prepare)
-        return run(self._operation(call, prepare=prepare))
+        backend = self._backend
+        if backend is None or self._closed:
+            backend = self._opened()
+        return run(call(traced(backend.open(prepare=prepare))))
 
     async def arun(self, call: Call[T], *, prepare: bool = True) -> T:
         """Run an operation of the store. For the package's own managers and adapters."""
@@ -162,12 +165,6 @@ class StoreClient(Administration):
         from langchain_zepstore.core.results import Connections  # noqa: PLC0415 - takes long
 
         return Connections()
-
-    def _operation(self, call: Call[T], *, prepare: bool) -> Operation[T]:
-        backend = self._backend
-        if backend is None or self._closed:
-            backend = self._opened()
-        return call(traced(backend.open(prepare=prepare)))
 
     def _narrowed(self, call: Call[T]) -> Call[T]:
         user_id = str(self._user_id)

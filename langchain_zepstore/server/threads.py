@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from langchain_zepstore.core.operation import run
 from langchain_zepstore.core.store import Call
+from langchain_zepstore.core.telemetry import traced
 from langchain_zepstore.store_client import StoreClient
 
 T = TypeVar("T")
@@ -40,7 +41,8 @@ class ThreadedClient(StoreClient):
         is_cancelled = threading.Event()
 
         def work() -> T:
-            return run(self._operation(call, prepare=prepare), is_cancelled.is_set)
+            store = traced(self._opened().open(prepare=prepare))
+            return run(call(store), is_cancelled.is_set)
 
         working = self._threads.submit(copy_context().run, work)
         future = asyncio.wrap_future(working)

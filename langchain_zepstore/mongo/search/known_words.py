@@ -47,7 +47,6 @@ class KnownWords:
     def __init__(self, database: Database, cache: SessionCache) -> None:
         self._database = database
         self._cache = cache
-        self._last: Together | None = None
 
     def source(
         self, pages: SessionPages, query: TextQuery, asked: Asked, backlog: Backlog
@@ -78,7 +77,7 @@ class KnownWords:
         until = time.monotonic() + LOAD_SECONDS
         walk = Walk(self._database, pages, reads, self._cache, take, until=until)
         is_whole = yield from walk.run()
-        if walk.is_full:
+        if walk.is_full or (not is_whole and self._cache.has_outgrown(vocabulary)):
             self._cache.give_up(sought)
         if not is_whole:
             return None
@@ -87,10 +86,10 @@ class KnownWords:
 
     def _together(self, vocabulary: Vocabulary, parts: Sequence[Part]) -> Together:
         """Return the messages in one; those of the last search, if they are the same."""
-        known = self._last
+        known = self._cache.together
         if known is None or not known.is_of(parts):
             known = Together(parts, vocabulary.rows([]))
-            self._last = known if known.nbytes <= _MAX_LAST else None
+            self._cache.together = known if known.nbytes <= _MAX_LAST else None
         return known
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from langchain_zepstore.mongo.search.known_source import Together
+
     Numbers = npt.NDArray[np.int64]
 
 MOST_BYTES = 256 * 1024 * 1024
@@ -106,11 +108,15 @@ class SessionCache:
 
     What it holds is never changed, only replaced. Many threads may use it.
 
+    Attributes:
+        together: The words that the last search put together, if they are not too many.
+
     Args:
-        most_bytes: How much memory all takes at most.
+        most_bytes: How much memory all takes at most, but for ``together``.
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self.together: Together | None = None
         self._most_bytes = most_bytes
         self._bytes = 0
         self._entries: OrderedDict[tuple[Hashable, str], tuple[KnownSession[Any], int]] = (
@@ -129,13 +135,17 @@ class SessionCache:
         """Return the words of a language; one that has grown too large is forgotten."""
         with self._lock:
             found = self._vocabularies.get(language)
-            if found and found.nbytes > self._most_bytes * _OF_WORDS:
+            if found and self.has_outgrown(found):
                 for key in [key for key in self._entries if key[0] is found]:
                     self._drop(key)
                 found = None
             if found is None:
                 found = self._vocabularies[language] = Vocabulary(language)
             return found
+
+    def has_outgrown(self, vocabulary: Vocabulary) -> bool:
+        """Return whether a vocabulary has grown too large to be kept."""
+        return vocabulary.nbytes > self._most_bytes * _OF_WORDS
 
     def is_worth_reading(self, scope: Hashable) -> bool:
         """Return whether a scope was searched by words before, and has room here."""
