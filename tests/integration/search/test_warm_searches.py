@@ -5,18 +5,20 @@ scores to the last digit.
 """
 
 import hashlib
+import math
 import random
+import time
 from contextlib import suppress
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import pytest
 from langchain_core.embeddings import Embeddings
 
-from langchain_zepstore import CreateUserRequest, ZepClient, ZepStoreError
+from langchain_zepstore import CreateUserRequest, Session, ZepClient, ZepStoreError
 from langchain_zepstore.core.arguments import SessionDefaults
 from langchain_zepstore.core.search_query import SearchQuery
-from langchain_zepstore.mongo.search import known_words
+from langchain_zepstore.mongo.search import known_words, session_cache, walk
 from langchain_zepstore.mongo.search.session_cache import SessionCache
 from tests.support.messages import parts_of, said
 from tests.support.stepping import Drive, store_of
@@ -145,3 +147,27 @@ def test_warm_and_fresh_clients_find_the_same(two: Two) -> None:
             with suppress(ZepStoreError):
                 paused.pop(two.chance.randrange(len(paused))).finish()
             two.compare()
+
+
+def test_a_user_whose_words_outgrow_the_memory_is_searched_by_the_index(
+    mongo_url, user_id, monkeypatch
+) -> None:
+    monkeypatch.setattr(session_cache, "_OF_WORDS", 0)
+    reads: list[float] = []
+    read = known_words.WordReads.read
+
+    def last_read(*arguments: Any) -> Any:
+        reads.append(time.monotonic())
+        monkeypatch.setattr(walk, "time", Mock(monotonic=lambda: math.inf))
+        return read(*arguments)
+
+    monkeypatch.setattr(known_words.WordReads, "read", last_read)
+    with ZepClient(mongo_url) as client:
+        client.user.add(CreateUserRequest(user_id=user_id))
+        for session_id in (f"first of {user_id}", f"second of {user_id}"):
+            client.memory.add_session(Session(session_id=session_id, user_id=user_id))
+            client.memory.add_memory(session_id, said(*WORDS * 30))
+        for _ in range(4):
+            assert client.memory.search("word3", user_id=user_id, limit=5)
+            monkeypatch.setattr(walk, "time", time)
+    assert len(reads) == 1
