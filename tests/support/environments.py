@@ -15,12 +15,12 @@ def clean_environment() -> dict[str, str]:
     return {**kept, "PYTHONNOUSERSITE": "1", "PYTHONIOENCODING": "utf-8"}
 
 
-def run(arguments: Sequence[str | Path], timeout: float) -> str:
-    """Run a program that has to succeed, and return what it says."""
+def run(arguments: Sequence[str | Path], timeout: float, **variables: str) -> str:
+    """Run a program that has to succeed, with variables in its environment; return what it says."""
     done = subprocess.run(
         arguments,
         check=False,
-        env=clean_environment(),
+        env={**clean_environment(), **variables},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
