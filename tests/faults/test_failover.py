@@ -22,7 +22,6 @@ from tests.support.mongod import Mongod, ReplicaSet
 THREADS = 4
 TASKS = 32
 ENDS = (signal.SIGKILL, signal.SIGTERM)
-PAUSE = 0.02  # seconds between a writer's turns, in the short form
 CALM = ("one", "two", "three")  # sessions that nobody deletes
 
 
@@ -170,7 +169,7 @@ async def test_a_failover_loses_duplicates_and_tears_nothing(driver, members, lo
     bystanders = Bystanders()
     async with zep_on(members.url, driver) as zep:
         writers = THREADS if driver == "sync" else TASKS
-        load = Load(zep, driver, writers, [*CALM, "storm"], pause=0 if long else PAUSE)
+        load = Load(zep, driver, writers, [*CALM, "storm"])
         others = (bystanders.alone, bystanders.storm, bystanders.watch)
         async with load.running(*others):
             moments = await ended_in_turns(load, members, 5 if long else 1)
