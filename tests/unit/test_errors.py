@@ -54,6 +54,10 @@ def failure(code, message="it failed"):
     return driver.OperationFailure(message, code, {"code": code, "errmsg": message})
 
 
+def bulk(failures, code, message):
+    return driver.BulkWriteError({failures: [{"code": code, "errmsg": message}]})
+
+
 @pytest.mark.promise("no driver's exception leaves the package; each message says what to do")
 @pytest.mark.parametrize(
     ("error", "expected", "advice"),
@@ -72,6 +76,10 @@ def failure(code, message="it failed"):
         (failure(8, "30: Read-only file system"), CannotWriteError, "read-only"),
         (failure(20, "not in read-only mode"), CannotWriteError, "read-only"),
         (failure(371, "User writes blocked"), CannotWriteError, "read-only"),
+        (bulk("writeErrors", 11602, "not primary"), StoreUnavailableError, "election"),
+        (bulk("writeErrors", 14031, "out of disk"), CannotWriteError, "make room"),
+        (bulk("writeErrors", 13, "not authorized on x"), AuthError, "roles"),
+        (bulk("writeConcernErrors", 11602, "state change"), StoreUnavailableError, "may be stored"),
         (failure(8, "something else"), APIError, "something else"),
         (failure(20, "not allowed"), APIError, "not allowed"),
         (failure(1, "internal"), APIError, "internal"),

@@ -179,7 +179,21 @@ def refused_write(failure: Mapping[str, Any]) -> errors.PyMongoError:
     return errors.WriteError(failure["errmsg"], failure["code"], failure)
 
 
+def _of_one_write(error: BaseException) -> BaseException:
+    """Return the error that a write alone raises for what failed first in a bulk."""
+    if not isinstance(error, errors.BulkWriteError):
+        return error
+    for failures, error_class in (
+        ("writeErrors", errors.WriteError),
+        ("writeConcernErrors", errors.WriteConcernError),
+    ):
+        for failure in error.details.get(failures, ()):
+            return error_class(failure.get("errmsg", ""), failure.get("code"), failure)
+    return error
+
+
 def _is_leaving(error: BaseException) -> bool:
+    error = _of_one_write(error)
     return isinstance(error, errors.WriteError) and error.code in _LEAVING
 
 
@@ -195,6 +209,7 @@ def translated(error: BaseException, name: str) -> ZepStoreError:
         error: What the driver raised.
         name: The database's name for a reader, without credentials.
     """
+    error = _of_one_write(error)
     error_class, message = _template(error)
     reason = str(error)
     for ballast in (", full error: ", ", Timeout:", " (configured timeouts"):
