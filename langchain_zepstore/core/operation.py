@@ -24,22 +24,12 @@ class Cancellable:
     call: Awaitable[Any]
 
 
-def run(operation: Operation[T], is_cancelled: Callable[[], bool] | None = None) -> T:
-    """Run an operation over a synchronous driver and return what it returns.
-
-    Args:
-        operation: The operation.
-        is_cancelled: Asked before each driver call. Once it says so, an
-            ``asyncio.CancelledError`` is thrown into the operation.
-    """
+def run(operation: Operation[T]) -> T:
+    """Run an operation over a synchronous driver and return what it returns."""
     result = None
     try:
         while True:
-            if is_cancelled is not None and is_cancelled():
-                is_cancelled = None
-                result = operation.throw(asyncio.CancelledError())
-            else:
-                result = operation.send(result)
+            result = operation.send(result)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
 

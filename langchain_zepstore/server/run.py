@@ -29,7 +29,6 @@ from langchain_zepstore.server.app import create_app
 from langchain_zepstore.server.asgi.observability import ACCESS_LOG, METRICS_VARIABLE
 from langchain_zepstore.server.protocol import Protocol
 from langchain_zepstore.server.routes.service import check_store
-from langchain_zepstore.server.threads import ThreadedClient
 from langchain_zepstore.server.ui.security import SECRET_VARIABLE
 from langchain_zepstore.store_client import StoreClient
 
@@ -79,12 +78,14 @@ class Serving:
 
     def app(self) -> FastAPI:
         """Return an application with a client of its own, closed at its shutdown."""
-        client = ThreadedClient(
+        # motor hands every call to a thread, which then waits for the GIL.
+        client = StoreClient(
             self.url,
             database=self.database,
             timeout=self.timeout,
             embeddings=_imported(self.embeddings) if self.embeddings else None,
             language=self.language,
+            async_driver="pymongo",
         )
         keys = self.keys()
         app = create_app(

@@ -26,7 +26,6 @@ from tests.support.networks import (
     BRANCHING,
     DRIVERS,
     IDS,
-    THREADED,
     TIMEOUT,
     Network,
     Operation,
@@ -214,7 +213,7 @@ def test_a_loop_whose_first_call_is_cancelled_leaves_no_connection(
 # The ways in which programs cancel
 
 
-@pytest.mark.parametrize("driver", [*ASYNC_DRIVERS, THREADED])
+@pytest.mark.parametrize("driver", ASYNC_DRIVERS)
 async def test_a_timeout_around_a_call_leaves_nothing_behind(driver, bench, long) -> None:
     async with bench.network.zep(driver) as zep:
         for number, seconds in enumerate((0, 0.003, 0.008, 0.013)[:: 1 if long else 2]):
@@ -229,7 +228,7 @@ async def test_a_timeout_around_a_call_leaves_nothing_behind(driver, bench, long
                 assert await wrong_after_repeating(say, zep, bench.direct, each) == []
 
 
-@pytest.mark.parametrize("driver", [*ASYNC_DRIVERS, THREADED])
+@pytest.mark.parametrize("driver", ASYNC_DRIVERS)
 async def test_an_aborted_task_group_leaves_nothing_behind(driver, bench, long) -> None:
     async def grouped(zep: Facade, names: list[str], seconds: float) -> None:
         async with asyncio.TaskGroup() as group:
@@ -264,4 +263,4 @@ async def test_a_call_cancelled_on_a_silent_network_ends_within_the_timeout(benc
                 await bench.nothing_lands_any_more(zep, driver)
                 assert await wrong_after_repeating(say, zep, bench.direct, driver) == []
 
-    await asyncio.gather(*map(cancelled, [*ASYNC_DRIVERS, THREADED]))
+    await asyncio.gather(*map(cancelled, ASYNC_DRIVERS))

@@ -20,7 +20,6 @@ from langchain_zepstore import (
     StoreUnavailableError,
     ZepClient,
 )
-from langchain_zepstore.server.threads import ThreadedClient
 from tests.support.facade import Facade
 from tests.support.invariants import Story
 from tests.support.proxy import LossyProxy
@@ -32,16 +31,10 @@ DRIVERS: dict[str, tuple[bool, dict[str, Any]]] = {
     "motor": (True, {"async_driver": "motor"}),
     "pymongo-async": (True, {"async_driver": "pymongo"}),
 }
-THREADED = "threads"
-"""The client of ``zepstore serve``, as a driver."""
 SERVERS = ("mongo_url", "replica_set_url")
 TIMEOUT = 2.0
 HANGING = 300.0  # seconds after which a call is let go, so that a test fails and does not hang
 IDS = ["one", "two", "three"]
-
-
-class Threaded(ThreadedClient, ZepClient):
-    """A server's client with what hides behind LangChain's interfaces."""
 
 
 @dataclass
@@ -67,9 +60,8 @@ class Network:
     @contextlib.asynccontextmanager
     async def zep(self, driver: str, patience: float = TIMEOUT) -> AsyncIterator[Facade]:
         """Give a client that is connected already."""
-        asynchronous, options = (True, {}) if driver == THREADED else DRIVERS[driver]
-        client_class = Threaded if driver == THREADED else ZepClient
-        client = client_class(self.proxy.url, database=self.database, timeout=patience, **options)
+        asynchronous, options = DRIVERS[driver]
+        client = ZepClient(self.proxy.url, database=self.database, timeout=patience, **options)
         zep = Facade(client, asynchronous=asynchronous)
         try:
             await zep.message.count("nobody")

@@ -136,27 +136,6 @@ def test_a_failed_operation_runs_its_cleanup() -> None:
         assert cleaned == ["cleaned"]
 
 
-@pytest.mark.parametrize("calls", range(4))
-def test_a_cancelled_run_ends_after_the_call_in_flight_and_its_cleanup(calls: int) -> None:
-    made: list[str] = []
-
-    def operation():
-        try:
-            for name in ("first", "second", "third"):
-                made.append(name)
-                yield
-        finally:
-            yield made.append("cleaned")
-
-    if calls == 3:
-        run(operation(), lambda: False)
-    else:
-        with pytest.raises(asyncio.CancelledError):
-            run(operation(), lambda: len(made) >= calls)
-    begun = ["first", "second", "third"][:calls]
-    assert made == [*begun, "cleaned"] if calls else made == []
-
-
 class Server:
     """Answers when it is told to, and remembers what it was asked and what it has done."""
 
