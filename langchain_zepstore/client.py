@@ -53,7 +53,6 @@ class ZepClient(StoreClient):
 
     Raises:
         BadRequestError: The URL has a scheme that is not known, or arguments contradict each other.
-        ImportError: ``embeddings`` needs an extra that is not installed.
     """
 
     def chat_history(

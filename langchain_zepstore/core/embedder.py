@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from langchain_zepstore.core.operation import Cancellable, Operation
@@ -69,7 +68,6 @@ def check_embeddings(embeddings: Any) -> None:
 
     Raises:
         BadRequestError: They are no ``Embeddings``.
-        ImportError: numpy is missing; it says which extra brings it.
     """
     from langchain_core.embeddings import Embeddings  # noqa: PLC0415 - slow to import
 
@@ -77,10 +75,6 @@ def check_embeddings(embeddings: Any) -> None:
         raise BadRequestError(
             "embeddings must be LangChain Embeddings (langchain_core.embeddings), "
             f"not {type(embeddings).__name__}"
-        )
-    if find_spec("numpy") is None:
-        raise ImportError(
-            'semantic search needs an extra: pip install "langchain-zepstore[vector]"'
         )
 
 
@@ -112,7 +106,7 @@ def model_of(embeddings: Embeddings) -> str:
 
 
 def _checked(rows: Any, model: str) -> Vectors:
-    import numpy as np  # noqa: PLC0415 - an extra
+    import numpy as np  # noqa: PLC0415 - slow to import
 
     try:
         vectors = np.array([list(row) for row in rows], dtype=np.float32)

@@ -36,7 +36,6 @@ class Settings:
 
     Raises:
         BadRequestError: One of them cannot be used, or they contradict each other.
-        ImportError: ``embeddings`` needs an extra that is not installed.
     """
 
     url: str | None

@@ -2,6 +2,8 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from langchain_zepstore.core.embedder import Embedder, embedders
 from langchain_zepstore.core.operation import Operation
@@ -16,12 +18,14 @@ from langchain_zepstore.mongo.driver.clients import Connection, Connector, pool_
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.indexes import ensure_indexes
 from langchain_zepstore.mongo.messages import Messages
-from langchain_zepstore.mongo.search.search import Search
 from langchain_zepstore.mongo.search.session_cache import SessionCache
 from langchain_zepstore.mongo.sessions import Sessions
 from langchain_zepstore.mongo.summaries import Summaries
 from langchain_zepstore.mongo.transfer import Transfer
 from langchain_zepstore.mongo.users import Users
+
+if TYPE_CHECKING:
+    from langchain_zepstore.mongo.search.search import Search
 
 
 class MongoStore:
@@ -44,12 +48,20 @@ class MongoStore:
         self._cache = cache
         self.deletion = Deletion(database)
         self.messages = Messages(database)
-        self.search = Search(database, embedder, cache)
         self.sessions = Sessions(database)
         self.summaries = Summaries(database)
         self.diagnosis = Diagnosis(database, embedder.model if embedder else None)
         self.transfer = Transfer(database)
         self.users = Users(database)
+
+    @cached_property
+    def search(self) -> "Search":
+        """The operations of searches."""
+        from langchain_zepstore.mongo.search.search import (  # noqa: PLC0415 - slow to import
+            Search,
+        )
+
+        return Search(self._database, self._embedder, self._cache)
 
     def for_user(self, user_id: str) -> "MongoStore":
         """Return the operations on one user's data."""

@@ -4,8 +4,9 @@ A search asks for no session's branches before it runs. When what it found is fl
 those sessions are read; where it found something of another branch, it runs again without that.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo.branches.reads import TABLE_FIELDS
@@ -15,8 +16,19 @@ from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.search.hits import Hit, key_of
 from langchain_zepstore.mongo.search.scope import SearchScope
 
-Found = tuple[Sequence[Hit], Sequence[MessageDocument]]
-"""The hits of a search, and their documents."""
+
+class Found(NamedTuple):
+    """What a search found.
+
+    Attributes:
+        hits: The hits.
+        documents: The messages at them.
+        titles: The titles of sessions that were read on the way, by their ids.
+    """
+
+    hits: Sequence[Hit]
+    documents: Sequence[MessageDocument]
+    titles: Mapping[str, str | None]
 
 
 def of_active_branches(
@@ -31,7 +43,8 @@ def of_active_branches(
     """
     known: dict[str, SessionDocument] = {}
     while True:
-        hits, documents = yield from find(scope)
+        found = yield from find(scope)
+        hits, documents, _ = found
         flagged = {each["session_id"] for each in documents if each.get("branched")}
         if new := sorted(flagged - known.keys()):
             sessions = yield from database.sessions.find(
@@ -40,9 +53,9 @@ def of_active_branches(
             known |= {session["_id"]: session for session in sessions}
         left_out = {key_of(each) for each in documents if _is_left_out(each, known)}
         if not left_out:
-            return hits, documents
+            return found
         if not new:  # the search was given these, and found them all the same
-            return [hit for hit in hits if hit.key not in left_out], documents
+            return found._replace(hits=[hit for hit in hits if hit.key not in left_out])
         scope = replace(scope, branched=list(known.values()))
 
 

@@ -2,23 +2,26 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from bson import Regex
 
 from langchain_zepstore.core.operation import Operation
-from langchain_zepstore.mongo.documents import Query, Stage
+from langchain_zepstore.messages.langchain import text_of
+from langchain_zepstore.mongo.documents import MessageDocument, Query, Stage
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.indexes import token_index, tokens_field
-from langchain_zepstore.mongo.search.hits import live_at
+from langchain_zepstore.mongo.search.hits import key_of, live_at
 from langchain_zepstore.mongo.search.ranking import (
     MAX_RANKED,
-    Candidate,
+    Asked,
+    Candidates,
     MessageKey,
-    candidate,
+    Messages,
 )
 from langchain_zepstore.mongo.search.scope import SearchScope
 from langchain_zepstore.mongo.search.text_query import TextQuery
+from langchain_zepstore.mongo.search.texts import Texts
 from langchain_zepstore.mongo.search.tokens import is_beginning, terms_of
 
 MOST_CANDIDATES = 500
@@ -70,15 +73,19 @@ def pattern_of(term: str) -> Pattern:
     return Pattern(term, is_beginning(term))
 
 
-class Source(Protocol):
+class Source(Messages, Protocol):
     """What candidates are taken from."""
+
+    @property
+    def session_ids(self) -> Sequence[str]:
+        """The ids of the sessions of its messages."""
 
     def counts(self) -> Operation[dict[str, int]]:
         """Return how many messages hold each term, counted up to a number; none that none holds."""
 
     def read(
         self, patterns: Sequence[Pattern], weights: Mapping[str, float], most: int, limit: int
-    ) -> Operation[list[Candidate]]:
+    ) -> Operation[tuple[Candidates, set[str]]]:
         """Return the best messages that hold one of some tokens.
 
         Args:
@@ -86,35 +93,46 @@ class Source(Protocol):
             weights: What each term is worth.
             most: How many messages to choose from at least.
             limit: How many at most, if they are more than the candidates of any search.
+
+        Returns:
+            The messages, and in a short session the terms that one of them holds.
         """
 
-    def at(self, keys: Mapping[MessageKey, str], *, filtered: bool) -> Operation[list[Candidate]]:
-        """Return the live messages at keys.
+    def near(self, keys: Mapping[MessageKey, str]) -> Operation[dict[MessageKey, int]]:
+        """Return the rows of live messages of the scope that were found by meaning.
 
         Args:
             keys: Where they stand, with the ids of their sessions.
-            filtered: Only those that the scope has.
+        """
+
+    def after(self, keys: Mapping[MessageKey, str]) -> Operation[dict[MessageKey, int]]:
+        """Return the rows of live messages of the scope that follow others.
+
+        Args:
+            keys: Where they may stand, with the ids of their sessions.
         """
 
 
-class IndexSource:
+class IndexSource(Texts):
     """The index of tokens.
 
     Args:
         database: Where the messages are.
         scope: What to choose from.
         query: The text of the search.
-        language: The index's.
+        asked: Its words.
     """
 
     def __init__(
-        self, database: Database, scope: SearchScope, query: TextQuery, language: str
+        self, database: Database, scope: SearchScope, query: TextQuery, asked: Asked
     ) -> None:
+        super().__init__(asked)
         self._database = database
         self._scope = scope
+        self._query = query
+        self._language = language = asked.language
         self._field = tokens_field(language)
-        self._language = language
-        self._terms = terms_of(query.text, language)
+        self._terms = list(asked.terms)
         self._conditions: list[Query] = []
         for phrase in query.phrases:
             if held := terms_of(phrase, language):
@@ -143,7 +161,7 @@ class IndexSource:
 
     def read(
         self, patterns: Sequence[Pattern], weights: Mapping[str, float], most: int, limit: int
-    ) -> Operation[list[Candidate]]:
+    ) -> Operation[tuple[Candidates, set[str]]]:
         """Return the best of the first messages that hold one of some tokens; see ``Source``."""
         held = f"${self._field}"
         score = [
@@ -164,13 +182,30 @@ class IndexSource:
             ],
             hint=self._scope.hint or token_index(self._language),
         )
-        return [*map(candidate, found)]
+        allowed = self._allowed(found)
+        held_terms = {
+            term for each in allowed for term in cast("Sequence[str]", each.get("held", ()))
+        }
+        scores = [cast("float", each.get("score", 0)) for each in allowed]
+        return Candidates.of([*map(self.add_document, allowed)], scores), held_terms
 
-    def at(self, keys: Mapping[MessageKey, str], *, filtered: bool) -> Operation[list[Candidate]]:
-        """Return the live messages at keys; see ``Source``."""
-        conditions = self._scope.filter() if filtered else None
-        found = yield from live_at(self._database, keys, RANKED, conditions)
-        return [*map(candidate, found)]
+    def near(self, keys: Mapping[MessageKey, str]) -> Operation[dict[MessageKey, int]]:
+        """Return the rows of messages that were found by meaning; see ``Source``."""
+        unknown = {key: session_id for key, session_id in keys.items() if key not in self.rows}
+        found = yield from live_at(self._database, unknown, RANKED)
+        for document in self._allowed(found):
+            self.add_document(document)
+        return {key: self.rows[key] for key in keys if key in self.rows}
+
+    def after(self, keys: Mapping[MessageKey, str]) -> Operation[dict[MessageKey, int]]:
+        """Return the rows of messages that follow others; see ``Source``."""
+        found = yield from live_at(self._database, keys, RANKED, self._scope.filter())
+        return {key_of(document): self.add_document(document) for document in found}
+
+    def _allowed(self, documents: Sequence[MessageDocument]) -> Sequence[MessageDocument]:
+        if self._query.is_plain:
+            return documents
+        return [each for each in documents if self._query.allows(text_of(each["content"]))]
 
 
 def _token(pattern: Pattern) -> Any:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 from langchain_zepstore.core.batches import batches
@@ -23,9 +21,10 @@ from langchain_zepstore.mongo.search.candidates import MAX_WHOLE, RANKED, SIZE
 from langchain_zepstore.mongo.search.hits import key_of
 from langchain_zepstore.mongo.search.index import Backlog
 from langchain_zepstore.mongo.search.known_source import KnownSource, Part, Together
-from langchain_zepstore.mongo.search.ranking import MAX_RANKED, Asked, MessageKey, Text, speaker_of
+from langchain_zepstore.mongo.search.ranking import MAX_RANKED, Asked, MessageKey, does_ask
 from langchain_zepstore.mongo.search.session_cache import SessionCache
 from langchain_zepstore.mongo.search.text_query import TextQuery
+from langchain_zepstore.mongo.search.texts import speaker_of
 from langchain_zepstore.mongo.search.walk import Found, SessionPages, Span, Walk, span_query
 from langchain_zepstore.mongo.search.words import Message, Vocabulary, WordRows
 
@@ -60,7 +59,7 @@ class KnownWords:
             backlog: The scope's messages that may have no tokens yet.
         """
         scope = pages.scope
-        if scope.conditions or scope.owner is None or not query.is_plain or not _has_numpy():
+        if scope.conditions or scope.owner is None or not query.is_plain:
             return None
         if not self._database.messages.reads_primary:
             return None
@@ -91,11 +90,6 @@ class KnownWords:
             known = Together(parts, vocabulary.rows([]))
             self._cache.together = known if known.nbytes <= _MAX_LAST else None
         return known
-
-
-@cache
-def _has_numpy() -> bool:
-    return find_spec("numpy") is not None
 
 
 class WordReads:
@@ -153,12 +147,18 @@ class WordReads:
             if "deleted_at" in document:
                 found.empty[incarnation].append(number)
                 continue
-            text = Text(text_of(document["content"]))
+            text = text_of(document["content"])
             indexed: list[str] | None = document["indexed"]  # type: ignore[typeddict-item]
             if indexed is not None:
-                ranked = text[:MAX_RANKED]
-                message = Message(number, ranked, speaker_of(document), text.asks, indexed)
-                sessions[incarnation].append(message)
+                sessions[incarnation].append(
+                    Message(
+                        number,
+                        text[:MAX_RANKED],
+                        speaker_of(document),
+                        does_ask(text),
+                        indexed,
+                    )
+                )
         for incarnation, messages in sessions.items():
             found.rows[incarnation].append(self.payload.rows(messages))
         return found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from langchain_zepstore.mongo.search.hits import VectorHit
 
 _WEIGHT = 0.5  # Zep's
@@ -23,8 +25,6 @@ def select_mmr(near: Sequence[VectorHit], weight: float | None, most: int) -> li
         weight: Between relevance (1) and variety (0); Zep's 0.5 if not given.
         most: How many to choose at most.
     """
-    import numpy as np  # noqa: PLC0415 - an extra
-
     if not near:
         return []
     weight = _WEIGHT if weight is None else weight

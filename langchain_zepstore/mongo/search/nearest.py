@@ -5,14 +5,14 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from langchain_zepstore.mongo.documents import SessionDocument
 from langchain_zepstore.mongo.search.hits import Hit, VectorHit
 from langchain_zepstore.mongo.search.vector_codec import VectorRows
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from langchain_zepstore.core.embedder import Vectors
     from langchain_zepstore.mongo.search.session_cache import Numbers
 
@@ -60,8 +60,6 @@ class Nearest:
             rows: The messages.
             allowed: Which of them may be taken; all if not given.
         """
-        import numpy as np  # noqa: PLC0415 - an extra
-
         scores = (rows.vectors @ self._wanted).round(_DIGITS)
         if allowed is not None:
             scores[~allowed] = -np.inf
@@ -84,8 +82,6 @@ class Nearest:
 
     def _prune(self) -> None:
         """Keep the nearest, in their order."""
-        import numpy as np  # noqa: PLC0415 - an extra
-
         parts = self._found
         scores, created, numbers = (
             np.concatenate([each[column] for each in parts]) for column in range(3)

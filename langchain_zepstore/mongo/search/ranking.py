@@ -1,4 +1,4 @@
-"""Which of the messages that an index found match best. Pure functions.
+"""Which of the messages that were found match best. Pure functions over arrays.
 
 MongoDB's text score does not know how rare a word is, nor what stands beside a message. Here
 messages are scored by BM25 among those that were found. A question that names a speaker is rather
@@ -16,17 +16,17 @@ on all but one keep for that one; ``python -m benchmarks.search`` shows what the
 similarity is for about the 200 messages nearest in meaning, embedded with their speakers' names.
 """
 
+from __future__ import annotations
+
 import math
 import re
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import nlargest
-from operator import add
-from typing import NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol
 
-from langchain_zepstore.messages.langchain import text_of
-from langchain_zepstore.mongo.documents import MessageDocument
+import numpy as np
+import numpy.typing as npt
+
 from langchain_zepstore.mongo.search.tokens import (
     folded,
     is_beginning,
@@ -40,11 +40,10 @@ _OF_SIMILARITY = 0.3  # of the best score by words
 _NAMED = 1.4  # times what a speaker says whom the query names
 _BESIDE = ((-2, 0.2), (-1, 0.25), (1, 0.25), (2, 0.2))
 _OF_QUESTION = 0.4  # which a message answers, and beside what neighbours get
-_OF_SESSION, _BEST = 0.7, 2
+_OF_SESSION = 0.7  # of the mean of its two best
 _ASKING = 0.8  # times what a question would get
 _ASKS = re.compile(r"[?？؟]\W*$")  # noqa: RUF001 - question marks of other scripts
 _END = 20  # letters; where a question mark must stand
-_COMMON_ROLES = frozenset({"ai", "assistant", "function", "human", "system", "tool", "user"})
 
 _LEAST_BEGINNING = 2  # letters of a word
 
@@ -53,6 +52,10 @@ MAX_RANKED = 16_384
 
 MessageKey = tuple[str, int]
 """A session's incarnation, and a number in it."""
+
+Scores = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.signedinteger[Any]]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,215 +86,241 @@ class Beginning(NamedTuple):
     """A term that no candidate holds, sought at the beginning of words.
 
     Attributes:
-        term: The term.
         letters: How it is written without case and accents.
         pattern: Finds where it begins a word of a text without case and accents.
     """
 
-    term: str
     letters: str
     pattern: re.Pattern[str]
 
 
-class Said(Protocol):
-    """The words of a message."""
-
-    @property
-    def asks(self) -> bool:
-        """Whether it ends with a question mark."""
-
-    def counted(self, asked: Asked, /) -> tuple[list[int], int]:
-        """Return how often each term is there, and the number of all tokens."""
-
-    def counted_beginnings(self, terms: tuple[Beginning, ...]) -> dict[str, int]:
-        """Return how many words begin with each term, where one does."""
+def count_terms(text: str, asked: Asked) -> tuple[list[int], int]:
+    """Return how often each term is in a text, and the number of all its tokens."""
+    words = words_of(text[:MAX_RANKED], asked.language)
+    if asked.is_of_stops:
+        words += tokenize(text[:MAX_RANKED], asked.language)[1]
+    held = [word for word in words if word in asked.terms]
+    return [*map(held.count, asked.terms)] if held else [0] * len(asked.terms), len(words)
 
 
-class Text(str):
-    """A message's text."""
-
-    __slots__ = ()
-
-    @property
-    def asks(self) -> bool:
-        """Whether it ends with a question mark."""
-        return _ASKS.search(self[-_END:]) is not None
-
-    def counted(self, asked: Asked) -> tuple[list[int], int]:
-        """Return how often each term is there, and the number of all tokens."""
-        words = words_of(self[:MAX_RANKED], asked.language)
-        if asked.is_of_stops:
-            words += tokenize(self[:MAX_RANKED], asked.language)[1]
-        held = [word for word in words if word in asked.terms]
-        return [*map(held.count, asked.terms)] if held else [0] * len(asked.terms), len(words)
-
-    def counted_beginnings(self, terms: tuple[Beginning, ...]) -> dict[str, int]:
-        """Return how many words begin with each term, where one does."""
-        text = folded(self[:MAX_RANKED])
-        return {
-            term: number
-            for term, letters, pattern in terms
-            if letters in text and (number := len(pattern.findall(text)))
-        }
+def does_ask(text: str) -> bool:
+    """Return whether a text ends with a question mark."""
+    return _ASKS.search(text[-_END:]) is not None
 
 
-class Candidate(NamedTuple):
-    """A message that may be a result, or stands beside one.
+class Figures(NamedTuple):
+    """What messages are ranked by, a row for each.
 
     Attributes:
-        key: Where it stands.
-        said: Its words.
-        found: What the index gave it; 0 if it guesses that a word may begin so; ``None`` if it did
-            not find it.
-        speaker: The speaker's name; empty if the role is none.
-        similarity: How near its meaning is to the query's; ``None`` if it was not found by meaning.
-        session_id: The session that it is in.
-        held: The terms that it holds; only of a short session's.
+        sessions: The places of their sessions among the source's.
+        numbers: Their numbers there.
+        speakers: The places of their speakers among the source's.
+        asks: Whether they end with a question mark.
+        counts: How often they hold each term, a column for each.
+        lengths: The numbers of all their tokens.
     """
 
-    key: MessageKey
-    said: Said
-    found: float | None
-    speaker: str = ""
-    similarity: float | None = None
-    session_id: str = ""
-    held: Collection[str] = ()
+    sessions: Integers
+    numbers: Integers
+    speakers: Integers
+    asks: Flags
+    counts: Integers
+    lengths: Integers
 
 
-def text_with_speaker(document: MessageDocument) -> str:
-    """Return a message's text, after the speaker's name if the role is one."""
-    speaker, text = speaker_of(document), text_of(document["content"])
-    return f"{speaker}: {text}" if speaker and text.strip() else text
+class Messages(Protocol):
+    """The messages that candidates are rows of."""
+
+    @property
+    def incarnations(self) -> Sequence[str]:
+        """The incarnations of their sessions."""
+
+    @property
+    def speakers(self) -> Sequence[str]:
+        """The names of their speakers; empty where the role is none."""
+
+    def figures(self, rows: Integers) -> Figures:
+        """Return what messages are ranked by."""
+
+    def count_beginnings(self, rows: Integers, beginning: Beginning) -> Integers:
+        """Return how many words of messages begin so."""
 
 
-def candidate(document: MessageDocument) -> Candidate:
-    """Return the candidate that a message's document is."""
-    return Candidate(
-        key=(document["_id"]["s"], document["_id"]["q"]),
-        said=Text(text_of(document.get("content", ""))),
-        found=cast("float | None", document.get("score")),
-        speaker=speaker_of(document),
-        session_id=document.get("session_id", ""),
-        held=cast("Collection[str]", document.get("held", ())),
-    )
+class Candidates(NamedTuple):
+    """Messages that may be results, or stand beside one.
+
+    Attributes:
+        rows: Which they are, each once.
+        found: What the index gave them; 0 if it guesses that a word may begin so; not a number if
+            it did not find them.
+        similarity: How near their meaning is to the query's; not a number if they were not found
+            by meaning.
+    """
+
+    rows: Integers
+    found: Scores
+    similarity: Scores
+
+    @classmethod
+    def of(
+        cls, rows: Sequence[int] | Integers, found: Sequence[float] | Scores | None = None
+    ) -> Candidates:
+        """Return messages, found by words or not."""
+        unknown = np.full(len(rows), np.nan)
+        scores = unknown if found is None else np.asarray(found, dtype=np.float64)
+        return cls(np.asarray(rows, dtype=np.int64), scores, unknown)
+
+    def with_similarity(self, similarity: Mapping[int, float]) -> Candidates:
+        """Return them with those that were found by meaning, by their rows."""
+        rows = np.fromiter(similarity, dtype=np.int64, count=len(similarity))
+        near = Candidates.of(rows)._replace(similarity=np.fromiter(similarity.values(), np.float64))
+        both = Candidates.joined([self, near])
+        at = np.searchsorted(both.rows, near.rows)
+        both.similarity[at] = near.similarity
+        return both
+
+    @classmethod
+    def joined(cls, parts: Iterable[Candidates]) -> Candidates:
+        """Return candidates in one, each as it was first."""
+        rows, found, similarity = map(np.concatenate, zip(*parts, strict=True))
+        _, first = np.unique(rows, return_index=True)
+        return cls(rows[first], found[first], similarity[first])
 
 
-def speaker_of(document: MessageDocument) -> str:
-    """Return the speaker's name; empty if the role is none."""
-    role: str = document.get("role", "")
-    return "" if role.lower() in _COMMON_ROLES else role
-
-
-def answers(query: str, candidates: Iterable[Candidate]) -> list[MessageKey]:
+def answers(asked: Asked, messages: Messages, candidates: Candidates) -> list[MessageKey]:
     """Return the keys after questions that were found, if a question was asked.
 
     Those that are candidates are left out.
     """
-    listed = list(candidates)
-    return sorted(_answers(query, listed) - {each.key for each in listed})
+    if not does_ask(asked.text):
+        return []
+    figures = messages.figures(candidates.rows)
+    beside = _Beside(figures)
+    _, is_candidate = beside.at(1)
+    after = figures.asks & ~np.isnan(candidates.found) & ~is_candidate
+    sessions, numbers = figures.sessions[after].tolist(), (figures.numbers[after] + 1).tolist()
+    return [
+        (messages.incarnations[session], number)
+        for session, number in zip(sessions, numbers, strict=True)
+    ]
 
 
 def ranked(
-    asked: Asked, candidates: Sequence[Candidate], of_similarity: float | None = None
-) -> list[tuple[MessageKey, float]]:
-    """Return the keys of the messages found, and of answers to them, with their scores, best first.
+    asked: Asked, messages: Messages, candidates: Candidates, of_similarity: float | None = None
+) -> tuple[Integers, Scores]:
+    """Return the rows of the messages found, and of answers to them, with their scores.
+
+    The best come first; of equal ones what the index found better, then the earlier.
 
     Args:
         asked: What was looked for.
-        candidates: The messages that were found, and what answers them.
+        messages: The messages.
+        candidates: Those that were found, and what answers them.
         of_similarity: What the best similarity is worth, of the best score by words; as measured,
             if not given.
     """
     weight = _OF_SIMILARITY if of_similarity is None else of_similarity
-    own = _with_similarity(_by_words(asked, candidates), candidates, weight)
-    sessions: dict[str, dict[int, float]] = defaultdict(dict)
-    asking: dict[str, set[int]] = defaultdict(set)
-    for each, score in zip(candidates, own, strict=True):
-        session, seq = each.key
-        sessions[session][seq] = score
-        if each.said.asks:
-            asking[session].add(seq)
-    best = {session: _best_of(scores.values()) for session, scores in sessions.items()}
-    results = _answers(asked.text, candidates)
-    order: list[tuple[float, float, MessageKey]] = []
-    for (key, _, found, _, similarity, *_), score in zip(candidates, own, strict=True):
-        # What the index gave 0 is a guess at words that begin so; none does if it has no score.
-        is_found = found is not None and (found > 0 or score > 0)
-        if not is_found and similarity is None and key not in results:
-            continue
-        session, seq = key
-        scores, questions = sessions[session], asking[session]
-        total = score + _OF_SESSION * best[session]
-        for step, part in _BESIDE:
-            if seq + step in scores:
-                total += part * scores[seq + step]
-        if seq - 1 in questions:
-            total += _OF_QUESTION * scores[seq - 1]
-        if seq in questions:
-            total *= _ASKING
-        order.append((-total, -(found or 0.0), key))
-    return [(key, -lost) for lost, _, key in sorted(order)]
+    rows, found, similarity = candidates
+    figures = messages.figures(rows)
+    own = _by_words(asked, messages, rows, figures)
+    own = _with_similarity(own, similarity, weight)
+    beside = _Beside(figures)
+    total = own + _OF_SESSION * beside.best_of_sessions(own)
+    for step, part in _BESIDE:
+        at, is_there = beside.at(step)
+        total += np.where(is_there, part * own[at], 0.0)
+    before, is_there = beside.at(-1)
+    is_after_question = is_there & figures.asks[before]
+    total += np.where(is_after_question, _OF_QUESTION * own[before], 0.0)
+    total *= np.where(figures.asks, _ASKING, 1.0)
+    # What the index gave 0 is a guess at words that begin so; none does if it has no score.
+    is_result = ~np.isnan(similarity) | (found > 0) | (~np.isnan(found) & (own > 0))
+    if does_ask(asked.text):
+        is_result |= is_after_question & ~np.isnan(found[before])
+    [results] = np.nonzero(is_result)
+    order = np.lexsort(
+        (
+            figures.numbers[results],
+            _places_in_order(messages.incarnations, figures.sessions[results]),
+            -np.nan_to_num(found[results]),
+            -total[results],
+        )
+    )
+    best = results[order]
+    return rows[best], total[best]
 
 
-def _answers(query: str, candidates: Sequence[Candidate]) -> set[MessageKey]:
-    if not Text(query).asks:
-        return set()
-    found = (each for each in candidates if each.found is not None)
-    return {(each.key[0], each.key[1] + 1) for each in found if each.said.asks}
+class _Beside:
+    """Candidates by their sessions and numbers."""
+
+    def __init__(self, figures: Figures) -> None:
+        steps = max(abs(step) for step, _ in _BESIDE)
+        numbers = figures.numbers.astype(np.int64)
+        span = int(numbers.max(initial=0)) + 2 * steps + 1
+        _, self._sessions = np.unique(figures.sessions, return_inverse=True)
+        self._keys = self._sessions * span + numbers + steps
+        self._order = np.argsort(self._keys)
+        self._sorted = self._keys[self._order]
+
+    def at(self, step: int) -> tuple[Integers, Flags]:
+        """Return which stands so many numbers after each, and whether there is one."""
+        wanted = self._keys + step
+        at = np.searchsorted(self._sorted, wanted)
+        at[at == len(at)] = 0
+        return self._order[at], self._sorted[at] == wanted
+
+    def best_of_sessions(self, scores: Scores) -> Scores:
+        """Return the mean of the two best scores of the session of each."""
+        order = np.lexsort((-scores, self._sessions))
+        sessions, descending = self._sessions[order], scores[order]
+        [firsts] = np.nonzero(np.diff(sessions, prepend=-1))
+        best = descending[firsts]
+        seconds = np.append(descending[1:], 0.0)[firsts]
+        is_alone = np.diff(firsts, append=len(sessions)) == 1
+        return ((best + np.where(is_alone, 0.0, seconds)) / 2)[self._sessions]
 
 
-def _best_of(scores: Iterable[float]) -> float:
-    """Return the mean of the best scores."""
-    return sum(nlargest(_BEST, scores)) / _BEST
+def _places_in_order(names: Sequence[str], places: Integers) -> Integers:
+    """Return numbers that order places as the names there."""
+    used, at = np.unique(places, return_inverse=True)
+    named = [names[place] for place in used.tolist()]
+    order = sorted(range(len(named)), key=named.__getitem__)
+    ranks = np.empty(len(used), dtype=np.int64)
+    ranks[order] = np.arange(len(used))
+    return ranks[at]
 
 
-def _with_similarity(
-    own: list[float], candidates: Sequence[Candidate], of_similarity: float
-) -> list[float]:
-    near = [each.similarity for each in candidates if each.similarity is not None]
-    if not near:
+def _with_similarity(own: Scores, similarity: Scores, of_similarity: float) -> Scores:
+    is_near = ~np.isnan(similarity)
+    if not is_near.any():
         return own
-    lowest, span = min(near), max(near) - min(near)
-    most = of_similarity * (max(own) or 1.0)
-
-    def gained(similarity: float | None) -> float:
-        if similarity is None:
-            return 0.0
-        return most * ((similarity - lowest) / span if span else 1.0)
-
-    return [score + gained(each.similarity) for score, each in zip(own, candidates, strict=True)]
+    lowest, most = similarity[is_near].min(), similarity[is_near].max()
+    parts = (similarity - lowest) / (most - lowest) if most > lowest else np.ones(len(own))
+    return own + np.where(is_near, of_similarity * (own.max() or 1.0) * parts, 0.0)
 
 
-def _by_words(asked: Asked, candidates: Sequence[Candidate]) -> list[float]:
+def _by_words(asked: Asked, messages: Messages, rows: Integers, figures: Figures) -> Scores:
     """Return the scores by BM25, where statistics are those of the candidates."""
-    names = {name: Text(name).counted(asked) for name in {each.speaker for each in candidates}}
-    named = {name: any(of_name) for name, (of_name, _) in names.items()}
-    counts: list[list[int]] = []
-    lengths: list[int] = []
-    for each in candidates:
-        held, length = each.said.counted(asked)
-        of_name, length_of_name = names[each.speaker]
-        counts.append([*map(add, held, of_name)] if named[each.speaker] else held)
-        lengths.append(length + length_of_name)
-    holding = [sum(map(bool, column)) for column in zip(*counts, strict=True)]
-    absent = [term for term, number in zip(asked.terms, holding, strict=False) if not number]
-    if begun := _beginnings(absent):
-        columns = {term: column for column, term in enumerate(asked.terms)}
-        for each, held in zip(candidates, counts, strict=True):
-            for term, number in each.said.counted_beginnings(begun).items():
-                held[columns[term]] = number
-        holding = [sum(map(bool, column)) for column in zip(*counts, strict=True)]
-    gains = [_gain(number, len(counts)) for number in holding]
-    mean = sum(lengths) / max(len(lengths), 1) or 1.0
-    scores = []
-    for each, held, length in zip(candidates, counts, lengths, strict=True):
-        score = 0.0
-        norm = _SATURATION * (1 - _LENGTH + _LENGTH * length / mean)
-        for number, gain in zip(held, gains, strict=True):
-            if number:
-                score += gain * number / (number + norm)
-        scores.append(score * _NAMED if named[each.speaker] else score)
-    return scores
+    counts, lengths = figures.counts, figures.lengths.astype(np.float64)
+    is_named = np.zeros(len(rows), dtype=np.bool_)
+    for speaker in np.unique(figures.speakers).tolist():
+        of_name, length = count_terms(messages.speakers[speaker], asked)
+        if length:
+            is_of_speaker = figures.speakers == speaker
+            lengths = lengths + length * is_of_speaker
+            if any(of_name):
+                is_named |= is_of_speaker
+                counts = counts + np.outer(is_of_speaker, of_name)
+    mean = lengths.mean() if len(lengths) else 0.0
+    norms = _SATURATION * (1 - _LENGTH + _LENGTH * lengths / (mean or 1.0))
+    scores = np.zeros(len(rows))
+    for term, column in zip(asked.terms, counts.T, strict=True):
+        times = column
+        if not times.any() and (beginning := _beginning(term)):
+            times = messages.count_beginnings(rows, beginning)
+        if held_by := int(np.count_nonzero(times)):
+            scores += _gain(held_by, len(rows)) * times / (times + norms)
+    return np.where(is_named, scores * _NAMED, scores)
 
 
 def _gain(held_by: int, number: int) -> float:
@@ -299,11 +328,9 @@ def _gain(held_by: int, number: int) -> float:
     return math.log1p((number - held_by + 0.5) / (held_by + 0.5)) * (_SATURATION + 1)
 
 
-def _beginnings(terms: Iterable[str]) -> tuple[Beginning, ...]:
-    begun = []
-    for term in terms:
-        letters = folded(term)  # none of a lone mark
-        if letters and (is_beginning(term) or len(term) >= _LEAST_BEGINNING):
-            start = "" if is_beginning(term) else r"(?<![^\W_])"
-            begun.append(Beginning(term, letters, re.compile(start + re.escape(letters))))
-    return tuple(begun)
+def _beginning(term: str) -> Beginning | None:
+    letters = folded(term)  # none of a lone mark
+    if not letters or not (is_beginning(term) or len(term) >= _LEAST_BEGINNING):
+        return None
+    start = "" if is_beginning(term) else r"(?<![^\W_])"
+    return Beginning(letters, re.compile(start + re.escape(letters)))

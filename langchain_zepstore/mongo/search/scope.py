@@ -21,9 +21,13 @@ from langchain_zepstore.mongo.ownership import check_owner
 from langchain_zepstore.mongo.reassignment import complete_reassignment
 from langchain_zepstore.mongo.search.filters import matching
 
+TITLE_FIELDS = {"title": 1, "metadata.title": 1}
+"""The projection of what ``codecs.title_of`` reads."""
+
 _SESSION_FIELDS = {
     **MARK_FIELDS,
     **dict.fromkeys(("uuid", "id", "user_id", "adopting", "seq", "updated_at", "deleted_at"), 1),
+    **TITLE_FIELDS,
 }
 _SESSIONS = 10_000  # in a page
 SESSION_INDEX = "live_by_number"  # the index of all live messages

@@ -14,7 +14,7 @@ from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.messages.langchain import text_of
 from langchain_zepstore.models import MemorySearchResult
 from langchain_zepstore.mongo import codecs
-from langchain_zepstore.mongo.documents import MessageDocument, Query
+from langchain_zepstore.mongo.documents import Query
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.search.branches import Found, of_active_branches
 from langchain_zepstore.mongo.search.hits import Hit, key_of, live_at
@@ -27,6 +27,7 @@ from langchain_zepstore.mongo.search.index import (
 from langchain_zepstore.mongo.search.mmr import fetch_k, select_mmr
 from langchain_zepstore.mongo.search.scope import (
     SESSION_INDEX,
+    TITLE_FIELDS,
     SearchScope,
     filter_of,
     resolve_scope,
@@ -79,22 +80,19 @@ class Search:
             return []
         find = partial(self._found, sought, search_type)
         if sought.all_branches:
-            hits, documents = yield from find(scope)
+            found = yield from find(scope)
         else:
-            hits, documents = yield from of_active_branches(self._database, scope, find)
-        return (yield from self._results(sought.text, scope, hits, documents))
+            found = yield from of_active_branches(self._database, scope, find)
+        return (yield from self._results(sought.text, scope, found))
 
     def _results(
-        self,
-        text: str,
-        scope: SearchScope,
-        hits: Sequence[Hit],
-        documents: Sequence[MessageDocument],
+        self, text: str, scope: SearchScope, found: Found
     ) -> Operation[list[MemorySearchResult]]:
-        session_ids = {document["session_id"] for document in documents}
-        titles = yield from self._titles(scope, sorted(session_ids))
+        session_ids = {document["session_id"] for document in found.documents}
+        untitled = sorted(session_ids - found.titles.keys())
+        titles = {**found.titles, **(yield from self._titles(scope, untitled))}
         language = known_language(self._database)
-        messages = {key_of(document): document for document in documents}
+        messages = {key_of(document): document for document in found.documents}
         return [
             MemorySearchResult(
                 message=codecs.to_message(message),
@@ -104,7 +102,7 @@ class Search:
                 score=hit.score,
                 dist=hit.score,
             )
-            for hit in hits
+            for hit in found.hits
             if (message := messages.get(hit.key))  # it may be deleted since
         ]
 
@@ -117,9 +115,7 @@ class Search:
             query["user_id"] = scope.owner.removeprefix("u:")
         for some in batches(session_ids, _PAGE):
             query["_id"] = {"$in": some}
-            sessions = yield from self._database.sessions.find(
-                query, fields={"title": 1, "metadata.title": 1}
-            )
+            sessions = yield from self._database.sessions.find(query, fields=TITLE_FIELDS)
             titles |= {session["_id"]: codecs.title_of(session) for session in sessions}
         return titles
 
@@ -141,7 +137,7 @@ class Search:
         owner = scope.owner or ""
         if owner.startswith("u:"):  # the session may have become another user's meanwhile
             documents = [document for document in documents if document.get("scope") == owner]
-        return hits, documents
+        return Found(hits, documents, pages.titles(sessions.values()))
 
     def embed(
         self, session_id: str | None, user_id: str | None, after: str | None, limit: int

@@ -11,13 +11,13 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 from langchain_zepstore.mongo.codecs import MAX_ADD_DURATION
-from langchain_zepstore.mongo.search.words import Vocabulary
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from langchain_zepstore.mongo.search.known_source import Together
+    from langchain_zepstore.mongo.search.words import Vocabulary
 
     Numbers = npt.NDArray[np.int64]
 
@@ -133,6 +133,10 @@ class SessionCache:
 
     def vocabulary(self, language: str) -> Vocabulary:
         """Return the words of a language; one that has grown too large is forgotten."""
+        from langchain_zepstore.mongo.search.words import (  # noqa: PLC0415 - slow to import
+            Vocabulary,
+        )
+
         with self._lock:
             found = self._vocabularies.get(language)
             if found and self.has_outgrown(found):

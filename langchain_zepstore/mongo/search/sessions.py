@@ -13,10 +13,11 @@ from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.indexes import recent_index
 from langchain_zepstore.mongo.ownership import check_owner
 from langchain_zepstore.mongo.search.index import language_of
-from langchain_zepstore.mongo.search.ranking import MAX_RANKED, Candidate, Text, asked_in, ranked
+from langchain_zepstore.mongo.search.ranking import MAX_RANKED, Candidates, asked_in, ranked
 from langchain_zepstore.mongo.search.scope import filter_of
 from langchain_zepstore.mongo.search.snippets import excerpt_of
 from langchain_zepstore.mongo.search.text_query import TextQuery, parse_text
+from langchain_zepstore.mongo.search.texts import Texts
 from langchain_zepstore.mongo.search.tokens import terms_of, words_of
 from langchain_zepstore.mongo.summaries import covering_summary
 
@@ -80,13 +81,19 @@ def _scores(
     """Return the scores of the sessions that match, the best first."""
     texts = {session_id: _text(session) for session_id, session in sessions.items()}
     without = {term for word in query.words_without for term in terms_of(word, language)}
-    candidates = [
-        Candidate((session_id, 0), Text(text), found=0.0)
-        for session_id, text in texts.items()
-        if query.allows(text) and without.isdisjoint(words_of(text, language))
-    ]
-    best = ranked(asked_in(query.text, language), candidates)
-    return {key[0]: round(score, _DIGITS) for key, score in best if score > 0}
+    asked = asked_in(query.text, language)
+    allowed = Texts(asked)
+    for session_id, text in texts.items():
+        if query.allows(text) and without.isdisjoint(words_of(text, language)):
+            allowed.add((session_id, 0), text)
+    rows = range(len(allowed.rows))
+    best, scores = ranked(asked, allowed, Candidates.of(rows, [0.0] * len(rows)))
+    session_ids = allowed.incarnations
+    return {
+        session_ids[row]: round(score, _DIGITS)
+        for row, score in zip(best.tolist(), scores.tolist(), strict=True)
+        if score > 0
+    }
 
 
 def _text(session: SessionDocument) -> str:

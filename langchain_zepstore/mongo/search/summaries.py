@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from langchain_zepstore.core.batches import batches
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.search_query import SearchQuery
@@ -21,9 +23,10 @@ from langchain_zepstore.mongo.ownership import check_owner
 from langchain_zepstore.mongo.search.hits import Hit, VectorHit
 from langchain_zepstore.mongo.search.index import known_language, language_of
 from langchain_zepstore.mongo.search.mmr import fetch_k, select_mmr
-from langchain_zepstore.mongo.search.ranking import Candidate, MessageKey, Text, asked_in, ranked
+from langchain_zepstore.mongo.search.ranking import Candidates, MessageKey, asked_in, ranked
 from langchain_zepstore.mongo.search.scope import filter_of
 from langchain_zepstore.mongo.search.snippets import excerpt_of
+from langchain_zepstore.mongo.search.texts import Texts
 from langchain_zepstore.mongo.search.vector_codec import embedding_of, fits, unit, vector_in
 from langchain_zepstore.mongo.search.vector_reads import MADE
 from langchain_zepstore.mongo.summaries import covering_summary
@@ -112,26 +115,27 @@ class SummarySearch:
         sought: SearchQuery,
         near: Mapping[MessageKey, Hit],
     ) -> Operation[list[Hit]]:
-        by_key = {(session["_id"], 0): session for session in sessions}
-        candidates = [
-            Candidate(
-                key,
-                Text(session["summary"]["content"]),
-                found=0.0,
-                similarity=near[key].score if near else None,
-            )
-            for key, session in by_key.items()
-        ]
         language = yield from language_of(self._database)
-        scores = ranked(asked_in(sought.text, language), candidates, sought.similarity_weight)
-        return [_hit(by_key[key], score) for key, score in scores if score > 0 or near]
+        asked = asked_in(sought.text, language)
+        texts = Texts(asked)
+        for session in sessions:
+            texts.add((session["_id"], 0), session["summary"]["content"])
+        candidates = Candidates.of(range(len(sessions)), [0.0] * len(sessions))
+        if near:
+            candidates = candidates.with_similarity(
+                {row: near[key].score for key, row in texts.rows.items()}
+            )
+        rows, scores = ranked(asked, texts, candidates, sought.similarity_weight)
+        return [
+            _hit(sessions[row], score)
+            for row, score in zip(rows.tolist(), scores.tolist(), strict=True)
+            if score > 0 or near
+        ]
 
     def _vectors(
         self, embedder: Embedder, sessions: Sequence[SessionDocument], dimension: int
     ) -> Operation[list[Vectors]]:
         """Return the summaries' unit vectors; make those that are not there."""
-        import numpy as np  # noqa: PLC0415 - an extra
-
         embeddings = {each["_id"]: each["summary"].get("embedding") for each in sessions}
         lacking = [
             each

@@ -7,7 +7,7 @@ messages of a scope, by what it knows of them.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.search_query import SearchQuery
@@ -24,7 +24,15 @@ from langchain_zepstore.mongo.search.candidates import (
 from langchain_zepstore.mongo.search.hits import Hit
 from langchain_zepstore.mongo.search.index import Backlog, ensure_word_indexes
 from langchain_zepstore.mongo.search.known_words import KnownWords
-from langchain_zepstore.mongo.search.ranking import Asked, Candidate, answers, asked_in, ranked
+from langchain_zepstore.mongo.search.ranking import (
+    Asked,
+    Candidates,
+    Integers,
+    Scores,
+    answers,
+    asked_in,
+    ranked,
+)
 from langchain_zepstore.mongo.search.session_cache import SessionCache
 from langchain_zepstore.mongo.search.text_query import TextQuery, parse_text
 from langchain_zepstore.mongo.search.tokens import is_beginning
@@ -60,27 +68,21 @@ class TextSearch:
         """
         query = parse_text(sought.text, syntax=sought.syntax)
         asked, source, found = yield from self._found(pages, query, sought.limit)
-        similarity = {hit.key: hit.score for hit in near}
-        keys = {each.key for each in found}
-        others = {hit.key: hit.session_id for hit in near if hit.key not in keys}
-        found += yield from source.at(others, filtered=False)
-        candidates = found
-        if not query.is_plain:
-            candidates = [each for each in found if query.allows(str(each.said))]
         if near:
-            candidates = [
-                each._replace(similarity=similarity[each.key]) if each.key in similarity else each
-                for each in candidates
-            ]
-        sessions = {each.key[0]: each.session_id for each in found}
-        after_questions = {key: sessions[key[0]] for key in answers(query.text, candidates)}
-        after = yield from source.at(after_questions, filtered=True)
-        best = ranked(asked, [*candidates, *after], sought.similarity_weight)[: sought.limit]
-        return [Hit(key, sessions[key[0]], round(score, _DIGITS)) for key, score in best]
+            rows = yield from source.near({hit.key: hit.session_id for hit in near})
+            found = found.with_similarity(
+                {rows[hit.key]: hit.score for hit in near if hit.key in rows}
+            )
+        if following := answers(asked, source, found):
+            session_ids = dict(zip(source.incarnations, source.session_ids, strict=True))
+            after = yield from source.after({key: session_ids[key[0]] for key in following})
+            found = Candidates.joined([found, Candidates.of([*after.values()])])
+        best, scores = ranked(asked, source, found, sought.similarity_weight)
+        return _hits(source, best[: sought.limit], scores)
 
     def _found(
         self, pages: SessionPages, query: TextQuery, limit: int
-    ) -> Operation[tuple[Asked, Source, list[Candidate]]]:
+    ) -> Operation[tuple[Asked, Source, Candidates]]:
         """Return the messages found, and where."""
         try:
             return (yield from self._searched(pages, query, limit))
@@ -90,22 +92,23 @@ class TextSearch:
 
     def _searched(
         self, pages: SessionPages, query: TextQuery, limit: int
-    ) -> Operation[tuple[Asked, Source, list[Candidate]]]:
+    ) -> Operation[tuple[Asked, Source, Candidates]]:
         scope = pages.scope
         language = yield from ensure_word_indexes(self._database)
         asked = asked_in(query.text, language)
         backlog = Backlog(self._database, language, scope.indexed(), scope.hint)
-        source: Source | None = yield from self._known.source(pages, query, asked, backlog)
-        if source is None:
+        known = yield from self._known.source(pages, query, asked, backlog)
+        source: Source
+        if known is not None:
+            source = known
+        else:
             yield from backlog.index()
-            source = IndexSource(self._database, scope, query, language)
+            source = IndexSource(self._database, scope, query, asked)
         found = yield from _find(source, asked, limit, is_short=scope.hint is not None)
         return asked, source, found
 
 
-def _find(
-    source: Source, asked: Asked, limit: int, *, is_short: bool
-) -> Operation[list[Candidate]]:
+def _find(source: Source, asked: Asked, limit: int, *, is_short: bool) -> Operation[Candidates]:
     """Return the candidates of a search, but for those after questions.
 
     Args:
@@ -114,28 +117,42 @@ def _find(
         limit: How many messages are wanted.
         is_short: Whether all that hold a term are candidates, for they are few.
     """
+    found = Candidates.of([])
     if not asked.terms:
-        return []
+        return found
+    held: Collection[str] = ()
     if is_short:
         counts = dict.fromkeys(asked.terms, 0)
     else:
         counts = yield from source.counts()
+        held = counts.keys()
     chosen = _rarest(counts)
     weights = _weights(counts)
-    found: list[Candidate] = []
     if chosen:
         patterns = [pattern_of(term) for term in chosen]
-        found = yield from source.read(patterns, weights, max(limit, _MAX_READ), limit)
-    held = {term for each in found for term in each.held} if is_short else counts.keys()
+        found, some = yield from source.read(patterns, weights, max(limit, _MAX_READ), limit)
+        held = some if is_short else held
     if absent := [term for term in asked.terms if term not in held]:
         begun = [pattern for term in absent for pattern in _beginnings(term)]
         if begun:
-            found += yield from source.read(begun, weights, _MAX_BEGUN, limit)
-    if len(found) < limit and len(chosen) < len(counts):
+            more, _ = yield from source.read(begun, weights, _MAX_BEGUN, limit)
+            found = Candidates.joined([found, more])
+    if len(found.rows) < limit and len(chosen) < len(counts):
         rest = [pattern_of(term) for term in counts if term not in chosen]
-        most = max(limit, MOST_CANDIDATES)
-        found += yield from source.read(rest, weights, most, limit)
-    return list({each.key: each for each in found}.values())
+        more, _ = yield from source.read(rest, weights, max(limit, MOST_CANDIDATES), limit)
+        found = Candidates.joined([found, more])
+    return found
+
+
+def _hits(source: Source, rows: Integers, scores: Scores) -> list[Hit]:
+    sessions, numbers, *_ = source.figures(rows)
+    incarnations, session_ids = source.incarnations, source.session_ids
+    return [
+        Hit((incarnations[session], number), session_ids[session], round(score, _DIGITS))
+        for session, number, score in zip(
+            sessions.tolist(), numbers.tolist(), scores.tolist(), strict=False
+        )
+    ]
 
 
 def _rarest(counts: Mapping[str, int]) -> list[str]:

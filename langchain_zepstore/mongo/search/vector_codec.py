@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 from bson import ObjectId
 from bson.binary import Binary
 
@@ -16,9 +18,6 @@ from langchain_zepstore.mongo.documents import Embedding, MessageDocument
 from langchain_zepstore.mongo.search.hits import decoded
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from langchain_zepstore.core.embedder import Vectors
     from langchain_zepstore.mongo.search.session_cache import Numbers
 
@@ -59,8 +58,6 @@ class VectorRows:
     @classmethod
     def together(cls, parts: Sequence[VectorRows]) -> VectorRows:
         """Return rows in one."""
-        import numpy as np  # noqa: PLC0415 - an extra
-
         return cls(
             np.concatenate([each.numbers for each in parts]),
             np.concatenate([each.created for each in parts]),
@@ -100,8 +97,6 @@ def vector_in(embedding: Embedding | None, dimension: int) -> Vectors | None:
     Raises:
         APIError: The model makes vectors of several lengths.
     """
-    import numpy as np  # noqa: PLC0415 - an extra
-
     if embedding is None or "vector" not in embedding:
         return None
     vector: Vectors = np.frombuffer(embedding["vector"][len(_FLOAT32) :], dtype="<f4")
@@ -125,8 +120,6 @@ def read_rows(
         model: The model whose vectors are read.
         dimension: The length of the vectors.
     """
-    import numpy as np  # noqa: PLC0415 - an extra
-
     starts: dict[int, list[int]] = defaultdict(list)
     start = 0
     while start < len(batch):
@@ -157,8 +150,6 @@ class _Layout:
 
     def fits(self, table: Bytes) -> npt.NDArray[np.bool_]:
         """Return which documents have the first one's shape, which has the layout."""
-        import numpy as np  # noqa: PLC0415 - an extra
-
         same = np.ones(table.shape[1], dtype=np.bool_)
         for differs in (self.incarnation, self.number, self.time, self.vector, self.stamp):
             same[differs] = False
@@ -167,7 +158,6 @@ class _Layout:
 
     def rows(self, table: Bytes) -> Iterator[tuple[str, VectorRows]]:
         """Yield the rows of each incarnation's documents, which stand together."""
-        import numpy as np  # noqa: PLC0415 - an extra
 
         def values(place: slice, kind: str) -> Any:
             return np.ascontiguousarray(table[:, place]).view(kind)
@@ -208,8 +198,6 @@ def _layout(document: bytes, model: str, dimension: int) -> _Layout | None:
 
 def unit(vectors: Vectors) -> Vectors:
     """Return vectors of length 1 in the same directions, a row each; zeros stay."""
-    import numpy as np  # noqa: PLC0415 - an extra
-
     lengths = np.sqrt(np.einsum("...i,...i->...", vectors, vectors))[..., np.newaxis]
     scaled: Vectors = (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32, copy=False)
     return scaled

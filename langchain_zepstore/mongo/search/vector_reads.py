@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from langchain_zepstore.core.batches import batches
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo.codecs import MAX_DOCUMENT_BYTES
@@ -17,7 +19,8 @@ from langchain_zepstore.mongo.documents import (
 )
 from langchain_zepstore.mongo.driver.database import Database
 from langchain_zepstore.mongo.search.hits import at, key_of
-from langchain_zepstore.mongo.search.ranking import MessageKey, text_with_speaker
+from langchain_zepstore.mongo.search.ranking import MessageKey
+from langchain_zepstore.mongo.search.texts import text_with_speaker
 from langchain_zepstore.mongo.search.vector_codec import (
     READ_FIELDS,
     VectorRows,
@@ -112,8 +115,6 @@ class VectorReads:
         self, documents: Sequence[MessageDocument], ids: Mapping[str, str], found: Found[VectorRows]
     ) -> Operation[None]:
         """Add live messages to what was found; make the vectors that they lack."""
-        import numpy as np  # noqa: PLC0415 - an extra
-
         times = {key_of(each): each["created_at"] for each in documents}
         stored = {key_of(each): each.get("embedding") for each in documents}
         lacking = {

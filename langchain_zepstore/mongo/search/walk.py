@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo.branches.table import table_of
+from langchain_zepstore.mongo.codecs import title_of
 from langchain_zepstore.mongo.deletion.counts import may_count, stamp_of
 from langchain_zepstore.mongo.documents import Query, SessionDocument
 from langchain_zepstore.mongo.driver.database import Database
@@ -25,9 +30,6 @@ from langchain_zepstore.mongo.search.session_cache import KnownSession, Rows, Se
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    import numpy as np
-    import numpy.typing as npt
 
     from langchain_zepstore.mongo.search.session_cache import Numbers
 
@@ -113,6 +115,13 @@ class SessionPages:
             self._pages.append((found, primaries))
         return self._pages[index] if index < len(self._pages) else None
 
+    def titles(self, session_ids: Iterable[str]) -> dict[str, str | None]:
+        """Return the titles of those sessions that were read."""
+        wanted = set(session_ids)
+        alone = [self.scope.session] if self.scope.session else []
+        read = chain(alone, *(page for page, _ in self._pages))
+        return {each["_id"]: title_of(each) for each in read if each["_id"] in wanted}
+
 
 class Walk(Generic[R]):
     """One search's way through the sessions of a scope.
@@ -172,8 +181,6 @@ class Walk(Generic[R]):
             session: The session.
             numbers: The messages' numbers.
         """
-        import numpy as np  # noqa: PLC0415 - an extra
-
         allowed: npt.NDArray[np.bool_] | None = None
         if self._chosen is not None:
             allowed = np.isin(numbers, self._chosen[session["uuid"]])
@@ -185,8 +192,6 @@ class Walk(Generic[R]):
 
     def _matching(self) -> Operation[dict[str, Numbers]]:
         """Return the numbers of the messages that meet the conditions, by incarnation."""
-        import numpy as np  # noqa: PLC0415 - an extra
-
         chosen: dict[str, list[int]] = defaultdict(list)
         after: str | None = None
         while True:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from langchain_zepstore.mongo.search.ranking import Beginning
 from langchain_zepstore.mongo.search.tokens import chunks_of, folded, tokenize
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from langchain_zepstore.mongo.search.session_cache import Numbers
 
     Counts = npt.NDArray[np.int32]
@@ -56,8 +56,6 @@ class WordRows:
     @classmethod
     def together(cls, parts: Sequence[WordRows]) -> WordRows:
         """Return rows in one."""
-        import numpy as np  # noqa: PLC0415 - an extra
-
         return cls(
             np.concatenate([each.numbers for each in parts]),
             np.concatenate([each.figures for each in parts]),
@@ -66,8 +64,6 @@ class WordRows:
 
     def taken(self, order: Numbers) -> WordRows:
         """Return the rows in another order."""
-        import numpy as np  # noqa: PLC0415 - an extra
-
         sizes = self.sizes[order]
         starts = (np.cumsum(self.sizes) - self.sizes)[order]
         within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
@@ -121,8 +117,6 @@ class Vocabulary:
 
     def rows(self, messages: Sequence[Message]) -> WordRows:
         """Return the rows of messages."""
-        import numpy as np  # noqa: PLC0415 - an extra
-
         with self._lock:
             chunks = [
                 [*self._known(chunks_of(each.text)), *map(self._indexed_number, each.indexed)]

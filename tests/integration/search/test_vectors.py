@@ -331,25 +331,6 @@ def test_values_that_are_not_embeddings_are_refused(mongo_url) -> None:
         ZepClient("http://127.0.0.1:1", embeddings=Subjects())
 
 
-def test_a_missing_numpy_names_the_extra() -> None:
-    program = """
-        import importlib.util as util, sys
-        found = util.find_spec
-        util.find_spec = lambda name, *rest: None if name == "numpy" else texts_found(name, *rest)
-        from langchain_core.embeddings import DeterministicFakeEmbedding
-        from langchain_zepstore import ZepClient
-        ZepClient("mongodb://localhost", embeddings=DeterministicFakeEmbedding(size=3))
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert 'pip install "langchain-zepstore[vector]"' in done.stderr
-
-
 @pytest.mark.promise("made when first needed or in advance, never on the path of a turn")
 def test_progress_is_reported_when_requested(opened, capsys) -> None:
     client = opened(Subjects())

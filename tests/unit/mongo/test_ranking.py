@@ -1,28 +1,58 @@
 """Rare words count more than common ones, neighbours and sessions lend each other weight."""
 
+from collections.abc import Sequence
 from itertools import pairwise
+from math import nan
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_zepstore.mongo.search.ranking import Candidate, Text, answers, asked_in, candidate
+from langchain_zepstore.mongo.search.ranking import Candidates, asked_in
+from langchain_zepstore.mongo.search.ranking import answers as _answers
 from langchain_zepstore.mongo.search.ranking import ranked as _ranked
+from langchain_zepstore.mongo.search.texts import Texts, text_with_speaker
 
 
-def said(key, text, *others, **more) -> Candidate:
-    return Candidate(key, Text(text), *others, **more)
+class Said(NamedTuple):
+    key: tuple[str, int]
+    text: str
+    found: float | None = None
+    speaker: str = ""
+    similarity: float | None = None
 
 
-def ranked(query, candidates, language="english"):
-    return _ranked(asked_in(query, language), candidates)
+said = Said
 
 
-def found(*texts: str, session: str = "s", score: float = 1.0) -> list[Candidate]:
+def _rows(query: str, several: Sequence[Said], language: str = "english"):
+    asked = asked_in(query, language)
+    texts = Texts(asked)
+    rows = [texts.add(each.key, each.text, each.speaker) for each in several]
+    scores = [
+        [nan if score is None else score for score in column]
+        for column in zip(*((each.found, each.similarity) for each in several), strict=True)
+    ] or [[], []]
+    return asked, texts, Candidates(np.array(rows, dtype=int), *map(np.array, scores))
+
+
+def ranked(query: str, several: Sequence[Said], language: str = "english"):
+    """Return the keys with their scores, best first."""
+    rows, scores = _ranked(*_rows(query, several, language))
+    return [(several[row].key, score) for row, score in zip(rows, scores.tolist(), strict=True)]
+
+
+def answers(query: str, several: Sequence[Said]):
+    return _answers(*_rows(query, several))
+
+
+def found(*texts: str, session: str = "s", score: float = 1.0) -> list[Said]:
     return [said((session, 10 * n), text, score) for n, text in enumerate(texts)]
 
 
-def order(query: str, candidates: list[Candidate]) -> list[int]:
+def order(query: str, candidates: list[Said]) -> list[int]:
     return [seq // 10 for (_, seq), _ in ranked(query, candidates)]
 
 
@@ -42,9 +72,8 @@ def test_a_short_message_scores_higher_than_a_long_one() -> None:
 
 def test_the_speaker_is_a_name_but_not_a_plain_role() -> None:
     document = {"_id": {"s": "s", "q": 1}, "seq": 1, "content": "I like boats", "score": 1.0}
-    ada = candidate({**document, "role": "Ada"})
-    assert (ada.said, ada.speaker) == ("I like boats", "Ada")
-    assert candidate({**document, "role": "user"}).speaker == ""
+    assert text_with_speaker({**document, "role": "Ada"}) == "Ada: I like boats"
+    assert text_with_speaker({**document, "role": "user"}) == "I like boats"
 
 
 def test_messages_of_a_speaker_named_in_the_query_score_higher() -> None:
@@ -63,7 +92,9 @@ def test_a_speaker_name_without_tokens_is_ignored() -> None:
 def test_blocks_are_ranked_by_their_text() -> None:
     content = [{"type": "text", "text": "a boat"}, {"type": "image_url", "image_url": "data:"}]
     document = {"_id": {"s": "s", "q": 1}, "seq": 1, "role": "user", "content": content}
-    assert candidate(document).said == "a boat"
+    texts = Texts(asked_in("boat", "english"))
+    row = texts.add_document(document)
+    assert texts.figures(np.array([row])).counts.tolist() == [[1]]
 
 
 @pytest.mark.promise("rare words, neighbours and the session's subject rank hits")
@@ -190,7 +221,7 @@ def test_any_texts_are_ranked_once_and_best_first(query, texts, language) -> Non
     answering = {
         after.key
         for before, after in pairwise(several)
-        if asks(query) and before.found is not None and asks(before.said)
+        if asks(query) and before.found is not None and asks(before.text)
     }
     assert set(keys) == results | answering
     given_scores = [score for _, score in result]
