@@ -56,12 +56,7 @@ def is_async(method) -> bool:
     return inspect.iscoroutinefunction(method) or "Async" in returned
 
 
-EVERY_METHOD = [
-    pytest.param(cls, name, method, id=f"{cls.__name__}.{name}")
-    for cls in CLASSES
-    for name, method in methods(cls).items()
-]
-every_method = pytest.mark.parametrize(("cls", "name", "method"), EVERY_METHOD)
+EVERY_METHOD = [(cls, name, method) for cls in CLASSES for name, method in methods(cls).items()]
 
 
 @pytest.mark.promise("public names, all documented")
@@ -75,19 +70,19 @@ def test_all_managers_are_found() -> None:
 
 
 @pytest.mark.promise("public names, all documented")
-@pytest.mark.parametrize("name", PUBLIC)
-def test_every_public_name_is_documented_where_it_is_defined(name) -> None:
-    assert vars(getattr(langchain_zepstore, name))["__doc__"].strip()
+def test_every_public_name_is_documented_where_it_is_defined() -> None:
+    for name in PUBLIC:
+        assert vars(getattr(langchain_zepstore, name))["__doc__"].strip(), name
 
 
-@pytest.mark.parametrize("manager", MANAGERS)
-def test_every_manager_is_documented(manager) -> None:
-    assert vars(manager)["__doc__"].strip()
+def test_every_manager_is_documented() -> None:
+    for manager in MANAGERS:
+        assert vars(manager)["__doc__"].strip(), manager
 
 
-@every_method
-def test_every_method_is_documented(cls, name, method) -> None:
-    assert (method.__doc__ or "").strip().endswith((".", '"'))
+def test_every_method_is_documented() -> None:
+    for cls, name, method in EVERY_METHOD:
+        assert (method.__doc__ or "").strip().endswith((".", '"')), f"{cls.__name__}.{name}"
 
 
 def test_every_property_is_documented() -> None:
@@ -101,25 +96,25 @@ def test_every_property_is_documented() -> None:
 @pytest.mark.promise(
     "one implementation of each operation, sync and async: a generator, and two loops that run it"
 )
-@every_method
-def test_every_method_has_an_async_twin_with_the_same_parameters(cls, name, method) -> None:
-    if (cls, name) in NO_TWIN:
-        return
-    twin_name = name.removeprefix("a") if is_async(method) else f"a{name}"
-    twin = methods(cls).get(twin_name)
-    assert twin, f"{cls.__name__} has no {twin_name}"
-    assert is_async(twin) != is_async(method)
-    assert parameters(twin) == parameters(method)
+def test_every_method_has_an_async_twin_with_the_same_parameters() -> None:
+    for cls, name, method in EVERY_METHOD:
+        if (cls, name) in NO_TWIN:
+            continue
+        twin_name = name.removeprefix("a") if is_async(method) else f"a{name}"
+        twin = methods(cls).get(twin_name)
+        assert twin, f"{cls.__name__} has no {twin_name}"
+        assert is_async(twin) != is_async(method), f"{cls.__name__}.{name}"
+        assert parameters(twin) == parameters(method), f"{cls.__name__}.{name}"
 
 
 def parameters(method):
     return list(inspect.signature(method).parameters.values())
 
 
-@every_method
-def test_async_twins_have_the_same_return_type(cls, name, method) -> None:
-    twin = methods(cls).get(f"a{name}")
-    if twin is None or is_async(method):
-        return
-    returned, awaited = (str(m.__annotations__["return"]) for m in (method, twin))
-    assert awaited.replace("AsyncIterator", "Iterator") == returned
+def test_async_twins_have_the_same_return_type() -> None:
+    for cls, name, method in EVERY_METHOD:
+        twin = methods(cls).get(f"a{name}")
+        if twin is None or is_async(method):
+            continue
+        returned, awaited = (str(m.__annotations__["return"]) for m in (method, twin))
+        assert awaited.replace("AsyncIterator", "Iterator") == returned, f"{cls.__name__}.{name}"
