@@ -1,11 +1,13 @@
 """The backends that the suite runs over."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from zlib import crc32
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from langchain_zepstore import ZepClient
 from langchain_zepstore.server import create_app
@@ -34,6 +36,9 @@ LACKING = {
     "steps": (REMOTE, "the steps of an operation are the server's, not the client's"),
 }
 """What a test may need that a backend has not, and why."""
+
+
+Shared = Callable[[str, str, str], Awaitable[Facade]]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -67,8 +72,11 @@ def _in_turn(test: pytest.Item) -> tuple[str, ...]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what a backend lacks, and say so."""
+    """Let tests share one event loop, as their clients; skip what a backend lacks, and say so."""
+    here = Path(__file__).parent
     for item in items:
+        if item.path.parent == here and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
         for marker in item.iter_markers("needs"):
             backends, reason = LACKING[marker.args[0]]
             params = item.callspec.params if isinstance(item, pytest.Function) else {}
@@ -78,42 +86,55 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @asynccontextmanager
-async def _opened(request: pytest.FixtureRequest, database: str) -> AsyncIterator[Facade]:
-    name = request.param
-    fixture, asynchronous, options = BACKENDS[name]
+async def _opened(name: str, url: str, database: str) -> AsyncIterator[Facade]:
+    _, asynchronous, options = BACKENDS[name]
     embeddings = Subjects() if database.startswith(MEANING) else None
-    url = request.getfixturevalue(fixture)
-    if name.startswith("http"):
-        client = ZepClient(f"{url}/{database}")
-    elif name == "asgi":
+    if name == "asgi":
         served = ZepClient(url, database=database, embeddings=embeddings)
         transport = httpx.ASGITransport(app=create_app(served, api_keys=()))
         async with served, httpx.AsyncClient(transport=transport) as async_client:
-            yield Facade(
-                ZepClient("http://in-process", async_client=async_client), asynchronous=True
-            )
+            client = ZepClient("http://in-process", async_client=async_client)
+            yield Facade(client, asynchronous=True)
         return
+    if name.startswith("http"):
+        client = ZepClient(f"{url}/{database}")
     else:
         client = ZepClient(url, database=database, embeddings=embeddings, **options)
     yield Facade(client, asynchronous=asynchronous)
     await client.aclose()
 
 
-@pytest.fixture
-async def zep(request: pytest.FixtureRequest) -> AsyncIterator[Facade]:
+def _url(request: pytest.FixtureRequest) -> str:
+    return request.getfixturevalue(BACKENDS[request.param][0])
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def shared() -> AsyncIterator[Shared]:
+    """The clients that tests share: one of each backend and database."""
+    facades: dict[tuple[str, ...], Facade] = {}
+    async with AsyncExitStack() as stack:
+
+        async def facade(*which: str) -> Facade:
+            if which not in facades:
+                facades[which] = await stack.enter_async_context(_opened(*which))
+            return facades[which]
+
+        yield facade
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def zep(request: pytest.FixtureRequest, shared: Shared) -> Facade:
     """A client of each backend, in the database that the suite shares."""
-    async with _opened(request, "conformance") as facade:
-        yield facade
+    return await shared(request.param, _url(request), "conformance")
 
 
-@pytest.fixture
-async def meaning(request: pytest.FixtureRequest) -> AsyncIterator[Facade]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def meaning(request: pytest.FixtureRequest, shared: Shared) -> Facade:
     """A client of each backend whose store has embeddings."""
-    async with _opened(request, MEANING) as facade:
-        yield facade
+    return await shared(request.param, _url(request), MEANING)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def own(request: pytest.FixtureRequest) -> AsyncIterator[Facade]:
     """A client of each backend, in a database of the test's own, for what looks at all of it."""
     fixture = "replica_set_url" if request.param.startswith("replica-set") else "mongo_url"
@@ -121,7 +142,7 @@ async def own(request: pytest.FixtureRequest) -> AsyncIterator[Facade]:
         fixture = "embedded_url"
     url = request.getfixturevalue(fixture)
     name = databases.take(url)
-    async with _opened(request, name) as facade:
+    async with _opened(request.param, _url(request), name) as facade:
         yield facade
     if fixture != "embedded_url":
         databases.give_back(url, name)
