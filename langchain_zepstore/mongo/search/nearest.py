@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +20,39 @@ _LEAST = -2.0  # below any score
 
 
 class _Near(NamedTuple):
-    """Messages, with the incarnation and the id of the session of each."""
+    """Messages in columns.
+
+    Attributes:
+        scores: Their scores.
+        created: When they were created.
+        sessions: The numbers of their sessions.
+        numbers: Their numbers there.
+        parts: The offered messages that they are among.
+        rows: Their rows there.
+    """
 
     scores: Vectors
     created: Numbers
+    sessions: Numbers
     numbers: Numbers
-    vectors: Vectors
-    ids: list[tuple[str, str]]
+    parts: Numbers
+    rows: Numbers
+
+    def taken(self, at: npt.NDArray[Any]) -> _Near:
+        """Return some of them."""
+        return _Near(*(column[at] for column in self))
+
+    def best(self, limit: int) -> _Near:
+        """Return the best, in no order."""
+        if len(self.scores) <= limit:
+            return self
+        near = self.taken(self.scores >= _least_of(self.scores, limit))
+        return near if len(near.scores) == limit else near.ordered().taken(np.arange(limit))
+
+    def ordered(self) -> _Near:
+        """Return them, the nearest first; of equally near ones the newer."""
+        order = np.lexsort((self.numbers, self.sessions, self.created, self.scores))
+        return self.taken(order[::-1])
 
 
 class Nearest:
@@ -44,6 +69,7 @@ class Nearest:
         self._limit = limit
         self._by_time = by_time
         self._least = _LEAST
+        self._offered: list[tuple[SessionDocument, VectorRows]] = []
         self._found: list[_Near] = []
         self._number = 0
 
@@ -63,48 +89,49 @@ class Nearest:
         scores = (rows.vectors @ self._wanted).round(_DIGITS)
         if allowed is not None:
             scores[~allowed] = -np.inf
-        if scores.max(initial=-np.inf) < self._least:
-            return
         least = self._least
+        if scores.max(initial=-np.inf) < least:
+            return
         if len(scores) > self._limit:
-            least = max(least, float(np.partition(scores, -self._limit)[-self._limit]))
+            least = max(least, _least_of(scores, self._limit))
         [near] = np.nonzero(scores >= least)
-        numbers, created = rows.numbers[near], rows.created[near] * self._by_time
-        order = np.lexsort((numbers, created, scores[near]))[-self._limit :]
-        at = near[order]
-        ids = session["uuid"], session["_id"]
-        self._found.append(
-            _Near(scores[at], created[order], numbers[order], rows.vectors[at], [ids] * len(at))
-        )
-        self._number += len(at)
+        found = _Near(
+            scores[near],
+            rows.created[near] * self._by_time,
+            np.full(len(near), session["id"]),
+            rows.numbers[near],
+            np.full(len(near), len(self._offered)),
+            near,
+        ).best(self._limit)
+        self._offered.append((session, rows))
+        self._found.append(found)
+        self._number += len(found.scores)
         if self._number >= self._limit * (1 if self._least == _LEAST else 2):
             self._prune()
 
-    def _prune(self) -> None:
-        """Keep the nearest, in their order."""
-        parts = self._found
-        scores, created, numbers = (
-            np.concatenate([each[column] for each in parts]) for column in range(3)
-        )
-        ids = [*chain.from_iterable(each.ids for each in parts)]
-        order = np.lexsort((numbers, np.array([each for each, _ in ids]), created, scores))
-        order = order[::-1][: self._limit]
-        vectors = np.concatenate([each.vectors for each in parts])[order]
-        ids = [ids[index] for index in order.tolist()]
-        self._found = [_Near(scores[order], created[order], numbers[order], vectors, ids)]
-        self._number = len(ids)
+    def _prune(self) -> _Near:
+        """Keep the nearest."""
+        columns = zip(*self._found, strict=True)
+        best = _Near(*map(np.concatenate, columns)).best(self._limit)
+        self._found = [best]
+        self._number = len(best.scores)
         if self._number == self._limit:
-            self._least = float(scores[order[-1]])
+            self._least = float(best.scores.min())
+        return best
 
     def hits(self) -> list[VectorHit]:
         """Return them, the nearest first."""
         if not self._found:
             return []
-        self._prune()
-        [near] = self._found
-        return [
-            VectorHit(Hit((incarnation, number), session_id, score), vector)
-            for score, number, vector, (incarnation, session_id) in zip(
-                near.scores.tolist(), near.numbers.tolist(), near.vectors, near.ids, strict=True
-            )
-        ]
+        columns = (column.tolist() for column in self._prune().ordered())
+        hits = []
+        for score, _, _, number, part, row in zip(*columns, strict=True):
+            session, rows = self._offered[part]
+            hit = Hit((session["uuid"], number), session["_id"], score)
+            hits.append(VectorHit(hit, rows.vectors[row]))
+        return hits
+
+
+def _least_of(scores: Vectors, number: int) -> float:
+    """Return the least of the best scores."""
+    return float(np.partition(scores, -number)[-number])
