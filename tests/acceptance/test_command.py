@@ -33,7 +33,7 @@ def tree(pid: int) -> list[psutil.Process]:
 @pytest.mark.promise("without a URL it is a whole Zep in one process tree")
 def test_the_server_without_a_url_runs_an_embedded_mongod(tmp_path: Path) -> None:
     environment = {"XDG_DATA_HOME": str(tmp_path), "ZEPSTORE_URL": ""}
-    with serving(environment=environment) as server:
+    with serving(environment=environment, start=subprocess.Popen) as server:
         assert httpx.get(f"{server.url}/healthz").text == "."
         assert httpx.get(f"{server.url}/readyz").text == "ready"
         with ZepClient(server.url) as client:
@@ -103,7 +103,8 @@ async def test_the_root_redirects_to_the_ui_without_a_key(mongo_url: str, monkey
 
 @pytest.mark.promise("it ends on a signal; processes share the address")
 def test_two_workers_share_one_address(mongo_url: str) -> None:
-    with serving("--url", mongo_url, "--database", "workers", "--workers", "2") as server:
+    options = ("--url", mongo_url, "--database", "workers", "--workers", "2")
+    with serving(*options, start=subprocess.Popen) as server:
         server.wait_for("Application startup complete", times=2)
         with ZepClient(server.url) as client:
             for _ in range(20):

@@ -18,6 +18,9 @@ from pymongo import MongoClient
 
 from langchain_zepstore import Memory, Message, Session, ZepClient
 from langchain_zepstore.embedded.server import EmbeddedServer
+from tests.support import preloaded
+from tests.support.preloaded import EXAMPLES as IMPORTED
+from tests.support.preloaded import Popen
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 INTERRUPTED_ELSEWHERE = pytest.mark.long("a test interrupts this example at later moments")
@@ -74,8 +77,9 @@ def new_environment(tmp_path: Path) -> dict[str, str]:
 def start(
     environment: dict[str, str], example: str, *arguments: str | Path
 ) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    return Popen(
         [sys.executable, str(EXAMPLES / example), *map(str, arguments)],
+        imported=IMPORTED,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -124,14 +128,12 @@ End = tuple[object, str, str]  # the exit code or text, stdout and stderr
 
 def run_all(environment: dict[str, str], examples: list[tuple[str, str]]) -> list[End]:
     """Run examples, each with its URL, in one process, which imports the libraries once."""
-    done = subprocess.run(
+    done = preloaded.run(
         [sys.executable, "-c", RUNNER],
-        input=json.dumps([(str(EXAMPLES / example), url) for example, url in examples]),
+        imported=IMPORTED,
+        given=json.dumps([(str(EXAMPLES / example), url) for example, url in examples]),
         env=environment,
-        capture_output=True,
-        encoding="utf-8",
         timeout=240,
-        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     return [(code, out, err) for code, out, err in json.loads(done.stdout)]

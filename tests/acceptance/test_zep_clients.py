@@ -27,6 +27,7 @@ from pymongo import MongoClient
 
 from langchain_zepstore import ZepClient
 from tests.support.environments import make_environment, run, versions_in
+from tests.support.preloaded import Popen
 
 CLIENTS = Path(__file__).parent / "clients"
 KEY, CLOUD_KEY = "a key for clients", "z_a-key-as-the-cloud-has-them"
@@ -82,7 +83,7 @@ def serving(mongo_url: str, database: str, log: Path) -> Iterator[str]:
     """Run ``zepstore serve`` and yield its URL."""
     command = [sys.executable, "-m", "langchain_zepstore.cli", "serve", "--port", "0"]
     with log.open("w", encoding="utf-8") as output:
-        process = subprocess.Popen(
+        process = Popen(
             [*command, "--url", mongo_url, "--database", database],
             env={**os.environ, "ZEPSTORE_API_KEYS": f"{KEY}, {CLOUD_KEY}"},
             stdin=subprocess.DEVNULL,

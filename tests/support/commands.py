@@ -7,9 +7,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from tests.support.preloaded import Popen
 
 COMMAND = [sys.executable, "-m", "langchain_zepstore.cli"]
 _RUNNING = re.compile(r"running on (http://\S+)")
@@ -24,8 +27,13 @@ class Serving:
         log: What it has written to its log so far.
     """
 
-    def __init__(self, *options: str, environment: dict[str, str] | None = None) -> None:
-        self.process = subprocess.Popen(
+    def __init__(
+        self,
+        *options: str,
+        environment: dict[str, str] | None = None,
+        start: Callable[..., subprocess.Popen[str]] = Popen,
+    ) -> None:
+        self.process = start(
             [*COMMAND, "serve", *options],
             env={**os.environ, "PYTHONIOENCODING": "utf-8", **(environment or {})},
             stdin=subprocess.DEVNULL,
@@ -69,9 +77,9 @@ class Serving:
 
 
 @contextmanager
-def serving(*options: str, environment: dict[str, str] | None = None) -> Iterator[Serving]:
+def serving(*options: str, **how: Any) -> Iterator[Serving]:
     """Run a server on a free port."""
-    server = Serving("--port", "0", *options, environment=environment)
+    server = Serving("--port", "0", *options, **how)
     try:
         yield server
     finally:

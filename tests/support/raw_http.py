@@ -24,6 +24,8 @@ import psutil
 from bson import json_util
 from pymongo.database import Database
 
+from tests.support.preloaded import Popen
+
 FIGURE = "figure"  # what conftest prints in the end
 ROOT = Path(__file__).parents[2]
 TELLING = (b"Traceback", b"pymongo", b"mongodb://", b"motor", b'File "')
@@ -150,7 +152,7 @@ class Serve:
             module = ["tests.support.raw_http", str(timeout)]
         inherited = {name: value for name, value in os.environ.items() if "ZEPSTORE" not in name}
         with self.log_file.open("wb") as log:
-            self.process = subprocess.Popen(
+            self.process = Popen(
                 [sys.executable, "-m", *module, "serve", "--port", "0", *arguments],
                 cwd=ROOT,
                 env={**inherited, "PYTHONUNBUFFERED": "1", **(environment or {})},

@@ -16,6 +16,7 @@ from typing import Any
 
 from langchain_zepstore import ZepClient
 from tests.support.embeddings import Subjects
+from tests.support.preloaded import Popen
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,7 +65,7 @@ class Served:
 
     def __init__(self, mongo_url: str, directory: Path) -> None:
         port_file = directory / "port"
-        self.process = subprocess.Popen(
+        self.process = Popen(
             [sys.executable, "-m", "tests.support.serving", mongo_url, str(port_file)],
             cwd=ROOT,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
