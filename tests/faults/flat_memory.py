@@ -33,7 +33,7 @@ from langchain_zepstore import (
 )
 from tests.support.facade import Facade, HistoryFacade
 
-WORKERS = 8
+WORKERS = 4
 SHORT_SESSIONS = 500  # per worker and driver, used again and again
 LONG_SESSIONS = 2
 DRIVERS = ("sync", "motor", "pymongo")

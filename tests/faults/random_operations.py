@@ -1,13 +1,13 @@
 """A process whose threads or tasks do random things to one session, as fast as they can.
 
-``python -m tests.faults.random_operations`` with the arguments of ``work``; each thread writes a
-log.
+Each thread writes a log.
 """
 
 import asyncio
 import random
-import sys
 import time
+import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -92,12 +92,12 @@ async def aact(client: ZepClient, log: Log, things: Iterator[Deed]) -> None:
 
 
 def work(
-    url: str, session_id: str, seed: str, directory: str, name: str, seconds: str, driver: str
+    url: str, session_id: str, seed: str, directory: str, name: str, seconds: float, driver: str
 ) -> None:
     """Do random things with several hands; a name of its own keeps the ids apart."""
 
     def hands() -> list[tuple[Log, Iterator[Deed]]]:
-        until = time.monotonic() + float(seconds)
+        until = time.monotonic() + seconds
         names = [f"{name}.{index}" for index in range(HANDS)]
         return [
             (
@@ -121,5 +121,11 @@ def work(
             done.result()
 
 
-if __name__ == "__main__":
-    work(*sys.argv[1:])
+def main(complaint: Path, *arguments: Any) -> None:
+    """Call ``work``, and write its exception to a file."""
+    warnings.simplefilter("error")
+    try:
+        work(*arguments)
+    except BaseException:
+        complaint.write_text(traceback.format_exc())
+        raise

@@ -1,8 +1,7 @@
 """Two processes that delete, undelete, add to and purge one session at the same time."""
 
+import multiprocessing
 import random
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -17,8 +16,8 @@ from tests.support.invariants import Story
 from tests.support.operation_log import read_story
 from tests.support.races import check, check_after, check_copies
 
-HANDS = Path(hands.__file__).resolve()
-REPOSITORY = HANDS.parents[2]
+PROCESSES = multiprocessing.get_context("forkserver")
+IMPORTS = [hands.__name__, "langchain_zepstore.mongo.backend", "motor.motor_asyncio"]
 
 
 class Worker:
@@ -28,29 +27,39 @@ class Worker:
         self, url: str, session_id: str, logs: Path, name: str, seconds: float, driver: str
     ) -> None:
         self._first_log = logs / f"{name}.0"
-        arguments = [url, session_id, str(uuid4()), str(logs), name, str(seconds), driver]
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "tests.faults.random_operations", *arguments],
-            cwd=REPOSITORY,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self._complaint = logs.parent / f"{name}.complaint"
+        arguments = [url, session_id, str(uuid4()), str(logs), name, seconds, driver]
+        self.process = PROCESSES.Process(target=hands.main, args=[self._complaint, *arguments])
+        self.process.start()
 
     def wait_until_at_work(self) -> None:
         deadline = time.monotonic() + 60
         while not self._first_log.exists():
-            assert self.process.poll() is None, self.end()
+            assert self.process.is_alive(), self.end()
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.communicate(timeout=60)
+        self._join()
 
     def end(self) -> str:
         """Wait for its end and return its complaint, if it has one."""
-        complaint = self.process.communicate(timeout=120)[1]
-        return complaint if self.process.returncode else ""
+        self._join()
+        if self.process.exitcode == 0:
+            return ""
+        complained = self._complaint.exists()
+        return self._complaint.read_text() if complained else f"exit code {self.process.exitcode}"
+
+    def _join(self) -> None:
+        self.process.join(120)
+        assert self.process.exitcode is not None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_to_start() -> None:
+    """Let processes be forks of one that has imported everything."""
+    PROCESSES.set_forkserver_preload(IMPORTS)
 
 
 @pytest.fixture

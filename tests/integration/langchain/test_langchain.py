@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from langchain_classic.memory import ConversationBufferMemory
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake_chat_models import (
     FakeListChatModel,
@@ -182,7 +181,9 @@ async def test_a_model_with_unique_message_ids_keeps_all_its_answers(
     assert [message.content for message in messages] == ["1?", "one", "2?", "two", "3?", "one"]
 
 
-def buffer(client: ZepClient, session_id: str, **options: Any) -> ConversationBufferMemory:
+def buffer(client: ZepClient, session_id: str, **options: Any) -> Any:
+    from langchain_classic.memory import ConversationBufferMemory  # takes long
+
     return ConversationBufferMemory(chat_memory=client.chat_history(session_id), **options)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import hypothesis
 import pytest
-import schemathesis
 
 from langchain_zepstore import Memory, Message, ZepClient
 from langchain_zepstore.server import create_app
@@ -390,6 +389,8 @@ async def test_a_body_with_ambiguous_length_is_refused(
 def test_generated_requests_cause_no_server_error(
     mongo_url: str, database_name: str, long: bool, figure: Callable[[str], None]
 ) -> None:
+    import schemathesis  # takes half a second, which other processes of a run are spared
+
     statuses: Counter[int] = Counter()
     wrong: list[str] = []
     settings = hypothesis.settings(
