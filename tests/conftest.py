@@ -23,10 +23,6 @@ from tests.support.serving import Served
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# A machine that has other work to do is no failure.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
-
 TEST_URL_VARIABLE = "ZEPSTORE_TEST_URL"
 FIGURE = "figure"
 ROOM_IN_MEMORY = 8 << 30  # for the workers of one run, with a margin
@@ -47,6 +43,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
     order = {room: number for number, room in enumerate(ROOMS_BY_LENGTH)}
     items.sort(key=lambda item: order.get(item.nodeid.split("/")[1], 0))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let property tests never fail because the machine has other work to do."""
+    settings.register_profile(
+        "patient",
+        deadline=None,
+        max_examples=200 if config.getoption("long") else 50,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("patient")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -46,7 +46,6 @@ def without(old: dict[str, Any], path: list[str]) -> dict[str, Any]:
 )
 @given(st.none() | METADATA, st.lists(st.tuples(METADATA, PATHS), min_size=1, max_size=3))
 @settings(
-    max_examples=100,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_updates_match_a_merge_in_plain_python(
