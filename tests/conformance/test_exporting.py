@@ -203,26 +203,24 @@ CYCLE = [{"first": 1, "after": 0, "activated": 1}, {"first": 2, "after": 2, "act
 DELETION = {"id": 1, "at": "2026-01-01T00:00:00Z", "open": True, "settled": False}
 
 
+INVALID = [
+    ({"forks": CYCLE}, "forks"),
+    ({"forks": [{"first": 2, "after": 0, "activated": 1}]}, "forks"),
+    ({"forks": CYCLE[:1] * 2}, "forks"),
+    ({"forks": [CYCLE[0], {"first": 9, "after": 1, "activated": 1}]}, "forks"),
+    ({"seq": 2**61}, "seq"),
+    ({"deletion": {**DELETION, "seq": 2**61}}, "deletion"),
+    ({"turn": 2**70}, "turn"),
+    ({"deletion_count": 2**70}, "deletion_count"),
+]
+
+
 @PROMISE
-@pytest.mark.parametrize(
-    ("fields", "named"),
-    [
-        ({"forks": CYCLE}, "forks"),
-        ({"forks": [{"first": 2, "after": 0, "activated": 1}]}, "forks"),
-        ({"forks": CYCLE[:1] * 2}, "forks"),
-        ({"forks": [CYCLE[0], {"first": 9, "after": 1, "activated": 1}]}, "forks"),
-        ({"seq": 2**61}, "seq"),
-        ({"deletion": {**DELETION, "seq": 2**61}}, "deletion"),
-        ({"turn": 2**70}, "turn"),
-        ({"deletion_count": 2**70}, "deletion_count"),
-    ],
-)
-async def test_an_invalid_session_line_is_refused(
-    own: Facade, fields: dict[str, Any], named: str
-) -> None:
-    line = {"type": "session", "session_id": "s", "uuid": "u", "seq": 3, **fields}
-    report = await load(own, [line])
-    assert [named in error.reason for error in report.errors] == [True]
+async def test_an_invalid_session_line_is_refused(own: Facade) -> None:
+    for fields, named in INVALID:
+        line = {"type": "session", "session_id": "s", "uuid": "u", "seq": 3, **fields}
+        report = await load(own, [line])
+        assert [named in error.reason for error in report.errors] == [True], fields
     assert await own.memory.list_sessions(include_deleted=True) == []
 
 

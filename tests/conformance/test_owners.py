@@ -50,16 +50,24 @@ CALLS: dict[str, tuple[Callable[..., Awaitable[Any]], Any]] = {
 }
 
 SYNCHRONOUS = pytest.mark.needs("synchronous")
-NAMES = [pytest.param(each, marks=[SYNCHRONOUS] * each.startswith("zep_")) for each in CALLS]
+PROPERTIES = ["zep_messages", "zep_summary"]
+METHODS = [name for name in CALLS if name not in PROPERTIES]
+
+calls_by_form = pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(METHODS, id="methods"),
+        pytest.param(PROPERTIES, id="properties", marks=SYNCHRONOUS),
+    ],
+)
 
 
 @PROMISE
 @pytest.mark.parametrize("state", ["live", "empty", "cleared"])
-@pytest.mark.parametrize("name", NAMES)
+@calls_by_form
 async def test_another_users_session_is_neither_read_nor_changed(
-    zep: Facade, session_id: str, user_id: str, name: str, state: str
+    zep: Facade, session_id: str, user_id: str, names: list[str], state: str
 ) -> None:
-    call, (method, *given) = CALLS[name]
     ada = zep.chat_history(session_id, user_id=user_id)
     await ada.add(*SAID)
     if state == "empty":
@@ -67,9 +75,11 @@ async def test_another_users_session_is_neither_read_nor_changed(
             await zep.message.delete_message(session_id, message.id)
     elif state == "cleared":
         await ada.clear()
-    with pytest.raises(BadRequestError, match="another user"):
-        await call(zep, session_id, f"not {user_id}", method, *given)
-    assert await ada.messages() == (SAID if state == "live" else [])
+    for name in names:
+        call, (method, *given) = CALLS[name]
+        with pytest.raises(BadRequestError, match="another user"):
+            await call(zep, session_id, f"not {user_id}", method, *given)
+        assert await ada.messages() == (SAID if state == "live" else []), name
     memory = await zep.memory.get_memory(session_id, include_deleted=True)
     assert [each.uuid for each in memory.messages] == ["1", "2"]
     sessions = await zep.memory.list_sessions(user_id=user_id)
@@ -77,18 +87,19 @@ async def test_another_users_session_is_neither_read_nor_changed(
 
 
 @PROMISE
-@pytest.mark.parametrize("name", NAMES)
+@calls_by_form
 async def test_own_sessions_and_sessions_without_a_user_are_accessible(
-    zep: Facade, session_id: str, user_id: str, name: str
+    zep: Facade, session_id: str, user_id: str, names: list[str]
 ) -> None:
-    call, (method, *given) = CALLS[name]
     for owner in (user_id, None):
         session = f"{session_id} of {owner}"
         await zep.chat_history(session, user_id=owner).add(*SAID)
-        await call(zep, session, user_id, method, *given)
-        if "clear" in name:
-            await zep.memory.undelete_session(session)
-        assert (await zep.memory.get_session(session)).user_id == owner
+        for name in names:
+            call, (method, *given) = CALLS[name]
+            await call(zep, session, user_id, method, *given)
+            if "clear" in name:
+                await zep.memory.undelete_session(session)
+            assert (await zep.memory.get_session(session)).user_id == owner, name
 
 
 @SYNCHRONOUS
