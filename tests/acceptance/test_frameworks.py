@@ -17,7 +17,9 @@ from xml.etree import ElementTree
 import pytest
 from pymongo import MongoClient
 
-from tests.support.environments import clean_environment, make_environment, run
+from tests.support import preloaded
+from tests.support.environments import make_environment, run
+from tests.support.preloaded import clean_environment
 
 REPOSITORY = Path(__file__).parents[2]
 TESTS = Path(__file__).parent / "frameworks"
@@ -48,6 +50,7 @@ def test_the_example(monkeypatch, capfd):
     assert out
     assert "After undeleting: 0" not in out
 """
+IMPORTED = ("pytest", "langchain_core.messages", "langchain_zepstore.client", "motor.motor_asyncio")
 OPTIONS = ("asyncio_mode=auto", "asyncio_default_fixture_loop_scope=function")
 
 
@@ -108,9 +111,10 @@ def run_tests(
     (directory / "conftest.py").write_text(hidden, "utf-8")
     report = directory / "report.xml"
     options = [part for option in OPTIONS for part in ("-o", option)]
-    done = subprocess.run(
+    options += ["-p", "no:unraisableexception"]  # it collects all garbage ten times at the end
+    done = preloaded.run(
         [interpreter, "-m", "pytest", "-q", *options, f"--junit-xml={report}", file, example_file],
-        check=False,
+        imported=IMPORTED,
         cwd=directory,
         env={
             **clean_environment(),
@@ -119,8 +123,6 @@ def run_tests(
             "PYTEST_ADDOPTS": "",
         },
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
         timeout=600,
     )
     assert report.exists(), done.stdout + done.stderr

@@ -7,12 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-
-def clean_environment() -> dict[str, str]:
-    """An environment in which nothing leads back to the packages of this process."""
-    names = {"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "PIP_USER", "PIP_TARGET"}
-    kept = {name: value for name, value in os.environ.items() if name not in names}
-    return {**kept, "PYTHONNOUSERSITE": "1", "PYTHONIOENCODING": "utf-8"}
+from tests.support.preloaded import clean_environment
 
 
 def run(arguments: Sequence[str | Path], timeout: float, **variables: str) -> str:

@@ -1,8 +1,8 @@
 """Processes of Python that begin with their libraries imported, which else takes a second.
 
-``Popen`` is that of ``subprocess``, for commands that begin with ``sys.executable``. Its process is
-forked by one that has imported the libraries, ``python -m tests.support.preloaded SOCKET``, which
-has no threads, is started when it is first needed, and ends with the tests.
+``Popen`` is that of ``subprocess``, for commands that begin with an interpreter. Its process is
+forked by one that has imported the libraries, ``python preloaded.py SOCKET``, which has no threads,
+is started when its interpreter is first needed, and ends with the tests.
 """
 
 import atexit
@@ -20,7 +20,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
 COMMAND = ("langchain_zepstore.server.run", "langchain_zepstore.embedded.server", "motor.core")
 EXAMPLES = (*COMMAND, "langchain.agents", "langchain_zepstore.middleware", "rich.table")
 """The imports of the command, and those of examples."""
@@ -33,7 +32,6 @@ class Popen(subprocess.Popen[Any]):
     """A process of Python that is forked with modules imported."""
 
     def __init__(self, args: Any, *, imported: tuple[str, ...] = COMMAND, **options: Any) -> None:
-        assert args[0] == sys.executable, args
         self._imported = imported
         super().__init__(args, **options)
 
@@ -41,8 +39,9 @@ class Popen(subprocess.Popen[Any]):
         _, _, _, pass_fds, cwd, env, _, _, shell, *pipes = others
         assert not pass_fds
         assert not shell
+        interpreter, *arguments = args
         request = {
-            "arguments": [os.fspath(each) for each in args[1:]],
+            "arguments": [os.fspath(each) for each in arguments],
             "directory": os.fspath(cwd or Path.cwd()),
             "environment": dict(os.environ if env is None else env),
             "imported": self._imported,
@@ -52,7 +51,7 @@ class Popen(subprocess.Popen[Any]):
             streams = (pipes[0], pipes[3], pipes[5])
             given = [usual if fd == -1 else fd for usual, fd in enumerate(streams)]
             fds = [*given, theirs.fileno()]
-            socket.send_fds(_forking(), [json.dumps(request).encode()], fds)
+            socket.send_fds(_forking(interpreter), [json.dumps(request).encode()], fds)
         [self.pid] = _NUMBER.unpack(self._process.recv(_NUMBER.size))
         self._child_created = True
         self._close_pipe_fds(*pipes[:6])
@@ -93,14 +92,21 @@ def run(
     return subprocess.CompletedProcess(args, process.returncode, out, err)
 
 
+def clean_environment() -> dict[str, str]:
+    """An environment in which nothing leads back to the packages of this process."""
+    names = {"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "PIP_USER", "PIP_TARGET"}
+    kept = {name: value for name, value in os.environ.items() if name not in names}
+    return {**kept, "PYTHONNOUSERSITE": "1", "PYTHONIOENCODING": "utf-8"}
+
+
 @cache
-def _forking() -> socket.socket:
-    """The socket of the process that forks, which is started when it is first needed."""
+def _forking(interpreter: str | Path) -> socket.socket:
+    """The socket of the process that forks."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.preloaded", str(theirs.fileno())],
-            cwd=ROOT,
+            [interpreter, __file__, str(theirs.fileno())],
+            env=dict(os.environ) if interpreter == sys.executable else clean_environment(),
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
         )
@@ -125,6 +131,7 @@ def serve(requests: socket.socket) -> dict[str, Any]:
         if not received:
             sys.exit()
         request = json.loads(received)
+        sys.path[0] = request["directory"]
         for name in request["imported"]:
             with contextlib.suppress(ImportError):  # whoever needs it will say so
                 __import__(name)
@@ -174,7 +181,6 @@ def become(request: dict[str, Any]) -> None:
     sys.stderr = os.fdopen(2, "w", 1, encoding=encoding, errors="backslashreplace", closefd=False)
     first, *others = request["arguments"]
     if first == "-m":
-        sys.path[0] = request["directory"]
         sys.argv = others
         runpy._run_module_as_main(others[0])
     elif first == "-c":
