@@ -1,4 +1,4 @@
-"""Zep's own clients, unmodified, on a server of ours: each in an environment of its own.
+"""Zep's own clients, unmodified, each on a server of ours, in environments of their own.
 
 The checks are in ``clients``: programs that run in those environments. What is called
 ``zep_python_1`` there is zep-python 1.5.0, ``zep_python_2`` is 2.0.0rc6, ``community`` the classes
@@ -33,12 +33,14 @@ CLIENTS = Path(__file__).parent / "clients"
 KEY, CLOUD_KEY = "a key for clients", "z_a-key-as-the-cloud-has-them"
 
 # The arguments of one pip after the other. zep-python 1.5.0 asks for an older httpx than today's.
-ZEP_1 = ["--no-deps", "zep-python==1.5.0"]
-INSTALLED = {
-    "zep_python_1": [["httpx", "pydantic", "packaging"], ZEP_1],
-    "zep_python_2": [["zep-python==2.0.0rc6", "langchain-core", "packaging"]],
-    "community": [["langchain-community>=0.4,<0.5", "packaging"], ZEP_1],
+ENVIRONMENTS = {
+    "1.5.0": [
+        ["langchain-community>=0.4,<0.5", "packaging"],
+        ["--no-deps", "zep-python==1.5.0"],
+    ],
+    "2.0.0rc6": [["zep-python==2.0.0rc6", "langchain-core", "packaging"]],
 }
+VERSIONS = {"zep_python_1": "1.5.0", "zep_python_2": "2.0.0rc6", "community": "1.5.0"}
 KEYS = {
     "zep_python_1": [KEY],
     "zep_python_2": [KEY, CLOUD_KEY],
@@ -75,7 +77,7 @@ def checks_of(program: str) -> list[str]:
     ]
 
 
-CHECKS = [(program, check) for program in INSTALLED for check in checks_of(program)]
+CHECKS = [(program, check) for program in VERSIONS for check in checks_of(program)]
 
 
 @contextmanager
@@ -117,9 +119,11 @@ def one_authority(path: Path) -> Path:
     return path
 
 
-def run_program(program: str, mongo_url: str, database: str, directory: Path) -> Run:
-    """Run a program in an environment of its own, on a server and a database of its own."""
-    interpreter = make_environment(directory / program, INSTALLED[program])
+def run_program(
+    program: str, environment: Future[Path], mongo_url: str, database: str, directory: Path
+) -> Run:
+    """Run a program in an environment, on a server and a database of its own."""
+    interpreter = environment.result()
     with ZepClient(mongo_url, database=database) as client:
         history = client.chat_history("written by the package")
         history.add_messages([HumanMessage("Grüße! 🚆"), AIMessage("Hello, Ada.")])
@@ -136,11 +140,22 @@ def runs(
 ) -> Iterator[dict[str, Future[Run]]]:
     """The runs of all programs, at the same time."""
     directory = tmp_path_factory.mktemp("clients")
-    databases = {program: f"test_{uuid4().hex}" for program in INSTALLED}
-    with ThreadPoolExecutor() as pool:
+    databases = {program: f"test_{uuid4().hex}" for program in VERSIONS}
+    with ThreadPoolExecutor(len(ENVIRONMENTS) + len(databases)) as pool:
+        environments = {
+            version: pool.submit(make_environment, directory / version, requirements)
+            for version, requirements in ENVIRONMENTS.items()
+        }
         yield {
-            program: pool.submit(run_program, program, mongo_url, database, directory)
-            for program, database in databases.items()
+            program: pool.submit(
+                run_program,
+                program,
+                environments[version],
+                mongo_url,
+                databases[program],
+                directory,
+            )
+            for program, version in VERSIONS.items()
         }
     with MongoClient(mongo_url) as client:
         for database in databases.values():
@@ -163,13 +178,13 @@ def test_an_unmodified_zep_client_works(
         pytest.fail(failure, pytrace=False)
 
 
-@pytest.mark.parametrize("program", INSTALLED)
+@pytest.mark.parametrize("program", VERSIONS)
 def test_a_program_runs_all_its_checks(runs: dict[str, Future[Run]], program: str) -> None:
     assert list(run_of(runs, program).results) == checks_of(program)
 
 
 @pytest.mark.promise("zep-python 1.5 and 2.0rc and LangChain's Zep classes work unmodified")
-@pytest.mark.parametrize("program", INSTALLED)
+@pytest.mark.parametrize("program", VERSIONS)
 def test_langchain_reads_the_messages_of_a_zep_client(
     runs: dict[str, Future[Run]], mongo_url: str, program: str
 ) -> None:
@@ -182,11 +197,11 @@ def test_langchain_reads_the_messages_of_a_zep_client(
 
 
 @pytest.mark.promise("zep-python 1.5 and 2.0rc and LangChain's Zep classes work unmodified")
-@pytest.mark.parametrize("program", INSTALLED)
+@pytest.mark.parametrize("program", VERSIONS)
 def test_an_environment_has_zeps_client_and_not_this_package(
     runs: dict[str, Future[Run]], program: str
 ) -> None:
     versions = run_of(runs, program).versions
-    assert versions["zep-python"] == ("2.0.0rc6" if program == "zep_python_2" else "1.5.0")
+    assert versions["zep-python"] == VERSIONS[program]
     assert versions.get("langchain-community", "0.4.").startswith("0.4.")
     assert not any("zepstore" in name for name in versions)

@@ -22,6 +22,12 @@ IDS = [
 # What only quoting carries.
 QUOTED_IDS = ["where? #1", "a%41", "50%25", "back\\slash"]
 
+
+def of_way(values: list[str], way: str) -> list[str]:
+    """Return the half of values that the synchronous methods try, or the asynchronous ones."""
+    return values[way == _ASYNC :: 2]
+
+
 _CHECKS: list[tuple[str, Callable[..., Any]]] = []
 _SYNC, _ASYNC, _ONCE = "sync", "async", "once"
 

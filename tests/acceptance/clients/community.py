@@ -52,7 +52,7 @@ async def constructing_zep_integrations_gives_no_warning() -> None:
 
 @once
 async def the_history_stores_and_clears() -> None:
-    for session_id in [new_id(), *(f"{text} {uuid.uuid4()}" for text in IDS)]:
+    for session_id in [new_id(), *(f"{text} {uuid.uuid4()}" for text in IDS[1::3])]:
         history = history_of(session_id)
         assert history.messages == history.zep_messages == []
         assert history.zep_summary == ""

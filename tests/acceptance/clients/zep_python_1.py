@@ -15,6 +15,7 @@ from checking import (
     both_ways,
     main,
     methods,
+    of_way,
     once,
     pages_as_zep_walks,
     raises,
@@ -384,7 +385,7 @@ async def a_user_has_sessions(zep: Zep) -> None:
 
 @both_ways
 async def ids_of_any_characters_round_trip(zep: Zep) -> None:
-    for text in IDS:
+    for text in of_way(IDS, zep.way):
         session_id = user_id = f"{text} {uuid.uuid4()} {text}"
         message = Message(role="human", content=text, uuid=text)
         await zep.memory.add_memory(session_id, Memory(messages=[message]))
@@ -456,7 +457,7 @@ async def search_returns_up_to_ten_live_messages_within_dates(zep: Zep) -> None:
 
 @both_ways
 async def search_accepts_ids_of_any_characters(zep: Zep) -> None:
-    for text in IDS:
+    for text in of_way(IDS, zep.way):
         session_id = f"{text} {uuid.uuid4()}"
         await zep.memory.add_memory(session_id, said(f"Kyoto {text}"))
         [found] = await zep.memory.search_memory(session_id, MemorySearchPayload(text="kyoto"))
