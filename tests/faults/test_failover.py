@@ -22,6 +22,7 @@ from tests.support.mongod import Mongod, ReplicaSet
 THREADS = 4
 TASKS = 32
 ENDS = (signal.SIGKILL, signal.SIGTERM)
+PAUSE = 0.1  # seconds that each rests between calls, in the short form
 CALM = ("one", "two", "three")  # sessions that nobody deletes
 
 
@@ -44,12 +45,16 @@ def members(tmp_path: Path) -> Iterator[ReplicaSet]:
 class Bystanders:
     """Those who read, delete and undelete while others write.
 
+    Args:
+        pause: Seconds that they rest between their calls.
+
     Attributes:
         storms: The sessions that are deleted and undeleted under the writers.
         counts: How often what was done.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pause: float) -> None:
+        self._pause = pause
         self.storms: list[str] = []
         self.counts = Counter[str]()
 
@@ -68,7 +73,7 @@ class Bystanders:
                 assert await load.contents(session_id) == []
                 await self._ask(load, "undelete_session", session_id)
                 assert await load.contents(session_id) == added
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(self._pause)
 
     async def storm(self, load: Load) -> None:
         """Delete and undelete sessions to which the writers add, one after the other."""
@@ -76,7 +81,7 @@ class Bystanders:
             load.sessions[-1] = f"storm {number}"
             self.storms.append(load.sessions[-1])
             for name in ("delete_memory", "undelete_session") * 4:
-                await asyncio.sleep(random.uniform(0, 0.1))
+                await asyncio.sleep(random.uniform(0, 3 * self._pause))
                 if not load.going:
                     return
                 with contextlib.suppress(NotFoundError):  # nothing there yet, or deleted anew
@@ -102,7 +107,7 @@ class Bystanders:
         """Read what was acknowledged last, and what stands at the end of its session."""
         get_message, get_memory = load.zep.message.get_session_message, load.zep.memory.get_memory
         while load.going:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(self._pause)
             for turn in load.acknowledged[-1:]:
                 if turn.session_id in CALM:
                     where, what = turn.session_id, turn.contents[1]
@@ -166,10 +171,10 @@ def held(member: Mongod) -> dict[str, list[dict]]:
 
 
 async def test_a_failover_loses_duplicates_and_tears_nothing(driver, members, long, report):
-    bystanders = Bystanders()
+    bystanders = Bystanders(pause=0.03 if long else PAUSE)
     async with zep_on(members.url, driver) as zep:
         writers = THREADS if driver == "sync" else TASKS
-        load = Load(zep, driver, writers, [*CALM, "storm"])
+        load = Load(zep, driver, writers, [*CALM, "storm"], pause=0 if long else PAUSE)
         others = (bystanders.alone, bystanders.storm, bystanders.watch)
         async with load.running(*others):
             moments = await ended_in_turns(load, members, 5 if long else 1)
