@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, settings
 from pymongo import MongoClient
 
 from langchain_zepstore import ZepClient
+from langchain_zepstore.embedded.server import EmbeddedServer
 from tests.support import databases
+from tests.support.embedded import stopped
 from tests.support.mongod import Mongod
 from tests.support.serving import Served
 
@@ -134,9 +136,14 @@ def replica_set_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def embedded_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An embedded server on a directory of its own."""
-    return f"embedded://{tmp_path_factory.mktemp('embedded')}"
+def embedded_url() -> Iterator[str]:
+    """An embedded server on a directory of its own, which stays between tests."""
+    with quick_directory() as directory:
+        server = EmbeddedServer(directory / "embedded")
+        server.open()
+        yield f"embedded://{server.directory}"
+        server.close()
+        stopped(directory)
 
 
 @pytest.fixture(scope="session")
