@@ -14,7 +14,6 @@ _DEPTHS = (1, 5, 10)
 _DEEPEST = max(_DEPTHS)
 _UNANSWERABLE = 5  # a category of questions
 _ALL = "all"  # the user who said everything
-_SAMPLE = 5  # of so many questions one is asked among others
 _CHUNK = 1000
 
 Find = Callable[[str, str, int], Sequence[str | None]]
@@ -71,7 +70,7 @@ def recall_among(url: str, directory: Path, number: int) -> str:
         number: How many other messages the user has: halves of messages, put together.
     """
     with ZepClient(url, timeout=300) as client:
-        questions = list(_questions(client, directory, user=_ALL))[::_SAMPLE]
+        questions = list(_questions(client, directory, user=_ALL))
         said = [
             message.content
             for session in client.user.get_sessions(_ALL)

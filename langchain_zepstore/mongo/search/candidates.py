@@ -10,12 +10,13 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.messages.langchain import text_of
 from langchain_zepstore.mongo.documents import MessageDocument, Query, Stage
 from langchain_zepstore.mongo.driver.database import Database
-from langchain_zepstore.mongo.indexes import token_index, tokens_field
+from langchain_zepstore.mongo.indexes import BY_USER, token_index, tokens_field
 from langchain_zepstore.mongo.search.hits import key_of, live_at
 from langchain_zepstore.mongo.search.ranking import (
     MAX_RANKED,
     Asked,
     Candidates,
+    Counts,
     MessageKey,
     Messages,
 )
@@ -80,8 +81,8 @@ class Source(Messages, Protocol):
     def session_ids(self) -> Sequence[str]:
         """The ids of the sessions of its messages."""
 
-    def counts(self) -> Operation[dict[str, int]]:
-        """Return how many messages hold each term, counted up to a number; none that none holds."""
+    def counts(self) -> Operation[Counts]:
+        """Return how many messages hold each term."""
 
     def read(
         self, patterns: Sequence[Pattern], weights: Mapping[str, float], most: int, limit: int
@@ -140,24 +141,32 @@ class IndexSource(Texts):
         if without := [term for word in query.words_without for term in terms_of(word, language)]:
             self._conditions.append({self._field: {"$nin": without}})
 
-    def counts(self) -> Operation[dict[str, int]]:
+    def counts(self) -> Operation[Counts]:
         """Return how many messages hold each term; see ``Source``."""
+        database, owner = self._database, self._scope.owner
         pipelines: list[list[Stage]] = [
             [
-                {"$match": {"scope": self._scope.owner, self._field: _token(pattern_of(term))}},
+                {"$match": {"scope": owner, self._field: _token(pattern_of(term))}},
                 {"$limit": MAX_HELD + 1},
                 {"$count": "number"},
                 {"$set": {"term": {"$literal": term}}},
             ]
             for term in self._terms
         ]
-        name = self._database.messages.name
+        name = database.messages.name
         unions = [{"$unionWith": {"coll": name, "pipeline": each}} for each in pipelines[1:]]
-        counted = yield from self._database.messages.aggregate(
+        session = self._scope.session
+        if session is None and owner is not None:
+            yield from database.indexes.ensure(database.sessions, BY_USER)
+            live: Query = {"user_id": owner.removeprefix("u:"), "deleted_at": None}
+            added = [{"$match": live}, {"$group": {"_id": None, "number": {"$sum": "$seq"}}}]
+            unions.append({"$unionWith": {"coll": database.sessions.name, "pipeline": added}})
+        found = yield from database.messages.aggregate(
             [*pipelines[0], *unions], hint=token_index(self._language)
         )
-        numbers = {each["term"]: each["number"] for each in counted}
-        return {term: numbers[term] for term in self._terms if term in numbers}
+        numbers = {each.get("term"): each["number"] for each in found}
+        messages = numbers.get(None, 0) if session is None else session["seq"]
+        return Counts(messages, {term: numbers[term] for term in self._terms if term in numbers})
 
     def read(
         self, patterns: Sequence[Pattern], weights: Mapping[str, float], most: int, limit: int

@@ -21,6 +21,7 @@ from langchain_zepstore.mongo.search.ranking import (
     Asked,
     Beginning,
     Candidates,
+    Counts,
     Figures,
     Flags,
     Integers,
@@ -113,17 +114,19 @@ class KnownSource:
         asked: The words that are looked for.
         vocabulary: What the numbers of chunks stand for.
         known: The messages.
+        added: How many messages were ever added to their sessions.
         is_short: Whether it is a short session; see ``Source.read``.
     """
 
     def __init__(
-        self, asked: Asked, vocabulary: Vocabulary, known: Together, *, is_short: bool
+        self, asked: Asked, vocabulary: Vocabulary, known: Together, added: int, *, is_short: bool
     ) -> None:
         self._asked = asked
         self._is_short = is_short
         self._vocabulary = vocabulary
         self._size = len(vocabulary)
         self._known = known
+        self._added = added
         self._rows = known.rows
         self.incarnations = [*known.spans]
         self.session_ids = known.session_ids
@@ -168,14 +171,15 @@ class KnownSource:
         at = np.flatnonzero(is_hit)
         return self._known.row_of[at], self._rows.chunks[at]
 
-    def counts(self) -> Operation[dict[str, int]]:
+    def counts(self) -> Operation[Counts]:
         """Return how many messages hold each term; see ``Source``."""
         numbers = self._held.sum(axis=0).tolist()
-        return {
+        holding = {
             term: min(number, MAX_HELD + 1)
             for term, number in zip(self._asked.terms, numbers, strict=True)
             if number
         }
+        return Counts(self._added, holding)
         yield
 
     def read(

@@ -146,6 +146,18 @@ class Messages(Protocol):
         """Return how many words of messages begin so."""
 
 
+class Counts(NamedTuple):
+    """How common words are.
+
+    Attributes:
+        messages: How many messages there are to choose from, about.
+        holding: How many of them hold each term, up to a number; none that none holds.
+    """
+
+    messages: int
+    holding: Mapping[str, int]
+
+
 class Candidates(NamedTuple):
     """Messages that may be results, or stand beside one.
 
@@ -206,7 +218,11 @@ def answers(asked: Asked, messages: Messages, candidates: Candidates) -> list[Me
 
 
 def ranked(
-    asked: Asked, messages: Messages, candidates: Candidates, of_similarity: float | None = None
+    asked: Asked,
+    messages: Messages,
+    candidates: Candidates,
+    of_similarity: float | None = None,
+    counts: Counts | None = None,
 ) -> tuple[Integers, Scores]:
     """Return the rows of the messages found, and of answers to them, with their scores.
 
@@ -218,11 +234,12 @@ def ranked(
         candidates: Those that were found, and what answers them.
         of_similarity: What the best similarity is worth, of the best score by words; as measured,
             if not given.
+        counts: How common the terms are; among the candidates, if not given.
     """
     weight = _OF_SIMILARITY if of_similarity is None else of_similarity
     rows, found, similarity = candidates
     figures = messages.figures(rows)
-    own = _by_words(asked, messages, rows, figures)
+    own = _by_words(asked, messages, rows, figures, counts or Counts(len(rows), {}))
     own = _with_similarity(own, similarity, weight)
     beside = _Beside(figures)
     total = own + _OF_SESSION * beside.best_of_sessions(own)
@@ -299,8 +316,10 @@ def _with_similarity(own: Scores, similarity: Scores, of_similarity: float) -> S
     return own + np.where(is_near, of_similarity * (own.max() or 1.0) * parts, 0.0)
 
 
-def _by_words(asked: Asked, messages: Messages, rows: Integers, figures: Figures) -> Scores:
-    """Return the scores by BM25, where statistics are those of the candidates."""
+def _by_words(
+    asked: Asked, messages: Messages, rows: Integers, figures: Figures, common: Counts
+) -> Scores:
+    """Return the scores by BM25; the mean length is that of the candidates."""
     counts, lengths = figures.counts, figures.lengths.astype(np.float64)
     is_named = np.zeros(len(rows), dtype=np.bool_)
     for speaker in np.unique(figures.speakers).tolist():
@@ -318,14 +337,17 @@ def _by_words(asked: Asked, messages: Messages, rows: Integers, figures: Figures
         times = column
         if not times.any() and (beginning := _beginning(term)):
             times = messages.count_beginnings(rows, beginning)
-        if held_by := int(np.count_nonzero(times)):
-            scores += _gain(held_by, len(rows)) * times / (times + norms)
+        if found := int(np.count_nonzero(times)):
+            scores += (
+                gain(common.holding.get(term, found), common.messages) * times / (times + norms)
+            )
     return np.where(is_named, scores * _NAMED, scores)
 
 
-def _gain(held_by: int, number: int) -> float:
-    """Return what a term is worth that some of the candidates hold; the rarer, the more."""
-    return math.log1p((number - held_by + 0.5) / (held_by + 0.5)) * (_SATURATION + 1)
+def gain(held_by: int, number: int) -> float:
+    """Return what a term is worth that some of so many messages hold; the rarer, the more."""
+    others = max(number - held_by, 0)
+    return math.log1p((others + 0.5) / (held_by + 0.5)) * (_SATURATION + 1)
 
 
 def _beginning(term: str) -> Beginning | None:

@@ -6,8 +6,8 @@ begin with it. The candidates are found by the index of tokens; or, where a clie
 messages of a scope, by what it knows of them.
 """
 
-import math
 from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.search_query import SearchQuery
@@ -27,10 +27,12 @@ from langchain_zepstore.mongo.search.known_words import KnownWords
 from langchain_zepstore.mongo.search.ranking import (
     Asked,
     Candidates,
+    Counts,
     Integers,
     Scores,
     answers,
     asked_in,
+    gain,
     ranked,
 )
 from langchain_zepstore.mongo.search.session_cache import SessionCache
@@ -42,6 +44,13 @@ _MAX_READ = 2500  # messages from which the candidates are chosen
 _MAX_BEGUN = 1000  # messages read for words of which only the beginning was given
 _LEAST_BEGINNING, _MAX_ENDING = 3, 6  # letters
 _DIGITS = 6  # of a score: the order of a sum changes the last ones
+
+
+class _Searched(NamedTuple):
+    source: Source
+    asked: Asked
+    counts: Counts | None
+    found: Candidates
 
 
 class TextSearch:
@@ -67,7 +76,7 @@ class TextSearch:
             near: What was found by its meaning, to be ranked with what is found by its words.
         """
         query = parse_text(sought.text, syntax=sought.syntax)
-        asked, source, found = yield from self._found(pages, query, sought.limit)
+        source, asked, counts, found = yield from self._found(pages, query, sought.limit)
         if near:
             rows = yield from source.near({hit.key: hit.session_id for hit in near})
             found = found.with_similarity(
@@ -77,12 +86,10 @@ class TextSearch:
             session_ids = dict(zip(source.incarnations, source.session_ids, strict=True))
             after = yield from source.after({key: session_ids[key[0]] for key in following})
             found = Candidates.joined([found, Candidates.of([*after.values()])])
-        best, scores = ranked(asked, source, found, sought.similarity_weight)
+        best, scores = ranked(asked, source, found, sought.similarity_weight, counts)
         return _hits(source, best[: sought.limit], scores)
 
-    def _found(
-        self, pages: SessionPages, query: TextQuery, limit: int
-    ) -> Operation[tuple[Asked, Source, Candidates]]:
+    def _found(self, pages: SessionPages, query: TextQuery, limit: int) -> Operation[_Searched]:
         """Return the messages found, and where."""
         try:
             return (yield from self._searched(pages, query, limit))
@@ -90,9 +97,7 @@ class TextSearch:
             self._database.whole.search_language = None
             return (yield from self._searched(pages, query, limit))
 
-    def _searched(
-        self, pages: SessionPages, query: TextQuery, limit: int
-    ) -> Operation[tuple[Asked, Source, Candidates]]:
+    def _searched(self, pages: SessionPages, query: TextQuery, limit: int) -> Operation[_Searched]:
         scope = pages.scope
         language = yield from ensure_word_indexes(self._database)
         asked = asked_in(query.text, language)
@@ -104,12 +109,14 @@ class TextSearch:
         else:
             yield from backlog.index()
             source = IndexSource(self._database, scope, query, asked)
-        found = yield from _find(source, asked, limit, is_short=scope.hint is not None)
-        return asked, source, found
+        counts, found = yield from _find(source, asked, limit, is_short=scope.hint is not None)
+        return _Searched(source, asked, counts, found)
 
 
-def _find(source: Source, asked: Asked, limit: int, *, is_short: bool) -> Operation[Candidates]:
-    """Return the candidates of a search, but for those after questions.
+def _find(
+    source: Source, asked: Asked, limit: int, *, is_short: bool
+) -> Operation[tuple[Counts | None, Candidates]]:
+    """Return how common the terms are, and the candidates but for those after questions.
 
     Args:
         source: Where they are taken from.
@@ -119,15 +126,13 @@ def _find(source: Source, asked: Asked, limit: int, *, is_short: bool) -> Operat
     """
     found = Candidates.of([])
     if not asked.terms:
-        return found
-    held: Collection[str] = ()
-    if is_short:
-        counts = dict.fromkeys(asked.terms, 0)
-    else:
+        return None, found
+    counts = Counts(0, dict.fromkeys(asked.terms, 0))
+    if not is_short:
         counts = yield from source.counts()
-        held = counts.keys()
-    chosen = _rarest(counts)
-    weights = _weights(counts)
+    holding, weights = counts.holding, _weights(counts)
+    chosen = _rarest(holding)
+    held: Collection[str] = holding
     if chosen:
         patterns = [pattern_of(term) for term in chosen]
         found, some = yield from source.read(patterns, weights, max(limit, _MAX_READ), limit)
@@ -137,11 +142,11 @@ def _find(source: Source, asked: Asked, limit: int, *, is_short: bool) -> Operat
         if begun:
             more, _ = yield from source.read(begun, weights, _MAX_BEGUN, limit)
             found = Candidates.joined([found, more])
-    if len(found.rows) < limit and len(chosen) < len(counts):
-        rest = [pattern_of(term) for term in counts if term not in chosen]
+    if len(found.rows) < limit and len(chosen) < len(holding):
+        rest = [pattern_of(term) for term in holding if term not in chosen]
         more, _ = yield from source.read(rest, weights, max(limit, MOST_CANDIDATES), limit)
         found = Candidates.joined([found, more])
-    return found
+    return None if is_short else counts, found
 
 
 def _hits(source: Source, rows: Integers, scores: Scores) -> list[Hit]:
@@ -167,12 +172,10 @@ def _rarest(counts: Mapping[str, int]) -> list[str]:
     return chosen
 
 
-def _weights(counts: Mapping[str, int]) -> dict[str, float]:
-    # How many messages there are is not known; only the order of the weights matters.
-    total = 2 * max(counts.values(), default=0)
+def _weights(counts: Counts) -> dict[str, float]:
     return {
-        term: math.log1p((total - number + 0.5) / (number + 0.5))
-        for term, number in counts.items()
+        term: gain(held_by, counts.messages)
+        for term, held_by in counts.holding.items()
         if not is_beginning(term)
     }
 

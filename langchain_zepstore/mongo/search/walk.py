@@ -115,6 +115,11 @@ class SessionPages:
             self._pages.append((found, primaries))
         return self._pages[index] if index < len(self._pages) else None
 
+    @property
+    def added(self) -> int:
+        """How many messages were ever added to the sessions that were read."""
+        return sum(session["seq"] for page, _ in self._pages for session in page)
+
     def titles(self, session_ids: Iterable[str]) -> dict[str, str | None]:
         """Return the titles of those sessions that were read."""
         wanted = set(session_ids)
