@@ -35,7 +35,7 @@ def server() -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryFile("w+") as log:
+    with tempfile.TemporaryFile("w+") as log, httpx.Client(base_url=url) as http:
         # In a group of its own: Ctrl-C ends this program, and this program ends the server.
         command = [*SERVE, "--port", str(port)]
         # Ctrl-C while it is being started comes after that: else nobody would end it.
@@ -48,7 +48,7 @@ def server() -> Iterator[str]:
                 if process.poll() is not None:
                     sys.exit(f"error: {log.seek(0) or log.read().strip()}")
                 with suppress(httpx.TransportError):
-                    httpx.get(f"{url}/healthz")
+                    http.get("/healthz")
                     break
             yield url
         finally:

@@ -104,7 +104,7 @@ async def test_the_root_redirects_to_the_ui_without_a_key(mongo_url: str, monkey
 @pytest.mark.promise("it ends on a signal; processes share the address")
 def test_two_workers_share_one_address(mongo_url: str) -> None:
     options = ("--url", mongo_url, "--database", "workers", "--workers", "2")
-    with serving(*options, start=subprocess.Popen) as server:
+    with serving(*options) as server:
         server.wait_for("Application startup complete", times=2)
         with ZepClient(server.url) as client:
             for _ in range(20):
