@@ -12,7 +12,6 @@ from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
-from pymongo import MongoClient
 
 from langchain_zepstore import ZepClient
 from langchain_zepstore.embedded.server import EmbeddedServer
@@ -179,8 +178,7 @@ def new_database(mongo_url: str) -> Iterator[str]:
     """The name of a database that there has never been, on the standalone mongod."""
     name = f"test_{uuid4().hex}"
     yield name
-    with MongoClient(mongo_url) as client:
-        client.drop_database(name)
+    databases.driver(mongo_url).drop_database(name)
 
 
 @pytest.fixture

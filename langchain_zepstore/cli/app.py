@@ -17,6 +17,7 @@ from langchain_zepstore.cli import (
     users,
 )
 from langchain_zepstore.cli.context import Context
+from langchain_zepstore.core.version import package_version
 
 app = typer.Typer(
     help="Chat sessions on MongoDB. Global options may come before or after the command.",
@@ -42,9 +43,7 @@ app.command("serve", epilog=serve.EXAMPLE)(serve.serve)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version  # noqa: PLC0415 - takes long to import
-
-        print(version("langchain-zepstore"))
+        print(package_version())
         raise typer.Exit
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.metadata import version
 from inspect import signature
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.store import Store
+from langchain_zepstore.core.version import package_version
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer, TracerProvider
@@ -42,7 +42,7 @@ def _api() -> Any:
 
 @cache
 def _tracer_of(provider: TracerProvider) -> Tracer:
-    return provider.get_tracer("langchain_zepstore", version("langchain-zepstore"))
+    return provider.get_tracer("langchain_zepstore", package_version())
 
 
 def traced(store: Store) -> Store:

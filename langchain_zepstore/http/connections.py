@@ -4,7 +4,6 @@ import asyncio
 import ssl
 import time
 from contextlib import suppress
-from importlib.metadata import version
 from urllib.request import getproxies
 
 import httpx
@@ -14,6 +13,7 @@ from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.core.per_loop import Loop
 from langchain_zepstore.core.settings import Settings
 from langchain_zepstore.core.urls import without_credentials
+from langchain_zepstore.core.version import package_version
 from langchain_zepstore.errors import BadRequestError
 from langchain_zepstore.http.direct import CONNECTIONS, AsyncDirectClient, DirectClient
 from langchain_zepstore.http.transport import HTTPX_ERRORS, Client, Requests, Server
@@ -105,7 +105,7 @@ def base(url: str) -> str:
 
 
 def _headers(api_key: str | None) -> dict[str, str]:
-    headers = {"User-Agent": f"langchain-zepstore/{version('langchain-zepstore')}"}
+    headers = {"User-Agent": f"langchain-zepstore/{package_version()}"}
     if api_key is not None:
         if not isinstance(api_key, str) or not api_key.isascii() or not api_key.isprintable():
             raise BadRequestError("api_key must be a str of printable ASCII characters")

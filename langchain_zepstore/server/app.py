@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import cache, partial
-from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -11,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 
+from langchain_zepstore.core.version import package_version
 from langchain_zepstore.errors import BadRequestError, ZepStoreError
 from langchain_zepstore.messages.wire import USER_HEADER
 from langchain_zepstore.server import swagger
@@ -78,7 +78,7 @@ def create_app(
         raise BadRequestError(f"client must be a ZepClient, not {type(client).__name__}")
     keys = Keys(from_environment() if api_keys is None else api_keys)
     metrics = Metrics(client.connections)
-    own = version("langchain-zepstore")
+    own = package_version()
     app = FastAPI(
         title="zepstore",
         description="Zep's chat sessions on MongoDB.",

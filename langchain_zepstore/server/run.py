@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from importlib.metadata import version
 from inspect import isroutine
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
+from langchain_zepstore.core.version import package_version
 from langchain_zepstore.errors import BadRequestError, ZepStoreError
 from langchain_zepstore.server.api_keys import KEYS_VARIABLE, ApiKey, from_environment, from_file
 from langchain_zepstore.server.app import create_app
@@ -249,7 +249,7 @@ async def _banner(serving: Serving, host: str, listener: socket.socket) -> str:
             "metrics": f"{url}/metrics",
         }
     shown = "".join(f"\n  {name:8} {text}" for name, text in lines.items())
-    return f"zepstore {version('langchain-zepstore')} running on {url}{shown}\n"
+    return f"zepstore {package_version()} running on {url}{shown}\n"
 
 
 def log_to_stderr() -> None:

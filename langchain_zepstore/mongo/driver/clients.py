@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from math import ceil
 from typing import Any
 from urllib.parse import parse_qsl
@@ -22,6 +21,7 @@ from langchain_zepstore.core.per_loop import Loop
 from langchain_zepstore.core.results import Connections
 from langchain_zepstore.core.settings import Settings
 from langchain_zepstore.core.urls import is_embedded, without_credentials
+from langchain_zepstore.core.version import package_version
 from langchain_zepstore.embedded.server import EmbeddedServer
 from langchain_zepstore.errors import BadRequestError, StoreUnavailableError, ZepStoreError
 from langchain_zepstore.mongo.driver.database import Database
@@ -239,4 +239,4 @@ def check_passed(client: Any, async_client: Any) -> None:
 
 
 def _driver_info() -> DriverInfo:
-    return DriverInfo("langchain-zepstore", version("langchain-zepstore"))
+    return DriverInfo("langchain-zepstore", package_version())

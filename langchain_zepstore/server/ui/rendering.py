@@ -2,13 +2,14 @@
 
 import re
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+
+from langchain_zepstore.core.version import package_version
 
 HERE = Path(__file__).parent
 
@@ -91,4 +92,4 @@ TEMPLATES.filters.update(
     bytes=shown_bytes,
     segment=segment,
 )
-TEMPLATES.globals.update(query_of=query_of, version=version("langchain-zepstore"))
+TEMPLATES.globals.update(query_of=query_of, version=package_version())

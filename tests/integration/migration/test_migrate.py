@@ -1,7 +1,6 @@
 """Migration of what any reader yields: again, after a kill, into sessions that went on."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from langchain_zepstore import BadRequestError, CreateUserRequest, Memory, Messa
 from langchain_zepstore.cli.main import main
 from langchain_zepstore.client import ZepClient
 from langchain_zepstore.migration import Conversation, Unreadable, migrate
+from tests.support import preloaded
 
 START = datetime(2024, 1, 2, 3, 4, 5, 678000, UTC)
 
@@ -192,7 +192,7 @@ def test_a_killed_migration_is_completed_by_its_retry(
 ) -> None:
     for last in (1300, 2799):  # the batch before is being stored then
         command = [sys.executable, "-c", KILLED, mongo_url, database_name, str(last)]
-        assert subprocess.run(command, check=False).returncode == -9
+        assert preloaded.run(command, timeout=60).returncode == -9
     source = [talk(name, *(f"{name} {number}" for number in range(700))) for name in "abcd"]
     for conversation in source:
         for message in conversation.messages:

@@ -26,6 +26,7 @@ from langchain_zepstore import (
 from langchain_zepstore.mongo.indexes import SCOPE_INDEX
 from tests.support.embeddings import Subjects
 from tests.support.messages import said, texts_found
+from tests.support.preloaded import Popen
 
 ROOT = Path(__file__).parents[3]
 
@@ -216,7 +217,7 @@ def test_a_killed_embed_resumes(mongo_url, database_name, opened) -> None:
         client = ZepClient(sys.argv[1], database=sys.argv[2], embeddings=embeddings)
         client.memory.embed(progress=lambda done, total: print(done, total, flush=True))
     """
-    process = subprocess.Popen(
+    process = Popen(
         [sys.executable, "-c", textwrap.dedent(program), mongo_url, database_name],
         stdout=subprocess.PIPE,
         text=True,

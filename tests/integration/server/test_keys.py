@@ -49,6 +49,12 @@ class Scoped:
     def raw(self) -> str:
         return raw_data(self.database)
 
+    @property
+    def hashes(self) -> dict[str, str]:
+        """Equal hashes, equal data: one command, where ``raw`` reads all documents."""
+        hashes: dict[str, str] = self.database.command("dbHash")["collections"]
+        return hashes
+
 
 @pytest.fixture
 async def scoped(mongo_url: str, database_name: str) -> AsyncIterator[Scoped]:
@@ -327,7 +333,7 @@ async def test_a_users_key_neither_reads_nor_changes_other_users_sessions(
     for message_ids in (["never"], ["one", "two"]):
         if "one" in message_ids:
             await scoped.client.user.aadd(CreateUserRequest(user_id="alice"))
-        before = scoped.raw
+        before = scoped.hashes
         for method, path, body, statuses in all_requests():
             for message_id in message_ids if "{message_id}" in path else message_ids[:1]:
                 answer = await scoped.ask(method, filled(path, session_id, message_id), body)
@@ -336,7 +342,7 @@ async def test_a_users_key_neither_reads_nor_changes_other_users_sessions(
                 assert SECRET.encode() not in answer.body, (method, path, body, answer)
                 if answer.status == 200 and "sessions/" in path:
                     assert b"one" not in answer.body.replace(b"none", b""), (method, path, answer)
-            assert scoped.raw == before, (method, path, body)
+            assert scoped.hashes == before, (method, path, body)
 
 
 @pytest.mark.promise("a key for one user sees and changes that user's sessions only")
@@ -502,11 +508,11 @@ READING = {"/export", "/list-sessions", "/recent-sessions", "/search"}
 @pytest.mark.promise("a key for reading changes nothing")
 @pytest.mark.parametrize("key", [READER, ALICES_READER])
 async def test_a_read_only_key_reads_everything_and_changes_nothing(
-    scoped: Scoped, key: str
+    scoped: Scoped, key: str, long: bool
 ) -> None:
     await scoped.client.memory.aindex()  # a search would do it
     before, seen = scoped.raw, set()
-    for session_id in OTHERS:
+    for session_id in OTHERS if long else OTHERS[::3]:
         for method, path, body, _ in all_requests():
             answer = await scoped.ask(method, filled(path, session_id), body, key)
             seen.add(answer.status)
