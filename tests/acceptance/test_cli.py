@@ -21,6 +21,7 @@ from langchain_zepstore.embedded.server import EmbeddedServer
 from langchain_zepstore.models import CreateUserRequest
 from tests.support.commands import COMMAND
 from tests.support.mongod import lasting_port
+from tests.support.preloaded import Popen
 
 ROOT = Path(__file__).parents[2]
 MESSAGES = "indexes of messages"
@@ -252,7 +253,7 @@ def test_an_interrupt_while_waiting_is_quiet(
     mongo_url: str, database_name: str, store: ZepClient
 ) -> None:
     follow = command_line(mongo_url, database_name, "messages", "tail", "boats", "-f")
-    process = subprocess.Popen(follow, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = Popen(follow, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout
     assert b"I like boats" in process.stdout.readline()
     assert b"So do I" in process.stdout.readline()
@@ -293,7 +294,7 @@ def test_a_closed_pipe_ends_the_output_quietly(
     store.memory.add_memory(
         "boats", Memory(messages=[Message(role="user", content="x" * 1000)] * 500)
     )
-    process = subprocess.Popen(
+    process = Popen(
         command_line(mongo_url, database_name, "messages", "list", "boats", "--json"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

