@@ -156,27 +156,37 @@ def take_apart(message: BaseMessage, path: str) -> Taken:
         )
     fields = vars(message)
     content, uuid = fields.get("content"), fields.get("id") or None  # some servers say ""
+    if type(content) is str and _is_bare(message):
+        speaker = _ROLES.get(type_, type_)
+        return Taken(speaker, content, uuid, None, {}, _tokens_of_text(speaker, content))
     if not isinstance(content, str | list):
         raise BadRequestError(f"{path}.content must be a str or a list")
     is_chat = isinstance(message, ChatMessage)
     role = fields.get("role") if is_chat else _ROLES.get(type_, type_)
     if not isinstance(role, str):
         raise BadRequestError(f"{path}.role must be a str, not {type(role).__name__}")
-    defaults = _defaults(type(message))
+    default_of = _defaults(type(message)).get
     own = _OWN_OF_CHAT if is_chat else _OWN
-    data = {}
-    for name, value in fields.items():
-        if name in own:
-            continue
-        # The type first: the == of an artifact may be anything, an array among others.
-        default = defaults.get(name, _REQUIRED)
-        if type(value) is not type(default) or value != default:
-            data[name] = value
+    # The type first: the == of an artifact may be anything, an array among others.
+    data = {
+        name: value
+        for name, value in fields.items()
+        if type(value) is not type(default := default_of(name, _REQUIRED)) or value != default
+        if name not in own
+    }
     if message.__pydantic_extra__:
         data |= message.__pydantic_extra__
     if not data and isinstance(content, str) and _PLAIN.get(role, ChatMessage) is _CLASSES[type_]:
         return Taken(role, content, uuid, None, data, _tokens_of_text(role, content))
     return Taken(role, content, uuid, type_, data, _tokens(message))
+
+
+def _is_bare(message: BaseMessage) -> bool:
+    """Return whether a message is of a common class and has nothing but a content and an id."""
+    cls, fields = type(message), vars(message)
+    if cls not in _BARE or message.__pydantic_extra__:
+        return False
+    return fields == {**_defaults(cls), "content": fields["content"], "id": fields.get("id")}
 
 
 def to_langchain(message: Message) -> BaseMessage:

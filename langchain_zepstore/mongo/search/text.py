@@ -86,7 +86,9 @@ class TextSearch:
             session_ids = dict(zip(source.incarnations, source.session_ids, strict=True))
             after = yield from source.after({key: session_ids[key[0]] for key in following})
             found = Candidates.joined([found, Candidates.of([*after.values()])])
-        best, scores = ranked(asked, source, found, sought.similarity_weight, counts)
+        # Beside similarity, words weigh best by how common they are among the candidates.
+        common = None if near else counts
+        best, scores = ranked(asked, source, found, sought.similarity_weight, common)
         return _hits(source, best[: sought.limit], scores)
 
     def _found(self, pages: SessionPages, query: TextQuery, limit: int) -> Operation[_Searched]:
