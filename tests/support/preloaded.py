@@ -20,9 +20,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-COMMAND = ("langchain_zepstore.server.run", "langchain_zepstore.embedded.server", "motor.core")
+CLIENT = ("langchain_zepstore.client", "langchain_zepstore.embedded.server", "motor.core")
+COMMAND = (*CLIENT, "langchain_zepstore.server.run")
 EXAMPLES = (*COMMAND, "langchain.agents", "langchain_zepstore.middleware", "rich.table")
-"""The imports of the command, and those of examples."""
+"""The imports of programs that have a client, of the command, and of examples."""
 
 _SIZE = 2**18  # of a request: arguments and environment
 _NUMBER = struct.Struct("i")  # a process id, and then its exit status

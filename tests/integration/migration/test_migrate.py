@@ -192,7 +192,7 @@ def test_a_killed_migration_is_completed_by_its_retry(
 ) -> None:
     for last in (1300, 2799):  # the batch before is being stored then
         command = [sys.executable, "-c", KILLED, mongo_url, database_name, str(last)]
-        assert preloaded.run(command, timeout=60).returncode == -9
+        assert preloaded.run(command, timeout=60, imported=preloaded.CLIENT).returncode == -9
     source = [talk(name, *(f"{name} {number}" for number in range(700))) for name in "abcd"]
     for conversation in source:
         for message in conversation.messages:

@@ -26,7 +26,7 @@ from langchain_zepstore import (
 from langchain_zepstore.mongo.indexes import SCOPE_INDEX
 from tests.support.embeddings import Subjects
 from tests.support.messages import said, texts_found
-from tests.support.preloaded import Popen
+from tests.support.preloaded import CLIENT, Popen
 
 ROOT = Path(__file__).parents[3]
 
@@ -219,6 +219,7 @@ def test_a_killed_embed_resumes(mongo_url, database_name, opened) -> None:
     """
     process = Popen(
         [sys.executable, "-c", textwrap.dedent(program), mongo_url, database_name],
+        imported=CLIENT,
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
