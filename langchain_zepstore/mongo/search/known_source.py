@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import accumulate, chain, pairwise
-from typing import NamedTuple
+from itertools import accumulate, pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from langchain_zepstore.core.batches import batches
 from langchain_zepstore.core.operation import Operation
 from langchain_zepstore.mongo.documents import SessionDocument
 from langchain_zepstore.mongo.search.candidates import (
@@ -28,9 +30,12 @@ from langchain_zepstore.mongo.search.ranking import (
     MessageKey,
     Scores,
 )
+from langchain_zepstore.mongo.search.tokens import MAX_TERMS
 from langchain_zepstore.mongo.search.words import Vocabulary, WordRows
 
-_FEW = 12  # chunks that are sought one by one
+_FEW = 8  # chunks that are faster sought one by one
+
+Bits = npt.NDArray[np.unsignedinteger[Any]]
 
 
 class Part(NamedTuple):
@@ -55,7 +60,7 @@ class Together:
         allowed: Which of them may be found.
         session_ids: The ids of the sessions.
         session_of: The place of the session that each message is of.
-        row_of: The message that each chunk is of.
+        starts: Where the chunks of each message begin.
         spans: Where the messages of each incarnation stand.
 
     Args:
@@ -87,12 +92,42 @@ class Together:
             order = np.lexsort((rows.numbers, self.session_of))
             rows, allowed = rows.taken(order), allowed[order]
         self.rows, self.allowed = rows, allowed
-        self.row_of = np.repeat(np.arange(len(allowed), dtype=np.int32), rows.sizes)
+        self.starts = np.cumsum(rows.sizes) - rows.sizes
+        self._row_of = np.repeat(np.arange(len(allowed), dtype=np.int32), rows.sizes)
+        self._filled = np.flatnonzero(rows.sizes)
 
     @property
     def nbytes(self) -> int:
         """The memory that it takes beside its parts, about."""
-        return self.rows.nbytes + self.session_of.nbytes + self.row_of.nbytes
+        return self.rows.nbytes + self.session_of.nbytes + self._row_of.nbytes
+
+    def bits(self, of_chunks: Bits) -> Bits:
+        """Return the bits that the chunks of each message have together."""
+        bits = np.zeros(len(self.allowed), dtype=of_chunks.dtype)
+        wanted = np.flatnonzero(of_chunks)
+        if len(wanted) <= _FEW:
+            for chunk in wanted:
+                bits[self._row_of[np.flatnonzero(self.rows.chunks == chunk)]] |= of_chunks[chunk]
+        elif len(self._filled):
+            each = of_chunks.take(self.rows.chunks)
+            bits[self._filled] = np.bitwise_or.reduceat(each, self.starts[self._filled])
+        return bits
+
+    def counts(self, rows: Integers, times: Sequence[Integers]) -> Integers:
+        """Return how often messages hold each of some words, a column for each.
+
+        Args:
+            rows: The messages.
+            times: How often each chunk of the vocabulary is each word.
+        """
+        sizes = self.rows.sizes[rows]
+        row_of = np.repeat(np.arange(len(rows)), sizes)
+        within = np.arange(len(row_of)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        chunks = self.rows.chunks[self.starts[rows][row_of] + within]
+        counts = np.zeros((len(rows), len(times)), dtype=np.int64)
+        for column, each in enumerate(times):
+            counts[:, column] = np.bincount(row_of, each[chunks], minlength=len(rows))
+        return counts
 
     def is_of(self, parts: Sequence[Part]) -> bool:
         """Whether it is of the same messages, all of which may be found."""
@@ -124,60 +159,35 @@ class KnownSource:
         self._asked = asked
         self._is_short = is_short
         self._vocabulary = vocabulary
-        self._size = len(vocabulary)
         self._known = known
         self._added = added
-        self._rows = known.rows
         self.incarnations = [*known.spans]
         self.session_ids = known.session_ids
         self.speakers = vocabulary.speakers
-        self._match()
+        patterns = [pattern_of(term) for term in asked.terms]
+        self._bit_of = {pattern: 1 << place for place, pattern in enumerate(patterns)}
+        self._held = self._bits_of(patterns)
+        counted = [vocabulary.counted(term, stops=asked.is_of_stops) for term in asked.terms]
+        self._times = [self._times_of(chunks) for chunks in counted]
 
-    def _match(self) -> None:
-        """Find which messages hold which terms, and how often."""
-        terms = list(self._asked.terms)
-        self._columns = {pattern_of(term): column for column, term in enumerate(terms)}
-        found = [self._found(pattern) for pattern in self._columns]
-        stops = self._asked.is_of_stops
-        counted = [self._vocabulary.counted(term, stops=stops) for term in terms]
-        rows, chunks = self._hits({*chain(*found, *counted)})
-        is_first = _is_first(rows)
-        at = np.cumsum(is_first) - 1
-        # The last row is that of no message, and stands for all that hold no term.
-        self._matched = np.append(rows[is_first], len(self._known.allowed))
-        self._held = np.zeros((len(self._matched), len(terms)), dtype=np.bool_)
-        self._counts = np.zeros((len(self._matched), len(terms)), dtype=np.int32)
-        for column in range(len(terms)):
-            holds = self._weighted(found[column])[chunks] > 0
-            self._held[at[holds], column] = True
-            times = self._weighted(counted[column])[chunks]
-            self._counts[:, column] = np.bincount(at, times, minlength=len(self._matched))
+    def _bits_of(self, patterns: Collection[Pattern]) -> Bits:
+        """Return which tokens each message has, a bit for each pattern."""
+        found = [self._vocabulary.found(each.text, begins=each.begins) for each in patterns]
+        of_chunks = np.zeros(len(self._vocabulary), dtype=np.min_scalar_type((1 << len(found)) - 1))
+        for place, chunks in enumerate(found):
+            of_chunks[chunks] |= of_chunks.dtype.type(1 << place)
+        return self._known.bits(of_chunks)
 
-    def _found(self, pattern: Pattern) -> list[int]:
-        return self._vocabulary.found(pattern.text, begins=pattern.begins)
-
-    def _weighted(self, chunks: Iterable[int]) -> Integers:
+    def _times_of(self, chunks: Sequence[int]) -> Integers:
         """Return how often each chunk of the vocabulary is among some."""
-        return np.bincount(np.array([*chunks], dtype=np.int64), minlength=self._size)
-
-    def _hits(self, wanted: Collection[int]) -> tuple[Integers, Integers]:
-        """Return the rows in which chunks stand, in their order, and the chunks."""
-        if len(wanted) <= _FEW:
-            is_hit = np.zeros(len(self._rows.chunks), dtype=np.bool_)
-            for chunk in wanted:
-                is_hit |= self._rows.chunks == chunk
-        else:
-            is_hit = (self._weighted(wanted) > 0).take(self._rows.chunks)
-        at = np.flatnonzero(is_hit)
-        return self._known.row_of[at], self._rows.chunks[at]
+        return np.bincount(np.array(chunks, dtype=np.int64), minlength=len(self._vocabulary))
 
     def counts(self) -> Operation[Counts]:
         """Return how many messages hold each term; see ``Source``."""
-        numbers = self._held.sum(axis=0).tolist()
         holding = {
             term: min(number, MAX_HELD + 1)
-            for term, number in zip(self._asked.terms, numbers, strict=True)
-            if number
+            for term, bit in zip(self._asked.terms, self._bit_of.values(), strict=True)
+            if (number := int(np.count_nonzero(self._held & self._held.dtype.type(bit))))
         }
         return Counts(self._added, holding)
         yield
@@ -190,27 +200,33 @@ class KnownSource:
         limit: int,
     ) -> Operation[tuple[Candidates, set[str]]]:
         """Return the best of all messages that hold one of some tokens; see ``Source``."""
-        if self._columns.keys() >= set(patterns):
-            columns = [self._columns[pattern] for pattern in patterns]
-            rows = self._matched[self._held[:, columns].any(axis=1)]  # the last one never
+        if self._bit_of.keys() >= set(patterns):
+            bits = sum(self._bit_of[pattern] for pattern in set(patterns))
+            is_found = (self._held & self._held.dtype.type(bits)) != 0
         else:
-            hits, _ = self._hits({*chain.from_iterable(map(self._found, patterns))})
-            rows = hits[_is_first(hits)]
-        rows = rows[self._known.allowed[rows]]
-        held = self._held[self._places(rows)]
+            is_found = self._any_of(patterns)
+        [rows] = np.nonzero(is_found & self._known.allowed)
+        held = self._held[rows]
         scores = np.zeros(len(rows))
-        for column, term in enumerate(self._asked.terms):
-            scores += held[:, column] * weights.get(term, 0.0)
+        for term, bit in zip(self._asked.terms, self._bit_of.values(), strict=True):
+            if weight := weights.get(term):
+                scores += ((held & held.dtype.type(bit)) != 0) * weight
         best = _best(scores, max(limit, MOST_CANDIDATES))
         return Candidates.of(rows[best], scores[best]), self._terms_in(held[best])
         yield
 
-    def _terms_in(self, held: Flags) -> set[str]:
+    def _any_of(self, patterns: Sequence[Pattern]) -> Flags:
+        """Return which messages have one of some tokens."""
+        is_found = np.zeros(len(self._known.allowed), dtype=np.bool_)
+        for some in batches(patterns, MAX_TERMS):
+            is_found |= self._bits_of(some) != 0
+        return is_found
+
+    def _terms_in(self, held: Bits) -> set[str]:
         """Return the terms that messages of a short session hold."""
-        if not self._is_short:
-            return set()
-        terms = list(self._asked.terms)
-        return {terms[column] for column in np.nonzero(held)[1].tolist()}
+        bits = int(np.bitwise_or.reduce(held)) if self._is_short else 0
+        terms = zip(self._asked.terms, self._bit_of.values(), strict=True)
+        return {term for term, bit in terms if bits & bit}
 
     def near(self, keys: Mapping[MessageKey, str]) -> Operation[dict[MessageKey, int]]:
         """Return the rows of messages that were found by meaning; see ``Source``."""
@@ -230,42 +246,29 @@ class KnownSource:
         found: dict[MessageKey, int] = {}
         for incarnation, wanted in sessions.items():
             span = self._known.spans.get(incarnation, slice(0, 0))
-            numbers = self._rows.numbers[span]
+            numbers = self._known.rows.numbers[span]
             for number, at in zip(wanted, numbers.searchsorted(wanted).tolist(), strict=True):
                 if at < len(numbers) and numbers[at] == number:
                     found[incarnation, number] = span.start + at
         return found
 
-    def _places(self, rows: Integers) -> Integers:
-        """Return where rows stand among those that hold a term; behind them if they hold none."""
-        at = np.searchsorted(self._matched[:-1], rows)
-        return np.where(self._matched[at] == rows, at, len(self._matched) - 1)
-
     def figures(self, rows: Integers) -> Figures:
         """Return what messages are ranked by; see ``ranking.Messages``."""
-        _, words, stops, speakers, asks = self._rows.figures[rows].T
+        known = self._known
+        _, words, stops, speakers, asks = known.rows.figures[rows].T
         return Figures(
-            self._known.session_of[rows],
-            self._rows.numbers[rows],
+            known.session_of[rows],
+            known.rows.numbers[rows],
             speakers,
             asks > 0,
-            self._counts[self._places(rows)],
+            known.counts(rows, self._times),
             words + stops if self._asked.is_of_stops else words,
         )
 
     def count_beginnings(self, rows: Integers, beginning: Beginning) -> Integers:
         """Return how many words of messages begin so; see ``ranking.Messages``."""
-        numbers = self._vocabulary.begun(beginning)
-        hits, chunks = self._hits(set(numbers))
-        times = np.bincount(hits, self._weighted(numbers)[chunks], len(self._known.allowed))
-        return times[rows].astype(np.int64)
-
-
-def _is_first(rows: Integers) -> Flags:
-    """Return which of ascending numbers are not the same as the one before."""
-    is_first = np.ones(len(rows), dtype=np.bool_)
-    is_first[1:] = rows[1:] != rows[:-1]
-    return is_first
+        times = self._times_of(self._vocabulary.begun(beginning))
+        return self._known.counts(rows, [times])[:, 0]
 
 
 def _best(scores: Scores, limit: int) -> Integers:
