@@ -1,7 +1,7 @@
 """Which of the messages that were found match best. Pure functions over arrays.
 
 MongoDB's text score does not know how rare a word is, nor what stands beside a message. Here
-messages are scored by BM25 among those that were found. A question that names a speaker is rather
+messages that were found are scored by BM25. A question that names a speaker is rather
 answered by that speaker, so what the speaker says counts more. What is said before and after
 counts too: a message gets a part of the scores of its neighbours, more of a question that it
 answers, and a part of its session's best, for a session has its subjects. A message that asks is

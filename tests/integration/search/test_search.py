@@ -267,3 +267,24 @@ def test_all_users_are_indexed_in_advance(mongo_url, database_name) -> None:
         begun = time.monotonic()
         assert client.memory.index() == 0
         assert time.monotonic() - begun < 30
+
+
+@pytest.mark.parametrize("sought", [{"user_id": "ada"}, {"session_id": "one"}], ids=str)
+def test_a_client_that_knows_all_words_asks_for_the_sessions_and_the_hits(
+    mongo_url, database_name, sought
+) -> None:
+    commands = Commands(("find", "aggregate"))
+    with MongoClient(mongo_url, event_listeners=[commands]) as raw:
+        client = ZepClient(client=raw, database=database_name)
+        client.user.add(CreateUserRequest(user_id="ada"))
+        for name in ("one", "two"):
+            session = Session(session_id=name, user_id="ada", title=f"Session {name}")
+            client.memory.add_session(session)
+            client.memory.add_memory(name, said("the lake", "a boat"))
+        for _ in range(4):
+            client.memory.search("boat", **sought)
+        commands.seen.clear()
+        found = client.memory.search("boat", **sought)
+    assert {each.session_title for each in found} <= {"Session one", "Session two"}
+    assert found
+    assert [each["find"] for each in commands.seen] == ["sessions", "messages"]

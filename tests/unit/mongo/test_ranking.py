@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_zepstore.mongo.search.ranking import Candidates, asked_in
+from langchain_zepstore.mongo.search.ranking import Candidates, Counts, asked_in
 from langchain_zepstore.mongo.search.ranking import answers as _answers
 from langchain_zepstore.mongo.search.ranking import ranked as _ranked
 from langchain_zepstore.mongo.search.texts import Texts, text_with_speaker
@@ -60,6 +60,14 @@ def order(query: str, candidates: list[Said]) -> list[int]:
 def test_a_rare_word_scores_higher_than_a_common_one() -> None:
     texts = ["the boat was here", "the boat was there", "the boat was green", "a whale was here"]
     assert order("boat whale", found(*texts))[0] == 3
+
+
+def test_a_word_weighs_by_how_many_of_all_messages_hold_it() -> None:
+    several = found("a boat", "a whale")
+    weights = {"boat": 2, "whale": 500}
+    rows, scores = _ranked(*_rows("boat whale", several), counts=Counts(1000, weights))
+    assert [several[row].text for row in rows] == ["a boat", "a whale"]
+    assert scores[0] > 2 * scores[1]
 
 
 def test_a_word_matches_in_any_inflected_form() -> None:
