@@ -20,7 +20,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-CLIENT = ("langchain_zepstore.client", "langchain_zepstore.embedded.server", "motor.core")
+CLIENT = (
+    "langchain_zepstore.client",
+    "langchain_zepstore.embedded.server",
+    "langchain_zepstore.mongo.backend",
+    "motor.core",
+)
 COMMAND = (*CLIENT, "langchain_zepstore.server.run")
 EXAMPLES = (*COMMAND, "langchain.agents", "langchain_zepstore.middleware", "rich.table")
 """The imports of programs that have a client, of the command, and of examples."""
