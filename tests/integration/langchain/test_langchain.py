@@ -1,7 +1,9 @@
 """The chat history inside LangChain: chains with memory, and the classic memory classes."""
 
 import asyncio
+import warnings
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -181,21 +183,22 @@ async def test_a_model_with_unique_message_ids_keeps_all_its_answers(
     assert [message.content for message in messages] == ["1?", "one", "2?", "two", "3?", "one"]
 
 
-def buffer(client: ZepClient, session_id: str, **options: Any) -> Any:
-    from langchain_classic.memory import ConversationBufferMemory  # takes long
+@pytest.fixture
+def buffer(client: ZepClient, session_id: str) -> Callable[..., Any]:
+    """The older memory, whose import takes long."""
+    with warnings.catch_warnings():  # it adds filters
+        from langchain_classic.memory import ConversationBufferMemory
 
-    return ConversationBufferMemory(chat_memory=client.chat_history(session_id), **options)
+    return partial(ConversationBufferMemory, chat_memory=client.chat_history(session_id))
 
 
 @pytest.mark.promise("as the memory of an older chain")
-def test_the_classic_buffer_memory_saves_loads_and_clears(
-    client: ZepClient, session_id: str
-) -> None:
-    memory = buffer(client, session_id)
+def test_the_classic_buffer_memory_saves_loads_and_clears(buffer: Callable[..., Any]) -> None:
+    memory = buffer()
     assert memory.load_memory_variables({}) == {"history": ""}
     memory.save_context({"input": "hi"}, {"output": "hello"})
     memory.save_context({"input": "bye"}, {"output": "goodbye"})
-    again = buffer(client, session_id)
+    again = buffer()
     assert again.load_memory_variables({}) == {
         "history": "Human: hi\nAI: hello\nHuman: bye\nAI: goodbye"
     }
@@ -205,15 +208,14 @@ def test_the_classic_buffer_memory_saves_loads_and_clears(
 
 @pytest.mark.promise("as the memory of an older chain")
 async def test_the_classic_buffer_memory_saves_loads_and_clears_asynchronously(
-    client: ZepClient, session_id: str
+    buffer: Callable[..., Any],
 ) -> None:
-    memory = buffer(client, session_id, return_messages=True, memory_key="chat")
+    memory = buffer(return_messages=True, memory_key="chat")
     assert await memory.aload_memory_variables({}) == {"chat": []}
     await memory.asave_context({"input": "hi"}, {"output": "hello"})
     await memory.asave_context({"input": "bye"}, {"output": "goodbye"})
-    loaded = await buffer(
-        client, session_id, return_messages=True, memory_key="chat"
-    ).aload_memory_variables({})
+    again = buffer(return_messages=True, memory_key="chat")
+    loaded = await again.aload_memory_variables({})
     assert turns(loaded["chat"]) == [
         ("hu", "hi"),
         ("ai", "hello"),
