@@ -155,8 +155,7 @@ class IndexSource(Texts):
         ]
         name = database.messages.name
         unions = [{"$unionWith": {"coll": name, "pipeline": each}} for each in pipelines[1:]]
-        session = self._scope.session
-        if session is None and owner is not None:
+        if self._scope.session is None and owner is not None:
             yield from database.indexes.ensure(database.sessions, BY_USER)
             live: Query = {"user_id": owner.removeprefix("u:"), "deleted_at": None}
             added = [{"$match": live}, {"$group": {"_id": None, "number": {"$sum": "$seq"}}}]
@@ -165,8 +164,9 @@ class IndexSource(Texts):
             [*pipelines[0], *unions], hint=token_index(self._language)
         )
         numbers = {each.get("term"): each["number"] for each in found}
-        messages = numbers.get(None, 0) if session is None else session["seq"]
-        return Counts(messages, {term: numbers[term] for term in self._terms if term in numbers})
+        return Counts(
+            numbers.get(None, 0), {term: numbers[term] for term in self._terms if term in numbers}
+        )
 
     def read(
         self, patterns: Sequence[Pattern], weights: Mapping[str, float], most: int, limit: int

@@ -149,7 +149,7 @@ class KnownSource:
         asked: The words that are looked for.
         vocabulary: What the numbers of chunks stand for.
         known: The messages.
-        added: How many messages were ever added to their sessions.
+        added: How many messages were ever added to their sessions; 0 in one session.
         is_short: Whether it is a short session; see ``Source.read``.
     """
 

@@ -81,7 +81,8 @@ class KnownWords:
         if not is_whole:
             return None
         known = self._together(vocabulary, parts)
-        return KnownSource(asked, vocabulary, known, pages.added, is_short=scope.hint is not None)
+        added = 0 if scope.session else pages.added
+        return KnownSource(asked, vocabulary, known, added, is_short=scope.hint is not None)
 
     def _together(self, vocabulary: Vocabulary, parts: Sequence[Part]) -> Together:
         """Return the messages in one; those of the last search, if they are the same."""

@@ -150,7 +150,7 @@ class Counts(NamedTuple):
     """How common words are.
 
     Attributes:
-        messages: How many messages there are to choose from, about.
+        messages: How many messages a user has, about; 0 where only a session is searched.
         holding: How many of them hold each term, up to a number; none that none holds.
     """
 

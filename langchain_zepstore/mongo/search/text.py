@@ -148,7 +148,7 @@ def _find(
         rest = [pattern_of(term) for term in holding if term not in chosen]
         more, _ = yield from source.read(rest, weights, max(limit, MOST_CANDIDATES), limit)
         found = Candidates.joined([found, more])
-    return None if is_short else counts, found
+    return counts if counts.messages else None, found
 
 
 def _hits(source: Source, rows: Integers, scores: Scores) -> list[Hit]:
@@ -175,8 +175,10 @@ def _rarest(counts: Mapping[str, int]) -> list[str]:
 
 
 def _weights(counts: Counts) -> dict[str, float]:
+    # Else only the order of the weights matters.
+    messages = counts.messages or 2 * max(counts.holding.values(), default=0)
     return {
-        term: gain(held_by, counts.messages)
+        term: gain(held_by, messages)
         for term, held_by in counts.holding.items()
         if not is_beginning(term)
     }
