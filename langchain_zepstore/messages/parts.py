@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -123,24 +124,21 @@ def from_langchain(
     nearest = nearest or Nearest()
     nearest.path = path
     uuid = _usable_id(message.id, path, nearest)
-    try:
+    with suppress(Exception):  # its values may be of classes whose methods do anything
         parts = _from_taken(take_apart(message, path), uuid, path)
-        if not parts.needs or not parts.needs & NEEDS_TYPES:
+        if not parts.needs & NEEDS_TYPES:
             return parts
-    except Exception:  # noqa: BLE001, S110 - its values may be of classes whose methods do anything
-        pass
     return _from_taken(take_apart(plain_message(message, nearest), path), uuid, path)
 
 
 def _from_taken(taken: Taken, uuid: str, path: str) -> MessageParts:
-    role, content, _, type_, data, token_count = taken
     parts = MessageParts(
-        role=role,
-        content=content,
+        role=taken.role,
+        content=taken.content,
         uuid=uuid,
-        token_count=token_count,
-        type=type_,
-        data=data,
+        token_count=taken.token_count,
+        type=taken.type,
+        data=taken.data,
         path=path,
         may_be_cut=True,
     )

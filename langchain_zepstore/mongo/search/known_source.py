@@ -31,7 +31,7 @@ from langchain_zepstore.mongo.search.ranking import (
     Scores,
 )
 from langchain_zepstore.mongo.search.tokens import MAX_TERMS
-from langchain_zepstore.mongo.search.words import Vocabulary, WordRows
+from langchain_zepstore.mongo.search.words import Vocabulary, WordRows, places_of
 
 _FEW = 8  # chunks that are faster sought one by one
 
@@ -92,7 +92,7 @@ class Together:
             order = np.lexsort((rows.numbers, self.session_of))
             rows, allowed = rows.taken(order), allowed[order]
         self.rows, self.allowed = rows, allowed
-        self.starts = np.cumsum(rows.sizes) - rows.sizes
+        self.starts = rows.starts
         self._row_of = np.repeat(np.arange(len(allowed), dtype=np.int32), rows.sizes)
         self._filled = np.flatnonzero(rows.sizes)
 
@@ -122,8 +122,7 @@ class Together:
         """
         sizes = self.rows.sizes[rows]
         row_of = np.repeat(np.arange(len(rows)), sizes)
-        within = np.arange(len(row_of)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        chunks = self.rows.chunks[self.starts[rows][row_of] + within]
+        chunks = self.rows.chunks[places_of(self.starts[rows], sizes)]
         counts = np.zeros((len(rows), len(times)), dtype=np.int64)
         for column, each in enumerate(times):
             counts[:, column] = np.bincount(row_of, each[chunks], minlength=len(rows))
@@ -187,7 +186,7 @@ class KnownSource:
         holding = {
             term: min(number, MAX_HELD + 1)
             for term, bit in zip(self._asked.terms, self._bit_of.values(), strict=True)
-            if (number := int(np.count_nonzero(self._held & self._held.dtype.type(bit))))
+            if (number := int(np.count_nonzero(_has(self._held, bit))))
         }
         return Counts(self._added, holding)
         yield
@@ -202,7 +201,7 @@ class KnownSource:
         """Return the best of all messages that hold one of some tokens; see ``Source``."""
         if self._bit_of.keys() >= set(patterns):
             bits = sum(self._bit_of[pattern] for pattern in set(patterns))
-            is_found = (self._held & self._held.dtype.type(bits)) != 0
+            is_found = _has(self._held, bits)
         else:
             is_found = self._any_of(patterns)
         [rows] = np.nonzero(is_found & self._known.allowed)
@@ -210,7 +209,7 @@ class KnownSource:
         scores = np.zeros(len(rows))
         for term, bit in zip(self._asked.terms, self._bit_of.values(), strict=True):
             if weight := weights.get(term):
-                scores += ((held & held.dtype.type(bit)) != 0) * weight
+                scores += _has(held, bit) * weight
         best = _best(scores, max(limit, MOST_CANDIDATES))
         return Candidates.of(rows[best], scores[best]), self._terms_in(held[best])
         yield
@@ -269,6 +268,12 @@ class KnownSource:
         """Return how many words of messages begin so; see ``ranking.Messages``."""
         times = self._times_of(self._vocabulary.begun(beginning))
         return self._known.counts(rows, [times])[:, 0]
+
+
+def _has(held: Bits, bits: int) -> Flags:
+    """Return which messages have one of some bits."""
+    has: Flags = (held & held.dtype.type(bits)) != 0
+    return has
 
 
 def _best(scores: Scores, limit: int) -> Integers:

@@ -15,15 +15,12 @@ from itertools import accumulate, chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from langchain_zepstore.mongo.search.ranking import Beginning
+from langchain_zepstore.mongo.search.ranking import Beginning, Integers
 from langchain_zepstore.mongo.search.tokens import chunks_of, folded, tokenize
 
 if TYPE_CHECKING:
     from langchain_zepstore.mongo.search.session_cache import Numbers
-
-    Counts = npt.NDArray[np.int32]
 
 _CHUNK_BYTES, _TOKEN_BYTES = 250, 350  # of what stands for each
 
@@ -40,8 +37,8 @@ class WordRows:
     """
 
     numbers: Numbers
-    figures: Counts
-    chunks: Counts
+    figures: Integers
+    chunks: Integers
 
     @property
     def nbytes(self) -> int:
@@ -49,9 +46,15 @@ class WordRows:
         return self.numbers.nbytes + self.figures.nbytes + self.chunks.nbytes
 
     @property
-    def sizes(self) -> Counts:
+    def sizes(self) -> Integers:
         """How many chunks each has."""
         return self.figures[:, 0]
+
+    @property
+    def starts(self) -> Integers:
+        """Where the chunks of each begin."""
+        starts: Integers = np.cumsum(self.sizes) - self.sizes
+        return starts
 
     @classmethod
     def together(cls, parts: Sequence[WordRows]) -> WordRows:
@@ -65,10 +68,15 @@ class WordRows:
     def taken(self, order: Numbers) -> WordRows:
         """Return the rows in another order."""
         sizes = self.sizes[order]
-        starts = (np.cumsum(self.sizes) - self.sizes)[order]
-        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        chunks = self.chunks[np.repeat(starts, sizes) + within]
+        chunks = self.chunks[places_of(self.starts[order], sizes)]
         return WordRows(self.numbers[order], self.figures[order], chunks)
+
+
+def places_of(starts: Integers, sizes: Integers) -> Integers:
+    """Return where the elements of parts stand, part after part."""
+    within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    places: Integers = np.repeat(starts, sizes) + within
+    return places
 
 
 class Message(NamedTuple):

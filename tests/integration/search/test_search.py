@@ -288,3 +288,18 @@ def test_a_client_that_knows_all_words_asks_for_the_sessions_and_the_hits(
     assert {each.session_title for each in found} <= {"Session one", "Session two"}
     assert found
     assert [each["find"] for each in commands.seen] == ["sessions", "messages"]
+
+
+def test_words_that_a_users_other_sessions_hold_still_weigh_in_one(
+    mongo_url, database_name
+) -> None:
+    with ZepClient(mongo_url, database=database_name) as client:
+        client.user.add(CreateUserRequest(user_id="ada"))
+        for name in ("here", "elsewhere"):
+            client.memory.add_session(Session(session_id=name, user_id="ada"))
+        client.memory.add_memory("here", said(*["a whale"] * 400, *["nothing"] * 150, "a boat"))
+        client.memory.add_memory("elsewhere", said(*["a boat"] * 1500))
+        client.memory.index()
+        for _ in range(3):  # by the index first, then by what the client knows
+            best = client.memory.search("boat whale", session_id="here", limit=1)
+            assert [each.message.content for each in best] == ["a boat"]
